@@ -1,0 +1,162 @@
+//! The bytes that were received and not yet taken.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Received bytes that wait to be taken, in one piece of memory.
+///
+/// ```text
+/// 0 ─── start ═══ unread ═══ end ─── spare ─── storage.len() ─── storage.capacity()
+/// ```
+///
+/// Invariant, asserted after every step: `start ≤ end ≤ storage.len()`. Everything below `storage.len()` is
+/// initialised; only `start..end` was received, and nothing else is ever shown.
+///
+/// How far it grows: to the frame at hand, to what was received plus `read_len`, or to twice what was received, whichever
+/// holds; never because a length was merely declared. What grew is given back as soon as it is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    storage: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    pub(crate) const fn new() -> Buffer {
+        Buffer { storage: Vec::new(), start: 0, end: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn unread(&self) -> &[u8] {
+        &self.storage[self.start..self.end]
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.storage.capacity()
+    }
+
+    /// Takes `n` unread bytes: they are what stands before the unread ones until the buffer is next written to.
+    #[inline]
+    pub(crate) fn take(&mut self, n: usize) {
+        self.start += n;
+        self.check();
+    }
+
+    /// The `len` bytes that were taken last but `back` bytes ago; they stay until the buffer is next written to.
+    #[inline]
+    pub(crate) fn taken(&self, len: usize) -> &[u8] {
+        &self.storage[self.start - len..self.start]
+    }
+
+    /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
+    pub(crate) fn space(&mut self, read_len: usize, frame_len: Option<usize>) -> &mut [u8] {
+        self.to_front();
+        let wanted = self.goal(read_len, frame_len);
+        if self.storage.len() < wanted {
+            self.grow(wanted);
+        }
+        &mut self.storage[self.end..]
+    }
+
+    /// Says that the first `n` bytes of the last `space` were received.
+    pub(crate) fn filled(&mut self, n: usize) {
+        assert!(
+            n <= self.storage.len() - self.end,
+            "filled({n}) where the space had {}",
+            self.storage.len() - self.end
+        );
+        self.end += n;
+        self.check();
+    }
+
+    /// Copies `bytes` behind the unread ones.
+    pub(crate) fn append(&mut self, bytes: &[u8], frame_len: Option<usize>) {
+        self.to_front();
+        let needed = self.end + bytes.len();
+        if self.storage.capacity() < needed {
+            let wanted = self.goal(bytes.len(), frame_len).max(needed);
+            self.storage.truncate(self.end);
+            self.storage.reserve_exact(wanted - self.end);
+        }
+        let over = bytes.len().min(self.storage.len() - self.end);
+        self.storage[self.end..self.end + over].copy_from_slice(&bytes[..over]);
+        self.storage.extend_from_slice(&bytes[over..]);
+        self.end = needed;
+        self.check();
+    }
+
+    /// Gives back what is more than `keep` bytes, where nothing is unread.
+    pub(crate) fn shrink(&mut self, keep: usize) {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.storage.capacity() > keep {
+                self.storage = Vec::new();
+            }
+        }
+    }
+
+    /// Moves the unread bytes into `storage`, whose contents are forgotten, and returns the memory they were in.
+    pub(crate) fn swap(&mut self, mut storage: Vec<u8>) -> Vec<u8> {
+        let len = self.len();
+        if storage.len() < len {
+            storage.clear();
+            storage.reserve_exact(len);
+            storage.extend_from_slice(self.unread());
+        } else {
+            storage[..len].copy_from_slice(self.unread());
+        }
+        self.start = 0;
+        self.end = len;
+        self.check();
+        core::mem::replace(&mut self.storage, storage)
+    }
+
+    /// Forgets everything and gives all memory back.
+    pub(crate) fn clear(&mut self) {
+        *self = Buffer::new();
+    }
+
+    /// Moves the unread bytes to the front. A byte moves at most once while its frame is unfinished: afterwards `start`
+    /// is 0 until a frame is taken. So all the moves of a stream are linear in its bytes.
+    fn to_front(&mut self) {
+        if self.start > 0 {
+            self.storage.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            self.check();
+        }
+    }
+
+    /// The length to grow to: the whole frame where it is longer than a read, but no more than a read, or as much
+    /// again as was received, beyond what was received. Always more than was received.
+    fn goal(&self, read_len: usize, frame_len: Option<usize>) -> usize {
+        let received = self.len();
+        let grown = received + read_len.max(received).max(1);
+        match frame_len {
+            Some(frame_len) if frame_len > read_len && frame_len > received => grown.min(frame_len),
+            _ if received < read_len => read_len,
+            _ => grown,
+        }
+    }
+
+    fn grow(&mut self, wanted: usize) {
+        if self.end == 0 {
+            // Zeroed memory is cheapest from the allocator.
+            self.storage = vec![0; wanted];
+        } else {
+            self.storage.reserve_exact(wanted - self.storage.len());
+            self.storage.resize(wanted, 0);
+        }
+    }
+
+    #[inline]
+    fn check(&self) {
+        debug_assert!(self.start <= self.end && self.end <= self.storage.len());
+    }
+}

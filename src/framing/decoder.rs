@@ -1,0 +1,761 @@
+//! Takes frames out of a byte stream.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::buffer::Buffer;
+use super::diagnosis::Diagnosis;
+use super::format::Format;
+use super::frame::Frame;
+use super::header::{Head, Header, Parsed};
+
+/// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
+pub const DEFAULT_READ_LEN: usize = 16 * 1024;
+
+/// Takes frames out of a byte stream, however it was cut.
+///
+/// Bytes go in by [`space`](Decoder::space) and [`filled`](Decoder::filled), which let a socket read straight into the
+/// buffer, or by [`feed`](Decoder::feed). Frames come out of [`next_frame`](Decoder::next_frame), borrowed from where
+/// they arrived; or piece by piece out of [`next_part`](Decoder::next_part), for frames larger than memory.
+/// [`finish`](Decoder::finish) says whether the stream may end here.
+///
+/// # What holds
+/// - The frames and the error do not depend on how the stream was cut.
+/// - *Incomplete is no error*: `Ok(None)` asks for more bytes. [`need`](Decoder::need) says how many at least.
+/// - *The first error is final*: the same error comes back for ever, and what is fed afterwards is dropped.
+/// - *Memory follows what was received*: at most the bytes received plus one read (`read_len`), or twice the bytes
+///   received where that is more; never more than the frame at hand beyond that; nothing for a declared length. Once a large frame is
+///   taken, its memory is given back.
+///
+/// ```
+/// use unstick::framing::{Decoder, Format};
+/// let mut decoder = Decoder::new(Format::U32_LE);
+/// decoder.feed(b"\x05\0\0\0hello\x05\0\0\0wo"); // one frame and a piece of the next, stuck together
+/// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"hello");
+/// assert!(decoder.next_frame()?.is_none());
+/// assert_eq!(decoder.need(), 3);
+/// assert!(decoder.finish().is_err()); // the stream may not end here
+/// decoder.feed(b"rld");
+/// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"world");
+/// decoder.finish()?;
+/// # Ok::<(), unstick::framing::DecodeError>(())
+/// ```
+#[derive(Debug)]
+pub struct Decoder<H = Format> {
+    header: H,
+    buffer: Buffer,
+    state: State,
+    /// The place in the stream of the first unread byte.
+    offset: u64,
+    read_len: usize,
+    oversize: Oversize,
+    skipped: Skipped,
+}
+
+/// What the unread bytes begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A frame.
+    Frame,
+    /// The rest of a payload that is passed on piece by piece.
+    Body(Rest),
+    /// The rest of a payload that is discarded.
+    Skip(Rest),
+    /// Nothing: the stream failed, and the buffer is empty.
+    Failed(DecodeError),
+}
+
+/// The rest of a frame whose begin is taken already: `left ≤ frame_len`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rest {
+    /// Bytes that are not taken yet.
+    left: u64,
+    /// Bytes of the whole frame, header included.
+    frame_len: u64,
+}
+
+impl Rest {
+    /// The whole payload behind this header.
+    fn of(head: Head) -> Rest {
+        Rest { left: head.payload_len, frame_len: (head.header_len as u64).saturating_add(head.payload_len) }
+    }
+
+    fn less(self, len: usize) -> Rest {
+        Rest { left: self.left - len as u64, ..self }
+    }
+}
+
+/// What a decoder does with a frame whose payload is over the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Oversize {
+    /// Refuse it: [`DecodeErrorKind::Oversize`], which is final.
+    #[default]
+    Reject,
+    /// Discard its payload as it comes, without buffering it, count it in [`Decoder::skipped`], and go on behind it.
+    Skip {
+        /// The longest payload that is discarded, in bytes; a longer one is refused. It bounds what a peer can make us
+        /// read for nothing.
+        max_discard: u64,
+    },
+}
+
+/// What was skipped so far, under [`Oversize::Skip`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Frames whose header was seen and whose payload is or was discarded.
+    pub frames: u64,
+    /// Bytes of the payloads that they declared.
+    pub bytes: u64,
+    /// The place in the stream of the last one's first byte.
+    pub last_offset: u64,
+}
+
+/// A frame that comes in parts: one `Start`, any number of `Chunk`s, one `End`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// A header came.
+    Start {
+        /// The header, whose prefix is its first `prefix_len` bytes.
+        header: &'a [u8],
+        /// Bytes of the prefix.
+        prefix_len: usize,
+        /// Bytes of the payload that follows in chunks.
+        payload_len: usize,
+    },
+    /// Bytes of the payload, never empty. Where they are cut depends on the reads.
+    Chunk(&'a [u8]),
+    /// The payload is complete.
+    End,
+}
+
+/// Where a frame is in the buffer, just after it was taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    frame_len: usize,
+    prefix_len: usize,
+    header_len: usize,
+}
+
+impl<H: Header> Decoder<H> {
+    /// A decoder at the start of a stream. It allocates nothing before bytes come.
+    pub const fn new(header: H) -> Decoder<H> {
+        Decoder::with_read_len(header, DEFAULT_READ_LEN)
+    }
+
+    /// A decoder whose [`space`](Decoder::space) offers about `read_len` bytes (at least 1) where nothing else is known.
+    pub const fn with_read_len(header: H, read_len: usize) -> Decoder<H> {
+        let read_len = if read_len == 0 { 1 } else { read_len };
+        Decoder {
+            header,
+            buffer: Buffer::new(),
+            state: State::Frame,
+            offset: 0,
+            read_len,
+            oversize: Oversize::Reject,
+            skipped: Skipped { frames: 0, bytes: 0, last_offset: 0 },
+        }
+    }
+
+    /// What to do with a frame over the limit; [`Oversize::Reject`] unless said otherwise.
+    #[must_use]
+    pub fn on_oversize(mut self, oversize: Oversize) -> Decoder<H> {
+        self.oversize = oversize;
+        self
+    }
+
+    /// The next whole frame, borrowed from the buffer; `None` where more bytes are needed.
+    ///
+    /// In the middle of a frame that [`next_part`](Decoder::next_part) began, what is left of that frame is passed over.
+    ///
+    /// # Errors
+    /// [`DecodeError`], the same one for ever.
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        match self.next_span()? {
+            Some(span) => Ok(Some(self.frame(span))),
+            None => Ok(None),
+        }
+    }
+
+    /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
+    ///
+    /// Only a header and what one read brought are ever buffered. Do not wait for a whole frame by
+    /// [`has_frame`](Decoder::has_frame) or [`need`](Decoder::need) before the first part: they are about whole frames.
+    ///
+    /// # Errors
+    /// [`DecodeError`], the same one for ever.
+    ///
+    /// ```
+    /// use unstick::framing::{Decoder, Format, Part};
+    /// let mut decoder = Decoder::new(Format::U8);
+    /// decoder.feed(b"\x05he");
+    /// assert!(matches!(decoder.next_part()?, Some(Part::Start { payload_len: 5, .. })));
+    /// assert_eq!(decoder.next_part()?, Some(Part::Chunk(b"he")));
+    /// assert_eq!(decoder.next_part()?, None);
+    /// decoder.feed(b"llo");
+    /// assert_eq!(decoder.next_part()?, Some(Part::Chunk(b"llo")));
+    /// assert_eq!(decoder.next_part()?, Some(Part::End));
+    /// # Ok::<(), unstick::framing::DecodeError>(())
+    /// ```
+    pub fn next_part(&mut self) -> Result<Option<Part<'_>>, DecodeError> {
+        self.pass_skipped();
+        match self.state {
+            State::Failed(error) => Err(error),
+            State::Skip(_) => Ok(None),
+            State::Body(Rest { left: 0, .. }) => {
+                self.state = State::Frame;
+                Ok(Some(Part::End))
+            }
+            State::Body(rest) => {
+                let len = at_most(rest.left, self.buffer.len());
+                if len == 0 {
+                    self.buffer.shrink(self.read_len);
+                    return Ok(None);
+                }
+                self.state = State::Body(rest.less(len));
+                self.advance(len);
+                Ok(Some(Part::Chunk(self.buffer.taken(len))))
+            }
+            State::Frame => match self.next_head()? {
+                None => Ok(None),
+                Some(head) => {
+                    self.state = State::Body(Rest::of(head));
+                    self.advance(head.header_len);
+                    Ok(Some(Part::Start {
+                        header: self.buffer.taken(head.header_len),
+                        prefix_len: head.prefix_len,
+                        payload_len: head.payload_len as usize,
+                    }))
+                }
+            },
+        }
+    }
+
+    /// Whether [`next_frame`](Decoder::next_frame) would yield one now. It, too, passes over the rest of a frame that
+    /// [`next_part`](Decoder::next_part) began.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Decoder::next_frame).
+    #[inline]
+    pub fn has_frame(&mut self) -> Result<bool, DecodeError> {
+        self.pass_over();
+        Ok(self.next_head()?.is_some_and(|head| head.payload_len <= (self.buffer.len() - head.header_len) as u64))
+    }
+
+    /// How many more bytes the next frame needs at least: 0 where a frame, a part of a streamed body or an error is
+    /// ready. Reading just so many, again and again, always leads to the frame and never beyond it.
+    pub fn need(&self) -> usize {
+        let unread = self.buffer.unread();
+        match self.state {
+            State::Failed(_) => 0,
+            State::Body(_) if !unread.is_empty() => 0,
+            State::Body(rest) => at_most(rest.left, usize::MAX),
+            State::Skip(rest) => self.need_behind(rest.left, unread),
+            State::Frame => self.need_of(unread),
+        }
+    }
+
+    /// Room to read into, at least one byte: as many as the frame at hand still needs where that is known to be more
+    /// than a read, and otherwise what a read of `read_len` bytes takes. Say how many came by [`filled`](Decoder::filled).
+    ///
+    /// Its contents are bytes that were received before, or zeros.
+    pub fn space(&mut self) -> &mut [u8] {
+        let frame_len = self.frame_len();
+        self.buffer.space(self.read_len, frame_len)
+    }
+
+    /// Says that the first `n` bytes of the last [`space`](Decoder::space) were received.
+    ///
+    /// # Panics
+    /// Where `n` is more than the space had.
+    pub fn filled(&mut self, n: usize) {
+        self.buffer.filled(n);
+        if let State::Failed(_) = self.state {
+            self.buffer.clear();
+        }
+    }
+
+    /// Takes a chunk of the stream.
+    ///
+    /// Called as a statement, it copies the chunk behind what is buffered. Kept, the [`Feed`] yields frames straight from
+    /// the chunk without copying them; what it has not yielded when it is dropped is buffered.
+    ///
+    /// ```
+    /// use unstick::framing::{Decoder, Format};
+    /// let mut decoder = Decoder::new(Format::U8);
+    /// let mut feed = decoder.feed(b"\x02hi\x05wor");
+    /// assert_eq!(feed.next_frame()?.unwrap().payload(), b"hi"); // borrowed from the chunk
+    /// assert!(feed.next_frame()?.is_none());
+    /// drop(feed);
+    /// assert_eq!(decoder.buffered(), 4);
+    /// decoder.feed(b"ld");
+    /// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"world");
+    /// # Ok::<(), unstick::framing::DecodeError>(())
+    /// ```
+    #[inline]
+    pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Feed<'a, H> {
+        Feed { decoder: self, chunk }
+    }
+
+    /// Whether the stream may end here, once [`next_frame`](Decoder::next_frame) yields no more.
+    ///
+    /// # Errors
+    /// [`DecodeErrorKind::Truncated`] inside a frame, also right after a complete header; the stream's own error if it
+    /// failed before.
+    pub fn finish(&self) -> Result<(), DecodeError> {
+        let unread = self.buffer.len() as u64;
+        let (phase, taken, need) = match self.state {
+            State::Failed(error) => return Err(error),
+            State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.frame_len - rest.left, rest.frame_len),
+            State::Frame if unread == 0 => return Ok(()),
+            State::Frame => match self.header.parse(self.buffer.unread()) {
+                Err(kind) => return Err(self.error(kind)),
+                Ok(Parsed::Need(more)) => (Phase::Header, 0, unread + more as u64),
+                Ok(Parsed::Head(head)) => (Phase::Payload, 0, Rest::of(head).frame_len),
+            },
+        };
+        let have = taken + unread;
+        if have >= need {
+            return Ok(());
+        }
+        Err(DecodeError::new(self.offset - taken, DecodeErrorKind::Truncated { phase, have, need }, &[], None))
+    }
+
+    /// Bytes received and not yet taken.
+    #[inline]
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Bytes of memory that the buffer holds.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// The place in the stream of the first byte that was not yet taken.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What was skipped so far.
+    pub fn skipped(&self) -> Skipped {
+        self.skipped
+    }
+
+    /// The header, mostly a [`Format`].
+    pub fn format(&self) -> &H {
+        &self.header
+    }
+
+    /// Moves what is buffered into `storage` and returns the memory it was in, so that a connection that waits can hold
+    /// just its unfinished tail: swap in an empty `Vec` to wait, one from a pool to read.
+    pub fn swap_buffer(&mut self, storage: Vec<u8>) -> Vec<u8> {
+        self.buffer.swap(storage)
+    }
+
+    /// Takes the next whole frame without borrowing it, for callers who must go on where there is none.
+    #[inline]
+    pub(crate) fn next_span(&mut self) -> Result<Option<Span>, DecodeError> {
+        if let State::Frame = self.state
+            && let Some(span) = whole_frame(&self.header, self.buffer.unread())
+        {
+            self.advance(span.frame_len);
+            return Ok(Some(span));
+        }
+        self.next_span_slow()
+    }
+
+    /// The frame of a span that was just taken.
+    #[inline]
+    pub(crate) fn frame(&self, span: Span) -> Frame<'_> {
+        Frame::new(self.buffer.taken(span.frame_len), span.prefix_len, span.header_len)
+    }
+
+    /// All but the common case: no whole frame, an error, or the rest of another frame first.
+    #[cold]
+    fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {
+        self.pass_over();
+        let Some(span) = self.next_head()?.and_then(|head| span_within(head, self.buffer.len())) else {
+            return Ok(None);
+        };
+        self.advance(span.frame_len);
+        Ok(Some(span))
+    }
+
+    /// The next frame's header, where it is whole and not to be skipped. It is not taken.
+    fn next_head(&mut self) -> Result<Option<Head>, DecodeError> {
+        loop {
+            if let State::Failed(error) = self.state {
+                return Err(error);
+            }
+            if self.state != State::Frame {
+                return Ok(None);
+            }
+            match self.header.parse(self.buffer.unread()) {
+                Err(kind) => return Err(self.fail(kind)),
+                Ok(Parsed::Need(_)) => {
+                    self.buffer.shrink(self.read_len);
+                    return Ok(None);
+                }
+                Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
+                    return Ok(Some(head));
+                }
+                Ok(Parsed::Head(head)) => self.refuse(head)?,
+            }
+        }
+    }
+
+    /// Fails on an oversize frame, or begins to skip it.
+    fn refuse(&mut self, head: Head) -> Result<(), DecodeError> {
+        match self.oversize {
+            Oversize::Skip { max_discard } if head.payload_len <= max_discard => {
+                self.skipped.frames += 1;
+                self.skipped.bytes = self.skipped.bytes.saturating_add(head.payload_len);
+                self.skipped.last_offset = self.offset;
+                self.advance(head.header_len);
+                self.state = State::Skip(Rest::of(head));
+                self.pass_skipped();
+                Ok(())
+            }
+            _ => {
+                let kind = DecodeErrorKind::Oversize {
+                    field: head.field,
+                    payload_len: head.payload_len,
+                    max_payload_len: self.header.max_payload_len(),
+                };
+                Err(self.fail(kind))
+            }
+        }
+    }
+
+    /// Passes over what is left of a streamed or skipped frame, as far as it has come.
+    fn pass_over(&mut self) {
+        if let State::Body(rest) = self.state {
+            self.state = State::Skip(rest);
+        }
+        self.pass_skipped();
+    }
+
+    fn pass_skipped(&mut self) {
+        if let State::Skip(rest) = self.state {
+            let len = at_most(rest.left, self.buffer.len());
+            self.advance(len);
+            let rest = rest.less(len);
+            self.state = if rest.left == 0 { State::Frame } else { State::Skip(rest) };
+            self.buffer.shrink(self.read_len);
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self, len: usize) {
+        self.offset += len as u64;
+        self.buffer.take(len);
+    }
+
+    /// The length of the frame that the unread bytes begin, where it is known and within the limit.
+    fn frame_len(&self) -> Option<usize> {
+        match (self.state, self.header.parse(self.buffer.unread())) {
+            (State::Frame, Ok(Parsed::Head(head))) if head.payload_len <= self.header.max_payload_len() as u64 => {
+                Some(head.header_len + head.payload_len as usize)
+            }
+            _ => None,
+        }
+    }
+
+    fn need_of(&self, unread: &[u8]) -> usize {
+        match self.header.parse(unread) {
+            Err(_) => 0,
+            Ok(Parsed::Need(more)) => more,
+            Ok(Parsed::Head(head)) => match self.oversize {
+                _ if head.payload_len <= self.header.max_payload_len() as u64 => {
+                    (head.header_len + head.payload_len as usize).saturating_sub(unread.len())
+                }
+                Oversize::Skip { max_discard } if head.payload_len <= max_discard => {
+                    self.need_behind(head.payload_len, &unread[head.header_len..])
+                }
+                _ => 0,
+            },
+        }
+    }
+
+    /// How many more bytes the next frame needs that stands behind `left` bytes to skip.
+    fn need_behind(&self, left: u64, unread: &[u8]) -> usize {
+        match left.checked_sub(unread.len() as u64) {
+            None | Some(0) => self.need_of(&unread[left as usize..]),
+            Some(more) => at_most(more, usize::MAX),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, kind: DecodeErrorKind) -> DecodeError {
+        let error = self.error(kind);
+        self.state = State::Failed(error);
+        self.buffer.clear();
+        error
+    }
+
+    /// The error at the frame that the unread bytes begin. Its header bytes are just those that decided, so that it does
+    /// not depend on how many more had arrived.
+    fn error(&self, kind: DecodeErrorKind) -> DecodeError {
+        let unread = self.buffer.unread();
+        let decided = (1..=unread.len().min(self.header.max_header_len()))
+            .find(|&len| !matches!(self.header.parse(&unread[..len]), Ok(Parsed::Need(_))))
+            .unwrap_or(unread.len());
+        let header = &unread[..decided];
+        DecodeError::new(self.offset, kind, header, self.header.diagnose(kind, self.offset, header))
+    }
+}
+
+/// The first frame of `bytes`, where all of it is there and it is within the limit.
+#[inline]
+fn whole_frame<H: Header>(header: &H, bytes: &[u8]) -> Option<Span> {
+    match header.parse(bytes) {
+        Ok(Parsed::Head(head)) if head.payload_len <= header.max_payload_len() as u64 => span_within(head, bytes.len()),
+        _ => None,
+    }
+}
+
+/// Where a frame with this header, whose payload is within the limit, ends, if that is within `available` bytes.
+#[inline]
+fn span_within(head: Head, available: usize) -> Option<Span> {
+    let frame_len = head.header_len + head.payload_len as usize;
+    debug_assert!(
+        head.prefix_len <= head.header_len && head.header_len > 0,
+        "a header has a length and holds its prefix"
+    );
+    (frame_len <= available).then_some(Span { frame_len, prefix_len: head.prefix_len, header_len: head.header_len })
+}
+
+fn at_most(left: u64, available: usize) -> usize {
+    left.min(available as u64) as usize
+}
+
+/// A chunk of the stream on its way into a [`Decoder`]: see [`Decoder::feed`].
+///
+/// Dropping it buffers what it has not yielded, so that nothing is lost.
+#[derive(Debug)]
+pub struct Feed<'a, H: Header = Format> {
+    decoder: &'a mut Decoder<H>,
+    chunk: &'a [u8],
+}
+
+impl<H: Header> Feed<'_, H> {
+    /// The next whole frame: borrowed from the chunk, or from the decoder's buffer where it began in an earlier chunk.
+    /// `None` where the chunk has no more.
+    ///
+    /// # Errors
+    /// As [`Decoder::next_frame`].
+    #[inline]
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        if self.decoder.buffer.len() == 0
+            && let State::Frame = self.decoder.state
+            && let Some(span) = whole_frame(&self.decoder.header, self.chunk)
+        {
+            let (frame, rest) = self.chunk.split_at(span.frame_len);
+            self.chunk = rest;
+            self.decoder.offset += span.frame_len as u64;
+            return Ok(Some(Frame::new(frame, span.prefix_len, span.header_len)));
+        }
+        self.next_frame_slow()
+    }
+
+    /// A frame that began in an earlier chunk, or none: just what it needs is buffered.
+    #[cold]
+    fn next_frame_slow(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        loop {
+            if let Some(span) = self.decoder.next_span()? {
+                return Ok(Some(self.decoder.frame(span)));
+            }
+            if self.chunk.is_empty() {
+                return Ok(None);
+            }
+            self.buffer(self.decoder.need().max(1));
+        }
+    }
+
+    /// Buffers up to `len` bytes of the chunk.
+    fn buffer(&mut self, len: usize) {
+        let (bytes, rest) = self.chunk.split_at(len.min(self.chunk.len()));
+        self.chunk = rest;
+        if !bytes.is_empty() && !matches!(self.decoder.state, State::Failed(_)) {
+            let frame_len = self.decoder.frame_len();
+            self.decoder.buffer.append(bytes, frame_len);
+        }
+    }
+}
+
+impl<H: Header> Drop for Feed<'_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.chunk.is_empty() {
+            self.buffer(self.chunk.len());
+        }
+    }
+}
+
+/// Why a stream is not a stream of frames: what, where, with its numbers, and what it looks like. Final.
+///
+/// ```
+/// use unstick::framing::{Decoder, DecodeErrorKind, Diagnosis, Format};
+/// let mut decoder = Decoder::new(Format::U32_BE);
+/// decoder.feed(b"GET / HTTP/1.1\r\n");
+/// let error = decoder.next_frame().unwrap_err();
+/// assert!(matches!(error.kind(), DecodeErrorKind::Oversize { field: 0x47455420, .. }));
+/// assert_eq!(error.offset(), 0);
+/// assert_eq!(error.diagnosis(), Some(Diagnosis::Http));
+/// assert_eq!(
+///     error.to_string(),
+///     "at byte 0: a payload of 1195725856 bytes is over the limit of 1048576 (header 47 45 54 20: looks like HTTP)",
+/// );
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    offset: u64,
+    kind: DecodeErrorKind,
+    /// The first bytes of the header: `header[..header_len]`.
+    header: [u8; 16],
+    header_len: u8,
+    diagnosis: Option<Diagnosis>,
+}
+
+impl DecodeError {
+    fn new(offset: u64, kind: DecodeErrorKind, header: &[u8], diagnosis: Option<Diagnosis>) -> DecodeError {
+        let mut first = [0; 16];
+        let len = header.len().min(first.len());
+        first[..len].copy_from_slice(&header[..len]);
+        DecodeError { offset, kind, header: first, header_len: len as u8, diagnosis }
+    }
+
+    /// What is wrong.
+    pub fn kind(&self) -> DecodeErrorKind {
+        self.kind
+    }
+
+    /// The place in the stream of the first byte of the frame that is wrong.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The header, as far as it decided: at most its first 16 bytes.
+    pub fn header(&self) -> &[u8] {
+        &self.header[..usize::from(self.header_len)]
+    }
+
+    /// What the header looks like, where it looks like anything.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        self.diagnosis
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at byte {}: {}", self.offset, self.kind)?;
+        let Some((first, rest)) = self.header().split_first() else {
+            return Ok(());
+        };
+        write!(f, " (header {first:02x}")?;
+        for byte in rest {
+            write!(f, " {byte:02x}")?;
+        }
+        match self.diagnosis {
+            Some(diagnosis) => write!(f, ": {diagnosis})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// What is wrong with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecodeErrorKind {
+    /// A payload is declared that is over the limit.
+    Oversize {
+        /// The field's number.
+        field: u64,
+        /// Bytes of the payload that it declares, after adjustment.
+        payload_len: u64,
+        /// The limit, in bytes.
+        max_payload_len: usize,
+    },
+    /// The field plus the adjustment is negative.
+    Underflow {
+        /// The field's number.
+        field: u64,
+        /// The layout's adjustment.
+        adjustment: i64,
+    },
+    /// A varint goes on after the longest that the layout has.
+    VarintTooLong {
+        /// Bytes of the longest.
+        max_width: u8,
+    },
+    /// A varint says more than 64 bits.
+    VarintOverflow,
+    /// A varint is longer than its number needs, where the layout refuses that.
+    VarintNotMinimal {
+        /// Bytes that it has.
+        width: u8,
+        /// Its number.
+        field: u64,
+    },
+    /// The stream ended inside a frame.
+    Truncated {
+        /// Whether it ended in the header or in the payload.
+        phase: Phase,
+        /// Bytes of the frame that came, header included.
+        have: u64,
+        /// Bytes that it has, header included; in the header phase only those of the header are known and counted.
+        need: u64,
+    },
+    /// A custom header's own reason.
+    Custom(&'static str),
+}
+
+impl DecodeErrorKind {
+    /// The field's number, where the error is about it.
+    pub(crate) fn field(self) -> Option<u64> {
+        match self {
+            DecodeErrorKind::Oversize { field, .. } | DecodeErrorKind::Underflow { field, .. } => Some(field),
+            _ => None,
+        }
+    }
+}
+
+/// The part of a frame in which a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Inside the header.
+    Header,
+    /// After the header, before the payload's last byte.
+    Payload,
+}
+
+impl fmt::Display for DecodeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            DecodeErrorKind::Oversize { payload_len, max_payload_len, .. } => {
+                write!(f, "a payload of {payload_len} bytes is over the limit of {max_payload_len}")
+            }
+            DecodeErrorKind::Underflow { field, adjustment } => {
+                write!(f, "a length field of {field} with the adjustment {adjustment} is a negative payload")
+            }
+            DecodeErrorKind::VarintTooLong { max_width } => {
+                write!(f, "a varint goes on after {max_width} bytes")
+            }
+            DecodeErrorKind::VarintOverflow => f.write_str("a varint says more than 64 bits"),
+            DecodeErrorKind::VarintNotMinimal { width, field } => {
+                write!(f, "a varint of {width} bytes says {field}, which needs fewer")
+            }
+            DecodeErrorKind::Truncated { phase, have, need } => {
+                let place = match phase {
+                    Phase::Header => "the header of a frame",
+                    Phase::Payload => "a frame",
+                };
+                write!(f, "the stream ended inside {place}: {} of {need} bytes missing", need - have)
+            }
+            DecodeErrorKind::Custom(reason) => f.write_str(reason),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the header of a refused frame looks like: the wrong protocol at the port is the most common cause of all.
+
+use core::fmt;
+
+/// What the bytes of a refused header look like. A hint for people, never a base for decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Diagnosis {
+    /// A TLS record (RFC 8446, 5.1): content type 20 to 23, then version 3.x.
+    Tls,
+    /// An HTTP/1 request or response, or the HTTP/2 preface.
+    Http,
+    /// An SSH version string (RFC 4253, 4.2).
+    Ssh,
+    /// The length field read in the other byte order gives a payload within the limit.
+    OtherByteOrder {
+        /// That payload's length, in bytes.
+        payload_len: u64,
+    },
+    /// The field is negative when it is read as a signed number.
+    Negative {
+        /// The field, read as signed.
+        field: i64,
+    },
+    /// The header is printable ASCII: text without framing.
+    Text,
+}
+
+const HTTP: [&[u8]; 10] =
+    [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"PRI ", b"HTTP/"];
+
+impl Diagnosis {
+    /// A protocol that begins with `header`; only the first frame of a stream can be another protocol's hello.
+    pub(crate) fn of_protocol(offset: u64, header: &[u8]) -> Option<Diagnosis> {
+        if offset != 0 || header.len() < 2 {
+            return None;
+        }
+        // As many bytes are compared as there are: a header of two bytes is judged by two.
+        let begins = |magic: &[u8]| header.iter().zip(magic).all(|(byte, expected)| byte == expected);
+        if (20..=23).contains(&header[0]) && header[1] == 3 {
+            Some(Diagnosis::Tls)
+        } else if HTTP.iter().any(|magic| begins(magic)) {
+            Some(Diagnosis::Http)
+        } else if begins(b"SSH-") {
+            Some(Diagnosis::Ssh)
+        } else {
+            None
+        }
+    }
+
+    /// Text, where there are at least two bytes and all are printable ASCII.
+    pub(crate) fn of_text(header: &[u8]) -> Option<Diagnosis> {
+        let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+        (header.len() >= 2 && header.iter().all(printable)).then_some(Diagnosis::Text)
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Diagnosis::Tls => f.write_str("looks like TLS"),
+            Diagnosis::Http => f.write_str("looks like HTTP"),
+            Diagnosis::Ssh => f.write_str("looks like SSH"),
+            Diagnosis::OtherByteOrder { payload_len } => write!(f, "the other byte order gives {payload_len}"),
+            Diagnosis::Negative { field } => write!(f, "as a signed number the field is {field}"),
+            Diagnosis::Text => f.write_str("looks like text without framing"),
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! Where the length field is, what it counts, and how long a payload may be.
+
+use core::fmt;
+
+use super::decoder::DecodeErrorKind;
+use super::diagnosis::Diagnosis;
+use super::encoder::EncodeError;
+use super::header::{Head, Header, MAX_HEADER_LEN, Parsed};
+use alloc::vec::Vec;
+
+/// The limit of the presets whose field can express it: 1 MiB of payload, as NATS and nginx have it.
+pub const DEFAULT_MAX_PAYLOAD_LEN: usize = 1 << 20;
+
+/// The order of the bytes of a fixed-width length field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endian {
+    /// Most significant byte first: the network's order.
+    Big,
+    /// Least significant byte first: what the seed tutorial's `BitConverter` writes on common machines.
+    Little,
+}
+
+/// The length field itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// An unsigned integer of `width` bytes, 1 to 8.
+    Fixed {
+        /// Bytes of the field, 1 to 8.
+        width: u8,
+        /// Their order.
+        endian: Endian,
+    },
+    /// A LEB128 varint, as protobuf writes it: seven bits a byte, least significant first, high bit set on all but the
+    /// last.
+    Varint {
+        /// Bytes of the longest varint taken, 1 to 10. Five are enough for 32 bits, ten for 64.
+        max_width: u8,
+        /// Whether a form longer than needed (`80 00` for 0) is refused. What we write is always minimal.
+        minimal: bool,
+    },
+}
+
+impl Field {
+    /// The greatest number that the field can carry.
+    const fn greatest(self) -> u64 {
+        match self {
+            Field::Fixed { width, .. } if width < 8 => (1 << (8 * width)) - 1,
+            Field::Varint { max_width, .. } if max_width < 10 => (1 << (7 * max_width)) - 1,
+            _ => u64::MAX,
+        }
+    }
+
+    /// Bytes of the longest field.
+    const fn max_width(self) -> u8 {
+        match self {
+            Field::Fixed { width, .. } => width,
+            Field::Varint { max_width, .. } => max_width,
+        }
+    }
+}
+
+/// Where the length field is and what it counts: plain data, checked by [`Format::new`].
+///
+/// ```text
+/// │ offset bytes of prefix │ field │ payload: field + adjustment bytes │
+/// ```
+///
+/// ```
+/// use unstick::framing::{Endian, Layout};
+/// // Two bytes of message type, then a big-endian u16 that counts itself and the type: payload = field − 4.
+/// let layout = Layout { offset: 2, adjustment: -4, ..Layout::fixed(2, Endian::Big) };
+/// assert_eq!(layout, "offset=2,width=2,endian=be,adjustment=-4".parse()?);
+/// # Ok::<(), unstick::framing::SpecError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Bytes before the length field, 0 to 255. They travel with the frame as its prefix and mean nothing here.
+    pub offset: u8,
+    /// The length field.
+    pub field: Field,
+    /// What is added to the field to get the payload's length: −4 for a u32 that counts itself.
+    pub adjustment: i64,
+}
+
+impl Layout {
+    /// A fixed-width field that counts the payload and nothing else, at the very start of the frame.
+    pub const fn fixed(width: u8, endian: Endian) -> Layout {
+        Layout { offset: 0, field: Field::Fixed { width, endian }, adjustment: 0 }
+    }
+
+    /// A varint of up to `max_width` bytes that counts the payload and nothing else; longer forms than needed are taken.
+    pub const fn varint(max_width: u8) -> Layout {
+        Layout { offset: 0, field: Field::Varint { max_width, minimal: false }, adjustment: 0 }
+    }
+
+    /// The same layout with a field that also counts its own bytes: `adjustment` is −`width`. A varint is left as it is,
+    /// as its own length is not fixed.
+    pub const fn inclusive(self) -> Layout {
+        match self.field {
+            Field::Fixed { width, .. } => Layout { adjustment: -(width as i64), ..self },
+            Field::Varint { .. } => self,
+        }
+    }
+
+    /// Bytes of the longest header.
+    pub const fn max_header_len(&self) -> usize {
+        self.offset as usize + self.field.max_width() as usize
+    }
+
+    /// The least payload that the layout can say, in bytes: more than 0 only where the adjustment is positive.
+    pub const fn min_payload_len(&self) -> u64 {
+        if self.adjustment > 0 { self.adjustment as u64 } else { 0 }
+    }
+
+    /// The greatest payload that the layout can say and a buffer can hold, in bytes; `None` where every field value
+    /// gives a negative one.
+    pub const fn greatest_payload_len(&self) -> Option<u64> {
+        let greatest = self.field.greatest() as i128 + self.adjustment as i128;
+        let addressable = isize::MAX as i128 - MAX_HEADER_LEN as i128;
+        if greatest < 0 {
+            None
+        } else if greatest < addressable {
+            Some(greatest as u64)
+        } else {
+            Some(addressable as u64)
+        }
+    }
+}
+
+/// A validated [`Layout`] with its limit: the [`Header`] that nearly everyone needs.
+///
+/// `max_payload_len` limits the payload, after adjustment, when decoding and when encoding. There is no other limit and
+/// no other meaning of this one.
+///
+/// ```
+/// use unstick::framing::{Decoder, Encoder, Format};
+/// let format = Format::U16_BE;
+/// let mut wire = Vec::new();
+/// Encoder::new(format).encode(&[], b"hello", &mut wire)?;
+/// assert_eq!(wire, b"\x00\x05hello");
+///
+/// let mut decoder = Decoder::new(format);
+/// decoder.feed(&wire);
+/// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Format {
+    layout: Layout,
+    max_payload_len: usize,
+    /// What a fixed-width field is: where eight bytes are read, and what is done to them. Not used for a varint.
+    fixed: Fixed,
+    /// The field value of the least payload: `max(0, −adjustment)`. A smaller one would be a negative payload.
+    least_field: u64,
+    /// The least payload: `max(0, adjustment)`.
+    least_payload: u64,
+}
+
+/// A fixed-width field, resolved: eight bytes are loaded from `offset`, ordered, and shifted down to `8 * width` bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Fixed {
+    /// Bytes of the header, `offset + width`; 0 says that the field is a varint.
+    header_len: u16,
+    /// Bits of the eight bytes that are not the field's.
+    shift: u8,
+    big: bool,
+}
+
+impl Format {
+    /// The seed's: u32 little-endian.
+    pub const U32_LE: Format = preset(Layout::fixed(4, Endian::Little));
+    /// u32 big-endian: the most common of all.
+    pub const U32_BE: Format = preset(Layout::fixed(4, Endian::Big));
+    /// u16 big-endian, payloads of up to 65,535 bytes: DNS over TCP (RFC 1035, 4.2.2).
+    pub const U16_BE: Format = preset(Layout::fixed(2, Endian::Big));
+    /// One byte, payloads of up to 255 bytes.
+    pub const U8: Format = preset(Layout::fixed(1, Endian::Big));
+    /// u24 big-endian: TLS handshake messages and HTTP/2 use this width.
+    pub const U24_BE: Format = preset(Layout::fixed(3, Endian::Big));
+    /// u64 big-endian.
+    pub const U64_BE: Format = preset(Layout::fixed(8, Endian::Big));
+    /// A varint of up to ten bytes: protobuf's delimited messages.
+    pub const VARINT: Format = preset(Layout::varint(10));
+    /// u16 big-endian that counts itself.
+    pub const U16_BE_INCLUSIVE: Format = preset(Layout::fixed(2, Endian::Big).inclusive());
+    /// u32 big-endian that counts itself: PostgreSQL's startup message.
+    pub const U32_BE_INCLUSIVE: Format = preset(Layout::fixed(4, Endian::Big).inclusive());
+    /// u32 little-endian that counts itself.
+    pub const U32_LE_INCLUSIVE: Format = preset(Layout::fixed(4, Endian::Little).inclusive());
+
+    /// Checks a layout and its limit. This is the only validation there is: behind it nothing overflows, every frame
+    /// takes at least one byte of the stream, and every payload within the limit that decodes also encodes.
+    ///
+    /// # Errors
+    /// [`FormatError`] where the field is no field, where no payload could ever come, or where the limit is one that the
+    /// field cannot express (above or below) or no buffer could hold.
+    ///
+    /// ```
+    /// use unstick::framing::{Endian, Format, FormatError, Layout};
+    /// let error = Format::new(Layout::fixed(1, Endian::Big), 1000).unwrap_err();
+    /// assert_eq!(error, FormatError::LimitTooGreat { max_payload_len: 1000, greatest: 255 });
+    /// ```
+    pub const fn new(layout: Layout, max_payload_len: usize) -> Result<Format, FormatError> {
+        match layout.field {
+            Field::Fixed { width, .. } if width == 0 || width > 8 => {
+                return Err(FormatError::Width { width });
+            }
+            Field::Varint { max_width, .. } if max_width == 0 || max_width > 10 => {
+                return Err(FormatError::VarintWidth { max_width });
+            }
+            _ => {}
+        }
+        let Some(greatest) = layout.greatest_payload_len() else {
+            return Err(FormatError::NoPayload {
+                greatest_field: layout.field.greatest(),
+                adjustment: layout.adjustment,
+            });
+        };
+        if max_payload_len as u64 > greatest {
+            return Err(FormatError::LimitTooGreat { max_payload_len, greatest });
+        }
+        let least = layout.min_payload_len();
+        if (max_payload_len as u64) < least {
+            return Err(FormatError::LimitTooSmall { max_payload_len, least });
+        }
+        let fixed = match layout.field {
+            Field::Fixed { width, endian } => Fixed {
+                header_len: layout.offset as u16 + width as u16,
+                shift: 64 - 8 * width,
+                big: matches!(endian, Endian::Big),
+            },
+            Field::Varint { .. } => Fixed { header_len: 0, shift: 0, big: false },
+        };
+        let least_field = if layout.adjustment < 0 { layout.adjustment.unsigned_abs() } else { 0 };
+        Ok(Format { layout, max_payload_len, fixed, least_field, least_payload: least })
+    }
+
+    /// The format of `layout` with the greatest limit it can have up to [`DEFAULT_MAX_PAYLOAD_LEN`].
+    ///
+    /// # Errors
+    /// As [`Format::new`].
+    pub const fn with_default_limit(layout: Layout) -> Result<Format, FormatError> {
+        let limit = match layout.greatest_payload_len() {
+            Some(greatest) if greatest < DEFAULT_MAX_PAYLOAD_LEN as u64 => greatest as usize,
+            _ => DEFAULT_MAX_PAYLOAD_LEN,
+        };
+        Format::new(layout, limit)
+    }
+
+    /// The same layout with another limit.
+    ///
+    /// # Errors
+    /// As [`Format::new`].
+    pub const fn with_max_payload_len(self, max_payload_len: usize) -> Result<Format, FormatError> {
+        Format::new(self.layout, max_payload_len)
+    }
+
+    /// The layout.
+    pub const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The field's number for a payload of `payload_len` bytes.
+    fn field_for(&self, payload_len: usize) -> Result<u64, EncodeError> {
+        if payload_len > self.max_payload_len {
+            return Err(EncodeError::Oversize { payload_len, max_payload_len: self.max_payload_len });
+        }
+        match (payload_len as u64).checked_sub(self.least_payload) {
+            Some(above_least) => Ok(self.least_field + above_least),
+            None => Err(EncodeError::Undersize { payload_len, least: self.least_payload }),
+        }
+    }
+
+    /// The payload's length for the field's number.
+    #[inline]
+    fn payload_for(&self, field: u64) -> Result<u64, DecodeErrorKind> {
+        match field.checked_sub(self.least_field) {
+            // A sum above u64::MAX is above every limit, so the greatest number says the same.
+            Some(above_least) => Ok(above_least.saturating_add(self.least_payload)),
+            None => Err(DecodeErrorKind::Underflow { field, adjustment: self.layout.adjustment }),
+        }
+    }
+
+    #[inline]
+    fn parse_fixed(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        let header_len = usize::from(self.fixed.header_len);
+        let offset = usize::from(self.layout.offset);
+        let eight = match bytes.get(offset..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(eight) => *eight,
+            None if bytes.len() < header_len => return Ok(Parsed::Need(header_len - bytes.len())),
+            None => fewer_than_eight(&bytes[offset..]),
+        };
+        let field = if self.fixed.big {
+            u64::from_be_bytes(eight) >> self.fixed.shift
+        } else {
+            u64::from_le_bytes(eight) << self.fixed.shift >> self.fixed.shift
+        };
+        let payload_len = self.payload_for(field)?;
+        Ok(Parsed::Head(Head { prefix_len: offset, header_len, field, payload_len }))
+    }
+
+    #[inline]
+    fn parse_varint(&self, bytes: &[u8], max_width: u8, minimal: bool) -> Result<Parsed, DecodeErrorKind> {
+        let offset = usize::from(self.layout.offset);
+        let mut field = 0u64;
+        for at in 0..usize::from(max_width) {
+            let Some(&byte) = bytes.get(offset + at) else {
+                return Ok(Parsed::Need((offset + at + 1) - bytes.len()));
+            };
+            let bits = u64::from(byte & 0x7F);
+            if at == 9 && bits > 1 {
+                return Err(DecodeErrorKind::VarintOverflow);
+            }
+            field |= bits << (7 * at);
+            if byte < 0x80 {
+                if minimal && at > 0 && byte == 0 {
+                    return Err(DecodeErrorKind::VarintNotMinimal { width: at as u8 + 1, field });
+                }
+                let payload_len = self.payload_for(field)?;
+                return Ok(Parsed::Head(Head { prefix_len: offset, header_len: offset + at + 1, field, payload_len }));
+            }
+        }
+        Err(DecodeErrorKind::VarintTooLong { max_width })
+    }
+}
+
+/// Fewer than eight bytes stand behind the offset: they are the field and the begin of a payload at most.
+#[cold]
+fn fewer_than_eight(rest: &[u8]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight[..rest.len()].copy_from_slice(rest);
+    eight
+}
+
+const fn preset(layout: Layout) -> Format {
+    match Format::with_default_limit(layout) {
+        Ok(format) => format,
+        Err(_) => panic!("a preset is valid"),
+    }
+}
+
+impl Header for Format {
+    fn max_header_len(&self) -> usize {
+        self.layout.max_header_len()
+    }
+
+    #[inline]
+    fn max_payload_len(&self) -> usize {
+        self.max_payload_len
+    }
+
+    #[inline]
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        match self.layout.field {
+            Field::Fixed { .. } => self.parse_fixed(bytes),
+            Field::Varint { max_width, minimal } => self.parse_varint(bytes, max_width, minimal),
+        }
+    }
+
+    #[inline]
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let field = self.field_for(payload_len)?;
+        if prefix.len() != usize::from(self.layout.offset) {
+            return Err(EncodeError::Prefix { prefix_len: prefix.len(), offset: usize::from(self.layout.offset) });
+        }
+        if !prefix.is_empty() {
+            out.extend_from_slice(prefix);
+        }
+        match self.layout.field {
+            Field::Fixed { width, .. } => {
+                // Eight bytes at once and back to `width` is one store, where a slice of unknown width is a call.
+                let end = out.len() + usize::from(width);
+                let shifted =
+                    if self.fixed.big { (field << self.fixed.shift).to_be_bytes() } else { field.to_le_bytes() };
+                out.extend_from_slice(&shifted);
+                out.truncate(end);
+            }
+            Field::Varint { .. } => write_varint(field, out),
+        }
+        Ok(())
+    }
+
+    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
+        Diagnosis::of_protocol(offset, header)
+            .or_else(|| self.other_byte_order(kind))
+            .or_else(|| self.negative(kind))
+            .or_else(|| Diagnosis::of_text(header))
+    }
+}
+
+fn write_varint(mut field: u64, out: &mut Vec<u8>) {
+    while field >= 0x80 {
+        out.push(field as u8 | 0x80);
+        field >>= 7;
+    }
+    out.push(field as u8);
+}
+
+impl Format {
+    fn other_byte_order(&self, kind: DecodeErrorKind) -> Option<Diagnosis> {
+        let (Field::Fixed { width, .. }, Some(field)) = (self.layout.field, kind.field()) else {
+            return None;
+        };
+        let swapped = field.swap_bytes() >> self.fixed.shift;
+        let payload_len = self.payload_for(swapped).ok()?;
+        (width > 1 && payload_len <= self.max_payload_len as u64).then_some(Diagnosis::OtherByteOrder { payload_len })
+    }
+
+    fn negative(&self, kind: DecodeErrorKind) -> Option<Diagnosis> {
+        let (Field::Fixed { .. }, Some(field)) = (self.layout.field, kind.field()) else {
+            return None;
+        };
+        let signed = ((field << self.fixed.shift) as i64) >> self.fixed.shift;
+        (signed < 0).then_some(Diagnosis::Negative { field: signed })
+    }
+}
+
+/// Why a layout and its limit make no format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// A fixed-width field has 1 to 8 bytes.
+    Width {
+        /// The width asked for, in bytes.
+        width: u8,
+    },
+    /// A varint has 1 to 10 bytes.
+    VarintWidth {
+        /// The width asked for, in bytes.
+        max_width: u8,
+    },
+    /// Every number that the field can carry gives a negative payload, so no frame could ever come.
+    NoPayload {
+        /// The greatest number that the field can carry.
+        greatest_field: u64,
+        /// The adjustment asked for.
+        adjustment: i64,
+    },
+    /// The limit is above what the field can express, or above what a buffer can hold.
+    LimitTooGreat {
+        /// The limit asked for, in bytes.
+        max_payload_len: usize,
+        /// The greatest that this layout can have, in bytes.
+        greatest: u64,
+    },
+    /// The limit is below the least payload that the layout can say, so no frame could ever come.
+    LimitTooSmall {
+        /// The limit asked for, in bytes.
+        max_payload_len: usize,
+        /// The least payload that the layout can say: its adjustment, in bytes.
+        least: u64,
+    },
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            FormatError::Width { width } => write!(f, "a length field of {width} bytes: it can have 1 to 8"),
+            FormatError::VarintWidth { max_width } => {
+                write!(f, "a varint of up to {max_width} bytes: it can have 1 to 10")
+            }
+            FormatError::NoPayload { greatest_field, adjustment } => write!(
+                f,
+                "an adjustment of {adjustment} makes every payload negative: the field's greatest number is {greatest_field}"
+            ),
+            FormatError::LimitTooGreat { max_payload_len, greatest } => write!(
+                f,
+                "a limit of {max_payload_len} bytes of payload cannot be expressed: the greatest is {greatest}"
+            ),
+            FormatError::LimitTooSmall { max_payload_len, least } => write!(
+                f,
+                "a limit of {max_payload_len} bytes of payload lets no frame through: the least payload is {least}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for FormatError {}

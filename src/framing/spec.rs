@@ -1,0 +1,164 @@
+//! Layouts as text: what `--format` takes.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::str::FromStr;
+
+use super::format::{Endian, Field, Format, Layout};
+
+/// The presets by the names that [`Layout`] is parsed from, with what they are for.
+pub const PRESETS: [(&str, Format, &str); 10] = [
+    ("u32le", Format::U32_LE, "4 bytes, little-endian (the default)"),
+    ("u32be", Format::U32_BE, "4 bytes, big-endian"),
+    ("u16be", Format::U16_BE, "2 bytes, big-endian: DNS over TCP"),
+    ("u8", Format::U8, "1 byte"),
+    ("u24be", Format::U24_BE, "3 bytes, big-endian"),
+    ("u64be", Format::U64_BE, "8 bytes, big-endian"),
+    ("varint", Format::VARINT, "LEB128, up to 10 bytes: protobuf's delimited messages"),
+    ("u16be-inclusive", Format::U16_BE_INCLUSIVE, "2 bytes, big-endian, counting themselves"),
+    ("u32be-inclusive", Format::U32_BE_INCLUSIVE, "4 bytes, big-endian, counting themselves"),
+    ("u32le-inclusive", Format::U32_LE_INCLUSIVE, "4 bytes, little-endian, counting themselves"),
+];
+
+/// A preset's name, or `key=value` pairs with commas between: `offset`, `width` (1 to 8, or `varint`), `endian` (`be` or
+/// `le`), `adjustment`, and for varints `max-width` (1 to 10) and `minimal` (`true` or `false`). What is not named is
+/// 0, 4, `be`, 0, 10 and `false`. A name may stand first and be amended: `varint,minimal=true`.
+impl FromStr for Layout {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Layout, SpecError> {
+        let mut layout = Layout::fixed(4, Endian::Big);
+        for (index, part) in text.split(',').enumerate() {
+            match part.split_once('=') {
+                Some((key, value)) => amend(&mut layout, key, value)?,
+                None if index == 0 => layout = preset(part)?,
+                None => return Err(SpecError::NoValue { part: part.to_string() }),
+            }
+        }
+        Ok(layout)
+    }
+}
+
+/// The text that parses to this layout: a preset's name where it is one.
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, ..)) = PRESETS.iter().find(|(_, format, _)| format.layout() == *self) {
+            return f.write_str(name);
+        }
+        write!(f, "offset={}", self.offset)?;
+        match self.field {
+            Field::Fixed { width, endian } => {
+                write!(f, ",width={width},endian={}", if endian == Endian::Big { "be" } else { "le" })?;
+            }
+            Field::Varint { max_width, minimal } => {
+                write!(f, ",width=varint,max-width={max_width},minimal={minimal}")?;
+            }
+        }
+        write!(f, ",adjustment={}", self.adjustment)
+    }
+}
+
+fn preset(name: &str) -> Result<Layout, SpecError> {
+    PRESETS
+        .iter()
+        .find(|(preset, ..)| *preset == name)
+        .map(|(_, format, _)| format.layout())
+        .ok_or_else(|| SpecError::UnknownName { name: name.to_string() })
+}
+
+fn amend(layout: &mut Layout, key: &str, value: &str) -> Result<(), SpecError> {
+    let bad = |key, allowed| SpecError::BadValue { key, value: value.to_string(), allowed };
+    match (key, &mut layout.field) {
+        ("offset", _) => layout.offset = value.parse().map_err(|_| bad("offset", "0 to 255"))?,
+        ("adjustment", _) => {
+            layout.adjustment = value.parse().map_err(|_| bad("adjustment", "a whole number, also a negative one"))?;
+        }
+        ("width", field) if value == "varint" => *field = Layout::varint(10).field,
+        ("width", field) => {
+            let new_width = value.parse().ok().filter(|width| (1..=8).contains(width));
+            let new_width = new_width.ok_or_else(|| bad("width", "1 to 8, or varint"))?;
+            match field {
+                Field::Fixed { width, .. } => *width = new_width,
+                Field::Varint { .. } => *field = Layout::fixed(new_width, Endian::Big).field,
+            }
+        }
+        ("endian", Field::Fixed { endian, .. }) => {
+            *endian = match value {
+                "be" => Endian::Big,
+                "le" => Endian::Little,
+                _ => return Err(bad("endian", "be or le")),
+            };
+        }
+        ("max-width", Field::Varint { max_width, .. }) => {
+            let width = value.parse().ok().filter(|width| (1..=10).contains(width));
+            *max_width = width.ok_or_else(|| bad("max-width", "1 to 10"))?;
+        }
+        ("minimal", Field::Varint { minimal, .. }) => {
+            *minimal = value.parse().map_err(|_| bad("minimal", "true or false"))?;
+        }
+        ("endian", _) => return Err(SpecError::NotOfThisField { key: "endian", of: "a fixed width" }),
+        ("max-width", _) => return Err(SpecError::NotOfThisField { key: "max-width", of: "width=varint" }),
+        ("minimal", _) => return Err(SpecError::NotOfThisField { key: "minimal", of: "width=varint" }),
+        _ => return Err(SpecError::UnknownKey { key: key.to_string() }),
+    }
+    Ok(())
+}
+
+/// Why a text names no layout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// No preset has this name.
+    UnknownName {
+        /// The name.
+        name: String,
+    },
+    /// No key has this name.
+    UnknownKey {
+        /// The key.
+        key: String,
+    },
+    /// A part has no `=`.
+    NoValue {
+        /// The part.
+        part: String,
+    },
+    /// A key cannot have this value.
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// The values that it can have.
+        allowed: &'static str,
+    },
+    /// A key does not go with the field that was named before it.
+    NotOfThisField {
+        /// The key.
+        key: &'static str,
+        /// What it goes with.
+        of: &'static str,
+    },
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SpecError::UnknownName { name } => {
+                write!(f, "no format is named {name:?}; the names are")?;
+                for (index, (name, ..)) in PRESETS.iter().enumerate() {
+                    write!(f, "{} {name}", if index == 0 { "" } else { "," })?;
+                }
+                f.write_str(", or key=value pairs as in offset=2,width=2,endian=be,adjustment=-4")
+            }
+            SpecError::UnknownKey { key } => {
+                write!(f, "no key is named {key:?}; the keys are offset, width, endian, adjustment, max-width, minimal")
+            }
+            SpecError::NoValue { part } => write!(f, "{part:?} has no value: write key=value"),
+            SpecError::BadValue { key, value, allowed } => write!(f, "{key}={value}: it can be {allowed}"),
+            SpecError::NotOfThisField { key, of } => write!(f, "{key} goes with {of} only"),
+        }
+    }
+}
+
+impl core::error::Error for SpecError {}

@@ -1,0 +1,75 @@
+//! Text that arrives in pieces, for streams without framing.
+
+use alloc::string::String;
+
+/// Reads UTF-8 text that arrives in pieces and never tears a character: what a piece leaves unfinished waits for the next.
+///
+/// What it gives for a stream, however cut, is what [`String::from_utf8_lossy`] gives for the whole of it: a sequence that
+/// is not UTF-8 becomes U+FFFD.
+///
+/// ```
+/// use unstick::framing::Utf8Reader;
+/// let mut reader = Utf8Reader::new();
+/// let mut text = String::new();
+/// reader.read(b"\xE4\xBD", &mut text); // two of the three bytes of 你
+/// assert_eq!(text, "");
+/// reader.read(b"\xA0!", &mut text);
+/// assert_eq!(text, "你!");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Utf8Reader {
+    /// The start of a character: `held[..len]`, at most 3 bytes.
+    held: [u8; 4],
+    len: usize,
+}
+
+impl Utf8Reader {
+    /// A reader at the start of a stream.
+    pub const fn new() -> Utf8Reader {
+        Utf8Reader { held: [0; 4], len: 0 }
+    }
+
+    /// Appends to `text` what `bytes` completes.
+    pub fn read(&mut self, mut bytes: &[u8], text: &mut String) {
+        while self.len > 0 {
+            let Some((&byte, rest)) = bytes.split_first() else { return };
+            let before = self.len;
+            self.held[before] = byte;
+            self.len = 0;
+            match core::str::from_utf8(&self.held[..=before]) {
+                Ok(character) => text.push_str(character),
+                Err(error) if error.error_len().is_none() => self.len = before + 1,
+                // The byte does not go on with the character: what was held is one bad sequence, the byte begins anew.
+                Err(_) => {
+                    text.push(char::REPLACEMENT_CHARACTER);
+                    continue;
+                }
+            }
+            bytes = rest;
+        }
+        let mut chunks = bytes.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            text.push_str(chunk.valid());
+            let invalid = chunk.invalid();
+            if chunks.peek().is_none() && is_unfinished(invalid) {
+                self.held[..invalid.len()].copy_from_slice(invalid);
+                self.len = invalid.len();
+            } else if !invalid.is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+    }
+
+    /// The stream ended: a character that never came whole becomes U+FFFD.
+    pub fn finish(&mut self, text: &mut String) {
+        if self.len > 0 {
+            text.push(char::REPLACEMENT_CHARACTER);
+            self.len = 0;
+        }
+    }
+}
+
+/// Whether these bytes are the start of a character, and more of them could complete it.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    core::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
