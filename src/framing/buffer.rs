@@ -55,7 +55,7 @@ impl Buffer {
 
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
     pub(crate) fn space(&mut self, read_len: usize, frame_len: Option<usize>) -> &mut [u8] {
-        self.to_front();
+        self.compact();
         let wanted = self.goal(read_len, frame_len);
         if self.storage.len() < wanted {
             self.grow(wanted);
@@ -76,7 +76,7 @@ impl Buffer {
 
     /// Copies `bytes` behind the unread ones.
     pub(crate) fn append(&mut self, bytes: &[u8], frame_len: Option<usize>) {
-        self.to_front();
+        self.compact();
         let needed = self.end + bytes.len();
         if self.storage.capacity() < needed {
             let wanted = self.goal(bytes.len(), frame_len).max(needed);
@@ -124,7 +124,7 @@ impl Buffer {
 
     /// Moves the unread bytes to the front. A byte moves at most once while its frame is unfinished: afterwards `start`
     /// is 0 until a frame is taken. So all the moves of a stream are linear in its bytes.
-    fn to_front(&mut self) {
+    fn compact(&mut self) {
         if self.start > 0 {
             self.storage.copy_within(self.start..self.end, 0);
             self.end -= self.start;
