@@ -242,6 +242,17 @@ impl<H: Header> Decoder<H> {
         Ok(self.next_head()?.is_some_and(|head| head.payload_len <= (self.buffer.len() - head.header_len) as u64))
     }
 
+    /// Whether [`next_part`](Decoder::next_part) would yield a part or an error now.
+    pub fn has_part(&mut self) -> bool {
+        self.pass_skipped();
+        match self.state {
+            State::Failed(_) | State::Body(Rest { left: 0, .. }) => true,
+            State::Skip(_) => false,
+            State::Body(_) => self.buffer.len() > 0,
+            State::Frame => !matches!(self.next_head(), Ok(None)),
+        }
+    }
+
     /// How many more bytes the next frame needs at least: 0 where a frame, a part of a streamed body or an error is
     /// ready. Reading just so many, again and again, always leads to the frame and never beyond it.
     pub fn need(&self) -> usize {

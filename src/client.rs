@@ -1,0 +1,306 @@
+//! A client that speaks frames over TCP.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_net::{AsyncToSocketAddrs, TcpStream};
+use futures_lite::future;
+use futures_lite::io::AsyncReadExt;
+use smol::Timer;
+
+use crate::close::{CloseReason, Closed, Traffic};
+use crate::framing::{Format, Frame};
+use crate::read::{FramedRead, ReadError};
+use crate::write::{FramedWrite, WriteError};
+
+/// What a client does unless told otherwise: the seed's format, a greeting frame, ten seconds.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The format, in both directions. [`Format::U32_LE`] with 1 MiB by default.
+    pub format: Format,
+    /// What the server says first. [`Awaited::Frame`] by default.
+    pub greeting: Awaited,
+    /// How long connecting may take, resolving the name and the greeting included. 10 s by default.
+    pub connect_deadline: Duration,
+}
+
+impl Default for ClientConfig {
+    fn default() -> ClientConfig {
+        ClientConfig { format: Format::U32_LE, greeting: Awaited::Frame, connect_deadline: Duration::from_secs(10) }
+    }
+}
+
+impl ClientConfig {
+    /// The same with another format.
+    #[must_use]
+    pub fn format(self, format: Format) -> ClientConfig {
+        ClientConfig { format, ..self }
+    }
+
+    /// The same with another greeting awaited.
+    #[must_use]
+    pub fn greeting(self, greeting: Awaited) -> ClientConfig {
+        ClientConfig { greeting, ..self }
+    }
+
+    /// The same with another deadline for connecting.
+    #[must_use]
+    pub fn connect_deadline(self, connect_deadline: Duration) -> ClientConfig {
+        ClientConfig { connect_deadline, ..self }
+    }
+}
+
+/// The greeting that a client waits for when it connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A frame like any other: what our server sends by default.
+    Frame,
+    /// So many bytes without framing. An unframed greeting has no end of its own, so its length must be known: the
+    /// seed's has [`SEED_GREETING`](crate::SEED_GREETING)`.len()` bytes.
+    Raw(usize),
+    /// Nothing.
+    None,
+}
+
+/// A client that speaks frames over TCP.
+///
+/// ```no_run
+/// use unstick::{Client, ClientConfig};
+/// # smol::block_on(async {
+/// let mut client = Client::connect("127.0.0.1:4747", ClientConfig::default()).await?;
+/// let reply = client.call("你好".as_bytes()).await?;
+/// println!("{}", reply.text()?);
+/// let closed = client.finish().await; // half-close, read to the end
+/// println!("{closed}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    peer: SocketAddr,
+    reader: FramedRead<TcpStream>,
+    writer: FramedWrite<TcpStream>,
+    greeting: Vec<u8>,
+    frames_in: u64,
+}
+
+impl Client {
+    /// Connects, and takes the greeting.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: refused, not in time, or no greeting.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future closes what was opened.
+    pub async fn connect(addr: impl AsyncToSocketAddrs, config: ClientConfig) -> Result<Client, ConnectError> {
+        let deadline = config.connect_deadline;
+        let connected = Client::connect_and_greet(addr, config);
+        let timed_out = async {
+            Timer::after(deadline).await;
+            Err(ConnectError::TimedOut { deadline })
+        };
+        future::or(connected, timed_out).await
+    }
+
+    async fn connect_and_greet(addr: impl AsyncToSocketAddrs, config: ClientConfig) -> Result<Client, ConnectError> {
+        let mut stream = TcpStream::connect(addr).await.map_err(ConnectError::Io)?;
+        stream.set_nodelay(true).map_err(ConnectError::Io)?;
+        let peer = stream.peer_addr().map_err(ConnectError::Io)?;
+        let mut greeting = Vec::new();
+        if let Awaited::Raw(len) = config.greeting {
+            greeting.resize(len, 0);
+            stream.read_exact(&mut greeting).await.map_err(|error| ConnectError::Greeting(error.into()))?;
+        }
+        let mut client = Client {
+            peer,
+            reader: FramedRead::new(stream.clone(), config.format),
+            writer: FramedWrite::new(stream, config.format),
+            greeting,
+            frames_in: 0,
+        };
+        if let Awaited::Frame = config.greeting {
+            let frame = client.recv().await.map_err(ConnectError::Greeting)?;
+            client.greeting = frame.ok_or(ConnectError::NoGreeting)?.payload().to_vec();
+        }
+        Ok(client)
+    }
+
+    /// The greeting, without its header.
+    pub fn greeting(&self) -> &[u8] {
+        &self.greeting
+    }
+
+    /// The server's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    ///
+    /// # Cancel-safety
+    /// As [`FramedWrite::send`]: the frame is neither lost nor torn.
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        self.writer.send(payload).await
+    }
+
+    /// Queues a frame for the next [`flush`](Client::flush), so that many cost one write (pipelining). Against a server
+    /// that answers, bound what is in flight, or [`split`](Client::split): a server whose replies are not read stops
+    /// reading.
+    ///
+    /// # Errors
+    /// [`WriteError::Encode`], and nothing is queued.
+    pub fn enqueue(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        Ok(self.writer.enqueue(payload)?)
+    }
+
+    /// Writes all that is queued.
+    ///
+    /// # Errors
+    /// The socket's.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush().await
+    }
+
+    /// The next frame; `None` where the server ended its stream at a frame's end.
+    ///
+    /// # Errors
+    /// As [`FramedRead::next_frame`].
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing.
+    pub async fn recv(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+        let frame = self.reader.next_frame().await?;
+        self.frames_in += u64::from(frame.is_some());
+        Ok(frame)
+    }
+
+    /// Sends a frame and waits for the next one: the reply, where nothing else is in flight.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    ///
+    /// # Cancel-safety
+    /// Dropping the future may leave a reply to come.
+    pub async fn call(&mut self, payload: &[u8]) -> Result<Frame<'_>, CallError> {
+        self.send(payload).await?;
+        self.recv().await?.ok_or(CallError::Closed)
+    }
+
+    /// Ends our stream (FIN) and leaves reading open (half-close).
+    ///
+    /// # Errors
+    /// The socket's.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.writer.close().await
+    }
+
+    /// Closes, reads to the end, and says how the connection ended. The frames that still come are counted only: to have
+    /// them, [`close`](Client::close) and [`recv`](Client::recv).
+    pub async fn finish(mut self) -> Closed {
+        let reason = match self.read_to_end().await {
+            Ok(()) => CloseReason::Clean,
+            Err(error) => error.into(),
+        };
+        Closed { peer: self.peer, reason, traffic: self.traffic() }
+    }
+
+    async fn read_to_end(&mut self) -> Result<(), ReadError> {
+        self.close().await?;
+        while self.recv().await?.is_some() {}
+        Ok(())
+    }
+
+    /// Two halves that can live in two tasks. Closing the writing one leaves the other open.
+    pub fn split(self) -> (FramedRead<TcpStream>, FramedWrite<TcpStream>) {
+        (self.reader, self.writer)
+    }
+
+    /// What passed so far. Of an unframed greeting the bytes are not counted.
+    pub fn traffic(&self) -> Traffic {
+        let decoder = self.reader.decoder();
+        Traffic {
+            frames_in: self.frames_in,
+            bytes_in: decoder.offset() + decoder.buffered() as u64,
+            frames_out: self.writer.frames(),
+            bytes_out: self.writer.bytes(),
+        }
+    }
+}
+
+/// Why no connection came about.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name did not resolve, or the connection was refused.
+    Io(io::Error),
+    /// Not connected and greeted in time.
+    TimedOut {
+        /// The time there was.
+        deadline: Duration,
+    },
+    /// The greeting did not come whole.
+    Greeting(ReadError),
+    /// The server ended its stream before a greeting.
+    NoGreeting,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Io(error) => write!(f, "cannot connect: {error}"),
+            ConnectError::TimedOut { deadline } => write!(f, "not connected and greeted within {deadline:?}"),
+            ConnectError::Greeting(error) => write!(f, "no greeting: {error}"),
+            ConnectError::NoGreeting => f.write_str("no greeting: the server closed the connection before it"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// Why a call has no reply.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The request was not sent.
+    Send(WriteError),
+    /// The reply was not received.
+    Recv(ReadError),
+    /// The server ended its stream without a reply.
+    Closed,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::Send(error) => write!(f, "the request was not sent: {error}"),
+            CallError::Recv(error) => write!(f, "no reply: {error}"),
+            CallError::Closed => f.write_str("no reply: the server closed the connection"),
+        }
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl From<WriteError> for CallError {
+    fn from(error: WriteError) -> CallError {
+        CallError::Send(error)
+    }
+}
+
+impl From<ReadError> for CallError {
+    fn from(error: ReadError) -> CallError {
+        CallError::Recv(error)
+    }
+}

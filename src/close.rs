@@ -1,0 +1,160 @@
+//! How a connection ended, for server and client alike.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use crate::framing::{DecodeError, DecodeErrorKind};
+use crate::read::ReadError;
+use crate::write::WriteError;
+
+/// One connection's end: whose, why, and what had passed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// Why it ended.
+    pub reason: CloseReason,
+    /// What had passed.
+    pub traffic: Traffic,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} closed: {} ({})", self.peer, self.reason, self.traffic)
+    }
+}
+
+/// What passed over a connection, greeting included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Whole frames received.
+    pub frames_in: u64,
+    /// Bytes received, headers and unfinished frames included.
+    pub bytes_in: u64,
+    /// Frames put on their way. Whether the peer read them only the peer can say.
+    pub frames_out: u64,
+    /// Bytes of frames put on their way, headers included.
+    pub bytes_out: u64,
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Traffic { frames_in, bytes_in, frames_out, bytes_out } = self;
+        write!(f, "{frames_in} frames and {bytes_in} bytes in, {frames_out} frames and {bytes_out} bytes out")
+    }
+}
+
+/// The one reason why a connection ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The peer ended its stream (FIN) at a frame's end.
+    Clean,
+    /// The peer ended its stream inside a frame: how much of it came and how much was needed is in the error.
+    Truncated(DecodeError),
+    /// The peer broke the connection off (RST), or it broke.
+    Reset(io::Error),
+    /// The peer declared a payload over the limit.
+    Oversize(DecodeError),
+    /// What the peer sent is no stream of frames.
+    Malformed(DecodeError),
+    /// The socket failed in another way.
+    Io(io::Error),
+    /// The handler returned an error.
+    Handler(Box<dyn Error + Send + Sync>),
+    /// The handler panicked: what it said.
+    Panic(String),
+    /// The server was stopped: what was in flight is answered, or the drain deadline passed.
+    Stopped,
+}
+
+impl CloseReason {
+    /// The names of all reasons, in the order in which [`index`](CloseReason::index) counts them.
+    pub const NAMES: [&'static str; 9] = [
+        "clean",
+        "truncated",
+        "reset",
+        "oversize",
+        "malformed",
+        "io error",
+        "handler error",
+        "handler panic",
+        "stopped",
+    ];
+
+    /// The reason's place in [`NAMES`](CloseReason::NAMES), for counting.
+    pub fn index(&self) -> usize {
+        match self {
+            CloseReason::Clean => 0,
+            CloseReason::Truncated(_) => 1,
+            CloseReason::Reset(_) => 2,
+            CloseReason::Oversize(_) => 3,
+            CloseReason::Malformed(_) => 4,
+            CloseReason::Io(_) => 5,
+            CloseReason::Handler(_) => 6,
+            CloseReason::Panic(_) => 7,
+            CloseReason::Stopped => 8,
+        }
+    }
+
+    /// The reason's name.
+    pub fn name(&self) -> &'static str {
+        CloseReason::NAMES[self.index()]
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            CloseReason::Clean | CloseReason::Stopped => Ok(()),
+            CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
+                write!(f, ": {error}")
+            }
+            CloseReason::Reset(error) | CloseReason::Io(error) => write!(f, ": {error}"),
+            CloseReason::Handler(error) => write!(f, ": {error}"),
+            CloseReason::Panic(text) => write!(f, ": {text}"),
+        }
+    }
+}
+
+impl From<DecodeError> for CloseReason {
+    fn from(error: DecodeError) -> CloseReason {
+        match error.kind() {
+            DecodeErrorKind::Truncated { .. } => CloseReason::Truncated(error),
+            DecodeErrorKind::Oversize { .. } => CloseReason::Oversize(error),
+            _ => CloseReason::Malformed(error),
+        }
+    }
+}
+
+impl From<io::Error> for CloseReason {
+    fn from(error: io::Error) -> CloseReason {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
+        match error.kind() {
+            BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut => CloseReason::Reset(error),
+            _ => CloseReason::Io(error),
+        }
+    }
+}
+
+impl From<ReadError> for CloseReason {
+    fn from(error: ReadError) -> CloseReason {
+        match error {
+            ReadError::Io(error) => error.into(),
+            ReadError::Decode(error) => error.into(),
+        }
+    }
+}
+
+impl From<WriteError> for CloseReason {
+    fn from(error: WriteError) -> CloseReason {
+        match error {
+            WriteError::Io(error) => error.into(),
+            WriteError::Encode(error) => CloseReason::Handler(error.into()),
+        }
+    }
+}

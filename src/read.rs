@@ -1,0 +1,203 @@
+//! Frames out of any [`AsyncRead`].
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_lite::future::poll_fn;
+use futures_lite::io::AsyncRead;
+
+use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
+
+/// Takes frames out of any `futures` [`AsyncRead`], on any runtime.
+///
+/// A socket reads straight into the decoder's buffer, and the frames are borrowed from there.
+///
+/// Dropping a future of any method loses no byte: each awaits only a read, whose bytes are recorded at once.
+///
+/// ```
+/// use unstick::framing::Format;
+/// use unstick::FramedRead;
+/// # futures_lite::future::block_on(async {
+/// let wire: &[u8] = b"\x05\0\0\0hello\x03\0\0\0bye";
+/// let mut frames = FramedRead::new(wire, Format::U32_LE);
+/// while let Some(frame) = frames.next_frame().await? {
+///     println!("{}", frame.text()?);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct FramedRead<R, H = Format> {
+    io: R,
+    decoder: Decoder<H>,
+}
+
+impl<R, H: Header> FramedRead<R, H> {
+    /// Frames of `header`, mostly a [`Format`], out of `io`.
+    pub const fn new(io: R, header: H) -> FramedRead<R, H> {
+        FramedRead::with_decoder(io, Decoder::new(header))
+    }
+
+    /// Frames out of `io` by a decoder with settings of its own, or one that holds bytes already.
+    pub const fn with_decoder(io: R, decoder: Decoder<H>) -> FramedRead<R, H> {
+        FramedRead { io, decoder }
+    }
+
+    /// The reader. What it reads past us is missing from the stream of frames.
+    pub fn get_mut(&mut self) -> &mut R {
+        &mut self.io
+    }
+
+    /// The reader.
+    pub fn get_ref(&self) -> &R {
+        &self.io
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder<H> {
+        &self.decoder
+    }
+
+    /// The reader, and the decoder with what is received and not yet taken.
+    pub fn into_parts(self) -> (R, Decoder<H>) {
+        (self.io, self.decoder)
+    }
+}
+
+impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
+    /// The next frame, borrowed until the next call; `None` where the stream ended at a frame's end.
+    ///
+    /// # Errors
+    /// [`ReadError::Decode`], the same one for ever, also where the stream ended inside a frame; [`ReadError::Io`], after
+    /// which another call reads again.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing.
+    pub async fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+        loop {
+            if let Some(span) = self.decoder.next_span()? {
+                return Ok(Some(self.decoder.frame(span)));
+            }
+            if self.fill().await? == 0 {
+                self.decoder.finish()?;
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next part of a frame, for frames larger than memory: see [`Decoder::next_part`]. `None` where the stream ended
+    /// at a frame's end.
+    ///
+    /// # Errors
+    /// As [`next_frame`](FramedRead::next_frame).
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing.
+    pub async fn next_part(&mut self) -> Result<Option<Part<'_>>, ReadError> {
+        while !self.decoder.has_part() {
+            if self.fill().await? == 0 {
+                self.decoder.finish()?;
+                return Ok(None);
+            }
+        }
+        Ok(self.decoder.next_part()?)
+    }
+
+    /// The payloads as a [`Stream`] of owned [`Bytes`].
+    pub fn into_stream(self) -> FrameStream<R, H> {
+        FrameStream { read: Some(self) }
+    }
+
+    /// Reads once, into the decoder; 0 is the end of the stream.
+    async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_fill(cx)).await
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        loop {
+            match ready!(Pin::new(&mut self.io).poll_read(cx, self.decoder.space())) {
+                Ok(n) => {
+                    self.decoder.filled(n);
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+/// Payloads as owned [`Bytes`]: see [`FramedRead::into_stream`]. Its first error is its last item.
+#[derive(Debug)]
+pub struct FrameStream<R, H = Format> {
+    /// `None` after the end or an error.
+    read: Option<FramedRead<R, H>>,
+}
+
+impl<R: AsyncRead + Unpin, H: Header + Unpin> Stream for FrameStream<R, H> {
+    type Item = Result<Bytes, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(read) = &mut self.read else {
+            return Poll::Ready(None);
+        };
+        let item = loop {
+            match read.decoder.next_frame() {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(Bytes::copy_from_slice(frame.payload())))),
+                Ok(None) => {}
+                Err(error) => break Some(Err(error.into())),
+            }
+            match ready!(read.poll_fill(cx)) {
+                Ok(0) => break read.decoder.finish().err().map(|error| Err(error.into())),
+                Ok(_) => {}
+                Err(error) => break Some(Err(error.into())),
+            }
+        };
+        self.read = None;
+        Poll::Ready(item)
+    }
+}
+
+/// Why no frame could be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The reader failed.
+    Io(io::Error),
+    /// The stream is no stream of frames, or ended inside one.
+    Decode(DecodeError),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Io(error) => error.fmt(f),
+            ReadError::Decode(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ReadError::Io(error) => Some(error),
+            ReadError::Decode(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> ReadError {
+        ReadError::Io(error)
+    }
+}
+
+impl From<DecodeError> for ReadError {
+    fn from(error: DecodeError) -> ReadError {
+        ReadError::Decode(error)
+    }
+}

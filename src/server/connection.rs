@@ -1,0 +1,288 @@
+//! One served connection: bytes in, frames to the handler, replies out. Over any reader and writer.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::future::{self, poll_fn};
+use futures_lite::io::{AsyncRead, AsyncWrite};
+
+use super::pool::{self, READ_LEN};
+use crate::close::{CloseReason, Traffic};
+use crate::framing::{Decoder, Format, Frame};
+use crate::write::{FramedWrite, WriteError};
+
+/// Reads in a row after which other connections have their turn.
+const READS_A_TURN: u32 = 16;
+
+/// An unfinished frame of up to so many bytes is kept in memory of its own size while the connection waits.
+const SMALL_TAIL: usize = 4 * 1024;
+
+/// Where a handler puts its replies.
+///
+/// Small replies are written together, once the input at hand is dealt with or 64 KiB wait; large ones at once, from
+/// where they are. A reply waits while the peer does not read, and nothing is read from such a peer meanwhile.
+pub struct Replies {
+    peer: SocketAddr,
+    write: FramedWrite<Box<dyn AsyncWrite + Unpin>>,
+}
+
+impl Replies {
+    fn new(peer: SocketAddr, writer: impl AsyncWrite + Unpin + 'static, format: Format) -> Replies {
+        Replies { peer, write: FramedWrite::new(Box::new(writer), format) }
+    }
+
+    /// Sends a frame: see [`FramedWrite::feed`].
+    ///
+    /// # Errors
+    /// [`WriteError::Encode`], and nothing of it is sent; [`WriteError::Io`], after which the connection ends.
+    ///
+    /// # Cancel-safety
+    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
+    #[inline]
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        self.write.feed(payload).await
+    }
+
+    /// The peer's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Where nothing waits to be written, others may use the memory.
+    fn park(&mut self) {
+        if self.write.queued() == 0 {
+            pool::give_output(self.write.queue_mut().release());
+        }
+    }
+}
+
+impl fmt::Debug for Replies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replies").field("peer", &self.peer).field("queued", &self.write.queued()).finish()
+    }
+}
+
+/// What a connection is told from outside.
+pub(super) trait Signals {
+    /// Whether to end as soon as what is in flight is dealt with. Wakes the task when that changes.
+    fn stopping(&self, cx: &mut Context<'_>) -> bool;
+
+    /// Ready when a peer to which we closed has had its time to read our last replies.
+    async fn lingered(&self);
+}
+
+/// What a server says first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// A frame with this payload.
+    Frame(Vec<u8>),
+    /// These bytes without framing: what the seed's clients wait for.
+    Raw(Vec<u8>),
+    /// Nothing.
+    None,
+}
+
+/// Serves one connection to its end, and says why it ended. `traffic` is kept up to date meanwhile.
+pub(super) async fn serve<R, W, H, E>(
+    (peer, reader, writer): (SocketAddr, R, W),
+    (format, greeting): (Format, &Greeting),
+    handler: H,
+    signals: impl Signals,
+    traffic: &Cell<Traffic>,
+) -> CloseReason
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + 'static,
+    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut connection = Connection {
+        input: Input { reader, decoder: Decoder::with_read_len(format, READ_LEN), signals, bytes_in: 0 },
+        replies: Replies::new(peer, writer, format),
+        handler,
+        traffic,
+    };
+    let (Ok(reason) | Err(reason)) = connection.run(greeting).await;
+    if let CloseReason::Handler(_) | CloseReason::Oversize(_) | CloseReason::Malformed(_) | CloseReason::Stopped =
+        reason
+    {
+        connection.linger().await;
+    }
+    reason
+}
+
+struct Connection<'t, R, H, S> {
+    input: Input<R, S>,
+    replies: Replies,
+    handler: H,
+    traffic: &'t Cell<Traffic>,
+}
+
+/// What a wait for input ended with.
+enum Woken {
+    Bytes,
+    End,
+    Stop,
+}
+
+impl<R, H, S, E> Connection<'_, R, H, S>
+where
+    R: AsyncRead + Unpin,
+    S: Signals,
+    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    async fn run(&mut self, greeting: &Greeting) -> Result<CloseReason, CloseReason> {
+        self.greet(greeting).await?;
+        for turn in 1u32.. {
+            if turn % READS_A_TURN == 0 {
+                future::yield_now().await;
+            }
+            match self.input.wait(&mut self.replies).await? {
+                Woken::Bytes => {
+                    let handled = self.handle_frames().await;
+                    self.count_bytes();
+                    // What was answered before an error is still written.
+                    let written = self.replies.write.flush().await;
+                    handled?;
+                    written?;
+                }
+                Woken::End => {
+                    self.input.decoder.finish()?;
+                    self.replies.write.close().await?;
+                    return Ok(CloseReason::Clean);
+                }
+                Woken::Stop => return Ok(CloseReason::Stopped),
+            }
+        }
+        unreachable!("a connection ends by a return")
+    }
+
+    /// It is we who end the connection: the peer sees the end of our stream, and has some time to read our last replies. To
+    /// close with bytes of the peer's unread would reset the connection, and the replies could be lost.
+    async fn linger(&mut self) {
+        if self.replies.write.close().await.is_ok() {
+            self.input.discard().await;
+        }
+    }
+
+    async fn greet(&mut self, greeting: &Greeting) -> Result<(), CloseReason> {
+        match greeting {
+            Greeting::Frame(payload) => self.replies.send(payload).await?,
+            Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
+            Greeting::None => return Ok(()),
+        }
+        self.count_bytes();
+        Ok(self.replies.write.flush().await?)
+    }
+
+    /// Every whole frame that has arrived goes to the handler.
+    async fn handle_frames(&mut self) -> Result<(), CloseReason> {
+        let mut frames_in = 0;
+        let result = loop {
+            match self.input.decoder.next_frame() {
+                Ok(Some(frame)) => {
+                    frames_in += 1;
+                    if let Err(error) = (self.handler)(frame, &mut self.replies).await {
+                        break Err(CloseReason::Handler(error.into()));
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        let traffic = self.traffic.get();
+        self.traffic.set(Traffic { frames_in: traffic.frames_in + frames_in, ..traffic });
+        result
+    }
+
+    fn count_bytes(&self) {
+        self.traffic.set(Traffic {
+            frames_in: self.traffic.get().frames_in,
+            bytes_in: self.input.bytes_in,
+            frames_out: self.replies.write.frames(),
+            bytes_out: self.replies.write.bytes(),
+        });
+    }
+}
+
+/// The reading side.
+struct Input<R, S> {
+    reader: R,
+    decoder: Decoder<Format>,
+    signals: S,
+    bytes_in: u64,
+}
+
+impl<R: AsyncRead + Unpin, S: Signals> Input<R, S> {
+    /// Waits for bytes, for the end, or for being told to stop at a frame's end. Memory for bytes is held only when
+    /// there are some.
+    async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, io::Error> {
+        poll_fn(|cx| {
+            let polled = self.poll_read(cx);
+            if polled.is_pending() {
+                if self.signals.stopping(cx) && self.decoder.buffered() == 0 {
+                    return Poll::Ready(Ok(Woken::Stop));
+                }
+                replies.park();
+            }
+            polled
+        })
+        .await
+        .inspect(|woken| {
+            if let Woken::Bytes = woken {
+                replies.write.queue_mut().adopt(pool::take_output());
+            }
+        })
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
+        if self.decoder.capacity() < READ_LEN {
+            self.decoder.swap_buffer(pool::take_input());
+        }
+        let polled = Pin::new(&mut self.reader).poll_read(cx, self.decoder.space());
+        match polled {
+            Poll::Ready(Ok(n)) => {
+                self.decoder.filled(n);
+                self.bytes_in += n as u64;
+                Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }))
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => self.poll_read(cx),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.park();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Keeps an unfinished frame only, where it is small; the memory may be used by others.
+    fn park(&mut self) {
+        if self.decoder.buffered() <= SMALL_TAIL {
+            pool::give_input(self.decoder.swap_buffer(Vec::new()));
+        }
+    }
+
+    /// Reads to the peer's end, or until it had its time, and keeps nothing.
+    async fn discard(&mut self) {
+        let Input { reader, signals, .. } = self;
+        let discarded = poll_fn(|cx| {
+            let mut buffer = pool::take_input();
+            let polled = loop {
+                match Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(_) => break Poll::Ready(()),
+                    Poll::Pending => break Poll::Pending,
+                }
+            };
+            pool::give_input(buffer);
+            polled
+        });
+        future::or(discarded, signals.lingered()).await;
+    }
+}

@@ -1,0 +1,161 @@
+//! One thread that serves connections, each in its own task.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::net::{SocketAddr, TcpStream};
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use futures_lite::future::poll_fn;
+use slab::Slab;
+use smol::channel::Receiver;
+use smol::{Async, LocalExecutor, Timer};
+
+use super::connection::{self, Replies, Signals};
+use super::{Shared, socket};
+use crate::close::{CloseReason, Closed, Traffic};
+use crate::framing::Frame;
+
+/// How long a peer has to read our last replies after we closed, before it is cut off.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Between closing the listener and telling the connections: what has arrived by then is in flight.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The connections of one thread.
+#[derive(Default)]
+struct Connections {
+    stopping: Cell<bool>,
+    /// A slot for each connection: who is to be woken by a stop.
+    wakers: RefCell<Slab<Option<Waker>>>,
+    /// Who is to be woken when the last connection has ended.
+    emptied: Cell<Option<Waker>>,
+}
+
+/// Serves the sockets that come by `sockets`, until that is closed and the drain is over.
+pub(super) fn run<N, H, E>(shared: &Arc<Shared>, new_handler: &N, sockets: &Receiver<(TcpStream, SocketAddr)>)
+where
+    N: Fn(SocketAddr) -> H,
+    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let executor = LocalExecutor::new();
+    let connections = Rc::new(Connections::default());
+    smol::block_on(executor.run(async {
+        while let Ok((stream, peer)) = sockets.recv().await {
+            let ticket = Ticket::new(shared, &connections, peer);
+            match Async::new(stream) {
+                Ok(stream) => {
+                    let handler = new_handler(peer);
+                    executor.spawn(serve(ticket, stream, handler)).detach();
+                }
+                Err(error) => ticket.close(error.into()),
+            }
+        }
+        Timer::after(TICK).await;
+        connections.stop();
+        let drained = poll_fn(|cx| connections.poll_empty(cx));
+        let overdue = async {
+            Timer::after(shared.drain_deadline).await;
+        };
+        drained.or(overdue).await;
+    }));
+    // Tasks that are left are dropped with the executor, and their tickets say so.
+}
+
+async fn serve<H, E>(ticket: Ticket, stream: Async<TcpStream>, handler: H)
+where
+    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (reader, writer) = socket::halves(stream);
+    let Shared { format, greeting, .. } = &*ticket.shared;
+    let served =
+        connection::serve((ticket.peer, reader, writer), (*format, greeting), handler, &ticket, &ticket.traffic);
+    let reason = AssertUnwindSafe(served).catch_unwind().await;
+    ticket.close(reason.unwrap_or_else(|panic| CloseReason::Panic(said(&*panic))));
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no text").to_owned()
+}
+
+impl Connections {
+    fn stop(&self) {
+        self.stopping.set(true);
+        for (_, waker) in &mut *self.wakers.borrow_mut() {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.wakers.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        self.emptied.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+}
+
+/// A connection's place among the others. It is accounted for exactly once, whatever becomes of its task.
+struct Ticket {
+    shared: Arc<Shared>,
+    connections: Rc<Connections>,
+    peer: SocketAddr,
+    slot: usize,
+    traffic: Cell<Traffic>,
+    reason: Cell<Option<CloseReason>>,
+}
+
+impl Ticket {
+    fn new(shared: &Arc<Shared>, connections: &Rc<Connections>, peer: SocketAddr) -> Ticket {
+        let slot = connections.wakers.borrow_mut().insert(None);
+        let (traffic, reason) = (Cell::default(), Cell::new(None));
+        Ticket { shared: Arc::clone(shared), connections: Rc::clone(connections), peer, slot, traffic, reason }
+    }
+
+    fn close(self, reason: CloseReason) {
+        self.reason.set(Some(reason));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // Only a task that outlived the drain deadline is dropped without a reason.
+        let reason = self.reason.take().unwrap_or(CloseReason::Stopped);
+        self.shared.closed(&Closed { peer: self.peer, reason, traffic: self.traffic.get() });
+        let mut wakers = self.connections.wakers.borrow_mut();
+        wakers.remove(self.slot);
+        if wakers.is_empty()
+            && let Some(waker) = self.connections.emptied.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl Signals for &Ticket {
+    fn stopping(&self, cx: &mut Context<'_>) -> bool {
+        if self.connections.stopping.get() {
+            return true;
+        }
+        let slot = &mut self.connections.wakers.borrow_mut()[self.slot];
+        if !slot.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *slot = Some(cx.waker().clone());
+        }
+        false
+    }
+
+    async fn lingered(&self) {
+        Timer::after(LINGER).await;
+    }
+}

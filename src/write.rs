@@ -1,0 +1,341 @@
+//! Frames into any [`AsyncWrite`].
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_lite::future::poll_fn;
+use futures_lite::io::AsyncWrite;
+use futures_sink::Sink;
+
+use crate::framing::{EncodeError, Encoder, Format, Header};
+use crate::queue::Queue;
+
+/// From this length on a payload is written from where it is, by a vectored write, and not copied into the queue first.
+pub const NO_COPY_LEN: usize = 16 * 1024;
+
+/// The [`Sink`] takes no more while so many bytes wait: 64 KiB.
+const HIGH_WATER: usize = 64 * 1024;
+
+/// Slices of one vectored write at most.
+const MAX_SLICES: usize = 64;
+
+/// Puts frames into any `futures` [`AsyncWrite`], on any runtime.
+///
+/// [`enqueue`](FramedWrite::enqueue) queues a frame, whole or not at all, and writes nothing; [`flush`](FramedWrite::flush)
+/// writes what waits. So many frames cost one write. The queue is bounded by the caller: look at
+/// [`queued`](FramedWrite::queued), or use the [`Sink`], which waits above 64 KiB.
+///
+/// Dropping a future of any method neither loses nor tears a frame: what is not yet written stays queued.
+///
+/// ```
+/// use unstick::framing::Format;
+/// use unstick::FramedWrite;
+/// # futures_lite::future::block_on(async {
+/// let mut wire = Vec::new();
+/// let mut frames = FramedWrite::new(&mut wire, Format::U32_LE);
+/// frames.enqueue(b"hello")?;
+/// frames.enqueue(b"")?;
+/// frames.close().await?;
+/// assert_eq!(wire, b"\x05\0\0\0hello\0\0\0\0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct FramedWrite<W, H = Format> {
+    io: W,
+    encoder: Encoder<H>,
+    queue: Queue,
+    frames: u64,
+    bytes: u64,
+}
+
+impl<W, H: Header> FramedWrite<W, H> {
+    /// Frames of `header`, mostly a [`Format`], into `io`.
+    pub fn new(io: W, header: H) -> FramedWrite<W, H> {
+        FramedWrite { io, encoder: Encoder::new(header), queue: Queue::default(), frames: 0, bytes: 0 }
+    }
+
+    /// Queues a frame, for a layout without a prefix. Writes nothing.
+    ///
+    /// # Errors
+    /// [`EncodeError`], and nothing is queued.
+    pub fn enqueue(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
+        self.enqueue_with(&[], payload)
+    }
+
+    /// Queues a frame with its prefix: what stands before the length field. Writes nothing.
+    ///
+    /// # Errors
+    /// [`EncodeError`], and nothing is queued.
+    pub fn enqueue_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), EncodeError> {
+        let before = self.queue.len();
+        self.encoder.encode(prefix, payload, self.queue.copied())?;
+        self.count(self.queue.len() - before);
+        Ok(())
+    }
+
+    /// Queues a frame whose payload is owned: from [`NO_COPY_LEN`] on it is not copied. Writes nothing.
+    ///
+    /// # Errors
+    /// [`EncodeError`], and nothing is queued.
+    pub fn enqueue_bytes(&mut self, payload: Bytes) -> Result<(), EncodeError> {
+        if payload.len() < NO_COPY_LEN {
+            return self.enqueue(&payload);
+        }
+        self.enqueue_header(payload.len())?;
+        self.queue.push(payload);
+        Ok(())
+    }
+
+    /// Queues bytes that are no frame: an unframed greeting, say.
+    pub(crate) fn enqueue_raw(&mut self, bytes: &[u8]) {
+        self.queue.copied().extend_from_slice(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+
+    /// Queues the header of a payload that is written or queued next.
+    fn enqueue_header(&mut self, payload_len: usize) -> Result<(), EncodeError> {
+        let before = self.queue.len();
+        self.encoder.header(&[], payload_len, self.queue.copied())?;
+        self.count(self.queue.len() - before + payload_len);
+        Ok(())
+    }
+
+    fn count(&mut self, frame_len: usize) {
+        self.frames += 1;
+        self.bytes += frame_len as u64;
+    }
+
+    /// Frames taken so far, written or still queued.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Bytes taken so far, headers included, written or still queued.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The queue's memory, to be lent and taken back while nothing waits.
+    pub(crate) fn queue_mut(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// Bytes that wait to be written.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The writer. What is written past us stands between frames only where nothing is queued.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.io
+    }
+
+    /// The writer.
+    pub fn get_ref(&self) -> &W {
+        &self.io
+    }
+
+    /// The writer; what is queued is lost.
+    pub fn into_inner(self) -> W {
+        self.io
+    }
+}
+
+impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
+    /// Sends a frame: queues it and writes all that waits. A payload of [`NO_COPY_LEN`] or more is not copied.
+    ///
+    /// # Errors
+    /// [`WriteError::Encode`], and nothing is queued; [`WriteError::Io`], and what is not written stays queued.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future neither loses nor tears the frame: what is not yet written stays queued for the next flush. A
+    /// future that was never polled did not begin.
+    pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        self.feed(payload).await?;
+        Ok(self.flush().await?)
+    }
+
+    /// Sends a frame in good time: a small one is queued, and written once 64 KiB wait or by the next
+    /// [`flush`](FramedWrite::flush); one of [`NO_COPY_LEN`] or more is written at once, from where it is, behind what
+    /// waits. So the queue is bounded, and many small frames cost one write.
+    ///
+    /// # Errors
+    /// As [`send`](FramedWrite::send).
+    ///
+    /// # Cancel-safety
+    /// As [`send`](FramedWrite::send).
+    #[inline]
+    pub async fn feed(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        if payload.len() < NO_COPY_LEN {
+            self.enqueue(payload)?;
+            if self.queue.len() < HIGH_WATER {
+                return Ok(());
+            }
+            return Ok(self.write_queue().await?);
+        }
+        self.enqueue_header(payload.len())?;
+        let mut rest = Rest { write: self, payload };
+        Ok(poll_fn(|cx| rest.poll_write(cx)).await?)
+    }
+
+    /// Writes all that waits, without flushing the writer.
+    async fn write_queue(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_write_queue(cx)).await
+    }
+
+    /// Writes all that waits, and flushes the writer.
+    ///
+    /// # Errors
+    /// The writer's. A writer that takes nothing is [`io::ErrorKind::WriteZero`]. What is not written stays queued.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing; another flush goes on where this one was.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_flush_all(cx)).await
+    }
+
+    /// Writes all that waits, then closes the writing side: the peer sees the end of the stream, and reading goes on
+    /// (half-close). With `async_net::TcpStream` and `std`-like sockets that is a FIN; `smol::Async<TcpStream>` by itself
+    /// only flushes.
+    ///
+    /// # Errors
+    /// The writer's.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing; another close goes on where this one was.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        poll_fn(|cx| Pin::new(&mut self.io).poll_close(cx)).await
+    }
+
+    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            ready!(self.poll_write_with(cx, &[]))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_write_queue(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Writes once: of what is queued and, behind it, of `payload`; how much of the payload was written.
+    fn poll_write_with(&mut self, cx: &mut Context<'_>, payload: &[u8]) -> Poll<io::Result<usize>> {
+        let queued = self.queue.len();
+        loop {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let mut count = self.queue.slices(&mut slices[..MAX_SLICES - 1]);
+            // The payload may go along only where all that is before it goes, too.
+            let listed: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+            if !payload.is_empty() && listed == queued {
+                slices[count] = IoSlice::new(payload);
+                count += 1;
+            }
+            let write = match &slices[..count] {
+                [one] => Pin::new(&mut self.io).poll_write(cx, one),
+                several => Pin::new(&mut self.io).poll_write_vectored(cx, several),
+            };
+            match ready!(write) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    self.queue.written(n.min(queued));
+                    return Poll::Ready(Ok(n.saturating_sub(queued)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+/// The rest of a payload that is being written from where it is. Dropped, it queues what is not yet written, so that the
+/// frame whose header is on its way comes whole.
+struct Rest<'a, W, H: Header> {
+    write: &'a mut FramedWrite<W, H>,
+    payload: &'a [u8],
+}
+
+impl<W: AsyncWrite + Unpin, H: Header> Rest<'_, W, H> {
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.payload.is_empty() {
+            let n = ready!(self.write.poll_write_with(cx, self.payload))?;
+            self.payload = &self.payload[n..];
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<W, H: Header> Drop for Rest<'_, W, H> {
+    fn drop(&mut self) {
+        self.write.queue.copied().extend_from_slice(self.payload);
+    }
+}
+
+impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H> {
+    type Error = WriteError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        while self.queue.len() >= HIGH_WATER {
+            ready!(self.poll_write_with(cx, &[]))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, payload: Bytes) -> Result<(), WriteError> {
+        Ok(self.enqueue_bytes(payload)?)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        Poll::Ready(Ok(ready!(self.poll_flush_all(cx))?))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        ready!(self.poll_flush_all(cx))?;
+        Poll::Ready(Ok(ready!(Pin::new(&mut self.io).poll_close(cx))?))
+    }
+}
+
+/// Why a frame was not sent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The frame cannot be encoded; nothing of it was queued.
+    Encode(EncodeError),
+    /// The writer failed; what is not written stays queued.
+    Io(io::Error),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Encode(error) => error.fmt(f),
+            WriteError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            WriteError::Encode(error) => Some(error),
+            WriteError::Io(error) => Some(error),
+        }
+    }
+}
+
+impl From<EncodeError> for WriteError {
+    fn from(error: EncodeError) -> WriteError {
+        WriteError::Encode(error)
+    }
+}
+
+impl From<io::Error> for WriteError {
+    fn from(error: io::Error) -> WriteError {
+        WriteError::Io(error)
+    }
+}
