@@ -530,8 +530,8 @@ impl<H: Header> Feed<'_, H> {
         if self.direct
             && let Some(span) = self.decoder.header.whole_frame(self.chunk)
         {
-            let (frame, rest) = self.chunk.split_at(span.frame_len);
-            self.chunk = rest;
+            let frame = &self.chunk[..span.frame_len];
+            self.chunk = &self.chunk[span.frame_len..];
             self.decoder.offset += span.frame_len as u64;
             return Ok(Some(Frame::new(frame, span.prefix_len, span.header_len)));
         }
