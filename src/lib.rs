@@ -7,3 +7,5 @@
 extern crate alloc;
 
 pub mod framing;
+#[cfg(feature = "testing")]
+pub mod testing;
