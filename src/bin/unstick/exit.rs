@@ -74,11 +74,15 @@ impl Failure {
 
 impl From<DecodeError> for Failure {
     fn from(error: DecodeError) -> Failure {
-        let code = match error.kind() {
-            DecodeErrorKind::Truncated { .. } => Code::Truncated,
-            _ => Code::Malformed,
-        };
-        Failure::new(code, error)
+        Failure::new(of_decode(&error), error)
+    }
+}
+
+fn of_decode(error: &DecodeError) -> Code {
+    match (error.kind(), error.diagnosis()) {
+        // Another protocol's hello is no stream of frames, though its first bytes may look like the begin of one.
+        (DecodeErrorKind::Truncated { .. }, None) => Code::Truncated,
+        _ => Code::Malformed,
     }
 }
 
@@ -106,9 +110,10 @@ fn of_io(error: &io::Error) -> Code {
 pub(crate) fn of_reason(reason: &CloseReason) -> Code {
     match reason {
         CloseReason::Clean => Code::Clean,
-        CloseReason::Truncated(_) => Code::Truncated,
+        CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
+            of_decode(error)
+        }
         CloseReason::Reset(_) => Code::Reset,
-        CloseReason::Oversize(_) | CloseReason::Malformed(_) => Code::Malformed,
         _ => Code::Other,
     }
 }
