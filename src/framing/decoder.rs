@@ -305,7 +305,17 @@ impl<H: Header> Decoder<H> {
     ///
     /// # Errors
     /// [`DecodeErrorKind::Truncated`] inside a frame, also right after a complete header; the stream's own error if it
-    /// failed before.
+    /// failed before. Inside the stream's first frame it says what the stream looks like, where it looks like another
+    /// protocol's hello: a TLS hello can declare a length within the limit.
+    ///
+    /// ```
+    /// use unstick::framing::{Decoder, Diagnosis, Format};
+    /// let mut decoder = Decoder::new(Format::U32_LE);
+    /// decoder.feed(b"\x16\x03\x01\x00\xF5\x01\x00\x00\xF1\x03\x03"); // 66,326 bytes are declared
+    /// assert!(decoder.next_frame()?.is_none());
+    /// assert_eq!(decoder.finish().unwrap_err().diagnosis(), Some(Diagnosis::Tls));
+    /// # Ok::<(), unstick::framing::DecodeError>(())
+    /// ```
     pub fn finish(&self) -> Result<(), DecodeError> {
         let unread = self.buffer.len() as u64;
         let (phase, taken, need) = match self.state {
@@ -322,7 +332,13 @@ impl<H: Header> Decoder<H> {
         if have >= need {
             return Ok(());
         }
-        Err(DecodeError::new(self.offset - taken, DecodeErrorKind::Truncated { phase, have, need }, &[], None))
+        let kind = DecodeErrorKind::Truncated { phase, have, need };
+        match Diagnosis::of_hello(self.buffer.unread()) {
+            Some(diagnosis) if self.offset == 0 => {
+                Err(DecodeError::new(0, kind, self.decisive(self.buffer.unread()), Some(diagnosis)))
+            }
+            _ => Err(DecodeError::new(self.offset - taken, kind, &[], None)),
+        }
     }
 
     /// Bytes received and not yet taken.
@@ -506,12 +522,16 @@ impl<H: Header> Decoder<H> {
     /// The error at the frame that the unread bytes begin. Its header bytes are just those that decided, so that it does
     /// not depend on how many more had arrived.
     fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        let unread = self.buffer.unread();
-        let decided = (1..=unread.len().min(self.header.max_header_len()))
-            .find(|&len| !matches!(self.header.parse(&unread[..len]), Ok(Parsed::Need(_))))
-            .unwrap_or(unread.len());
-        let header = &unread[..decided];
+        let header = self.decisive(self.buffer.unread());
         DecodeError::new(self.offset, kind, header, self.header.diagnose(kind, self.offset, header))
+    }
+
+    /// The header that `bytes` begin with, as far as it decides; all of them where they are less.
+    fn decisive<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let decided = (1..=bytes.len().min(self.header.max_header_len()))
+            .find(|&len| !matches!(self.header.parse(&bytes[..len]), Ok(Parsed::Need(_))))
+            .unwrap_or(bytes.len());
+        &bytes[..decided]
     }
 }
 
