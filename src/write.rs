@@ -50,12 +50,14 @@ pub struct FramedWrite<W, H = Format> {
     queue: Queue,
     frames: u64,
     bytes: u64,
+    /// The writer is closed. It is not closed again: a socket would say that it is not connected.
+    closed: bool,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
     /// Frames of `header`, mostly a [`Format`], into `io`.
     pub fn new(io: W, header: H) -> FramedWrite<W, H> {
-        FramedWrite { io, encoder: Encoder::new(header), queue: Queue::default(), frames: 0, bytes: 0 }
+        FramedWrite { io, encoder: Encoder::new(header), queue: Queue::default(), frames: 0, bytes: 0, closed: false }
     }
 
     /// Queues a frame, for a layout without a prefix. Writes nothing.
@@ -218,10 +220,9 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// The writer's.
     ///
     /// # Cancel-safety
-    /// Dropping the future loses nothing; another close goes on where this one was.
+    /// Dropping the future loses nothing; another close goes on where this one was, and does nothing once it is closed.
     pub async fn close(&mut self) -> io::Result<()> {
-        self.flush().await?;
-        poll_fn(|cx| Pin::new(&mut self.io).poll_close(cx)).await
+        poll_fn(|cx| self.poll_close_all(cx)).await
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -234,6 +235,17 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_queue(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closed || !self.queue.is_empty() {
+            ready!(self.poll_flush_all(cx))?;
+        }
+        if !self.closed {
+            ready!(Pin::new(&mut self.io).poll_close(cx))?;
+            self.closed = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes once: of what is queued and, behind it, of `payload`; how much of the payload was written.
@@ -307,8 +319,7 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H>
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        ready!(self.poll_flush_all(cx))?;
-        Poll::Ready(Ok(ready!(Pin::new(&mut self.io).poll_close(cx))?))
+        Poll::Ready(Ok(ready!(self.poll_close_all(cx))?))
     }
 }
 
