@@ -5,9 +5,11 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
@@ -26,11 +28,13 @@ const READS_A_TURN: u32 = 16;
 pub struct Replies {
     peer: SocketAddr,
     write: FramedWrite<Box<dyn AsyncWrite + Unpin>>,
+    /// How the writer failed, where it failed a handler: that is then the reason of the end, whatever the handler makes of it.
+    broken: Option<io::Error>,
 }
 
 impl Replies {
     fn new(peer: SocketAddr, writer: impl AsyncWrite + Unpin + 'static, format: Format) -> Replies {
-        Replies { peer, write: FramedWrite::new(Box::new(writer), format) }
+        Replies { peer, write: FramedWrite::new(Box::new(writer), format), broken: None }
     }
 
     /// Sends a frame: see [`FramedWrite::feed`].
@@ -42,7 +46,7 @@ impl Replies {
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
-        self.write.feed(payload).await
+        self.send_with(&[], payload).await
     }
 
     /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
@@ -55,7 +59,11 @@ impl Replies {
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
     pub async fn send_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        self.write.feed_with(prefix, payload).await
+        let sent = self.write.feed_with(prefix, payload).await;
+        if let Err(WriteError::Io(error)) = &sent {
+            self.broken = Some(again(error));
+        }
+        sent
     }
 
     /// The peer's address.
@@ -69,6 +77,12 @@ impl Replies {
             pool::give_output(self.write.queue_mut().release());
         }
     }
+}
+
+/// The same error once more.
+#[cold]
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 impl fmt::Debug for Replies {
@@ -97,7 +111,8 @@ pub enum Greeting {
     None,
 }
 
-/// Serves one connection to its end, and says why it ended. `traffic` is kept up to date meanwhile.
+/// Serves one connection to its end, and says why it ended. `traffic` says what had passed, also where this is dropped
+/// before the end.
 pub(super) async fn serve<R, W, H, E>(
     (peer, reader, writer): (SocketAddr, R, W),
     (format, greeting): (Format, &Greeting),
@@ -121,11 +136,15 @@ where
         },
         replies: Replies::new(peer, writer, format),
         handler,
+        frames_in: 0,
         traffic,
     };
     let (Ok(reason) | Err(reason)) = connection.run(greeting).await;
-    if let CloseReason::Handler(_) | CloseReason::Oversize(_) | CloseReason::Malformed(_) | CloseReason::Stopped =
-        reason
+    if let CloseReason::Handler(_)
+    | CloseReason::Panic(_)
+    | CloseReason::Oversize(_)
+    | CloseReason::Malformed(_)
+    | CloseReason::Stopped = reason
     {
         connection.linger().await;
     }
@@ -136,7 +155,19 @@ struct Connection<'t, R, H, S> {
     input: Input<R, S>,
     replies: Replies,
     handler: H,
+    frames_in: u64,
     traffic: &'t Cell<Traffic>,
+}
+
+impl<R, H, S> Drop for Connection<'_, R, H, S> {
+    fn drop(&mut self) {
+        self.traffic.set(Traffic {
+            frames_in: self.frames_in,
+            bytes_in: self.input.bytes_in,
+            frames_out: self.replies.write.frames(),
+            bytes_out: self.replies.write.bytes(),
+        });
+    }
 }
 
 /// What a wait for input ended with.
@@ -161,8 +192,8 @@ where
             }
             match self.input.wait(&mut self.replies).await? {
                 Woken::Bytes => {
-                    let handled = self.handle_frames().await;
-                    self.count_bytes();
+                    let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
+                    let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
                     // What was answered before an error is still written.
                     let written = self.replies.write.flush().await;
                     handled?;
@@ -196,29 +227,22 @@ where
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }
-        self.count_bytes();
         Ok(self.replies.write.flush().await?)
     }
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
         while let Some(frame) = self.input.decoder.next_frame()? {
+            self.frames_in += 1;
             self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
-            let traffic = self.traffic.get();
-            self.traffic.set(Traffic { frames_in: traffic.frames_in + 1, ..traffic });
-            let handled = (self.handler)(frame, &mut self.replies).await;
-            handled.map_err(|error| CloseReason::Handler(error.into()))?;
+            if let Err(error) = (self.handler)(frame, &mut self.replies).await {
+                return Err(match self.replies.broken.take() {
+                    Some(broken) => broken.into(),
+                    None => CloseReason::Handler(error.into()),
+                });
+            }
         }
         Ok(())
-    }
-
-    fn count_bytes(&self) {
-        self.traffic.set(Traffic {
-            frames_in: self.traffic.get().frames_in,
-            bytes_in: self.input.bytes_in,
-            frames_out: self.replies.write.frames(),
-            bytes_out: self.replies.write.bytes(),
-        });
     }
 }
 
