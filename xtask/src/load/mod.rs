@@ -8,6 +8,8 @@ mod pin;
 mod process;
 mod report;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::fs;
