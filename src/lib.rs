@@ -1,4 +1,36 @@
-//! Length-prefixed framing for TCP.
+//! Length-prefixed framing for TCP, that no split and no merge can break.
+//!
+//! TCP carries a stream of bytes. Send three frames, and the peer may read them stuck together, or one of them torn over
+//! several reads (粘包 / 分包). This crate puts frames into such a stream and takes them out again, whatever way it was cut.
+//!
+//! | you have | take |
+//! |---|---|
+//! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
+//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | [`FramedRead`], [`FramedWrite`] |
+//! | a socket to listen at | [`Server`] |
+//! | a server to talk to | [`Client`] |
+//! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
+//!
+//! ```
+//! use unstick::framing::{Decoder, Encoder, Format};
+//!
+//! let format = Format::U32_LE; // four bytes of length, little-endian; up to 1 MiB of payload
+//! let mut wire = Vec::new();
+//! Encoder::new(format).encode(&[], "你好".as_bytes(), &mut wire)?;
+//!
+//! let mut decoder = Decoder::new(format);
+//! for byte in wire {
+//!     decoder.feed(&[byte]); // torn as much as can be
+//! }
+//! assert_eq!(decoder.next_frame()?.unwrap().text()?, "你好");
+//! decoder.finish()?; // the stream may end here
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//! - `net` (default): the adapters, the server and the client, on smol. Without it: the core alone.
+//! - `testing`: the property kit, to put any decoder under the suite that this one is under.
+//! - `cli`: the program `unstick`.
 
 #![cfg_attr(not(any(feature = "net", feature = "testing")), no_std)]
 #![forbid(unsafe_code)]
@@ -17,6 +49,8 @@ mod queue;
 mod read;
 #[cfg(feature = "net")]
 mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "net")]
 mod write;
 

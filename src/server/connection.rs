@@ -48,6 +48,19 @@ impl Replies {
         self.write.feed(payload).await
     }
 
+    /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
+    /// So a frame is echoed whole: `replies.send_with(frame.prefix(), frame.payload())`.
+    ///
+    /// # Errors
+    /// As [`send`](Replies::send).
+    ///
+    /// # Cancel-safety
+    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
+    #[inline]
+    pub async fn send_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
+        self.write.feed_with(prefix, payload).await
+    }
+
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
         self.peer
@@ -79,7 +92,7 @@ pub(super) trait Signals {
 /// What a server says first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Greeting {
-    /// A frame with this payload.
+    /// A frame with this payload. Where the format has bytes before its length field, they are zeros.
     Frame(Vec<u8>),
     /// These bytes without framing: what the seed's clients wait for.
     Raw(Vec<u8>),
@@ -173,7 +186,10 @@ where
 
     async fn greet(&mut self, greeting: &Greeting) -> Result<(), CloseReason> {
         match greeting {
-            Greeting::Frame(payload) => self.replies.send(payload).await?,
+            Greeting::Frame(payload) => {
+                let offset = usize::from(self.input.decoder.format().layout().offset);
+                self.replies.send_with(&vec![0; offset], payload).await?;
+            }
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }
