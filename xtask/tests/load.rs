@@ -12,7 +12,7 @@ use unstick::{Greeting, Replies, Server, ServerConfig};
 
 /// An echo server on a thread of this process, for as long as the test runs.
 fn echo_server(config: ServerConfig) -> SocketAddr {
-    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    let server = Server::bind("127.0.0.1:0", config).expect("the loopback has a free port");
     let addr = server.local_addr();
     let echo = |_| async |frame: Frame<'_>, replies: &mut Replies| replies.send(frame.payload()).await;
     thread::spawn(move || smol::block_on(server.serve(echo, std::future::pending())));
@@ -32,8 +32,8 @@ fn load(args: &[&str]) -> Command {
 /// Runs a load that must end with `code`; its standard output and standard error.
 #[track_caller]
 fn ends_with(code: i32, args: &[&str]) -> (String, String) {
-    let Output { status, stdout, stderr } = load(args).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    let Output { status, stdout, stderr } = load(args).output().expect("the program was built");
+    let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("what is printed is UTF-8"));
     assert_eq!(status.code(), Some(code), "{args:?}\n{stdout}\n{stderr}");
     (stdout, stderr)
 }

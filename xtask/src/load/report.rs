@@ -33,6 +33,8 @@ pub(crate) struct ServerUse {
     pub(crate) peak_memory: Option<u64>,
     /// What is wrong with how it ended.
     pub(crate) failure: Option<String>,
+    /// The last of what it said, where that may explain a failure.
+    pub(crate) said: Vec<String>,
 }
 
 /// The one thing to know.
@@ -75,7 +77,12 @@ impl Report {
         {
             failures.push(format!("{} frames where {} were asked for", count(outcome.begun), count(asked)));
         }
-        failures.extend(self.server.as_ref().and_then(|server| server.failure.clone()));
+        if let Some(server) = &self.server {
+            failures.extend(server.failure.clone());
+            if !failures.is_empty() {
+                failures.extend(server.said.iter().map(|said| format!("the server said: {said}")));
+            }
+        }
         failures
     }
 
@@ -289,7 +296,8 @@ mod tests {
             greeting: Greeting::None,
         };
         let cpu = Cpu { user: Duration::from_millis(500), system: Duration::from_millis(1500) };
-        let server = Some(ServerUse { threads: 1, cpu: Some(cpu), peak_memory: Some(3 << 20), failure: None });
+        let server =
+            Some(ServerUse { threads: 1, cpu: Some(cpu), peak_memory: Some(3 << 20), failure: None, said: vec![] });
         Report { plan, outcome, server, load_cpu: None, wall: Duration::from_millis(2500) }
     }
 
@@ -345,7 +353,8 @@ every byte of 1,000 frames verified, in order, on 10 connections
     #[test]
     fn whatever_is_wrong_fails_with_a_line_that_says_what_and_how_many() {
         let fault = |connection, fault| ConnectionFault { connection, reply: 7, fault };
-        let cases: [(&str, fn(&mut Report)); 5] = [
+        type Break = fn(&mut Report);
+        let cases: [(&str, Break); 5] = [
             ("nothing was measured: not one right reply came", |report| {
                 (report.outcome.begun, report.outcome.answered, report.outcome.silent) = (0, 0, 10);
             }),
@@ -364,10 +373,13 @@ every byte of 1,000 frames verified, in order, on 10 connections
             assert_eq!(report.json()["verdict"], "failed");
         }
         let mut report = report();
+        report.server.as_mut().unwrap().said = vec!["1.2.3.4:5 closed: reset".into()];
+        assert_eq!(report.failures(), Vec::<String>::new());
         report.outcome.faults = vec![fault(3, Fault::Extra), fault(4, Fault::NoEnd), fault(5, Fault::Extra)];
         let expected = [
             "2 connections, not asked for: the first: connection 3, reply 7: a reply where nothing was in flight",
             "1 connection, not ended: connection 4, reply 7: all is answered, but the server did not end its stream after ours",
+            "the server said: 1.2.3.4:5 closed: reset",
         ];
         assert_eq!((report.verdict(), report.failures()), (Verdict::Failed, expected.map(String::from).into()));
     }

@@ -29,6 +29,9 @@ enum Act {
     Reset,
 }
 
+/// Says what to do for a frame, or for the end of the stream.
+type Conduct = dyn FnMut(Option<(u64, &[u8])>) -> Vec<Act>;
+
 /// A server that does, for each frame (its number and payload) and for the end of the stream (`None`), what `first` says
 /// on its first connection; on the others it echoes.
 fn server(mut first: impl FnMut(Option<(u64, &[u8])>) -> Vec<Act> + Send + 'static) -> SocketAddr {
@@ -48,7 +51,7 @@ fn echo(frame: Option<(u64, &[u8])>) -> Vec<Act> {
     frame.map(|(_, payload)| Act::Frame(payload.to_vec())).into_iter().collect()
 }
 
-fn converse(mut stream: TcpStream, act: &mut dyn FnMut(Option<(u64, &[u8])>) -> Vec<Act>) {
+fn converse(mut stream: TcpStream, act: &mut Conduct) {
     for number in 0.. {
         let payload = read_frame(&mut stream);
         for act in act(payload.as_deref().map(|payload| (number, payload))) {
