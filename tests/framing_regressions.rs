@@ -15,6 +15,26 @@ fn need_behind_many_skipped_frames_ends() {
     assert_eq!((decoder.skipped().frames, decoder.need()), ((1 << 20) + 1, 1));
 }
 
+/// The memory of a large frame stayed for as long as a piece of another frame was always at hand.
+#[test]
+fn memory_of_a_large_frame_is_given_back_while_small_frames_follow() {
+    let mut decoder = Decoder::new(Format::U32_LE);
+    let large = [&(1u32 << 20).to_le_bytes()[..], &vec![7; 1 << 20]].concat();
+    for chunk in large.chunks(4096) {
+        decoder.feed(chunk);
+    }
+    decoder.feed(b"\x02\0\0\0h");
+    assert_eq!(decoder.next_frame().expect("no error").expect("a frame").payload().len(), 1 << 20);
+    for _ in 0..10 {
+        assert_eq!(decoder.next_frame(), Ok(None), "a piece is always at hand");
+        decoder.feed(b"i\x02\0\0\0h");
+        assert_eq!(decoder.next_frame().expect("no error").expect("a frame").payload(), b"hi");
+    }
+    assert!(decoder.capacity() <= 64 * 1024, "{} bytes are held for {}", decoder.capacity(), decoder.buffered());
+    // And so where the stream is read in place.
+    assert!(decoder.space().len() <= 16 * 1024);
+}
+
 /// A custom header that writes first and refuses then leaves no trace all the same.
 #[test]
 fn a_custom_header_that_refuses_late_leaves_no_trace() {
