@@ -51,6 +51,8 @@ mod queue;
 mod read;
 #[cfg(feature = "net")]
 mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "net")]
 mod write;
 

@@ -87,7 +87,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         if payload.len() < NO_COPY_LEN {
             return self.enqueue(&payload);
         }
-        self.enqueue_header(payload.len())?;
+        self.enqueue_header(&[], payload.len())?;
         self.queue.push(payload);
         Ok(())
     }
@@ -99,9 +99,9 @@ impl<W, H: Header> FramedWrite<W, H> {
     }
 
     /// Queues the header of a payload that is written or queued next.
-    fn enqueue_header(&mut self, payload_len: usize) -> Result<(), EncodeError> {
+    fn enqueue_header(&mut self, prefix: &[u8], payload_len: usize) -> Result<(), EncodeError> {
         let before = self.queue.len();
-        self.encoder.header(&[], payload_len, self.queue.copied())?;
+        self.encoder.header(prefix, payload_len, self.queue.copied())?;
         self.count(self.queue.len() - before + payload_len);
         Ok(())
     }
@@ -172,14 +172,26 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// As [`send`](FramedWrite::send).
     #[inline]
     pub async fn feed(&mut self, payload: &[u8]) -> Result<(), WriteError> {
+        self.feed_with(&[], payload).await
+    }
+
+    /// [`feed`](FramedWrite::feed) with the frame's prefix: what stands before the length field.
+    ///
+    /// # Errors
+    /// As [`send`](FramedWrite::send).
+    ///
+    /// # Cancel-safety
+    /// As [`send`](FramedWrite::send).
+    #[inline]
+    pub async fn feed_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
         if payload.len() < NO_COPY_LEN {
-            self.enqueue(payload)?;
+            self.enqueue_with(prefix, payload)?;
             if self.queue.len() < HIGH_WATER {
                 return Ok(());
             }
             return Ok(self.write_queue().await?);
         }
-        self.enqueue_header(payload.len())?;
+        self.enqueue_header(prefix, payload.len())?;
         let mut rest = Rest { write: self, payload };
         Ok(poll_fn(|cx| rest.poll_write(cx)).await?)
     }

@@ -42,9 +42,10 @@ impl Buffer {
 
     /// Takes `n` unread bytes: they are what stands before the unread ones until the buffer is next written to.
     #[inline]
-    pub(crate) fn take(&mut self, n: usize) {
+    pub(crate) fn take(&mut self, n: usize) -> &[u8] {
+        let taken = &self.storage[self.start..self.end][..n];
         self.start += n;
-        self.check();
+        taken
     }
 
     /// The `len` bytes that were taken last but `back` bytes ago; they stay until the buffer is next written to.

@@ -7,7 +7,7 @@ use super::buffer::Buffer;
 use super::diagnosis::Diagnosis;
 use super::format::Format;
 use super::frame::Frame;
-use super::header::{Head, Header, Parsed};
+use super::header::{Head, Header, Parsed, Span};
 
 /// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
 pub const DEFAULT_READ_LEN: usize = 16 * 1024;
@@ -128,14 +128,6 @@ pub enum Part<'a> {
     End,
 }
 
-/// Where a frame is in the buffer, just after it was taken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Span {
-    frame_len: usize,
-    prefix_len: usize,
-    header_len: usize,
-}
-
 impl<H: Header> Decoder<H> {
     /// A decoder at the start of a stream. It allocates nothing before bytes come.
     pub const fn new(header: H) -> Decoder<H> {
@@ -171,10 +163,12 @@ impl<H: Header> Decoder<H> {
     /// [`DecodeError`], the same one for ever.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        match self.next_span()? {
-            Some(span) => Ok(Some(self.frame(span))),
-            None => Ok(None),
+        if let State::Frame = self.state
+            && let Some(span) = self.header.whole_frame(self.buffer.unread())
+        {
+            return Ok(Some(Frame::new(self.advance(span.frame_len), span.prefix_len, span.header_len)));
         }
+        self.next_frame_slow()
     }
 
     /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
@@ -213,16 +207,14 @@ impl<H: Header> Decoder<H> {
                     return Ok(None);
                 }
                 self.state = State::Body(rest.less(len));
-                self.advance(len);
-                Ok(Some(Part::Chunk(self.buffer.taken(len))))
+                Ok(Some(Part::Chunk(self.advance(len))))
             }
             State::Frame => match self.next_head()? {
                 None => Ok(None),
                 Some(head) => {
                     self.state = State::Body(Rest::of(head));
-                    self.advance(head.header_len);
                     Ok(Some(Part::Start {
-                        header: self.buffer.taken(head.header_len),
+                        header: self.advance(head.header_len),
                         prefix_len: head.prefix_len,
                         payload_len: head.payload_len as usize,
                     }))
@@ -305,14 +297,25 @@ impl<H: Header> Decoder<H> {
     /// ```
     #[inline]
     pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Feed<'a, H> {
-        Feed { decoder: self, chunk }
+        let direct = self.is_direct();
+        Feed { decoder: self, chunk, direct }
     }
 
     /// Whether the stream may end here, once [`next_frame`](Decoder::next_frame) yields no more.
     ///
     /// # Errors
     /// [`DecodeErrorKind::Truncated`] inside a frame, also right after a complete header; the stream's own error if it
-    /// failed before.
+    /// failed before. Inside the stream's first frame it says what the stream looks like, where it looks like another
+    /// protocol's hello: a TLS hello can declare a length within the limit.
+    ///
+    /// ```
+    /// use unstick::framing::{Decoder, Diagnosis, Format};
+    /// let mut decoder = Decoder::new(Format::U32_LE);
+    /// decoder.feed(b"\x16\x03\x01\x00\xF5\x01\x00\x00\xF1\x03\x03"); // 66,326 bytes are declared
+    /// assert!(decoder.next_frame()?.is_none());
+    /// assert_eq!(decoder.finish().unwrap_err().diagnosis(), Some(Diagnosis::Tls));
+    /// # Ok::<(), unstick::framing::DecodeError>(())
+    /// ```
     pub fn finish(&self) -> Result<(), DecodeError> {
         let unread = self.buffer.len() as u64;
         let (phase, taken, need) = match self.state {
@@ -329,7 +332,13 @@ impl<H: Header> Decoder<H> {
         if have >= need {
             return Ok(());
         }
-        Err(DecodeError::new(self.offset - taken, DecodeErrorKind::Truncated { phase, have, need }, &[], None))
+        let kind = DecodeErrorKind::Truncated { phase, have, need };
+        match Diagnosis::of_hello(self.buffer.unread()) {
+            Some(diagnosis) if self.offset == 0 => {
+                Err(DecodeError::new(0, kind, self.decisive(self.buffer.unread()), Some(diagnosis)))
+            }
+            _ => Err(DecodeError::new(self.offset - taken, kind, &[], None)),
+        }
     }
 
     /// Bytes received and not yet taken.
@@ -368,7 +377,7 @@ impl<H: Header> Decoder<H> {
     #[inline]
     pub(crate) fn next_span(&mut self) -> Result<Option<Span>, DecodeError> {
         if let State::Frame = self.state
-            && let Some(span) = whole_frame(&self.header, self.buffer.unread())
+            && let Some(span) = self.header.whole_frame(self.buffer.unread())
         {
             self.advance(span.frame_len);
             return Ok(Some(span));
@@ -382,11 +391,16 @@ impl<H: Header> Decoder<H> {
         Frame::new(self.buffer.taken(span.frame_len), span.prefix_len, span.header_len)
     }
 
+    #[cold]
+    fn next_frame_slow(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
+        Ok(self.next_span_slow()?.map(|span| self.frame(span)))
+    }
+
     /// All but the common case: no whole frame, an error, or the rest of another frame first.
     #[cold]
     fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {
         self.pass_over();
-        let Some(span) = self.next_head()?.and_then(|head| span_within(head, self.buffer.len())) else {
+        let Some(span) = self.next_head()?.and_then(|head| Span::within(head, self.buffer.len())) else {
             return Ok(None);
         };
         self.advance(span.frame_len);
@@ -458,9 +472,9 @@ impl<H: Header> Decoder<H> {
     }
 
     #[inline]
-    fn advance(&mut self, len: usize) {
+    fn advance(&mut self, len: usize) -> &[u8] {
         self.offset += len as u64;
-        self.buffer.take(len);
+        self.buffer.take(len)
     }
 
     /// The length of the frame that the unread bytes begin, where it is known and within the limit.
@@ -508,33 +522,17 @@ impl<H: Header> Decoder<H> {
     /// The error at the frame that the unread bytes begin. Its header bytes are just those that decided, so that it does
     /// not depend on how many more had arrived.
     fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        let unread = self.buffer.unread();
-        let decided = (1..=unread.len().min(self.header.max_header_len()))
-            .find(|&len| !matches!(self.header.parse(&unread[..len]), Ok(Parsed::Need(_))))
-            .unwrap_or(unread.len());
-        let header = &unread[..decided];
+        let header = self.decisive(self.buffer.unread());
         DecodeError::new(self.offset, kind, header, self.header.diagnose(kind, self.offset, header))
     }
-}
 
-/// The first frame of `bytes`, where all of it is there and it is within the limit.
-#[inline]
-fn whole_frame<H: Header>(header: &H, bytes: &[u8]) -> Option<Span> {
-    match header.parse(bytes) {
-        Ok(Parsed::Head(head)) if head.payload_len <= header.max_payload_len() as u64 => span_within(head, bytes.len()),
-        _ => None,
+    /// The header that `bytes` begin with, as far as it decides; all of them where they are less.
+    fn decisive<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let decided = (1..=bytes.len().min(self.header.max_header_len()))
+            .find(|&len| !matches!(self.header.parse(&bytes[..len]), Ok(Parsed::Need(_))))
+            .unwrap_or(bytes.len());
+        &bytes[..decided]
     }
-}
-
-/// Where a frame with this header, whose payload is within the limit, ends, if that is within `available` bytes.
-#[inline]
-fn span_within(head: Head, available: usize) -> Option<Span> {
-    let frame_len = head.header_len + head.payload_len as usize;
-    debug_assert!(
-        head.prefix_len <= head.header_len && head.header_len > 0,
-        "a header has a length and holds its prefix"
-    );
-    (frame_len <= available).then_some(Span { frame_len, prefix_len: head.prefix_len, header_len: head.header_len })
 }
 
 fn at_most(left: u64, available: usize) -> usize {
@@ -548,6 +546,8 @@ fn at_most(left: u64, available: usize) -> usize {
 pub struct Feed<'a, H: Header = Format> {
     decoder: &'a mut Decoder<H>,
     chunk: &'a [u8],
+    /// Whether the next frame begins where the chunk does.
+    direct: bool,
 }
 
 impl<H: Header> Feed<'_, H> {
@@ -558,39 +558,23 @@ impl<H: Header> Feed<'_, H> {
     /// As [`Decoder::next_frame`].
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        if self.decoder.buffer.len() == 0
-            && let State::Frame = self.decoder.state
-            && let Some(span) = whole_frame(&self.decoder.header, self.chunk)
+        if self.direct
+            && let Some(span) = self.decoder.header.whole_frame(self.chunk)
         {
-            let (frame, rest) = self.chunk.split_at(span.frame_len);
-            self.chunk = rest;
+            let frame = &self.chunk[..span.frame_len];
+            self.chunk = &self.chunk[span.frame_len..];
             self.decoder.offset += span.frame_len as u64;
             return Ok(Some(Frame::new(frame, span.prefix_len, span.header_len)));
         }
-        self.next_frame_slow()
-    }
-
-    /// A frame that began in an earlier chunk, or none: just what it needs is buffered.
-    #[cold]
-    fn next_frame_slow(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        loop {
-            if let Some(span) = self.decoder.next_span()? {
-                return Ok(Some(self.decoder.frame(span)));
-            }
-            if self.chunk.is_empty() {
-                return Ok(None);
-            }
-            self.buffer(self.decoder.need().max(1));
-        }
-    }
-
-    /// Buffers up to `len` bytes of the chunk.
-    fn buffer(&mut self, len: usize) {
-        let (bytes, rest) = self.chunk.split_at(len.min(self.chunk.len()));
-        self.chunk = rest;
-        if !bytes.is_empty() && !matches!(self.decoder.state, State::Failed(_)) {
-            let frame_len = self.decoder.frame_len();
-            self.decoder.buffer.append(bytes, frame_len);
+        // A copy is lent, so that the cursor itself has no address and stays in registers.
+        let mut chunk = self.chunk;
+        let found = self.decoder.next_span_of(&mut chunk);
+        self.chunk = chunk;
+        self.direct = self.decoder.is_direct();
+        match found {
+            Ok(Some(span)) => Ok(Some(self.decoder.frame(span))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }
@@ -599,7 +583,40 @@ impl<H: Header> Drop for Feed<'_, H> {
     #[inline]
     fn drop(&mut self) {
         if !self.chunk.is_empty() {
-            self.buffer(self.chunk.len());
+            self.decoder.buffer(self.chunk);
+        }
+    }
+}
+
+/// What a [`Feed`] asks of its decoder.
+impl<H: Header> Decoder<H> {
+    /// Whether the next frame begins behind all that is buffered.
+    #[inline]
+    fn is_direct(&self) -> bool {
+        self.buffer.len() == 0 && matches!(self.state, State::Frame)
+    }
+
+    /// A frame that began in an earlier chunk, or none: just what it needs of this chunk is buffered.
+    #[cold]
+    fn next_span_of(&mut self, chunk: &mut &[u8]) -> Result<Option<Span>, DecodeError> {
+        loop {
+            if let Some(span) = self.next_span()? {
+                return Ok(Some(span));
+            }
+            if chunk.is_empty() {
+                return Ok(None);
+            }
+            let (bytes, rest) = chunk.split_at(self.need().clamp(1, chunk.len()));
+            *chunk = rest;
+            self.buffer(bytes);
+        }
+    }
+
+    /// Buffers these bytes, unless the stream failed.
+    fn buffer(&mut self, bytes: &[u8]) {
+        if !matches!(self.state, State::Failed(_)) {
+            let frame_len = self.frame_len();
+            self.buffer.append(bytes, frame_len);
         }
     }
 }

@@ -48,6 +48,25 @@ impl Diagnosis {
         }
     }
 
+    /// A protocol whose hello these bytes begin, all of what marks it included. A stream that ended inside its first frame is
+    /// judged by this: a length that was within the limit is no evidence yet.
+    pub(crate) fn of_hello(bytes: &[u8]) -> Option<Diagnosis> {
+        // A record of up to 2^14 bytes: a handshake's first one is a client's or a server's hello; an alert has two bytes.
+        let tls = matches!(
+            *bytes,
+            [22, 3, 0..=4, 0..=0x40, _] | [22, 3, 0..=4, 0..=0x40, _, 1 | 2, ..] | [21, 3, 0..=4, 0, 2, 1 | 2, ..]
+        );
+        if tls {
+            Some(Diagnosis::Tls)
+        } else if HTTP.iter().any(|magic| bytes.starts_with(magic)) {
+            Some(Diagnosis::Http)
+        } else if bytes.starts_with(b"SSH-") {
+            Some(Diagnosis::Ssh)
+        } else {
+            None
+        }
+    }
+
     /// Text, where there are at least two bytes and all are printable ASCII.
     pub(crate) fn of_text(header: &[u8]) -> Option<Diagnosis> {
         let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();

@@ -5,7 +5,7 @@ use core::fmt;
 use super::decoder::DecodeErrorKind;
 use super::diagnosis::Diagnosis;
 use super::encoder::EncodeError;
-use super::header::{Head, Header, MAX_HEADER_LEN, Parsed};
+use super::header::{Head, Header, MAX_HEADER_LEN, Parsed, Span};
 use alloc::vec::Vec;
 
 /// The limit of the presets whose field can express it: 1 MiB of payload, as NATS and nginx have it.
@@ -148,22 +148,29 @@ impl Layout {
 pub struct Format {
     layout: Layout,
     max_payload_len: usize,
-    /// What a fixed-width field is: where eight bytes are read, and what is done to them. Not used for a varint.
-    fixed: Fixed,
+    kind: Kind,
+    /// Bits of eight bytes that are not a fixed-width field's. Not used for a varint.
+    shift: u8,
+    /// Bytes of the header, `offset + width`; of the shortest one for a varint.
+    header_len: u16,
+    /// A fixed-width field's bits where eight bytes are read as a little-endian number. Not used for a varint.
+    mask: u64,
     /// The field value of the least payload: `max(0, −adjustment)`. A smaller one would be a negative payload.
     least_field: u64,
     /// The least payload: `max(0, adjustment)`.
     least_payload: u64,
+    /// How far a field may be above the least one: just these, `least_field..=least_field + most_above`, are within the limit.
+    most_above: u64,
+    /// What is added to the field to get the frame's length, wrapping: `header_len + adjustment`.
+    beyond_field: u64,
 }
 
-/// A fixed-width field, resolved: eight bytes are loaded from `offset`, ordered, and shifted down to `8 * width` bits.
+/// How the length field is read, in one byte to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Fixed {
-    /// Bytes of the header, `offset + width`; 0 says that the field is a varint.
-    header_len: u16,
-    /// Bits of the eight bytes that are not the field's.
-    shift: u8,
-    big: bool,
+enum Kind {
+    Little,
+    Big,
+    Varint,
 }
 
 impl Format {
@@ -223,16 +230,25 @@ impl Format {
         if (max_payload_len as u64) < least {
             return Err(FormatError::LimitTooSmall { max_payload_len, least });
         }
-        let fixed = match layout.field {
-            Field::Fixed { width, endian } => Fixed {
-                header_len: layout.offset as u16 + width as u16,
-                shift: 64 - 8 * width,
-                big: matches!(endian, Endian::Big),
-            },
-            Field::Varint { .. } => Fixed { header_len: 0, shift: 0, big: false },
+        let (kind, width) = match layout.field {
+            Field::Fixed { width, endian: Endian::Little } => (Kind::Little, width),
+            Field::Fixed { width, endian: Endian::Big } => (Kind::Big, width),
+            Field::Varint { .. } => (Kind::Varint, 1),
         };
-        let least_field = if layout.adjustment < 0 { layout.adjustment.unsigned_abs() } else { 0 };
-        Ok(Format { layout, max_payload_len, fixed, least_field, least_payload: least })
+        let header_len = layout.offset as u16 + width as u16;
+        let shift = 64 - 8 * width;
+        Ok(Format {
+            layout,
+            max_payload_len,
+            kind,
+            shift,
+            header_len,
+            mask: u64::MAX >> shift,
+            least_field: if layout.adjustment < 0 { layout.adjustment.unsigned_abs() } else { 0 },
+            least_payload: least,
+            most_above: max_payload_len as u64 - least,
+            beyond_field: (header_len as u64).wrapping_add(layout.adjustment as u64),
+        })
     }
 
     /// The format of `layout` with the greatest limit it can have up to [`DEFAULT_MAX_PAYLOAD_LEN`].
@@ -281,26 +297,49 @@ impl Format {
         }
     }
 
-    #[inline]
     fn parse_fixed(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-        let header_len = usize::from(self.fixed.header_len);
+        let header_len = usize::from(self.header_len);
         let offset = usize::from(self.layout.offset);
-        let eight = match bytes.get(offset..).and_then(|rest| rest.first_chunk::<8>()) {
+        let Some(rest) = bytes.get(offset..) else {
+            return Ok(Parsed::Need(header_len - bytes.len()));
+        };
+        let eight = match rest.first_chunk::<8>() {
             Some(eight) => *eight,
             None if bytes.len() < header_len => return Ok(Parsed::Need(header_len - bytes.len())),
-            None => fewer_than_eight(&bytes[offset..]),
+            None => fewer_than_eight(rest),
         };
-        let field = if self.fixed.big {
-            u64::from_be_bytes(eight) >> self.fixed.shift
-        } else {
-            u64::from_le_bytes(eight) << self.fixed.shift >> self.fixed.shift
-        };
+        let field = self.fixed_field(eight);
         let payload_len = self.payload_for(field)?;
         Ok(Parsed::Head(Head { prefix_len: offset, header_len, field, payload_len }))
     }
 
+    /// The field that these eight bytes begin with.
     #[inline]
-    fn parse_varint(&self, bytes: &[u8], max_width: u8, minimal: bool) -> Result<Parsed, DecodeErrorKind> {
+    fn fixed_field(&self, eight: [u8; 8]) -> u64 {
+        let masked = u64::from_le_bytes(eight) & self.mask;
+        if self.kind == Kind::Little { masked } else { masked.swap_bytes() >> self.shift }
+    }
+
+    /// A varint of two to eight bytes that these begin with, and its width; a width of 0 says: ask `parse_varint`, which
+    /// knows the reasons. Out of line, as short varints are the common ones.
+    #[inline(never)]
+    fn long_varint(&self, eight: [u8; 8]) -> (u64, usize) {
+        let Field::Varint { max_width, minimal } = self.layout.field else { return (0, 0) };
+        let mut field = 0;
+        for (at, byte) in eight.into_iter().enumerate() {
+            field |= u64::from(byte & 0x7F) << (7 * at);
+            if byte < 0x80 {
+                let is_taken = at < usize::from(max_width) && (byte > 0 || !minimal);
+                return (field, if is_taken { at + 1 } else { 0 });
+            }
+        }
+        (0, 0)
+    }
+
+    fn parse_varint(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        let Field::Varint { max_width, minimal } = self.layout.field else {
+            unreachable!("the kind says that it is a varint")
+        };
         let offset = usize::from(self.layout.offset);
         let mut field = 0u64;
         for at in 0..usize::from(max_width) {
@@ -349,11 +388,31 @@ impl Header for Format {
         self.max_payload_len
     }
 
-    #[inline]
+    // Always inline: it is every frame's path, and the decoder's loop is slower by half where this is a call.
+    #[inline(always)]
+    fn whole_frame(&self, bytes: &[u8]) -> Option<Span> {
+        let offset = usize::from(self.layout.offset);
+        let eight = bytes.get(offset..)?.first_chunk::<8>()?;
+        // The same as `parse` says, from sums made beforehand: a frame can only be looked for when the field of the one
+        // before is known, so nothing but one addition stands between them.
+        let (field, header_len, beyond_field) = match self.kind {
+            Kind::Little | Kind::Big => (self.fixed_field(*eight), usize::from(self.header_len), self.beyond_field),
+            Kind::Varint if eight[0] < 0x80 => (u64::from(eight[0]), usize::from(self.header_len), self.beyond_field),
+            Kind::Varint => {
+                let (field, width) = self.long_varint(*eight);
+                let more = width.checked_sub(1)?;
+                (field, usize::from(self.header_len) + more, self.beyond_field.wrapping_add(more as u64))
+            }
+        };
+        let frame_len = field.wrapping_add(beyond_field) as usize;
+        let is_whole = field.wrapping_sub(self.least_field) <= self.most_above && frame_len <= bytes.len();
+        is_whole.then_some(Span { prefix_len: offset, header_len, frame_len })
+    }
+
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-        match self.layout.field {
-            Field::Fixed { .. } => self.parse_fixed(bytes),
-            Field::Varint { max_width, minimal } => self.parse_varint(bytes, max_width, minimal),
+        match self.kind {
+            Kind::Little | Kind::Big => self.parse_fixed(bytes),
+            Kind::Varint => self.parse_varint(bytes),
         }
     }
 
@@ -371,7 +430,7 @@ impl Header for Format {
                 // Eight bytes at once and back to `width` is one store, where a slice of unknown width is a call.
                 let end = out.len() + usize::from(width);
                 let shifted =
-                    if self.fixed.big { (field << self.fixed.shift).to_be_bytes() } else { field.to_le_bytes() };
+                    if self.kind == Kind::Big { (field << self.shift).to_be_bytes() } else { field.to_le_bytes() };
                 out.extend_from_slice(&shifted);
                 out.truncate(end);
             }
@@ -401,7 +460,7 @@ impl Format {
         let (Field::Fixed { width, .. }, Some(field)) = (self.layout.field, kind.field()) else {
             return None;
         };
-        let swapped = field.swap_bytes() >> self.fixed.shift;
+        let swapped = field.swap_bytes() >> self.shift;
         let payload_len = self.payload_for(swapped).ok()?;
         (width > 1 && payload_len <= self.max_payload_len as u64).then_some(Diagnosis::OtherByteOrder { payload_len })
     }
@@ -410,7 +469,7 @@ impl Format {
         let (Field::Fixed { .. }, Some(field)) = (self.layout.field, kind.field()) else {
             return None;
         };
-        let signed = ((field << self.fixed.shift) as i64) >> self.fixed.shift;
+        let signed = ((field << self.shift) as i64) >> self.shift;
         (signed < 0).then_some(Diagnosis::Negative { field: signed })
     }
 }
@@ -476,3 +535,62 @@ impl fmt::Display for FormatError {
 }
 
 impl core::error::Error for FormatError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Layouts of every kind, with limits that the streams below stay under, reach and pass.
+    fn formats() -> Vec<Format> {
+        let mut formats = Vec::new();
+        for adjustment in [0, 3, -3, i64::MIN, i64::MAX] {
+            for offset in [0, 1, 9] {
+                for width in 1..=8 {
+                    for endian in [Endian::Big, Endian::Little] {
+                        formats.push(Layout { offset, adjustment, ..Layout::fixed(width, endian) });
+                    }
+                }
+                for max_width in 1..=10 {
+                    for minimal in [false, true] {
+                        formats.push(Layout { offset, adjustment, field: Field::Varint { max_width, minimal } });
+                    }
+                }
+            }
+        }
+        let limits = |layout: Layout| [0, 1, 40, 200, 1 << 20, usize::MAX >> 1].map(|limit| Format::new(layout, limit));
+        formats.into_iter().flat_map(limits).flatten().collect()
+    }
+
+    /// The fast way and the thorough way say the same of the same bytes.
+    #[test]
+    fn whole_frame_is_what_parse_says() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        let (mut compared, mut found) = (0, 0);
+        for format in formats() {
+            for _ in 0..40 {
+                // Mostly small numbers and set high bits, as they make the short fields and the long varints.
+                let byte = |_| [0, random() & 0x8F, random() & 0x0F, random()][usize::from(random() & 3)];
+                let bytes: Vec<u8> = (0..512).map(byte).collect();
+                let bytes = &bytes[..usize::from(bytes[500]) + usize::from(bytes[501])];
+                let parsed = format.parse(bytes).ok();
+                let expected = parsed.and_then(|parsed| Span::of(parsed, format.max_payload_len, bytes.len()));
+                let whole = format.whole_frame(bytes);
+                if let Some(whole) = whole {
+                    assert_eq!(Some(whole), expected, "{format:?} of {bytes:x?}");
+                    found += 1;
+                }
+                // It may leave to `parse` what is near the end of the bytes, and varints longer than eight bytes.
+                let is_left =
+                    bytes.len() < format.header_len.into() || bytes.len() < usize::from(format.layout.offset) + 8;
+                let is_long = expected.is_some_and(|span| span.header_len > usize::from(format.layout.offset) + 8);
+                assert!(whole.is_some() || expected.is_none() || is_left || is_long, "{format:?} of {bytes:x?}");
+                compared += 1;
+            }
+        }
+        assert!(compared > 20_000 && found > 2_000, "{compared} compared, {found} whole");
+    }
+}

@@ -66,6 +66,15 @@ pub trait Header {
     /// Where no frame can begin with these bytes. An oversize payload is no error here: the decoder compares.
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind>;
 
+    /// Where the first frame of `bytes` is, if all of it is there and within the limit: what the decoder asks first, as it
+    /// is mostly so. It says what [`parse`](Header::parse) says, and is here so that a [`Format`](super::Format) can say
+    /// it faster.
+    #[doc(hidden)]
+    #[inline]
+    fn whole_frame(&self, bytes: &[u8]) -> Option<Span> {
+        Span::of(self.parse(bytes).ok()?, self.max_payload_len(), bytes.len())
+    }
+
     /// Appends the header of a payload of `payload_len` bytes to `out`.
     ///
     /// # Errors
@@ -99,4 +108,32 @@ pub struct Head {
     pub field: u64,
     /// Bytes of the payload that is declared; nothing is believed of it before it is compared with the limit.
     pub payload_len: u64,
+}
+
+/// Where a whole frame is in the bytes that begin with it: `prefix_len ≤ header_len ≤ frame_len`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub(crate) prefix_len: usize,
+    pub(crate) header_len: usize,
+    pub(crate) frame_len: usize,
+}
+
+impl Span {
+    /// The span of what was parsed, if it is a head whose payload is within the limit and its frame within `available` bytes.
+    #[inline]
+    pub(crate) fn of(parsed: Parsed, max_payload_len: usize, available: usize) -> Option<Span> {
+        match parsed {
+            Parsed::Head(head) if head.payload_len <= max_payload_len as u64 => Span::within(head, available),
+            _ => None,
+        }
+    }
+
+    /// The span of a frame with this header, whose payload is within the limit, if it is within `available` bytes.
+    #[inline]
+    pub(crate) fn within(head: Head, available: usize) -> Option<Span> {
+        let Head { prefix_len, header_len, .. } = head;
+        let frame_len = header_len + head.payload_len as usize;
+        debug_assert!(prefix_len <= header_len && header_len > 0, "a header has a length and holds its prefix");
+        (frame_len <= available).then_some(Span { prefix_len, header_len, frame_len })
+    }
 }

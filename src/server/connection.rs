@@ -49,7 +49,20 @@ impl Replies {
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
-        let sent = self.write.feed(payload).await;
+        self.send_with(&[], payload).await
+    }
+
+    /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
+    /// So a frame is echoed whole: `replies.send_with(frame.prefix(), frame.payload())`.
+    ///
+    /// # Errors
+    /// As [`send`](Replies::send).
+    ///
+    /// # Cancel-safety
+    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
+    #[inline]
+    pub async fn send_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
+        let sent = self.write.feed_with(prefix, payload).await;
         if let Err(WriteError::Io(error)) = &sent {
             self.broken = Some(again(error));
         }
@@ -93,7 +106,7 @@ pub(super) trait Signals {
 /// What a server says first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Greeting {
-    /// A frame with this payload.
+    /// A frame with this payload. Where the format has bytes before its length field, they are zeros.
     Frame(Vec<u8>),
     /// These bytes without framing: what the seed's clients wait for.
     Raw(Vec<u8>),
@@ -204,7 +217,10 @@ where
 
     async fn greet(&mut self, greeting: &Greeting) -> Result<(), CloseReason> {
         match greeting {
-            Greeting::Frame(payload) => self.replies.send(payload).await?,
+            Greeting::Frame(payload) => {
+                let offset = usize::from(self.input.decoder.format().layout().offset);
+                self.replies.send_with(&vec![0; offset], payload).await?;
+            }
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }

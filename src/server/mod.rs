@@ -2,7 +2,7 @@
 
 mod connection;
 mod pool;
-mod socket;
+mod reactor;
 mod worker;
 
 use std::error::Error;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -13,10 +14,11 @@ use futures_lite::FutureExt;
 use futures_lite::future::poll_fn;
 use slab::Slab;
 use smol::channel::Receiver;
-use smol::{Async, LocalExecutor, Timer};
+use smol::{LocalExecutor, Timer};
 
+use super::Shared;
 use super::connection::{self, Replies, Signals};
-use super::{Shared, socket};
+use super::reactor::{Reactor, ReadHalf, WriteHalf};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::Frame;
 
@@ -43,13 +45,17 @@ where
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
+    let reactor = match Reactor::new() {
+        Ok(reactor) => reactor,
+        Err(error) => return refuse_all(shared, sockets, &error),
+    };
     let executor = LocalExecutor::new();
     let connections = Rc::new(Connections::default());
-    smol::block_on(executor.run(async {
+    let ended = reactor.run(executor.run(async {
         while let Ok((stream, peer)) = sockets.recv().await {
             let ticket = Ticket::new(shared, &connections, peer);
-            match Async::new(stream) {
-                Ok(stream) => executor.spawn(serve(ticket, stream, new_handler)).detach(),
+            match reactor.halves(stream) {
+                Ok(halves) => executor.spawn(serve(ticket, halves, new_handler)).detach(),
                 Err(error) => ticket.close(error.into()),
             }
         }
@@ -62,15 +68,26 @@ where
         drained.or(overdue).await;
     }));
     // Tasks that are left are dropped with the executor, and their tickets say so.
+    drop(executor);
+    if let Err(error) = ended {
+        refuse_all(shared, sockets, &error);
+    }
 }
 
-async fn serve<N, H, E>(ticket: Ticket, stream: Async<TcpStream>, new_handler: &N)
+/// A thread without a reactor serves nobody: each connection that comes to it is closed for that reason.
+fn refuse_all(shared: &Shared, sockets: &Receiver<(TcpStream, SocketAddr)>, error: &io::Error) {
+    while let Ok((_, peer)) = sockets.recv_blocking() {
+        let reason = CloseReason::Io(io::Error::new(error.kind(), error.to_string()));
+        shared.closed(&Closed { peer, reason, traffic: Traffic::default() });
+    }
+}
+
+async fn serve<N, H, E>(ticket: Ticket, (reader, writer): (ReadHalf, WriteHalf), new_handler: &N)
 where
     N: Fn(SocketAddr) -> H,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (reader, writer) = socket::halves(stream);
     let (Shared { format, greeting, .. }, Ticket { peer, traffic, .. }) = (&*ticket.shared, &ticket);
     let served = async {
         let handler = new_handler(*peer);

@@ -1,2 +1,92 @@
-//! The program.
-fn main() {}
+//! `unstick`, the program: serve, connect, encode and decode length-prefixed frames from the terminal.
+
+mod args;
+mod connect;
+mod decode;
+mod encode;
+mod exit;
+mod lines;
+mod prompt;
+mod serve;
+mod serve_raw;
+mod show;
+mod signals;
+mod text;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use exit::{Code, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  unstick serve --echo                                    a server at 127.0.0.1:4747 that returns each frame
+  unstick connect 127.0.0.1:4747                          talk to it; the line c closes
+  printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747        each line is a frame
+  printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
+  unstick decode --format u16be --frame capture.bin       what is in this stream?";
+
+/// Length-prefixed frames over TCP: serve, connect, encode, decode
+#[derive(Debug, Parser)]
+#[command(name = "unstick", version, arg_required_else_help = true, max_term_width = 120)]
+#[command(after_help = format!("{EXAMPLES}\n\nMore: unstick --help, unstick COMMAND --help"))]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Connect(connect::Connect),
+    Encode(encode::Encode),
+    Decode(decode::Decode),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::try_parse() {
+        Ok(cli) => run(&cli.command),
+        Err(error) => parse_failure(&error),
+    };
+    let Err(failure) = result else {
+        return Code::Clean.into();
+    };
+    if let Some(text) = failure.text {
+        // Where standard error is gone nobody is left to be told.
+        _ = writeln!(io::stderr(), "unstick: {text}");
+    }
+    failure.code.into()
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(command) => serve::run(command),
+        Command::Connect(command) => connect::run(command),
+        Command::Encode(command) => encode::run(command),
+        Command::Decode(command) => decode::run(command),
+    }
+}
+
+/// What clap has to say: help that was asked for, help for want of a command, or an error, in one line as all of ours.
+fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.print().map_err(|error| Failure::output(&error)),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            _ = error.print();
+            Err(Failure { code: Code::Usage, text: None })
+        }
+        _ => Err(Failure::usage(one_line(&error.render().to_string()))),
+    }
+}
+
+/// Clap's paragraphs without the usage and the hint at the end, in one line.
+fn one_line(text: &str) -> String {
+    let paragraphs = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
+    let words: Vec<&str> = paragraphs.flat_map(str::split_whitespace).collect();
+    let line = words.join(" ");
+    format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line))
+}

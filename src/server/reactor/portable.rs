@@ -1,8 +1,9 @@
-//! A TCP stream of one thread, in two halves.
+//! Smol's reactor, which all threads share.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,16 +11,30 @@ use std::task::{Context, Poll, ready};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use smol::Async;
 
-/// The two halves of a socket.
-pub(super) fn halves(io: Async<TcpStream>) -> (ReadHalf, WriteHalf) {
-    let io = Rc::new(io);
-    (ReadHalf { io: Rc::clone(&io), drained: Cell::new(false) }, WriteHalf { io })
+/// The I/O of one thread.
+pub(in crate::server) struct Reactor;
+
+impl Reactor {
+    pub(in crate::server) fn new() -> io::Result<Rc<Reactor>> {
+        Ok(Rc::new(Reactor))
+    }
+
+    /// Runs `main` to its end on this thread.
+    pub(in crate::server) fn run<T>(&self, main: impl Future<Output = T>) -> io::Result<T> {
+        Ok(smol::block_on(main))
+    }
+
+    /// Makes two halves of a socket.
+    pub(in crate::server) fn halves(&self, stream: TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
+        let stream = Rc::new(Async::new(stream)?);
+        Ok((ReadHalf { stream: Rc::clone(&stream), drained: Cell::new(false) }, WriteHalf { stream }))
+    }
 }
 
 /// The reading half. After a read that did not fill its buffer it waits for readiness before it reads again: the system
 /// call that would only say "not yet" is saved.
-pub(super) struct ReadHalf {
-    io: Rc<Async<TcpStream>>,
+pub(in crate::server) struct ReadHalf {
+    stream: Rc<Async<TcpStream>>,
     drained: Cell<bool>,
 }
 
@@ -27,10 +42,10 @@ impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             if self.drained.get() {
-                ready!(self.io.poll_readable(cx))?;
+                ready!(self.stream.poll_readable(cx))?;
                 self.drained.set(false);
             }
-            match self.io.get_ref().read(buf) {
+            match self.stream.get_ref().read(buf) {
                 Ok(n) => {
                     self.drained.set(n < buf.len());
                     return Poll::Ready(Ok(n));
@@ -43,8 +58,8 @@ impl AsyncRead for ReadHalf {
 }
 
 /// The writing half. Closing it sends FIN.
-pub(super) struct WriteHalf {
-    io: Rc<Async<TcpStream>>,
+pub(in crate::server) struct WriteHalf {
+    stream: Rc<Async<TcpStream>>,
 }
 
 impl WriteHalf {
@@ -54,8 +69,8 @@ impl WriteHalf {
         mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            match write(self.io.get_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.io.poll_writable(cx))?,
+            match write(self.stream.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_writable(cx))?,
                 result => return Poll::Ready(result),
             }
         }
@@ -80,9 +95,6 @@ impl AsyncWrite for WriteHalf {
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.io.get_ref().shutdown(Shutdown::Write) {
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            result => Poll::Ready(result),
-        }
+        super::shutdown(self.stream.get_ref())
     }
 }

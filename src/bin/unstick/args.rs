@@ -1,0 +1,189 @@
+//! Flags that several commands have, and values that teach where they are wrong.
+
+use std::time::Duration;
+
+use clap::Args;
+use unstick::framing::{Format, FormatError, Layout, PRESETS};
+
+use crate::exit::Failure;
+use crate::text;
+
+/// How frames look on the wire.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct FormatArgs {
+    #[arg(long, value_name = "FORMAT", default_value = "u32le", help = format_help(), hide_default_value = true)]
+    format: Layout,
+
+    /// The longest payload, in both directions, as in 512, 64KiB or 1MiB [default: 1MiB, or what the field can say]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    max_payload: Option<usize>,
+}
+
+impl FormatArgs {
+    /// The format that the flags say.
+    pub(crate) fn format(&self) -> Result<Format, Failure> {
+        let format = Format::with_default_limit(self.format);
+        let format = format.map_err(|error| Failure::usage(format_args!("--format {}: {error}", self.format)))?;
+        match self.max_payload {
+            None => Ok(format),
+            Some(max_payload_len) => format.with_max_payload_len(max_payload_len).map_err(|error| match error {
+                FormatError::LimitTooGreat { .. } | FormatError::LimitTooSmall { .. } => {
+                    Failure::usage(format_args!("--max-payload with --format {}: {error}", self.format))
+                }
+                _ => Failure::usage(format_args!("--format {}: {error}", self.format)),
+            }),
+        }
+    }
+}
+
+fn format_help() -> String {
+    let names: Vec<&str> = PRESETS.iter().map(|(name, ..)| *name).collect();
+    format!(
+        "The frame format [default: u32le]: {}; or key=value pairs, as in \
+         offset=2,width=2,endian=be,adjustment=-4 (see `unstick --help`)",
+        names.join(", ")
+    )
+}
+
+/// All formats with what they are for, for `--help`.
+pub(crate) fn formats_help() -> String {
+    use std::fmt::Write;
+    let mut help = String::from("Formats (--format NAME):\n");
+    for (name, _, what) in PRESETS {
+        writeln!(help, "  {name:<17}{what}").expect("a String takes everything");
+    }
+    help.push_str(
+        "\
+Or --format KEY=VALUE,...: payload length = field + adjustment
+  offset            bytes before the length field, 0 to 255 (default 0); they are the frame's prefix
+  width             bytes of the length field, 1 to 8 (default 4), or varint
+  endian            be or le (default be)
+  adjustment        added to the field, as in -4 for four bytes that count themselves (default 0)
+  max-width         of a varint, 1 to 10 (default 10)
+  minimal           true refuses varints that are longer than needed (default false)
+A name may stand first: --format varint,minimal=true",
+    );
+    help
+}
+
+/// What stands before the length field of the frames that are sent.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PrefixArgs {
+    /// What stands before the length field of each frame sent, in hexadecimal, where the format has an offset [default: zeros]
+    #[arg(long, value_name = "HEX", value_parser = parse_prefix)]
+    prefix: Option<Prefix>,
+}
+
+/// A prefix: a type of its own, as a list of values would be something else.
+#[derive(Clone, Debug)]
+struct Prefix(Vec<u8>);
+
+impl PrefixArgs {
+    /// The prefix for `format`.
+    pub(crate) fn prefix(&self, format: Format) -> Result<Vec<u8>, Failure> {
+        let offset = usize::from(format.layout().offset);
+        match &self.prefix {
+            None => Ok(vec![0; offset]),
+            Some(Prefix(prefix)) if prefix.len() == offset => Ok(prefix.clone()),
+            Some(Prefix(prefix)) => Err(Failure::usage(format_args!(
+                "--prefix: {} bytes, but --format {} has {offset} before its length field",
+                prefix.len(),
+                format.layout()
+            ))),
+        }
+    }
+}
+
+fn parse_prefix(text: &str) -> Result<Prefix, String> {
+    let mut prefix = Vec::new();
+    text::parse_hex(text.as_bytes(), &mut prefix)?;
+    Ok(Prefix(prefix))
+}
+
+/// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
+pub(crate) fn parse_addr(text: &str) -> Result<String, String> {
+    let teach = "write HOST:PORT, as in 127.0.0.1:4747, localhost:4747 or [::1]:4747";
+    let (host, port) = text.rsplit_once(':').ok_or(teach)?;
+    if host.is_empty() || (host.contains(':') && !(host.starts_with('[') && host.ends_with(']'))) {
+        return Err(teach.into());
+    }
+    match port.parse::<u16>() {
+        Ok(_) => Ok(text.into()),
+        Err(_) => Err(format!("the port {port:?} is not 0 to 65535; {teach}")),
+    }
+}
+
+/// A number of bytes, with a unit or without.
+fn parse_length(text: &str) -> Result<usize, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => 0,
+    };
+    if number.is_empty() || factor == 0 {
+        return Err(
+            "write a number of bytes, as in 512, 64KiB or 1MiB; the units are B, KiB, MiB, GiB, kB, MB, GB".into()
+        );
+    }
+    number
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .ok_or_else(|| "too great a number".into())
+}
+
+/// A time in seconds, also a part of one.
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "write a number of seconds, 0 or more, as in 5 or 0.5".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_have_units() {
+        for (text, expected) in [
+            ("0", 0),
+            ("512", 512),
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("64k", 65_536),
+            ("1MiB", 1 << 20),
+            ("1 MiB", 1 << 20),
+            ("1MB", 1_000_000),
+            ("2GiB", 2 << 30),
+        ] {
+            assert_eq!(parse_length(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "MiB", "-1", "1.5MiB", "1XB", "99999999999999999999", "99999999999GiB"] {
+            assert!(parse_length(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        for right in ["127.0.0.1:4747", "localhost:0", "[::1]:4747"] {
+            assert_eq!(parse_addr(right).as_deref(), Ok(right));
+        }
+        for wrong in ["", "4747", ":4747", "localhost", "localhost:", "localhost:http", "::1:4747", "1.2.3.4:65536"] {
+            assert!(parse_addr(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_be_parts() {
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "-1", "NaN", "inf", "soon", "1e400"] {
+            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

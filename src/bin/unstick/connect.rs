@@ -1,0 +1,340 @@
+//! `unstick connect`: lines to frames and frames to lines, over a connection.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, BufReader, IsTerminal, StdinLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use async_net::TcpStream;
+use clap::Args;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
+use smol::Timer;
+use smol::channel::{self, Receiver};
+use unstick::framing::Format;
+use unstick::{Awaited, Client, ClientConfig, CloseReason, FramedRead, FramedWrite, Traffic};
+
+use crate::args::{self, FormatArgs, PrefixArgs};
+use crate::exit::{self, Code, Failure};
+use crate::lines::Lines;
+use crate::prompt::{self, Prompt, Typed};
+use crate::serve::log;
+use crate::show::Show;
+use crate::text;
+
+/// So much is written at once, where more is at hand.
+const WRITE_LEN: usize = 64 * 1024;
+
+/// Bytes of one unframed read.
+const READ_LEN: usize = 64 * 1024;
+
+/// After the server's end the sending side has so long to say how it fared.
+const GRACE: Duration = Duration::from_millis(100);
+
+const EXAMPLES: &str = "\
+Standard input: each line is a frame, without its line feed (and nothing else is changed). At its end our side is closed
+(half-close), what still comes is shown, and the program exits with the code of the connection's end. The server may end
+it before: then the program ends at once, and with 1 where something was not yet sent.
+Standard output: each frame is a line. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
+On a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history); the line c, or Ctrl-D,
+closes; Ctrl-C breaks off.
+
+Unframed: with --raw-greeting we send frames, and all that the server sends is shown as it comes, for servers that never
+learnt to frame. With --raw what is piped in is sent as it is; at the prompt a line is sent without a line end.
+
+Examples:
+  unstick connect 127.0.0.1:4747
+  printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747 --wait 5
+  tail -f app.log | unstick connect logs.example:9000 --format u32be --timestamps
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | unstick connect 127.0.0.1:80 --raw";
+
+/// Connect: each line of standard input is a frame, each frame received a line of standard output
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", text::HELP, exit::HELP))]
+pub(crate) struct Connect {
+    /// The server, as HOST:PORT
+    #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
+    addr: String,
+
+    #[command(flatten)]
+    format: FormatArgs,
+
+    #[command(flatten)]
+    prefix: PrefixArgs,
+
+    /// What the server sends is unframed: show it as text as it comes
+    #[arg(long)]
+    raw_greeting: bool,
+
+    /// No framing at all, in both directions
+    #[arg(long, conflicts_with_all = ["format", "max_payload", "prefix"])]
+    raw: bool,
+
+    /// Show what is received in hexadecimal
+    #[arg(long)]
+    hex: bool,
+
+    /// Show when each frame was received, in UTC
+    #[arg(long)]
+    timestamps: bool,
+
+    /// Wait at most so long for the server's end after the end of standard input, and exit with 6 then
+    #[arg(long, value_name = "SECONDS", value_parser = args::parse_seconds)]
+    wait: Option<Duration>,
+}
+
+pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
+    let format = command.format.format()?;
+    let prefix = command.prefix.prefix(format)?;
+    let config = ClientConfig::default().format(format).greeting(Awaited::None);
+    let client = smol::block_on(Client::connect(&*command.addr, config))?;
+    let peer = client.peer();
+    log(format_args!("{peer} connected"));
+    let (reader, write) = client.split();
+
+    let (prompt, printer) = prompt::open().unzip();
+    let sent = Arc::new(Sent::default());
+    let (report, reported) = channel::bounded(1);
+    let sending = Sending { write, prefix, raw: command.raw, sent: Arc::clone(&sent) };
+    thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
+
+    let mut receiving =
+        Receiving { reader, show: Show::new(command.hex, command.timestamps, printer), traffic: Traffic::default() };
+    let unframed = command.raw || command.raw_greeting;
+    let ended = smol::block_on(receiving.until_end(unframed, command.wait, &reported, &sent));
+    let Receiving { show, mut traffic, .. } = receiving;
+    let shown = show.finish();
+    let (reason, failure) = ended?;
+    shown?;
+    (traffic.frames_out, traffic.bytes_out) = (sent.frames.load(SeqCst), sent.bytes.load(SeqCst));
+    conclude(peer, &reason, failure, traffic)
+}
+
+/// Says how the connection ended.
+fn conclude(peer: SocketAddr, reason: &CloseReason, failure: Option<Failure>, traffic: Traffic) -> Result<(), Failure> {
+    let line = format!("{peer} closed: {reason} ({traffic})");
+    match exit::of_reason(reason) {
+        Code::Clean => log(format_args!("{line}")),
+        code => return Err(Failure::new(code, line)),
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// What the sending side did so far, for the receiving one.
+#[derive(Default)]
+struct Sent {
+    frames: AtomicU64,
+    bytes: AtomicU64,
+    /// Whether something was taken from standard input that is not yet written.
+    busy: AtomicBool,
+}
+
+/// How the sending side ended.
+enum Report {
+    /// Our side is closed: standard input ended, or could not be sent to its end.
+    Closed(Option<Failure>),
+    /// The connection failed.
+    Broken(io::Error),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// The sending side: a thread of its own, so that neither side ever waits for the other.
+struct Sending {
+    write: FramedWrite<TcpStream>,
+    prefix: Vec<u8>,
+    raw: bool,
+    sent: Arc<Sent>,
+}
+
+impl Sending {
+    fn run(mut self, prompt: Option<Prompt>, format: Format) -> Report {
+        let ended = match prompt {
+            Some(prompt) => self.send_typed(prompt),
+            None if self.raw => self.send_bytes(),
+            None => self.send_lines(Lines::new(io::stdin().lock(), format, false)),
+        };
+        match ended {
+            Err(Report::Closed(failure)) => self.close(failure),
+            Err(report) => report,
+            Ok(()) => self.close(None),
+        }
+    }
+
+    fn send_lines(&mut self, mut lines: Lines<StdinLock<'_>>) -> Result<(), Report> {
+        let by_hand = io::stdin().is_terminal();
+        loop {
+            match lines.next() {
+                Ok(Some(b"c")) if by_hand => return Ok(()),
+                Ok(Some(line)) => {
+                    let encoded = self.write.enqueue_with(&self.prefix, line);
+                    encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
+                }
+                Ok(None) => return Ok(()),
+                Err(failure) => return Err(Report::Closed(Some(failure))),
+            }
+            if self.write.queued() >= WRITE_LEN || lines.is_dry() {
+                self.flush()?;
+            }
+        }
+    }
+
+    fn send_typed(&mut self, mut prompt: Prompt) -> Result<(), Report> {
+        loop {
+            match prompt.next() {
+                Ok(Typed::Line(line)) if line == "c" => return Ok(()),
+                Ok(Typed::Line(line)) if self.raw => self.write_raw(line.as_bytes())?,
+                Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.prefix, line.as_bytes()) {
+                    Ok(()) => self.flush()?,
+                    // By hand one may try again.
+                    Err(error) => log(format_args!("unstick: not sent: {error}\r")),
+                },
+                Ok(Typed::End) => return Ok(()),
+                Ok(Typed::Interrupt) => return Err(Report::Interrupted),
+                Err(error) => return Err(Report::Closed(Some(Failure::input("the terminal", &error)))),
+            }
+        }
+    }
+
+    fn send_bytes(&mut self) -> Result<(), Report> {
+        let mut input = BufReader::with_capacity(READ_LEN, io::stdin().lock());
+        loop {
+            let bytes = match input.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(b"c\n") if io::stdin().is_terminal() => return Ok(()),
+                Ok(bytes) => bytes,
+                Err(error) => return Err(Report::Closed(Some(Failure::input("standard input", &error)))),
+            };
+            let len = bytes.len();
+            self.write_raw(bytes)?;
+            input.consume(len);
+        }
+    }
+
+    fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Report> {
+        self.sent.busy.store(true, SeqCst);
+        smol::block_on(self.write.get_mut().write_all(bytes)).map_err(Report::Broken)?;
+        self.sent.bytes.fetch_add(bytes.len() as u64, SeqCst);
+        self.sent.busy.store(false, SeqCst);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Report> {
+        self.sent.busy.store(true, SeqCst);
+        smol::block_on(self.write.flush()).map_err(Report::Broken)?;
+        self.sent.frames.store(self.write.frames(), SeqCst);
+        self.sent.bytes.store(self.write.bytes(), SeqCst);
+        self.sent.busy.store(false, SeqCst);
+        Ok(())
+    }
+
+    /// Sends what waits, then the end of our stream.
+    fn close(&mut self, failure: Option<Failure>) -> Report {
+        if !self.raw
+            && let Err(report) = self.flush()
+        {
+            return report;
+        }
+        match smol::block_on(self.write.close()) {
+            Ok(()) => Report::Closed(failure),
+            Err(error) => Report::Broken(error),
+        }
+    }
+}
+
+/// The receiving side.
+struct Receiving {
+    reader: FramedRead<TcpStream>,
+    show: Show,
+    traffic: Traffic,
+}
+
+impl Receiving {
+    /// Receives until the connection's end, or until there is no sense in waiting for it. Gives the reason, and what else
+    /// went wrong.
+    async fn until_end(
+        &mut self,
+        unframed: bool,
+        wait: Option<Duration>,
+        reported: &Receiver<Report>,
+        sent: &Sent,
+    ) -> Result<(CloseReason, Option<Failure>), Failure> {
+        let report = RefCell::new(None);
+        let receive = async { if unframed { self.receive_bytes().await } else { self.receive_frames().await } };
+        let overdue = async {
+            let ended = reported.recv().await.ok();
+            let closed = match ended {
+                Some(Report::Interrupted) => return Err(Failure { code: Code::Interrupted, text: None }),
+                Some(Report::Closed(_)) => true,
+                _ => false,
+            };
+            report.replace(ended);
+            match wait {
+                Some(wait) if closed => {
+                    Timer::after(wait).await;
+                    let text =
+                        format_args!("the server did not end the connection within {wait:?} after our end (--wait)");
+                    Err(Failure::new(Code::TimedOut, text))
+                }
+                _ => future::pending().await,
+            }
+        };
+        let reason = receive.or(overdue).await?;
+        if report.borrow().is_none() && sent.busy.load(SeqCst) {
+            let hear = async { reported.recv().await.ok() };
+            let silence = async {
+                Timer::after(GRACE).await;
+                None
+            };
+            report.replace(hear.or(silence).await);
+        }
+        Ok(match (reason, report.into_inner()) {
+            // The socket tells of a reset once, and it told the sending side.
+            (CloseReason::Clean, Some(Report::Broken(error))) => (error.into(), None),
+            (reason, Some(Report::Closed(failure))) => (reason, failure),
+            (reason, _) if sent.busy.load(SeqCst) => {
+                (reason, Some(Failure::other("the server ended the connection before all was sent")))
+            }
+            (reason, _) => (reason, None),
+        })
+    }
+
+    async fn receive_frames(&mut self) -> Result<CloseReason, Failure> {
+        let ended = loop {
+            let next = match future::poll_once(self.reader.next_frame()).await {
+                Some(next) => next,
+                None => {
+                    self.show.flush()?;
+                    self.reader.next_frame().await
+                }
+            };
+            match next {
+                Ok(Some(frame)) => {
+                    self.traffic.frames_in += 1;
+                    self.show.frame(frame.payload())?;
+                }
+                Ok(None) => break CloseReason::Clean,
+                Err(error) => break error.into(),
+            }
+        };
+        let decoder = self.reader.decoder();
+        self.traffic.bytes_in = decoder.offset() + decoder.buffered() as u64;
+        Ok(ended)
+    }
+
+    async fn receive_bytes(&mut self) -> Result<CloseReason, Failure> {
+        let mut buffer = vec![0; READ_LEN];
+        loop {
+            match self.reader.get_mut().read(&mut buffer).await {
+                Ok(0) => return Ok(CloseReason::Clean),
+                Ok(len) => {
+                    self.traffic.bytes_in += len as u64;
+                    self.show.read(&buffer[..len])?;
+                }
+                Err(error) => return Ok(error.into()),
+            }
+        }
+    }
+}

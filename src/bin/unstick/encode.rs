@@ -1,0 +1,71 @@
+//! `unstick encode`: lines to frames.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use unstick::framing::Encoder;
+
+use crate::args::{FormatArgs, PrefixArgs};
+use crate::exit::{self, Failure};
+use crate::lines::Lines;
+
+/// So many bytes are written at once, where there is more input at hand.
+const WRITE_LEN: usize = 64 * 1024;
+
+const EXAMPLES: &str = "\
+Each line of standard input is one payload: its line feed is taken off, and nothing else is changed (so a line that ends
+in CR LF keeps its CR). A last line without a line feed counts, too.
+
+Examples:
+  printf 'hello\\n' | unstick encode | xxd
+  printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
+  printf 'ff00\\n' | unstick encode --hex --format u16be | nc -N 127.0.0.1 4747
+  xxd -p -c 0 picture.png | unstick encode --hex > frame.bin      a whole file as one frame";
+
+/// Turn lines of standard input into frames on standard output
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Encode {
+    #[command(flatten)]
+    format: FormatArgs,
+
+    #[command(flatten)]
+    prefix: PrefixArgs,
+
+    /// Each line is a payload in hexadecimal; blanks between bytes are passed over
+    #[arg(long)]
+    hex: bool,
+}
+
+pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
+    let format = command.format.format()?;
+    let prefix = command.prefix.prefix(format)?;
+    let encoder = Encoder::new(format);
+    let mut lines = Lines::new(io::stdin().lock(), format, command.hex);
+    let mut wire = Vec::with_capacity(2 * WRITE_LEN);
+    loop {
+        // What came before a line that makes no frame is still written.
+        let encoded = match lines.next() {
+            Ok(Some(payload)) => encoder.encode(&prefix, payload, &mut wire).map(|()| true),
+            Ok(None) => Ok(false),
+            Err(failure) => {
+                write(&mut wire)?;
+                return Err(failure);
+            }
+        };
+        let more = matches!(encoded, Ok(true));
+        if wire.len() >= WRITE_LEN || !more || lines.is_dry() {
+            write(&mut wire)?;
+        }
+        if !encoded.map_err(|error| exit::unfit(lines.place(), error))? {
+            return Ok(());
+        }
+    }
+}
+
+fn write(wire: &mut Vec<u8>) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(wire).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))?;
+    wire.clear();
+    Ok(())
+}

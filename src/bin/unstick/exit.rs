@@ -1,0 +1,130 @@
+//! How the program ends: exit codes, and errors in one line.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use unstick::framing::{DecodeError, DecodeErrorKind, EncodeError};
+use unstick::{CloseReason, ConnectError, ReadError};
+
+/// The exit codes as `--help` shows them.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  clean
+  1  another failure
+  2  usage: wrong flags or values
+  3  malformed or oversize frame, or input
+  4  truncated: the stream ended inside a frame
+  5  reset: the peer broke the connection off
+  6  timed out";
+
+/// An exit code that means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Clean = 0,
+    Other = 1,
+    Usage = 2,
+    Malformed = 3,
+    Truncated = 4,
+    Reset = 5,
+    TimedOut = 6,
+    /// Ctrl-C at the prompt, as a shell counts it.
+    Interrupted = 130,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> ExitCode {
+        ExitCode::from(code as u8)
+    }
+}
+
+/// Why the program ends before its work is done, and with which code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    /// `None` where there is nothing to say.
+    pub(crate) text: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, text: impl fmt::Display) -> Failure {
+        Failure { code, text: Some(text.to_string()) }
+    }
+
+    pub(crate) fn usage(text: impl fmt::Display) -> Failure {
+        Failure::new(Code::Usage, text)
+    }
+
+    pub(crate) fn other(text: impl fmt::Display) -> Failure {
+        Failure::new(Code::Other, text)
+    }
+
+    /// Standard output failed. Where its reader went away it has all it wanted, and there is nothing to say.
+    pub(crate) fn output(error: &io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure { code: Code::Clean, text: None },
+            _ => Failure::other(format_args!("cannot write to standard output: {error}")),
+        }
+    }
+
+    pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
+        Failure::other(format_args!("cannot read {name}: {error}"))
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Failure {
+        Failure::new(of_decode(&error), error)
+    }
+}
+
+fn of_decode(error: &DecodeError) -> Code {
+    match (error.kind(), error.diagnosis()) {
+        // Another protocol's hello is no stream of frames, though its first bytes may look like the begin of one.
+        (DecodeErrorKind::Truncated { .. }, None) => Code::Truncated,
+        _ => Code::Malformed,
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Failure {
+        let code = match &error {
+            ConnectError::TimedOut { .. } => Code::TimedOut,
+            ConnectError::Io(error) | ConnectError::Greeting(ReadError::Io(error)) => of_io(error),
+            ConnectError::Greeting(ReadError::Decode(error)) => return Failure::from(*error),
+            _ => Code::Other,
+        };
+        Failure::new(code, error)
+    }
+}
+
+fn of_io(error: &io::Error) -> Code {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Code::TimedOut,
+        io::ErrorKind::ConnectionReset => Code::Reset,
+        _ => Code::Other,
+    }
+}
+
+/// The code of a connection's end.
+pub(crate) fn of_reason(reason: &CloseReason) -> Code {
+    match reason {
+        CloseReason::Clean => Code::Clean,
+        CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
+            of_decode(error)
+        }
+        CloseReason::Reset(_) => Code::Reset,
+        _ => Code::Other,
+    }
+}
+
+/// A line of input that makes no frame: `what` says which.
+pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
+    match error {
+        EncodeError::Oversize { .. } => {
+            Failure::new(Code::Malformed, format_args!("{what}: {error}; --max-payload sets it"))
+        }
+        EncodeError::Prefix { .. } => Failure::usage(format_args!("--prefix: {error}")),
+        _ => Failure::new(Code::Malformed, format_args!("{what}: {error}")),
+    }
+}

@@ -1,0 +1,116 @@
+//! The prompt of `unstick connect` on a terminal: line editing, history, and what is received shown above it.
+
+use std::env;
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustyline::error::ReadlineError;
+use rustyline::history::DefaultHistory;
+use rustyline::{Config, Editor, ExternalPrinter};
+
+/// Lines from the keyboard.
+pub(crate) struct Prompt {
+    editor: Editor<(), DefaultHistory>,
+    history: Option<PathBuf>,
+}
+
+/// Prints above the prompt.
+pub(crate) struct Printer {
+    printer: Box<dyn ExternalPrinter + Send>,
+    /// The terminal as it was found.
+    found: Termios,
+    /// Whether the prompt is gone, and nothing stands in the way of standard output.
+    prompt_ended: bool,
+}
+
+/// What the keyboard gave.
+pub(crate) enum Typed {
+    Line(String),
+    /// Ctrl-D.
+    End,
+    /// Ctrl-C.
+    Interrupt,
+}
+
+/// A prompt and its printer; `None` where there is no terminal, or one that cannot do it.
+pub(crate) fn open() -> Option<(Prompt, Printer)> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return None;
+    }
+    let found = tcgetattr(io::stdin()).ok()?;
+    // Without bracketed paste each line that is pasted is a line.
+    let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
+    let mut editor = Editor::with_config(config).ok()?;
+    let printer = Box::new(editor.create_external_printer().ok()?);
+    // A history that cannot be read or kept is no reason not to connect.
+    let history = history_path();
+    if let Some(path) = &history {
+        _ = editor.load_history(path);
+    }
+    Some((Prompt { editor, history }, Printer { printer, found, prompt_ended: false }))
+}
+
+/// `$XDG_STATE_HOME/unstick/history`, or below `~/.local/state`.
+fn history_path() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join("unstick").join("history"))
+}
+
+impl Prompt {
+    /// The next line, without its end.
+    pub(crate) fn next(&mut self) -> io::Result<Typed> {
+        loop {
+            match self.editor.readline("> ") {
+                Ok(line) => return Ok(Typed::Line(line)),
+                Err(ReadlineError::Eof) => return Ok(Typed::End),
+                Err(ReadlineError::Interrupted) => return Ok(Typed::Interrupt),
+                Err(ReadlineError::Io(error)) => return Err(error),
+                // The window changed.
+                Err(ReadlineError::Signal(_)) => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        if let Some(path) = &self.history {
+            _ = path.parent().map_or(Ok(()), fs::create_dir_all);
+            _ = self.editor.append_history(path);
+        }
+    }
+}
+
+/// Moves the cursor up and down again. To print it after some text is to wait until the prompt has taken that text: there
+/// is room for one text between printer and prompt.
+const NOTHING: &str = "\x1b[1A\n";
+
+impl Printer {
+    /// Prints whole lines.
+    pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
+        if !self.prompt_ended {
+            let taken = self.printer.print(text.to_owned()).and_then(|()| self.printer.print(NOTHING.to_owned()));
+            if taken.is_ok() {
+                return Ok(());
+            }
+            self.prompt_ended = true;
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
+    /// Waits until all is printed, and leaves the terminal as it was found, in the first column. The prompt may still be
+    /// waiting for a line.
+    pub(crate) fn finish(mut self) {
+        if !self.prompt_ended && (0..2).all(|_| self.printer.print(NOTHING.to_owned()).is_ok()) {
+            _ = io::stdout().write_all(b"\r\x1b[J");
+            _ = io::stdout().flush();
+        }
+        _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.found);
+    }
+}

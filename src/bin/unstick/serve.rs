@@ -1,0 +1,173 @@
+//! `unstick serve`: a server that prints what it gets.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use clap::{Args, ValueEnum};
+use unstick::framing::{Format, Frame};
+use unstick::{Greeting, Replies, SEED_GREETING, Server, ServerConfig, WriteError};
+
+use crate::args::{self, FormatArgs};
+use crate::exit::{self, Failure};
+use crate::text::{self, push_hex, push_text, put};
+use crate::{serve_raw, signals};
+
+const EXAMPLES: &str = "\
+Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
+Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
+SIGINT and SIGTERM close the listener, finish what is in flight (for up to 10 s) and exit with 0; a second one exits at
+once, with 128 and the signal's number. Where the reader of standard output goes away, the server ends with 0.
+
+Examples:
+  unstick serve --echo                        127.0.0.1:4747, each frame is returned
+  unstick serve 0.0.0.0:9000 --format u16be   any address of this machine, another format
+  unstick serve 127.0.0.1:0 --print hex       a free port
+  unstick serve --raw-greeting                for clients that expect an unframed text first
+  unstick serve --raw                         no framing: see how TCP glues and tears what is sent";
+
+/// Serve: print each frame that comes, and return it with --echo
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", text::HELP, exit::HELP))]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 picks a free one
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
+    pub(crate) addr: String,
+
+    #[command(flatten)]
+    format: FormatArgs,
+
+    /// Return each frame to its sender
+    #[arg(long)]
+    pub(crate) echo: bool,
+
+    /// How frames are shown
+    #[arg(long, value_enum, default_value_t = Print::Text)]
+    pub(crate) print: Print,
+
+    /// What each client is greeted with
+    #[arg(long, value_name = "TEXT", default_value = SEED_GREETING)]
+    pub(crate) greeting: String,
+
+    /// Greet nobody
+    #[arg(long, conflicts_with_all = ["greeting", "raw_greeting"])]
+    pub(crate) no_greeting: bool,
+
+    /// Greet without framing; all else is framed
+    #[arg(long)]
+    raw_greeting: bool,
+
+    /// No framing at all: print each read as it came, but never a torn character
+    #[arg(long, conflicts_with_all = ["format", "max_payload"])]
+    raw: bool,
+
+    /// Threads that serve connections [default: the cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+/// How what comes is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Print {
+    Text,
+    Hex,
+    None,
+}
+
+impl Serve {
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    fn greeting(&self, format: Format) -> Result<Greeting, Failure> {
+        let bytes = self.greeting.clone().into_bytes();
+        if self.no_greeting {
+            return Ok(Greeting::None);
+        }
+        if self.raw_greeting {
+            return Ok(Greeting::Raw(bytes));
+        }
+        let prefix = vec![0; usize::from(format.layout().offset)];
+        match unstick::framing::Encoder::new(format).encode(&prefix, &bytes, &mut Vec::new()) {
+            Ok(()) => Ok(Greeting::Frame(bytes)),
+            Err(error) => Err(Failure::usage(format_args!(
+                "--greeting: {error}; shorten it, or say --no-greeting or --raw-greeting"
+            ))),
+        }
+    }
+}
+
+pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
+    if command.raw {
+        return serve_raw::run(command);
+    }
+    let format = command.format.format()?;
+    let config = ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads());
+    let server = Server::bind(&command.addr, config).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let stop = signals::first().map_err(Failure::other)?;
+    announce(server.local_addr())?;
+    let (print, echo) = (command.print, command.echo);
+    let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
+        move |peer| {
+            let mut line = Vec::new();
+            async move |frame: Frame<'_>, replies: &mut Replies| -> Result<(), WriteError> {
+                show(peer, frame.payload(), print, &mut line);
+                match echo {
+                    true => replies.send_with(frame.prefix(), frame.payload()).await,
+                    false => Ok(()),
+                }
+            }
+        },
+        async move { _ = stop.recv().await },
+    );
+    smol::block_on(serving);
+    Ok(())
+}
+
+pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program listens there: choose another port, or 0 for any",
+        _ => "",
+    };
+    Failure::other(format_args!("cannot listen on {addr}: {error}{hint}"))
+}
+
+/// The first line of output: others may wait for it.
+pub(crate) fn announce(addr: SocketAddr) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {addr}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+}
+
+pub(crate) fn log_open(peer: SocketAddr) {
+    log(format_args!("{peer} connected"));
+}
+
+/// A line on standard error, whole. Where that is gone nobody is left to be told.
+pub(crate) fn log(line: fmt::Arguments<'_>) {
+    _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
+/// Prints what came from a peer: one line, written at once. `line` is memory to use again.
+pub(crate) fn show(peer: SocketAddr, payload: &[u8], print: Print, line: &mut Vec<u8>) {
+    if print == Print::None {
+        return;
+    }
+    line.clear();
+    put(line, format_args!("{peer} "));
+    match print {
+        Print::Hex => push_hex(payload, line),
+        _ => push_text(payload, line),
+    }
+    line.push(b'\n');
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(line).and_then(|()| out.flush()) {
+        let failure = Failure::output(&error);
+        if let Some(text) = &failure.text {
+            log(format_args!("unstick: {text}"));
+        }
+        std::process::exit(failure.code as i32);
+    }
+    line.shrink_to(16 * 1024);
+}

@@ -1,0 +1,101 @@
+//! What `unstick connect` shows of what it receives.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::SystemTime;
+
+use unstick::framing::Utf8Reader;
+
+use crate::exit::Failure;
+use crate::prompt::Printer;
+use crate::text::{push_hex, push_text, push_time};
+
+/// So much is shown at once, where more is at hand.
+const WRITE_LEN: usize = 64 * 1024;
+
+/// Shows what is received: on standard output, or above the prompt.
+pub(crate) struct Show {
+    hex: bool,
+    timestamps: bool,
+    printer: Option<Printer>,
+    pending: Vec<u8>,
+    reader: Utf8Reader,
+    /// Whether standard output ends with a line's end: unframed text need not have one.
+    at_line_start: bool,
+}
+
+impl Show {
+    pub(crate) fn new(hex: bool, timestamps: bool, printer: Option<Printer>) -> Show {
+        let (pending, reader) = (Vec::new(), Utf8Reader::new());
+        Show { hex, timestamps, printer, pending, reader, at_line_start: true }
+    }
+
+    /// A frame is one line.
+    pub(crate) fn frame(&mut self, payload: &[u8]) -> Result<(), Failure> {
+        self.line(payload);
+        if self.pending.len() >= WRITE_LEN { self.flush() } else { Ok(()) }
+    }
+
+    /// Unframed bytes, of one read: as they are, or as lines where something is to stand before them or beside them.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.hex {
+            self.line(bytes);
+        } else if self.timestamps || self.printer.is_some() {
+            let mut text = String::new();
+            self.reader.read(bytes, &mut text);
+            text.lines().for_each(|line| self.line(line.as_bytes()));
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+        self.flush()
+    }
+
+    fn line(&mut self, payload: &[u8]) {
+        if self.timestamps {
+            push_time(SystemTime::now(), &mut self.pending);
+            self.pending.push(b' ');
+        }
+        if self.hex {
+            push_hex(payload, &mut self.pending);
+        } else {
+            push_text(payload, &mut self.pending);
+        }
+        self.pending.push(b'\n');
+    }
+
+    /// Shows all that waits.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        let Some(last) = self.pending.last() else {
+            return Ok(());
+        };
+        self.at_line_start = *last == b'\n';
+        let shown = match &mut self.printer {
+            Some(printer) => printer.print(&String::from_utf8_lossy(&self.pending)),
+            None => write_out(&self.pending),
+        };
+        self.pending.clear();
+        self.pending.shrink_to(2 * WRITE_LEN);
+        shown.map_err(|error| Failure::output(&error))
+    }
+
+    /// Shows what waits, and leaves the terminal as it was found.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        let mut unfinished = String::new();
+        self.reader.finish(&mut unfinished);
+        if !unfinished.is_empty() {
+            self.line(unfinished.as_bytes());
+        }
+        let flushed = self.flush();
+        if let Some(printer) = self.printer {
+            printer.finish();
+        } else if !self.at_line_start && io::stdout().is_terminal() {
+            _ = write_out(b"\n");
+        }
+        flushed
+    }
+}
+
+fn write_out(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}

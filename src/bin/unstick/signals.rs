@@ -1,0 +1,26 @@
+//! SIGINT and SIGTERM: the first asks for an end, the second is one.
+
+use std::io::{self, Write};
+use std::process;
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use smol::channel::{self, Receiver};
+
+/// Ready once the first SIGINT or SIGTERM has come. The second one exits at once, with 128 and the signal's number as a
+/// shell counts it.
+pub(crate) fn first() -> io::Result<Receiver<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = channel::bounded(1);
+    thread::spawn(move || {
+        let mut signals = signals.forever();
+        signals.next();
+        _ = writeln!(io::stderr(), "stopping: finishing what is in flight; another signal exits at once");
+        _ = sender.send_blocking(());
+        if let Some(signal) = signals.next() {
+            process::exit(128 + signal);
+        }
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,235 @@
+//! Frames as lines of text: plain, escaped, in hexadecimal; and the time.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How a payload is shown, as `--help` says it.
+pub(crate) const HELP: &str = "\
+How a frame is shown:
+  One frame is one line. A payload of plain text is shown as it is. Any other one - not UTF-8, or with a line end or
+  another control character (but a tab is plain), or that begins with a backslash - is shown as \\\"...\" with the escapes
+  \\n \\r \\t \\\\ \\\" \\xNN (a byte) and \\u{NN} (a character). So a line that begins with a backslash is an escaped frame,
+  and every other line is the frame itself. With --hex every payload is shown in hexadecimal.";
+
+/// Appends a payload as text that has no line end in it, and that says unambiguously what the payload is.
+pub(crate) fn push_text(payload: &[u8], out: &mut Vec<u8>) {
+    if is_plain(payload) {
+        out.extend_from_slice(payload);
+    } else {
+        push_escaped(payload, out);
+    }
+}
+
+/// Whether a payload is shown as it is.
+fn is_plain(payload: &[u8]) -> bool {
+    let plain_ascii = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t');
+    if payload.first() == Some(&b'\\') {
+        false
+    } else if payload.iter().all(plain_ascii) {
+        true
+    } else {
+        std::str::from_utf8(payload).is_ok_and(|text| text.chars().all(|c| c == '\t' || !is_special(c)))
+    }
+}
+
+/// Characters that end a line or steer a terminal.
+fn is_special(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+fn push_escaped(payload: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\\\"");
+    for chunk in payload.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => out.extend_from_slice(b"\\n"),
+                '\r' => out.extend_from_slice(b"\\r"),
+                '\t' => out.extend_from_slice(b"\\t"),
+                '\\' | '"' => out.extend_from_slice(&[b'\\', c as u8]),
+                _ if is_special(c) && c.is_ascii() => push_byte_escape(c as u8, out),
+                _ if is_special(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
+                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        chunk.invalid().iter().for_each(|byte| push_byte_escape(*byte, out));
+    }
+    out.push(b'"');
+}
+
+fn push_byte_escape(byte: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\\x");
+    push_hex(&[byte], out);
+}
+
+/// Appends bytes in hexadecimal, two lowercase digits each, nothing between: what `xxd -r -p` and `encode --hex` read.
+pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
+/// Bytes from hexadecimal text; blanks between bytes are passed over.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_hex(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let mut high = None;
+    for (index, &byte) in text.iter().enumerate() {
+        let digit = (byte as char).to_digit(16).map(|digit| digit as u8);
+        match (digit, high.take()) {
+            (Some(digit), None) => high = Some(digit),
+            (Some(digit), Some(high)) => out.push(high << 4 | digit),
+            (None, None) if byte.is_ascii_whitespace() => {}
+            (None, Some(_)) if byte.is_ascii_whitespace() => return Err("a byte is two hexadecimal digits".into()),
+            (None, _) => {
+                let column = index + 1;
+                return Err(format!("column {column} has {:?}, no hexadecimal digit", char::from(byte)));
+            }
+        }
+    }
+    match high {
+        None => Ok(()),
+        Some(_) => Err("an odd number of hexadecimal digits".into()),
+    }
+}
+
+/// Appends the time, in UTC with milliseconds, as RFC 3339 has it: `2026-01-31T23:59:59.123Z`.
+pub(crate) fn push_time(now: SystemTime, out: &mut Vec<u8>) {
+    // A clock before 1970 is shown as 1970.
+    let since: Duration = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = date_of(days);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let millis = since.subsec_millis();
+    put(out, format_args!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z"));
+}
+
+/// Year, month and day of the day that is so many days after 1970-01-01.
+fn date_of(days: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that a leap day is the last of its year; a cycle of 400 years has 146,097 days.
+    let days = days + 719_468;
+    let (cycle, of_cycle) = (days / 146_097, days % 146_097);
+    let of_years = of_cycle - of_cycle / 1460 + of_cycle / 36_524 - of_cycle / 146_096;
+    let year = of_years / 365;
+    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (cycle * 400 + year + u64::from(month <= 2), month, day)
+}
+
+/// Appends formatted text.
+pub(crate) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(payload: &[u8]) -> String {
+        let mut out = Vec::new();
+        push_text(payload, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn plain_text_is_shown_as_it_is() {
+        for text in ["", "a", "你好", "a\tb", r#"{"a":"x\ny"}"#, "\"quoted\"", "\u{FFFD}", "e\u{301}"] {
+            assert_eq!(shown(text.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn all_else_is_escaped() {
+        for (payload, expected) in [
+            (&b"a\nb"[..], r#"\"a\nb""#),
+            (b"a\r", r#"\"a\r""#),
+            (b"\\n", r#"\"\\n""#),
+            (b"\x1b[2J \"\\\t", r#"\"\x1b[2J \"\\\t""#),
+            (b"\xFF\xE4\xBD", r#"\"\xff\xe4\xbd""#),
+            (b"\x00\x7f", r#"\"\x00\x7f""#),
+            ("\u{85}\u{2028}".as_bytes(), r#"\"\u{85}\u{2028}""#),
+        ] {
+            assert_eq!(shown(payload), expected);
+        }
+    }
+
+    /// Undoes [`push_text`]: what it shows can be read back, so no two payloads look alike.
+    fn read_back(shown: &str) -> Vec<u8> {
+        let Some(escaped) = shown.strip_prefix("\\\"").and_then(|rest| rest.strip_suffix('"')) else {
+            return shown.as_bytes().to_vec();
+        };
+        let (mut out, mut chars) = (Vec::new(), escaped.chars());
+        while let Some(c) = chars.next() {
+            let c = match (c, c == '\\') {
+                (_, false) => c,
+                _ => match chars.next().unwrap() {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'x' => {
+                        let digits: String = chars.by_ref().take(2).collect();
+                        out.push(u8::from_str_radix(&digits, 16).unwrap());
+                        continue;
+                    }
+                    'u' => {
+                        let digits: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
+                        char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap()
+                    }
+                    c => c,
+                },
+            };
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        out
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_back() {
+        // Every pair of bytes, alone and between others, has every kind of neighbour that matters.
+        for first in 0..=255 {
+            for second in 0..=255 {
+                for payload in [vec![first, second], vec![b'a', first, second, b'"'], vec![0xE2, first, second]] {
+                    let line = shown(&payload);
+                    assert!(!line.contains(['\n', '\r', '\u{2028}', '\u{1b}']), "{line:?}");
+                    assert_eq!(read_back(&line), payload, "{line:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hexadecimal_goes_both_ways() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let (mut text, mut back) = (Vec::new(), Vec::new());
+        push_hex(&bytes, &mut text);
+        parse_hex(&text, &mut back).unwrap();
+        assert_eq!(back, bytes);
+        back.clear();
+        parse_hex(b" 0A ff\t0b\r", &mut back).unwrap();
+        assert_eq!(back, [0x0A, 0xFF, 0x0B]);
+        for (wrong, why) in [("abc", "odd"), ("a b", "two"), ("0x12", "column 2"), ("zz", "column 1")] {
+            let error = parse_hex(wrong.as_bytes(), &mut Vec::new()).unwrap_err();
+            assert!(error.contains(why), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_199, "2024-02-29T23:59:59.000Z"),
+            (1_709_251_200, "2024-03-01T00:00:00.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+            (1_798_761_599, "2026-12-31T23:59:59.000Z"),
+        ] {
+            let mut out = Vec::new();
+            push_time(UNIX_EPOCH + Duration::from_secs(seconds), &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A thread's own epoll, edge-triggered: a socket is registered once, and a wait costs no system call but the thread's one.
+//!
+//! Safe throughout: a source's key names a slot, and an event for a slot that has changed hands is just a spurious wake-up.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+use slab::Slab;
+
+/// The key of the descriptor by which other threads wake this one.
+const ALARM: u64 = u64::MAX;
+
+/// Events taken by one wait.
+const EVENTS: usize = 256;
+
+/// The I/O of one thread.
+pub(in crate::server) struct Reactor {
+    epoll: OwnedFd,
+    sources: RefCell<Slab<Rc<Source>>>,
+    alarm: Arc<Alarm>,
+}
+
+/// The readiness of one socket as last reported, and who waits for it.
+#[derive(Default)]
+struct Source {
+    readable: Cell<bool>,
+    writable: Cell<bool>,
+    /// The peer sends no more: there is no edge after that one, and a read never has to wait again.
+    ended: Cell<bool>,
+    reader: Cell<Option<Waker>>,
+    writer: Cell<Option<Waker>>,
+}
+
+impl Reactor {
+    pub(in crate::server) fn new() -> io::Result<Rc<Reactor>> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &descriptor, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
+        let alarm = Arc::new(Alarm { descriptor, rung: AtomicBool::new(false), asleep: AtomicBool::new(false) });
+        Ok(Rc::new(Reactor { epoll, sources: RefCell::default(), alarm }))
+    }
+
+    /// Runs `main` to its end on this thread, waiting for events whenever it waits.
+    ///
+    /// # Errors
+    /// Where the system's wait fails, which it does not do while this thread's epoll exists.
+    pub(in crate::server) fn run<T>(&self, main: impl Future<Output = T>) -> io::Result<T> {
+        let waker = Waker::from(Arc::clone(&self.alarm));
+        let mut cx = Context::from_waker(&waker);
+        let mut main = pin!(main);
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            self.alarm.rung.store(false, SeqCst);
+            if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
+                return Ok(output);
+            }
+            self.wait(&mut events)?;
+        }
+    }
+
+    /// Waits for events, or just looks for them where the alarm has rung, and wakes whom they concern.
+    fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
+        self.alarm.asleep.store(true, SeqCst);
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let timeout = self.alarm.rung.load(SeqCst).then_some(&at_once);
+        events.clear();
+        let waited = epoll::wait(&self.epoll, spare_capacity(events), timeout);
+        self.alarm.asleep.store(false, SeqCst);
+        match waited {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let sources = self.sources.borrow();
+        for event in &*events {
+            let (flags, data) = (event.flags, event.data);
+            if let Some(source) = sources.get(data.u64() as usize) {
+                source.report(flags);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes two halves of a socket.
+    ///
+    /// # Errors
+    /// Where the system refuses to register it.
+    pub(in crate::server) fn halves(self: &Rc<Reactor>, stream: TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
+        stream.set_nonblocking(true)?;
+        let source = Rc::new(Source::default());
+        // A new socket can be written to; what can be read the system reports.
+        source.writable.set(true);
+        let key = self.sources.borrow_mut().insert(Rc::clone(&source));
+        let socket = Rc::new(Socket { stream, source, key, reactor: Rc::clone(self) });
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, &socket.stream, EventData::new_u64(key as u64), flags)?;
+        Ok((ReadHalf { socket: Rc::clone(&socket) }, WriteHalf { socket }))
+    }
+}
+
+impl Source {
+    fn report(&self, flags: EventFlags) {
+        let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        if broken || flags.contains(EventFlags::RDHUP) {
+            self.ended.set(true);
+        }
+        if broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
+            self.readable.set(true);
+            wake(&self.reader);
+        }
+        // Every edge reports OUT, too; only who found the send buffer full waits for it.
+        if broken || flags.contains(EventFlags::OUT) {
+            self.writable.set(true);
+            wake(&self.writer);
+        }
+    }
+}
+
+/// Registers the task, unless it is registered already.
+fn wait_by(slot: &Cell<Option<Waker>>, cx: &Context<'_>) {
+    let waker = slot.take().filter(|waker| waker.will_wake(cx.waker()));
+    slot.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+}
+
+/// Wakes the task and lets it stay registered, which saves its next wait the registration. At worst it is woken once too
+/// often.
+fn wake(slot: &Cell<Option<Waker>>) {
+    if let Some(waker) = slot.take() {
+        waker.wake_by_ref();
+        slot.set(Some(waker));
+    }
+}
+
+/// Wakes the thread from its wait: the waker of its main future.
+struct Alarm {
+    descriptor: OwnedFd,
+    /// It was rung since the main future was last polled.
+    rung: AtomicBool,
+    /// The thread waits, or is about to: ringing must write to the descriptor.
+    asleep: AtomicBool,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.rung.swap(true, SeqCst) && self.asleep.load(SeqCst) {
+            // Edge-triggered: each write is an edge, and the counter need not be read back. It can be full only while an
+            // earlier edge is still to be reported.
+            let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+struct Socket {
+    stream: TcpStream,
+    source: Rc<Source>,
+    key: usize,
+    reactor: Rc<Reactor>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // The descriptor is closed next, and with it the system drops the registration.
+        let source = self.reactor.sources.borrow_mut().try_remove(self.key);
+        drop(source);
+    }
+}
+
+impl Socket {
+    /// Writes `len` bytes or some of them.
+    fn poll_write(
+        &self,
+        cx: &Context<'_>,
+        len: usize,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let writable = &self.source.writable;
+        while writable.get() {
+            match write(&self.stream) {
+                Ok(n) => {
+                    // A short write has filled the send buffer: the next edge comes when there is room again.
+                    writable.set(n == len);
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable.set(false),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        wait_by(&self.source.writer, cx);
+        Poll::Pending
+    }
+}
+
+/// The reading half.
+pub(in crate::server) struct ReadHalf {
+    socket: Rc<Socket>,
+}
+
+impl AsyncRead for ReadHalf {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Socket { stream, source, .. } = &*self.socket;
+        let mut stream = stream;
+        while source.readable.get() {
+            match stream.read(buf) {
+                Ok(n) => {
+                    // A short read has emptied the receive buffer: the next edge comes with the next bytes. So the system
+                    // call that would only say "not yet" is saved.
+                    source.readable.set(n == buf.len() || source.ended.get());
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.readable.set(false),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        wait_by(&source.reader, cx);
+        Poll::Pending
+    }
+}
+
+/// The writing half. Closing it sends FIN.
+pub(in crate::server) struct WriteHalf {
+    socket: Rc<Socket>,
+}
+
+impl AsyncWrite for WriteHalf {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.socket.poll_write(cx, buf.len(), |mut stream| stream.write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.socket.poll_write(cx, len, |mut stream| stream.write_vectored(bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        super::shutdown(&self.socket.stream)
+    }
+}

@@ -1,0 +1,158 @@
+//! A byte stream, how it is cut, and the settings of the decoder that reads it.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::source::Source;
+use crate::framing::{DEFAULT_READ_LEN, Decoder, Format, Oversize};
+
+/// A byte stream, how it is cut, and the settings of the decoder that reads it.
+///
+/// The stream is any bytes at all; a [`Plan`](super::Plan) makes cases whose streams are frames, with or without a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// What the bytes are read as.
+    pub format: Format,
+    /// What happens to a frame over the limit.
+    pub oversize: Oversize,
+    /// Bytes of one read, for decoders that are read into.
+    pub read_len: usize,
+    /// The bytes.
+    pub stream: Vec<u8>,
+    /// Where they are cut.
+    pub cuts: Cuts,
+}
+
+impl Case {
+    /// The stream in one chunk, for a decoder with default settings.
+    pub fn new(format: Format, stream: impl Into<Vec<u8>>) -> Case {
+        Case {
+            format,
+            oversize: Oversize::Reject,
+            read_len: DEFAULT_READ_LEN,
+            stream: stream.into(),
+            cuts: Cuts::whole(),
+        }
+    }
+
+    /// The same case with other cuts.
+    #[must_use]
+    pub fn cut(self, cuts: Cuts) -> Case {
+        Case { cuts, ..self }
+    }
+
+    /// The same case under another oversize policy.
+    #[must_use]
+    pub fn on_oversize(self, oversize: Oversize) -> Case {
+        Case { oversize, ..self }
+    }
+
+    /// The same case with another length of a read.
+    #[must_use]
+    pub fn with_read_len(self, read_len: usize) -> Case {
+        Case { read_len: read_len.max(1), ..self }
+    }
+
+    /// The case that these bytes describe: settings and cuts first, and what is left is the stream. Every input is a case.
+    pub fn from_bytes(data: &[u8]) -> Case {
+        let mut source = Source::new(data);
+        let format = source.format();
+        let oversize = source.oversize(&format);
+        let read_len = source.read_len();
+        let cuts = source.cuts();
+        Case { format, oversize, read_len, cuts, stream: source.rest().to_vec() }
+    }
+
+    /// A decoder with these settings, at the start of the stream.
+    pub fn decoder(&self) -> Decoder {
+        Decoder::with_read_len(self.format, self.read_len).on_oversize(self.oversize)
+    }
+
+    /// Byte by byte, or in 4096 chunks where the stream is longer than that, so that the checks take linear time.
+    pub(crate) fn finest(&self) -> Cuts {
+        Cuts::every(self.stream.len().div_ceil(4096))
+    }
+
+    /// The chunks in order.
+    pub fn chunks(&self) -> Chunks<'_> {
+        self.cuts.chunks(&self.stream)
+    }
+}
+
+/// Where a stream is cut: the lengths of its chunks, in turn and from the start again, until the stream is used up.
+///
+/// ```
+/// use unstick::testing::Cuts;
+/// let chunks = |cuts: Cuts| cuts.chunks(b"abcdef").map(<[u8]>::to_vec).collect::<Vec<_>>();
+/// assert_eq!(chunks(Cuts::whole()), [b"abcdef"]);
+/// assert_eq!(chunks(Cuts::every(4)), [&b"abcd"[..], b"ef"]);
+/// assert_eq!(chunks(Cuts::at(&[1, 3])), [&b"a"[..], b"bc", b"def"]);
+/// assert_eq!(chunks(Cuts::of_mask(0b10001, 6)), [&b"a"[..], b"bcde", b"f"]);
+/// assert_eq!(chunks(Cuts::of_lens(vec![1, 0, 2])), [&b"a"[..], b"", b"bc", b"d", b"", b"ef"]);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cuts {
+    /// Lengths of the chunks; empty says that nothing is cut. Not all are 0.
+    lens: Vec<usize>,
+}
+
+impl Cuts {
+    /// No cut: one chunk.
+    pub const fn whole() -> Cuts {
+        Cuts { lens: Vec::new() }
+    }
+
+    /// A cut after every `len` bytes, at least 1.
+    pub fn every(len: usize) -> Cuts {
+        Cuts { lens: vec![len.max(1)] }
+    }
+
+    /// Cuts at these places, which rise; the last chunk goes to the end of the stream.
+    pub fn at(places: &[usize]) -> Cuts {
+        let mut before = 0;
+        let mut lens: Vec<usize> = places.iter().map(|&at| at - core::mem::replace(&mut before, at)).collect();
+        lens.push(usize::MAX);
+        Cuts { lens }
+    }
+
+    /// Chunks of these lengths, in turn and from the start again. A chunk of 0 bytes is a read that brought nothing; where
+    /// all are 0 nothing is cut.
+    pub fn of_lens(lens: Vec<usize>) -> Cuts {
+        if lens.iter().all(|&len| len == 0) { Cuts::whole() } else { Cuts { lens } }
+    }
+
+    /// The cuts of a stream of `len` bytes that the bits of `mask` say: bit n is a cut after byte n. So the masks up to
+    /// 2^(`len` − 1) are all the ways there are to cut it.
+    pub fn of_mask(mask: u64, len: usize) -> Cuts {
+        let places: Vec<usize> = (1..len.min(65)).filter(|place| mask >> (place - 1) & 1 == 1).collect();
+        Cuts::at(&places)
+    }
+
+    /// The chunks of `stream`.
+    pub fn chunks<'a>(&'a self, stream: &'a [u8]) -> Chunks<'a> {
+        Chunks { lens: &self.lens, turn: 0, left: stream }
+    }
+}
+
+/// The chunks of a stream: see [`Cuts::chunks`].
+#[derive(Clone, Debug)]
+pub struct Chunks<'a> {
+    lens: &'a [usize],
+    turn: usize,
+    left: &'a [u8],
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.left.is_empty() {
+            return None;
+        }
+        let len = self.lens.get(self.turn).copied().unwrap_or(usize::MAX);
+        self.turn = if self.turn + 1 < self.lens.len() { self.turn + 1 } else { 0 };
+        let (chunk, left) = self.left.split_at(len.min(self.left.len()));
+        self.left = left;
+        Some(chunk)
+    }
+}

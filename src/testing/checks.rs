@@ -1,0 +1,427 @@
+//! What must hold, each a function over one case.
+
+use alloc::vec::Vec;
+
+use super::case::{Case, Cuts};
+use super::oracle::{End, Expected, Located};
+use super::plan::{Plan, frame_of};
+use super::subject::follow;
+use super::ways::{OwnDecoder, Way};
+use crate::framing::{
+    DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Frame, Header, Oversize, Part, Skipped,
+};
+
+/// Every check there is, on a plan.
+///
+/// # Panics
+/// Where anything does not hold.
+#[track_caller]
+pub fn check_plan(plan: &Plan) {
+    check_round_trip(plan);
+    check_refused_encode(plan);
+    check_stream(&plan.case());
+}
+
+/// Every check there is on a byte stream.
+///
+/// # Panics
+/// Where anything does not hold.
+#[track_caller]
+pub fn check_stream(case: &Case) {
+    check_oracle(case);
+    check_chunking(case);
+    check_final_error(case);
+    check_end(case);
+    check_need(case);
+    check_streamed_body(case);
+    check_skip(case);
+}
+
+/// What is encoded decodes to itself, and is on the wire what the plan's own arithmetic writes. The plan's fault plays
+/// no part.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_round_trip(plan: &Plan) {
+    let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
+    let mut wire = Vec::new();
+    let mut frames = Vec::new();
+    for (prefix, payload) in payloads(plan) {
+        let expected = frame_of(&layout, &prefix, &payload);
+        let before = wire.len();
+        if encoder.encode(&prefix, &payload, &mut wire).is_err() {
+            continue;
+        }
+        assert_eq!(expected.as_deref(), Some(&wire[before..]), "the encoder writes the frame as the layout has it");
+        let mut header = Vec::new();
+        encoder.header(&prefix, payload.len(), &mut header).expect("the header of a frame that was encoded");
+        assert_eq!(header, wire[before..wire.len() - payload.len()], "the header alone is the frame's");
+        frames.push((prefix, payload));
+    }
+    let mut decoder = plan.case().decoder();
+    let mut decoded = frames.iter();
+    for chunk in plan.cuts.chunks(&wire) {
+        decoder.feed(chunk);
+        while let Some(frame) = decoder.next_frame().expect("what was encoded decodes") {
+            let (prefix, payload) = decoded.next().expect("no more frames than were encoded");
+            assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]), "a frame is as it was encoded");
+        }
+    }
+    assert_eq!(decoded.len(), 0, "as many frames as were encoded");
+    assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
+}
+
+/// A frame is refused just where it is over the limit, or cannot be said, or its prefix is not the layout's; and what is
+/// refused leaves no trace in the output.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_refused_encode(plan: &Plan) {
+    let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
+    let max_payload_len = plan.format.max_payload_len();
+    let mut out = b"before".to_vec();
+    for (prefix, payload) in payloads(plan) {
+        let before = out.clone();
+        let payload_len = payload.len();
+        let expected = if payload_len > max_payload_len {
+            Err(EncodeError::Oversize { payload_len, max_payload_len })
+        } else if frame_of(&layout, &prefix, &payload).is_none() {
+            Err(EncodeError::Undersize { payload_len, least: layout.min_payload_len() })
+        } else {
+            Ok(())
+        };
+        assert_eq!(encoder.encode(&prefix, &payload, &mut out), expected);
+        if expected.is_err() {
+            assert_eq!(out, before, "a refused frame leaves no trace");
+        }
+        out.clone_from(&before);
+        assert_eq!(encoder.header(&prefix, payload_len, &mut out), expected);
+        assert_eq!(expected.is_err(), out == before, "a refused header leaves no trace");
+        out = before;
+
+        let longer = [&prefix[..], b"+"].concat();
+        let offset = usize::from(layout.offset);
+        let wrong_prefix = expected.and(Err(EncodeError::Prefix { prefix_len: longer.len(), offset }));
+        assert_eq!(encoder.encode(&longer, &payload, &mut out), wrong_prefix);
+        assert_eq!(out, b"before", "a refused prefix leaves no trace");
+    }
+}
+
+/// The frames, with prefix and header, and the end, with all its numbers, are what the naive oracle finds.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_oracle(case: &Case) {
+    let expected = Expected::of(&case.format, case.oversize, &case.stream);
+    let mut decoder = case.decoder();
+    decoder.feed(&case.stream);
+    for located in expected.yielded() {
+        let frame = decoder.next_frame().expect("a frame is no error").expect("a whole frame is yielded");
+        assert_is(&frame, located, &case.stream);
+        assert_eq!(decoder.offset(), located.end(), "the offset is behind the frame");
+    }
+    let last = decoder.next_frame().map(|frame| frame.is_some());
+    assert_ne!(last, Ok(true), "no more frames than there are: {case:02x?}");
+    let error = last.and_then(|_| decoder.finish()).err();
+    assert_ends(error, &expected.end, &case.stream);
+    assert_eq!(decoder.skipped(), skipped(&expected), "what was skipped is counted");
+}
+
+/// However the stream is cut, and in whatever [`Way`] its bytes go in: the same frames, each as soon as it is whole, and
+/// the same error, which is final; and memory follows what was received.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_chunking(case: &Case) {
+    let expected = Expected::of(&case.format, case.oversize, &case.stream);
+    for cuts in [&Cuts::whole(), &case.cuts, &case.finest()] {
+        check_cuts(case, &expected, cuts);
+    }
+}
+
+/// As [`check_chunking`], in these cuts alone. `expected` is the oracle's word on the case.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_cuts(case: &Case, expected: &Expected, cuts: &Cuts) {
+    for way in Way::ALL {
+        match follow(case, cuts, expected, &mut OwnDecoder::new(case, way)) {
+            Ok(error) => assert_ends(error, &expected.end, &case.stream),
+            Err(violation) => panic!("{violation}\nby {way:?}, in {cuts:?}, in {case:02x?}"),
+        }
+    }
+}
+
+/// After an error there is nothing but this error: no frame, no part, no need, no buffered byte, no memory.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_final_error(case: &Case) {
+    let mut decoder = case.decoder();
+    decoder.feed(&case.stream);
+    let error = loop {
+        match decoder.next_frame() {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(error) => break error,
+        }
+    };
+    let offset = decoder.offset();
+    for more in [&b""[..], b"\0", &case.stream] {
+        decoder.feed(more);
+        assert_eq!(decoder.next_frame(), Err(error));
+        assert_eq!(decoder.next_part(), Err(error));
+        assert_eq!(decoder.has_frame(), Err(error));
+        assert_eq!(decoder.feed(more).next_frame(), Err(error));
+        let space = decoder.space();
+        let len = space.len().min(more.len());
+        decoder.filled(len);
+        assert_eq!(decoder.finish(), Err(error));
+        assert_eq!(
+            (decoder.need(), decoder.buffered(), decoder.capacity()),
+            (0, 0, 0),
+            "nothing is kept after {error}"
+        );
+        assert_eq!(decoder.offset(), offset, "the offset stays where the stream failed");
+    }
+}
+
+/// The stream, ended at any byte, ends as the oracle says: clean between frames; truncated inside one, in its header or
+/// behind it, with the bytes it has and the bytes it needs. Asking changes nothing.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_end(case: &Case) {
+    let mut decoder = case.decoder();
+    let mut received = 0;
+    // A long stream is ended at 128 places only, as the oracle begins anew at each.
+    let step = case.stream.len().div_ceil(128).max(1);
+    for chunk in [&[][..]].into_iter().chain(case.stream.chunks(step)) {
+        decoder.feed(chunk);
+        received += chunk.len();
+        while let Ok(Some(_)) = decoder.next_frame() {}
+        let stream = &case.stream[..received];
+        let expected = Expected::of(&case.format, case.oversize, stream);
+        assert_ends(decoder.finish().err(), &expected.end, stream);
+    }
+}
+
+/// `need` is 0 just where a frame or an error is ready, never more than what is missing, and reading just so many bytes,
+/// again and again, leads from frame to frame without one byte too many.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_need(case: &Case) {
+    let expected = Expected::of(&case.format, case.oversize, &case.stream);
+    let mut events = expected.yielded().map(|frame| frame.end()).collect::<Vec<_>>();
+    if let End::Refused { start, decided, .. } = expected.end {
+        events.push((start + decided) as u64);
+    }
+    let mut decoder = case.decoder();
+    let mut received = 0;
+    for event in events {
+        while received < event {
+            let need = decoder.need() as u64;
+            assert!(0 < need && need <= event - received, "{need} is needed, and {} is missing", event - received);
+            // One byte less than is needed is never enough; a read brings that many first, and then the last.
+            for len in [need - 1, 1] {
+                assert_eq!(decoder.has_frame(), Ok(false), "no frame before all that it needs");
+                let end = received + len;
+                decoder.feed(&case.stream[received as usize..end as usize]);
+                received = end;
+            }
+        }
+        assert_eq!(decoder.need(), 0, "nothing is needed where a frame or an error is ready");
+        let ready = decoder.next_frame().map(|frame| frame.is_some());
+        assert_ne!(ready, Ok(false), "a frame or an error is ready where nothing is needed");
+        assert_eq!(decoder.buffered(), 0, "what is needed never goes beyond the frame");
+        if ready.is_err() {
+            return;
+        }
+    }
+    decoder.feed(&case.stream[received as usize..]);
+    assert_eq!(decoder.next_frame(), Ok(None));
+    assert!(decoder.need() > 0, "something is needed where no frame is ready");
+}
+
+/// A body that is streamed is the payload that is buffered, in order and whole; what it does not wait for is not
+/// buffered; and a body that is left in the middle is passed over.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_streamed_body(case: &Case) {
+    let expected = Expected::of(&case.format, case.oversize, &case.stream);
+    let most_chunk = case.chunks().map(<[u8]>::len).max().unwrap_or(0);
+    let bound = 2 * (most_chunk + case.format.max_header_len());
+    for leave in [false, true] {
+        let mut decoder = case.decoder();
+        let due = expected.frames.iter().filter(|frame| !frame.skipped);
+        let mut bodies = Bodies { due, open: None, leave };
+        let mut last = Ok(());
+        for chunk in case.chunks() {
+            decoder.feed(chunk);
+            last = bodies.take(&mut decoder, &case.stream);
+            let kept = if bodies.leave { usize::MAX } else { bound };
+            assert!(decoder.capacity() <= kept, "{} bytes are held for a body in parts", decoder.capacity());
+        }
+        assert_eq!(bodies.due.count(), 0, "every frame comes in parts");
+        let error = last.and_then(|()| decoder.finish()).err();
+        assert_ends(error, &expected.end, &case.stream);
+    }
+}
+
+/// Frames that come in parts.
+struct Bodies<'a, I> {
+    /// Frames that are to begin.
+    due: I,
+    /// The frame that has begun, and the place of the next byte of its payload.
+    open: Option<(&'a Located, usize)>,
+    /// Whether every body is left after its start.
+    leave: bool,
+}
+
+impl<'a, I: Iterator<Item = &'a Located>> Bodies<'a, I> {
+    /// Takes all parts there are.
+    #[track_caller]
+    fn take(&mut self, decoder: &mut Decoder, stream: &[u8]) -> Result<(), DecodeError> {
+        loop {
+            match decoder.next_part()? {
+                None => return Ok(()),
+                Some(Part::Start { header, prefix_len, payload_len }) => {
+                    let frame = self.due.next().expect("no more frames than there are");
+                    let body = frame.start + frame.header_len;
+                    assert_eq!(header, &stream[frame.start..body], "a start has the header");
+                    assert_eq!((prefix_len, body + payload_len), (frame.prefix_len, frame.end() as usize));
+                    self.open = Some((frame, body));
+                    if self.leave {
+                        self.open = None;
+                        self.passed_over(decoder, stream)?;
+                    }
+                }
+                Some(Part::Chunk(bytes)) => {
+                    let (frame, place) = self.open.expect("a chunk has a start");
+                    assert!(!bytes.is_empty(), "a chunk is never empty");
+                    assert_eq!(bytes, &stream[place..place + bytes.len()], "chunks are the payload in order");
+                    self.open = Some((frame, place + bytes.len()));
+                }
+                Some(Part::End) => {
+                    let (frame, place) = self.open.take().expect("an end has a start");
+                    assert_eq!(place as u64, frame.end(), "the end is behind the whole payload");
+                }
+            }
+        }
+    }
+
+    /// A body was left: the next whole frame is the one behind it.
+    #[track_caller]
+    fn passed_over(&mut self, decoder: &mut Decoder, stream: &[u8]) -> Result<(), DecodeError> {
+        if let Some(frame) = decoder.next_frame()? {
+            assert_is(&frame, self.due.next().expect("no more frames than there are"), stream);
+        }
+        Ok(())
+    }
+}
+
+/// Under the skip policy everything is as under the reject policy up to the frame over the limit; and then as if the
+/// stream began behind that frame.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_skip(case: &Case) {
+    let reject = case.clone().on_oversize(Oversize::Reject);
+    let (before, error) = take_all(&reject);
+    let Err(error) = error else { return };
+    let DecodeErrorKind::Oversize { payload_len, .. } = error.kind() else { return };
+    let skip = case.clone().on_oversize(Oversize::Skip { max_discard: payload_len });
+    let (frames, end) = take_all(&skip);
+    assert_eq!(before, frames[..before.len()], "the same frames up to the one over the limit");
+
+    let start = error.offset() as usize;
+    let refused = Expected::of(&case.format, Oversize::Reject, &case.stream[start..]).end;
+    let End::Refused { decided, .. } = refused else { panic!("the frame at {start} is refused: {refused:?}") };
+    let behind = (start as u64).saturating_add(decided as u64).saturating_add(payload_len);
+    let Some(tail) = usize::try_from(behind).ok().and_then(|behind| case.stream.get(behind..)) else {
+        assert_eq!(frames.len(), before.len(), "no frame behind one that never came whole");
+        let kind = end.map_err(|error| error.kind());
+        assert!(matches!(kind, Err(DecodeErrorKind::Truncated { .. })), "cut short while it is skipped: {kind:?}");
+        return;
+    };
+    let (after, tail_end) = take_all(&Case { stream: tail.to_vec(), ..skip.clone() });
+    assert_eq!(after, frames[before.len()..], "behind it the stream goes on as if it began there");
+    let kind = |end: Result<(), DecodeError>| end.map_err(|error| error.kind());
+    assert_eq!(kind(end), kind(tail_end), "and ends as if it began there");
+}
+
+/// The payloads in order and how the stream ends.
+fn take_all(case: &Case) -> (Vec<Vec<u8>>, Result<(), DecodeError>) {
+    let mut decoder = case.decoder();
+    let mut frames = Vec::new();
+    for chunk in case.chunks() {
+        let mut feed = decoder.feed(chunk);
+        loop {
+            match feed.next_frame() {
+                Ok(Some(frame)) => frames.push(frame.payload().to_vec()),
+                Ok(None) => break,
+                Err(error) => return (frames, Err(error)),
+            }
+        }
+    }
+    (frames, decoder.finish())
+}
+
+/// Prefix and payload of each of a plan's frames, those that cannot be encoded included.
+fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let mut place = 0;
+    let mut bytes = move |len: usize| -> Vec<u8> {
+        place += len as u64;
+        (place - len as u64..place).map(super::byte_at).collect()
+    };
+    plan.frames
+        .iter()
+        .map(move |frame| (bytes(usize::from(plan.format.layout().offset)), bytes(frame.payload_len(&plan.format))))
+}
+
+/// What the oracle's frames say of what was skipped.
+fn skipped(expected: &Expected) -> Skipped {
+    let mut skipped = Skipped::default();
+    for frame in expected.frames.iter().filter(|frame| frame.skipped) {
+        skipped.frames += 1;
+        skipped.bytes = skipped.bytes.saturating_add(frame.payload_len);
+        skipped.last_offset = frame.start as u64;
+    }
+    skipped
+}
+
+#[track_caller]
+fn assert_is(frame: &Frame<'_>, located: &Located, stream: &[u8]) {
+    let bytes = &stream[located.start..located.end() as usize];
+    assert_eq!(frame.as_bytes(), bytes, "the frame is its bytes of the stream");
+    assert_eq!(frame.header(), &bytes[..located.header_len]);
+    assert_eq!(frame.prefix(), &bytes[..located.prefix_len]);
+    assert_eq!(frame.payload(), &bytes[located.header_len..]);
+    assert_eq!(frame.text(), core::str::from_utf8(frame.payload()));
+}
+
+/// The error has every number that the oracle finds.
+#[track_caller]
+fn assert_ends(error: Option<DecodeError>, end: &End, stream: &[u8]) {
+    let found = error.as_ref().map(|error| (error.offset(), error.kind(), error.header()));
+    let expected = match *end {
+        End::Clean => None,
+        End::Truncated { start, phase, have, need } => {
+            Some((start as u64, DecodeErrorKind::Truncated { phase, have, need }, &[][..]))
+        }
+        End::Refused { start, decided, kind } => Some((start as u64, kind, &stream[start..start + decided.min(16)])),
+    };
+    assert_eq!(found, expected, "the stream ends as it does");
+}

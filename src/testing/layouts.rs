@@ -1,0 +1,61 @@
+//! What must hold of a layout.
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::plan::byte_at;
+use super::source::format_near;
+use crate::framing::{Decoder, Encoder, Field, Format, Header, Layout, MAX_HEADER_LEN};
+
+/// A layout reads back from its own text; [`check_limits`]; and where a format can be made of it, a frame passes through.
+///
+/// # Panics
+/// Where that does not hold, and where the field has a width that no field has: such a layout has no text.
+#[track_caller]
+pub fn check_layout(layout: Layout) {
+    assert_eq!(layout.to_string().parse(), Ok(layout), "a layout reads back from its own text");
+    check_limits(layout);
+    let Some(format) = format_near(layout, 16) else { return };
+    let payload: Vec<u8> = (0..format.max_payload_len() as u64).map(byte_at).collect();
+    let prefix = vec![b'p'; usize::from(layout.offset)];
+    let mut wire = Vec::new();
+    Encoder::new(format).encode(&prefix, &payload, &mut wire).expect("a payload of the limit can be said");
+    let mut decoder = Decoder::new(format);
+    decoder.feed(&wire);
+    let frame = decoder.next_frame().expect("what was encoded decodes").expect("a whole frame is yielded");
+    assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]));
+}
+
+/// `Format::new` takes a layout with a limit just where the naive rule does: a field of a width there is, and a limit that
+/// the field can say and a buffer can hold.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_limits(layout: Layout) {
+    let least = layout.min_payload_len() as usize;
+    let limits = [0, 1, 255, 256, 65_535, 1 << 20, usize::MAX >> 1, usize::MAX, least];
+    for limit in limits {
+        let made = Format::new(layout, limit);
+        assert_eq!(made.is_ok(), can_be(&layout, limit), "{layout} with the limit {limit}: {made:?}");
+        if let Err(error) = made {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
+
+/// The rule of [`Format::new`], in the plainest words.
+fn can_be(layout: &Layout, limit: usize) -> bool {
+    let (widths, bits, width) = match layout.field {
+        Field::Fixed { width, .. } => (1..=8, 8, width),
+        Field::Varint { max_width, .. } => (1..=10, 7, max_width),
+    };
+    if !widths.contains(&width) {
+        return false;
+    }
+    let greatest_field = (1i128 << (bits * u32::from(width)).min(64)) - 1;
+    let greatest = greatest_field + i128::from(layout.adjustment);
+    let addressable = isize::MAX as i128 - MAX_HEADER_LEN as i128;
+    i128::from(layout.adjustment).max(0) <= limit as i128 && limit as i128 <= greatest.min(addressable)
+}

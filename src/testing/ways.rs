@@ -1,0 +1,133 @@
+//! This crate's decoder as a subject, in each way that bytes go in and frames come out.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::case::Case;
+use super::subject::Subject;
+use crate::framing::{DecodeError, Decoder, Part};
+
+/// A way to put bytes into a [`Decoder`] and take frames out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// `feed` as a statement, `next_frame`.
+    Feed,
+    /// The frames straight from the `Feed` of a chunk.
+    Cursor,
+    /// One frame from the `Feed`, which is then dropped; the others by `next_frame`.
+    CursorDropped,
+    /// `space` and `filled`, `has_frame`, `next_frame`.
+    Space,
+    /// `feed`, and payloads put together from `next_part`.
+    Parts,
+    /// As `Space`, with the buffer swapped for another between reads.
+    Swap,
+}
+
+impl Way {
+    /// All there are.
+    pub const ALL: [Way; 6] = [Way::Feed, Way::Cursor, Way::CursorDropped, Way::Space, Way::Parts, Way::Swap];
+}
+
+/// A [`Decoder`] that is used in one [`Way`].
+#[derive(Debug)]
+pub struct OwnDecoder {
+    way: Way,
+    decoder: Decoder,
+    read_len: usize,
+    /// Payloads that a `Feed` yielded.
+    queue: VecDeque<Vec<u8>>,
+    /// The payload that comes in parts.
+    body: Vec<u8>,
+    /// The other buffer, where they are swapped; never longer than a read.
+    spare: Vec<u8>,
+}
+
+impl OwnDecoder {
+    /// A decoder for this case.
+    pub fn new(case: &Case, way: Way) -> OwnDecoder {
+        let (queue, body, spare) = (VecDeque::new(), Vec::new(), Vec::new());
+        OwnDecoder { way, decoder: case.decoder(), read_len: case.read_len, queue, body, spare }
+    }
+
+    fn cursor(&mut self, chunk: &[u8], most: usize) {
+        let mut feed = self.decoder.feed(chunk);
+        for _ in 0..most {
+            // An error is final, so the decoder says it again once the queue is empty.
+            let Ok(Some(frame)) = feed.next_frame() else { return };
+            self.queue.push_back(frame.payload().to_vec());
+        }
+    }
+
+    fn read(&mut self, mut chunk: &[u8]) {
+        while !chunk.is_empty() {
+            let space = self.decoder.space();
+            let len = space.len().min(chunk.len());
+            assert!(len > 0, "the space is never empty");
+            space[..len].copy_from_slice(&chunk[..len]);
+            self.decoder.filled(len);
+            chunk = &chunk[len..];
+        }
+    }
+
+    fn parts(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        loop {
+            match self.decoder.next_part()? {
+                None => return Ok(None),
+                Some(Part::Start { .. }) => self.body.clear(),
+                Some(Part::Chunk(bytes)) => self.body.extend_from_slice(bytes),
+                Some(Part::End) => return Ok(Some(core::mem::take(&mut self.body))),
+            }
+        }
+    }
+
+    fn whole(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        Ok(self.decoder.next_frame()?.map(|frame| frame.payload().to_vec()))
+    }
+}
+
+impl Subject for OwnDecoder {
+    type Error = DecodeError;
+
+    fn feed(&mut self, chunk: &[u8]) {
+        match self.way {
+            Way::Feed | Way::Parts => drop(self.decoder.feed(chunk)),
+            Way::Cursor => self.cursor(chunk, usize::MAX),
+            Way::CursorDropped => self.cursor(chunk, 1),
+            Way::Space => self.read(chunk),
+            Way::Swap => {
+                self.spare = self.decoder.swap_buffer(core::mem::take(&mut self.spare));
+                if self.spare.capacity() > self.read_len {
+                    self.spare = Vec::new();
+                }
+                self.read(chunk);
+            }
+        }
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        match self.way {
+            Way::Parts => self.parts(),
+            _ if !self.queue.is_empty() => Ok(self.queue.pop_front()),
+            Way::Space => {
+                let ready = self.decoder.has_frame()?;
+                let frame = self.whole()?;
+                assert_eq!(ready, frame.is_some(), "has_frame says what next_frame does");
+                Ok(frame)
+            }
+            _ => self.whole(),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), DecodeError> {
+        self.decoder.finish()
+    }
+
+    fn memory(&self) -> Option<usize> {
+        Some(self.decoder.capacity())
+    }
+
+    fn read_len(&self) -> usize {
+        self.read_len
+    }
+}

@@ -1,0 +1,38 @@
+//! A server whose format has bytes before the length field: its greeting and its replies carry them.
+
+use smol::channel;
+use unstick::framing::{Endian, Format, Frame, Layout};
+use unstick::{Awaited, Client, ClientConfig, NO_COPY_LEN, Replies, Server, ServerConfig};
+
+#[test]
+fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
+    let layout = Layout { offset: 3, ..Layout::fixed(4, Endian::Big) };
+    let format = Format::with_default_limit(layout).unwrap();
+    smol::block_on(async {
+        let server = Server::bind("127.0.0.1:0", ServerConfig::default().format(format)).unwrap();
+        let addr = server.local_addr();
+        let (stop, stopped) = channel::bounded::<()>(1);
+        let serving = smol::spawn(server.serve(
+            |_| {
+                async |frame: Frame<'_>, replies: &mut Replies| replies.send_with(frame.prefix(), frame.payload()).await
+            },
+            async move { _ = stopped.recv().await },
+        ));
+        let config = ClientConfig::default().format(format).greeting(Awaited::None);
+        let (mut reader, mut writer) = Client::connect(addr, config).await.unwrap().split();
+        assert_eq!(reader.next_frame().await.unwrap().unwrap().prefix(), [0, 0, 0]);
+        // A payload that is copied into the queue, and one that is written from where it is.
+        for (prefix, len) in [(b"abc", 5), (b"xyz", NO_COPY_LEN + 1)] {
+            let payload = vec![7; len];
+            writer.feed_with(prefix, &payload).await.unwrap();
+            writer.flush().await.unwrap();
+            let frame = reader.next_frame().await.unwrap().unwrap();
+            assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]));
+        }
+        writer.close().await.unwrap();
+        assert!(reader.next_frame().await.unwrap().is_none());
+        drop(stop);
+        let served = serving.await;
+        assert_eq!((served.accepted, served.closes("clean")), (1, 1));
+    });
+}

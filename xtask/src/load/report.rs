@@ -1,0 +1,255 @@
+//! What a run showed: as a few aligned lines, and as JSON.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::generator::{ConnectionFault, Outcome, Plan};
+use super::process::Cpu;
+
+/// The quantiles that are shown, by name.
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
+/// All there is to say of a run.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) plan: Plan,
+    pub(crate) outcome: Outcome,
+    /// `None` where the server is not ours.
+    pub(crate) server: Option<ServerUse>,
+    /// What the load took itself: near a whole core, it is the limit and not the server.
+    pub(crate) load_cpu: Option<Cpu>,
+    /// From before the first connect to after the last end: what the times on the cores relate to.
+    pub(crate) wall: Duration,
+}
+
+/// What the server took, and how it ended.
+#[derive(Debug)]
+pub(crate) struct ServerUse {
+    pub(crate) threads: usize,
+    pub(crate) cpu: Option<Cpu>,
+    /// In bytes.
+    pub(crate) peak_memory: Option<u64>,
+    /// What is wrong with how it ended.
+    pub(crate) failure: Option<String>,
+}
+
+/// The one thing to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Verified,
+    /// Ended before its time, and all was right until then.
+    Incomplete,
+    Failed,
+}
+
+impl Report {
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self.outcome.interrupted {
+            _ if !self.failures().is_empty() => Verdict::Failed,
+            true => Verdict::Incomplete,
+            false => Verdict::Verified,
+        }
+    }
+
+    /// What is wrong, a line each.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let Report { plan, outcome, .. } = self;
+        let mut failures = by_kind(&outcome.faults);
+        let missing = outcome.begun - outcome.answered;
+        // What is in flight when a run is broken off is not lost.
+        if missing > 0 && !(outcome.interrupted && outcome.faults.is_empty()) {
+            failures.push(format!("{} of {} frames have no right reply", count(missing), count(outcome.begun)));
+        }
+        if outcome.interrupted {
+            // What was asked for did not happen, and the verdict says so.
+        } else if outcome.answered == 0 {
+            failures.push("nothing was measured: not one right reply came".into());
+        } else if outcome.silent > 0 {
+            failures.push(format!("{} of {} connections got no right reply", outcome.silent, plan.connections));
+        }
+        if let Some(asked) = plan.frames
+            && outcome.begun < asked
+            && !outcome.interrupted
+        {
+            failures.push(format!("{} frames where {} were asked for", count(outcome.begun), count(asked)));
+        }
+        failures.extend(self.server.as_ref().and_then(|server| server.failure.clone()));
+        failures
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let Report { plan, outcome, .. } = self;
+        let mut round_trip = json!({ "max": outcome.longest });
+        for (name, quantile) in QUANTILES {
+            round_trip[name] = json!(self.round_trip(quantile));
+        }
+        json!({
+            "verdict": match self.verdict() {
+                Verdict::Verified => "verified",
+                Verdict::Incomplete => "incomplete",
+                Verdict::Failed => "failed",
+            },
+            "failures": self.failures(),
+            "format": plan.format.layout().to_string(),
+            "connections": plan.connections,
+            "in_flight": plan.in_flight,
+            "payload_bytes": plan.payload_len,
+            "seconds": outcome.elapsed.as_secs_f64(),
+            "frames_sent": outcome.begun,
+            "frames_verified": outcome.answered,
+            "payload_bytes_verified": outcome.answered * plan.payload_len as u64,
+            "frames_per_second": self.frames_per_second(),
+            "payload_bytes_per_second": self.frames_per_second() * plan.payload_len as f64,
+            "round_trip_ns": round_trip,
+            "load_cpu": self.load_cpu.map(|cpu| self.cpu_json(cpu)),
+            "server": self.server.as_ref().map(|server| json!({
+                "threads": server.threads,
+                "cpu": server.cpu.map(|cpu| self.cpu_json(cpu)),
+                "peak_memory_bytes": server.peak_memory,
+            })),
+        })
+    }
+
+    fn cpu_json(&self, cpu: Cpu) -> Value {
+        json!({
+            "user_seconds": cpu.user.as_secs_f64(),
+            "system_seconds": cpu.system.as_secs_f64(),
+            "percent_of_a_core": self.percent(cpu.total()),
+            "ns_per_frame": self.per_frame(cpu),
+        })
+    }
+
+    /// In nanoseconds. A histogram rounds up, so what it says is held to the longest one.
+    fn round_trip(&self, quantile: f64) -> u64 {
+        self.outcome.round_trips.value_at_quantile(quantile).min(self.outcome.longest)
+    }
+
+    fn frames_per_second(&self) -> f64 {
+        match self.outcome.elapsed.as_secs_f64() {
+            0.0 => 0.0,
+            seconds => self.outcome.answered as f64 / seconds,
+        }
+    }
+
+    fn percent(&self, time: Duration) -> f64 {
+        100.0 * time.as_secs_f64() / self.wall.as_secs_f64().max(1e-9)
+    }
+
+    fn per_frame(&self, cpu: Cpu) -> Option<f64> {
+        (self.outcome.answered > 0).then(|| cpu.total().as_nanos() as f64 / self.outcome.answered as f64)
+    }
+
+    fn cpu_text(&self, cpu: Option<Cpu>) -> String {
+        let Some(cpu) = cpu else { return "not known on this system".into() };
+        let (user, system) = (self.percent(cpu.user), self.percent(cpu.system));
+        let mut text = format!("{:.0} % of a core (user {user:.0}, system {system:.0})", user + system);
+        if let Some(nanoseconds) = self.per_frame(cpu) {
+            _ = write!(text, ", {} a frame", duration(nanoseconds as u64));
+        }
+        text
+    }
+
+    fn verdict_text(&self) -> String {
+        let Report { plan, outcome, .. } = self;
+        let frames = count(outcome.answered);
+        let right = match plan.payload_len {
+            0 => format!("{frames} replies counted; an empty payload has no byte to verify"),
+            _ => format!("every byte of {frames} frames verified, in order, on {} connections", plan.connections),
+        };
+        match self.verdict() {
+            Verdict::Verified => right,
+            Verdict::Incomplete => format!("INCOMPLETE: interrupted after {}; {right}", duration_text(outcome.elapsed)),
+            Verdict::Failed => format!("FAILED; {frames} replies were right"),
+        }
+    }
+}
+
+/// The text: the verdict, what is wrong, and the numbers.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { plan, outcome, .. } = self;
+        writeln!(f, "{}", self.verdict_text())?;
+        for failure in self.failures() {
+            writeln!(f, "  ! {failure}")?;
+        }
+        writeln!(
+            f,
+            "  {:<12}{} connections × {} in flight × {} B payload, {}, {}",
+            "load",
+            plan.connections,
+            plan.in_flight,
+            plan.payload_len,
+            plan.format.layout(),
+            duration_text(outcome.elapsed)
+        )?;
+        let frames_per_second = self.frames_per_second();
+        let megabytes = frames_per_second * plan.payload_len as f64 / 1e6;
+        let frames = count(frames_per_second as u64);
+        writeln!(f, "  {:<12}{frames} frames/s, {megabytes:.1} MB/s of payload each way", "throughput")?;
+        write!(f, "  {:<12}", "round trip")?;
+        for (name, quantile) in QUANTILES {
+            write!(f, "{name} {}   ", duration(self.round_trip(quantile)))?;
+        }
+        writeln!(f, "max {}   (closed loop)", duration(outcome.longest))?;
+        if let Some(server) = &self.server {
+            let plural = if server.threads == 1 { "" } else { "s" };
+            let cpu = self.cpu_text(server.cpu);
+            writeln!(f, "  {:<12}{cpu}, {} thread{plural}", "server CPU", server.threads)?;
+            let peak = server.peak_memory.map_or_else(|| "not known on this system".into(), memory);
+            writeln!(f, "  {:<12}{peak} at most", "  memory")?;
+        }
+        write!(f, "  {:<12}{}", "load's CPU", self.cpu_text(self.load_cpu))
+    }
+}
+
+/// The faults, those of a kind together: how many, and the first one.
+fn by_kind(faults: &[ConnectionFault]) -> Vec<String> {
+    let mut kinds: Vec<(&str, usize, &ConnectionFault)> = Vec::new();
+    for fault in faults {
+        match kinds.iter_mut().find(|(name, ..)| *name == fault.fault.name()) {
+            Some((_, count, _)) => *count += 1,
+            None => kinds.push((fault.fault.name(), 1, fault)),
+        }
+    }
+    let line = |(name, count, ConnectionFault { connection, reply, fault }): &(&str, usize, &ConnectionFault)| {
+        let first = if *count > 1 { "the first: " } else { "" };
+        let plural = if *count > 1 { "s" } else { "" };
+        format!("{count} connection{plural}, {name}: {first}connection {connection}, reply {reply}: {fault}")
+    };
+    kinds.iter().map(line).collect()
+}
+
+/// A number with its thousands apart: `1,234,567`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Nanoseconds to three digits, with their unit: `12.3 µs`.
+fn duration(nanoseconds: u64) -> String {
+    let (number, unit) = match nanoseconds {
+        0..1_000 => return format!("{nanoseconds} ns"),
+        1_000..1_000_000 => (nanoseconds as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => (nanoseconds as f64 / 1e6, "ms"),
+        _ => (nanoseconds as f64 / 1e9, "s"),
+    };
+    let decimals = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
+    format!("{number:.decimals$} {unit}")
+}
+
+pub(crate) fn duration_text(time: Duration) -> String {
+    duration(time.as_nanos() as u64)
+}
+
+fn memory(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
