@@ -13,16 +13,13 @@ use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-use super::pool::{self, READ_LEN};
+use super::pool::{self, LARGE_READ_LEN, READ_LEN};
 use crate::close::{CloseReason, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, WriteError};
 
 /// Reads in a row after which other connections have their turn.
 const READS_A_TURN: u32 = 16;
-
-/// An unfinished frame of up to so many bytes is kept in memory of its own size while the connection waits.
-const SMALL_TAIL: usize = 4 * 1024;
 
 /// Where a handler puts its replies.
 ///
@@ -130,7 +127,13 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut connection = Connection {
-        input: Input { reader, decoder: Decoder::with_read_len(format, READ_LEN), signals, bytes_in: 0 },
+        input: Input {
+            reader,
+            decoder: Decoder::with_read_len(format, READ_LEN).keeping(usize::MAX),
+            signals,
+            bytes_in: 0,
+            large_frames: false,
+        },
         replies: Replies::new(peer, writer, format),
         handler,
         frames_in: 0,
@@ -231,6 +234,7 @@ where
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
         while let Some(frame) = self.input.decoder.next_frame()? {
             self.frames_in += 1;
+            self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
             if let Err(error) = (self.handler)(frame, &mut self.replies).await {
                 return Err(match self.replies.broken.take() {
                     Some(broken) => broken.into(),
@@ -248,6 +252,8 @@ struct Input<R, S> {
     decoder: Decoder<Format>,
     signals: S,
     bytes_in: u64,
+    /// Whether the last frame was a large one: more is read at once then.
+    large_frames: bool,
 }
 
 impl<R: AsyncRead + Unpin, S: Signals> Input<R, S> {
@@ -273,37 +279,58 @@ impl<R: AsyncRead + Unpin, S: Signals> Input<R, S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
-        if self.decoder.capacity() < READ_LEN {
-            self.decoder.swap_buffer(pool::take_input());
-        }
-        let polled = Pin::new(&mut self.reader).poll_read(cx, self.decoder.space());
-        match polled {
-            Poll::Ready(Ok(n)) => {
-                self.decoder.filled(n);
-                self.bytes_in += n as u64;
-                Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }))
-            }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => self.poll_read(cx),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                self.park();
-                Poll::Pending
+        self.make_room();
+        loop {
+            match Pin::new(&mut self.reader).poll_read(cx, self.decoder.space()) {
+                Poll::Ready(Ok(n)) => {
+                    self.decoder.filled(n);
+                    self.bytes_in += n as u64;
+                    return Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }));
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.park();
+                    return Poll::Pending;
+                }
             }
         }
     }
 
-    /// Keeps an unfinished frame only, where it is small; the memory may be used by others.
-    fn park(&mut self) {
-        if self.decoder.buffered() <= SMALL_TAIL {
-            pool::give_input(self.decoder.swap_buffer(Vec::new()));
+    /// Sees to it that there is memory for a read: the pool's, also where an unfinished frame is to fit. Where the pool has
+    /// none for that, the decoder's own grows with what is received.
+    fn make_room(&mut self) {
+        let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
+        let capacity = self.decoder.capacity();
+        if capacity < read_len {
+            self.move_to(pool::take_input(read_len));
+        } else if self.decoder.buffered() > 0 {
+            let frame_len = self.decoder.buffered() + self.decoder.need();
+            if capacity < frame_len
+                && let Some(buffer) = pool::find_input(frame_len)
+            {
+                self.move_to(buffer);
+            }
         }
+    }
+
+    /// Keeps an unfinished frame only, in memory of its own length, where the buffer is much longer; others may use the
+    /// buffer. What a connection that waits can hold is so at most four times what it received and did not finish.
+    fn park(&mut self) {
+        if self.decoder.buffered() <= self.decoder.capacity() / 4 {
+            self.move_to(Vec::new());
+        }
+    }
+
+    fn move_to(&mut self, buffer: Vec<u8>) {
+        pool::give_input(self.decoder.swap_buffer(buffer));
     }
 
     /// Reads to the peer's end, or until it had its time, and keeps nothing.
     async fn discard(&mut self) {
         let Input { reader, signals, .. } = self;
         let discarded = poll_fn(|cx| {
-            let mut buffer = pool::take_input();
+            let mut buffer = pool::take_input(READ_LEN);
             let polled = loop {
                 match Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
                     Poll::Ready(Ok(1..)) => {}
