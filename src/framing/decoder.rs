@@ -182,6 +182,18 @@ impl<H: Header> Decoder<H> {
         self.next_frame_slow()
     }
 
+    /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
+    /// option is cheaper to hand on to a handler than a result with a large error in it.
+    #[inline]
+    pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
+        if let State::Frame = self.state
+            && let Some(span) = self.header.whole_frame(self.buffer.unread())
+        {
+            return Some(Frame::new(self.advance(span.frame_len), span.prefix_len, span.header_len));
+        }
+        None
+    }
+
     /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
     ///
     /// Only a header and what one read brought are ever buffered. Do not wait for a whole frame by
