@@ -141,9 +141,10 @@ fn an_end_by_the_server_is_noticed_while_input_is_open() {
 
 #[test]
 fn input_that_was_not_sent_is_an_error() {
-    // The server ends its stream and reads nothing: what we have to send does not fit between us.
+    // The server ends its stream and reads no more: what we have to send does not fit between us.
     let (done, wait_for_client) = std::sync::mpsc::channel::<()>();
-    let addr = server(move |stream| {
+    let addr = server(move |mut stream| {
+        read(&mut stream, 1);
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         _ = wait_for_client.recv_timeout(PATIENCE);
     });
