@@ -99,6 +99,7 @@ fn the_exit_code_is_that_of_the_end() {
         (b"\x01\0\0\0a\x05\0\0\0hel", 4, "truncated"),
         (b"\x01\0\0\0a\x05\0\0\0", 4, "truncated"),
         (b"\x01\0\0\0a\xFF\xFF\xFF\xFF", 3, "oversize"),
+        (b"\x01\0\0\0aSSH-", 3, "oversize"),
     ] {
         let addr = server(move |mut stream| {
             stream.write_all(sent).unwrap();
@@ -111,6 +112,10 @@ fn the_exit_code_is_that_of_the_end() {
         assert!(line.contains(&format!("{addr} closed: {name}")), "{line}");
         assert_eq!(line.starts_with("unstick: "), code != 0, "{line}");
     }
+    let addr = server(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap());
+    let ran = run(&["connect", &addr.to_string()], b"");
+    assert_eq!((ran.code, ran.text()), (3, ""), "{}", ran.err);
+    assert!(ran.err.contains("looks like HTTP"), "{}", ran.err);
     let addr = server(|mut stream| {
         read(&mut stream, 5);
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

@@ -17,10 +17,9 @@ use unstick::framing::Format;
 use unstick::{Awaited, Client, ClientConfig, CloseReason, FramedRead, FramedWrite, Traffic};
 
 use crate::args::{self, FormatArgs, PrefixArgs};
-use crate::exit::{self, Code, Failure};
+use crate::exit::{self, Code, Failure, log};
 use crate::lines::Lines;
 use crate::prompt::{self, Prompt, Typed};
-use crate::serve::log;
 use crate::show::Show;
 use crate::text;
 
@@ -99,6 +98,9 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let (reader, write) = client.split();
 
     let (prompt, printer) = prompt::open().unzip();
+    if prompt.is_some() {
+        log(format_args!("each line is sent; the line c closes"));
+    }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
     let sending = Sending { write, prefix, raw: command.raw, sent: Arc::clone(&sent) };
@@ -215,7 +217,7 @@ impl Sending {
                 Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.prefix, line.as_bytes()) {
                     Ok(()) => self.flush()?,
                     // By hand one may try again.
-                    Err(error) => log(format_args!("unstick: not sent: {error}\r")),
+                    Err(error) => log(format_args!("unstick: not sent: {error}")),
                 },
                 Ok(Typed::End) => return Ok(()),
                 Ok(Typed::Interrupt) => return Err(Report::Interrupted),
