@@ -34,6 +34,8 @@ use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 pub struct FramedRead<R, H = Format> {
     io: R,
     decoder: Decoder<H>,
+    /// The reader said that there is no more. It is not asked again, as some readers then have more.
+    ended: bool,
 }
 
 impl<R, H: Header> FramedRead<R, H> {
@@ -44,7 +46,7 @@ impl<R, H: Header> FramedRead<R, H> {
 
     /// Frames out of `io` by a decoder with settings of its own, or one that holds bytes already.
     pub const fn with_decoder(io: R, decoder: Decoder<H>) -> FramedRead<R, H> {
-        FramedRead { io, decoder }
+        FramedRead { io, decoder, ended: false }
     }
 
     /// The reader. What it reads past us is missing from the stream of frames.
@@ -118,16 +120,18 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
+        while !self.ended {
             match ready!(Pin::new(&mut self.io).poll_read(cx, self.decoder.space())) {
                 Ok(n) => {
                     self.decoder.filled(n);
+                    self.ended = n == 0;
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        Poll::Ready(Ok(0))
     }
 }
 

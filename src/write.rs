@@ -50,12 +50,14 @@ pub struct FramedWrite<W, H = Format> {
     queue: Queue,
     frames: u64,
     bytes: u64,
+    /// The writer is closed. It is not closed again: a socket would say that it is not connected.
+    closed: bool,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
     /// Frames of `header`, mostly a [`Format`], into `io`.
     pub fn new(io: W, header: H) -> FramedWrite<W, H> {
-        FramedWrite { io, encoder: Encoder::new(header), queue: Queue::default(), frames: 0, bytes: 0 }
+        FramedWrite { io, encoder: Encoder::new(header), queue: Queue::default(), frames: 0, bytes: 0, closed: false }
     }
 
     /// Queues a frame, for a layout without a prefix. Writes nothing.
@@ -70,6 +72,7 @@ impl<W, H: Header> FramedWrite<W, H> {
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
+    #[inline]
     pub fn enqueue_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), EncodeError> {
         let before = self.queue.len();
         self.encoder.encode(prefix, payload, self.queue.copied())?;
@@ -182,21 +185,25 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// As [`send`](FramedWrite::send).
     #[inline]
     pub async fn feed_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        if payload.len() < NO_COPY_LEN {
+        let small = payload.len() < NO_COPY_LEN;
+        if small {
             self.enqueue_with(prefix, payload)?;
             if self.queue.len() < HIGH_WATER {
                 return Ok(());
             }
-            return Ok(self.write_queue().await?);
+        }
+        // The rare cases are a future of their own, so that the common one stays small.
+        self.feed_slow(prefix, if small { &[] } else { payload }).await
+    }
+
+    /// Writes all that waits, and behind it the frame of a large payload, from where it is.
+    async fn feed_slow(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
+        if payload.is_empty() {
+            return Ok(poll_fn(|cx| self.poll_write_queue(cx)).await?);
         }
         self.enqueue_header(prefix, payload.len())?;
         let mut rest = Rest { write: self, payload };
         Ok(poll_fn(|cx| rest.poll_write(cx)).await?)
-    }
-
-    /// Writes all that waits, without flushing the writer.
-    async fn write_queue(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_write_queue(cx)).await
     }
 
     /// Writes all that waits, and flushes the writer.
@@ -218,10 +225,9 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// The writer's.
     ///
     /// # Cancel-safety
-    /// Dropping the future loses nothing; another close goes on where this one was.
+    /// Dropping the future loses nothing; another close goes on where this one was, and does nothing once it is closed.
     pub async fn close(&mut self) -> io::Result<()> {
-        self.flush().await?;
-        poll_fn(|cx| Pin::new(&mut self.io).poll_close(cx)).await
+        poll_fn(|cx| self.poll_close_all(cx)).await
     }
 
     fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -234,6 +240,17 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_queue(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.closed || !self.queue.is_empty() {
+            ready!(self.poll_flush_all(cx))?;
+        }
+        if !self.closed {
+            ready!(Pin::new(&mut self.io).poll_close(cx))?;
+            self.closed = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Writes once: of what is queued and, behind it, of `payload`; how much of the payload was written.
@@ -307,8 +324,7 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H>
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        ready!(self.poll_flush_all(cx))?;
-        Poll::Ready(Ok(ready!(Pin::new(&mut self.io).poll_close(cx))?))
+        Poll::Ready(Ok(ready!(self.poll_close_all(cx))?))
     }
 }
 
