@@ -15,15 +15,12 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Lines of what the server said that are kept: the last ones.
 const LINES_KEPT: usize = 5;
 
-/// Builds the program, in release unless `debug` says otherwise, and returns where it is.
-pub(crate) fn build(debug: bool) -> Result<PathBuf, Box<dyn Error>> {
+/// Builds the program in release, and returns where it is.
+pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no folder above it")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "unstick", "--features", "cli", "--bin", "unstick"]);
-    cargo.args(["--quiet", "--message-format", "json-render-diagnostics"]);
-    if !debug {
-        cargo.arg("--release");
-    }
+    cargo.args(["--release", "--message-format", "json-render-diagnostics"]);
     let built = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !built.status.success() {
         return Err(format!("building the program: cargo ended with {}", built.status).into());
