@@ -115,7 +115,6 @@ fn what_cannot_be_is_refused_with_its_numbers() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn an_interrupted_run_is_reported_as_incomplete() {
     let server = Server::bind("127.0.0.1:0", quiet()).unwrap();
