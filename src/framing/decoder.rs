@@ -641,7 +641,7 @@ impl<H: Header> Decoder<H> {
     fn buffer(&mut self, bytes: &[u8]) {
         if !matches!(self.state, State::Failed(_)) {
             let frame_len = self.frame_len();
-            self.buffer.append(bytes, frame_len);
+            self.buffer.append(bytes, self.keep_len, frame_len);
         }
     }
 }
