@@ -182,10 +182,10 @@ impl<H: Header> Decoder<H> {
         self.next_frame_slow()
     }
 
-    /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
-    /// option is cheaper to hand on to a handler than a result with a large error in it.
+    /// The next frame where it is plain to see; `None` asks for [`next_frame`](Decoder::next_frame), which may still find
+    /// one. A plain option is cheaper to hand on to a handler than a result with a large error in it.
     #[inline]
-    pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
+    pub(crate) fn plain_frame(&mut self) -> Option<Frame<'_>> {
         if let State::Frame = self.state
             && let Some(span) = self.header.whole_frame(self.buffer.unread())
         {
@@ -584,7 +584,8 @@ impl<H: Header> Feed<'_, H> {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         if self.direct
-            && let Some(span) = self.decoder.header.whole_frame(self.chunk)
+            && let Some(span) =
+                self.decoder.header.whole_frame(self.chunk).or_else(|| self.decoder.frame_at(self.chunk))
         {
             let frame = &self.chunk[..span.frame_len];
             self.chunk = &self.chunk[span.frame_len..];
@@ -619,6 +620,17 @@ impl<H: Header> Decoder<H> {
     #[inline]
     fn is_direct(&self) -> bool {
         self.buffer.len() == 0 && matches!(self.state, State::Frame)
+    }
+
+    /// The frame that `bytes` begin with, also where they end too soon behind its header for the quick way.
+    #[cold]
+    fn frame_at(&self, bytes: &[u8]) -> Option<Span> {
+        match self.header.parse(bytes) {
+            Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
+                Span::within(head, bytes.len())
+            }
+            _ => None,
+        }
     }
 
     /// A frame that began in an earlier chunk, or none: just what it needs of this chunk is buffered.
