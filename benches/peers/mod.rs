@@ -158,7 +158,7 @@ pub(crate) struct Owned {
 
 impl Owned {
     /// Bytes of the longest payload that is copied: up to there an allocation is cheaper than a shared buffer.
-    pub(crate) const COPIED_LEN: usize = 16 << 10;
+    pub(crate) const COPIED_LEN: usize = 4 << 10;
 
     pub(crate) fn new(format: Format, copied_len: usize) -> Owned {
         Owned { decoder: Decoder::with_read_len(format, CHUNK_LEN), copied_len, lent: Bytes::new() }
