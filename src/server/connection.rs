@@ -232,7 +232,14 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        while let Some(frame) = self.input.decoder.whole_frame() {
+        loop {
+            // Near the end of what has arrived the fast way leaves it to the thorough one.
+            let Some(frame) = (match self.input.decoder.whole_frame() {
+                Some(frame) => Some(frame),
+                None => self.input.decoder.next_frame()?,
+            }) else {
+                return Ok(());
+            };
             self.frames_in += 1;
             self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
             if let Err(error) = (self.handler)(frame, &mut self.replies).await {
@@ -242,9 +249,6 @@ where
                 });
             }
         }
-        // Without a whole frame there is an error, or nothing that this decoder could yield.
-        self.input.decoder.next_frame()?;
-        Ok(())
     }
 }
 
