@@ -38,8 +38,6 @@
 
 extern crate alloc;
 
-#[cfg(all(feature = "testing", feature = "net"))]
-pub mod choppy;
 #[cfg(feature = "net")]
 mod client;
 #[cfg(feature = "net")]

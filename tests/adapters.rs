@@ -10,8 +10,8 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, StreamExt};
 use futures_sink::Sink;
 use proptest::prelude::*;
-use unstick::choppy::{ChoppyRead, ChoppyWrite, Step};
 use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Part, Phase};
+use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};
 use unstick::{FramedRead, FramedWrite, NO_COPY_LEN, ReadError, WriteError};
 
 /// What a stream gave: its payloads, and how it ended.

@@ -182,6 +182,18 @@ impl<H: Header> Decoder<H> {
         self.next_frame_slow()
     }
 
+    /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
+    /// option is cheaper to hand on to a handler than a result with a large error in it.
+    #[inline]
+    pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
+        if let State::Frame = self.state
+            && let Some(span) = self.header.whole_frame(self.buffer.unread())
+        {
+            return Some(Frame::new(self.advance(span.frame_len), span.prefix_len, span.header_len));
+        }
+        None
+    }
+
     /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
     ///
     /// Only a header and what one read brought are ever buffered. Do not wait for a whole frame by
@@ -265,7 +277,7 @@ impl<H: Header> Decoder<H> {
             State::Body(_) if !unread.is_empty() => 0,
             State::Body(rest) => at_most(rest.left, usize::MAX),
             State::Skip(rest) => self.need_behind(rest.left, unread),
-            State::Frame => self.need_of(unread),
+            State::Frame => self.need_behind(0, unread),
         }
     }
 
@@ -275,7 +287,7 @@ impl<H: Header> Decoder<H> {
     /// Its contents are bytes that were received before, or zeros.
     pub fn space(&mut self) -> &mut [u8] {
         let frame_len = self.frame_len();
-        self.buffer.space(self.read_len, frame_len)
+        self.buffer.space(self.read_len, self.keep_len, frame_len)
     }
 
     /// Says that the first `n` bytes of the last [`space`](Decoder::space) were received.
@@ -498,27 +510,29 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    fn need_of(&self, unread: &[u8]) -> usize {
-        match self.header.parse(unread) {
-            Err(_) => 0,
-            Ok(Parsed::Need(more)) => more,
-            Ok(Parsed::Head(head)) => match self.oversize {
-                _ if head.payload_len <= self.header.max_payload_len() as u64 => {
-                    (head.header_len + head.payload_len as usize).saturating_sub(unread.len())
-                }
+    /// How many more bytes the next frame needs that stands behind `left` bytes to skip. A loop, as any number of frames
+    /// to skip may stand in between.
+    fn need_behind(&self, mut left: u64, mut unread: &[u8]) -> usize {
+        loop {
+            match left.checked_sub(unread.len() as u64) {
+                None | Some(0) => unread = &unread[left as usize..],
+                Some(more) => return at_most(more, usize::MAX),
+            }
+            let head = match self.header.parse(unread) {
+                Err(_) => return 0,
+                Ok(Parsed::Need(more)) => return more,
+                Ok(Parsed::Head(head)) => head,
+            };
+            if head.payload_len <= self.header.max_payload_len() as u64 {
+                return (head.header_len + head.payload_len as usize).saturating_sub(unread.len());
+            }
+            match self.oversize {
                 Oversize::Skip { max_discard } if head.payload_len <= max_discard => {
-                    self.need_behind(head.payload_len, &unread[head.header_len..])
+                    left = head.payload_len;
+                    unread = &unread[head.header_len..];
                 }
-                _ => 0,
-            },
-        }
-    }
-
-    /// How many more bytes the next frame needs that stands behind `left` bytes to skip.
-    fn need_behind(&self, left: u64, unread: &[u8]) -> usize {
-        match left.checked_sub(unread.len() as u64) {
-            None | Some(0) => self.need_of(&unread[left as usize..]),
-            Some(more) => at_most(more, usize::MAX),
+                _ => return 0,
+            }
         }
     }
 
@@ -627,7 +641,7 @@ impl<H: Header> Decoder<H> {
     fn buffer(&mut self, bytes: &[u8]) {
         if !matches!(self.state, State::Failed(_)) {
             let frame_len = self.frame_len();
-            self.buffer.append(bytes, frame_len);
+            self.buffer.append(bytes, self.keep_len, frame_len);
         }
     }
 }

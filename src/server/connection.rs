@@ -232,7 +232,7 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        while let Some(frame) = self.input.decoder.next_frame()? {
+        while let Some(frame) = self.input.decoder.whole_frame() {
             self.frames_in += 1;
             self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
             if let Err(error) = (self.handler)(frame, &mut self.replies).await {
@@ -242,6 +242,8 @@ where
                 });
             }
         }
+        // Without a whole frame there is an error, or nothing that this decoder could yield.
+        self.input.decoder.next_frame()?;
         Ok(())
     }
 }

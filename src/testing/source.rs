@@ -51,10 +51,10 @@ impl<'a> Source<'a> {
     /// Any format there is, with a limit whose payloads fit in memory.
     pub(crate) fn format(&mut self) -> Format {
         let layout = self.layout();
-        let wanted = match self.below(10) {
-            0..=3 => usize::from(self.below(17)),
-            4..=6 => usize::from(self.u8()),
-            7 | 8 => usize::from(self.u16() % 2048),
+        let wanted = match self.below(32) {
+            0..=15 => usize::from(self.below(17)),
+            16..=27 => usize::from(self.u8()),
+            28..=30 => usize::from(self.u16() % 2048),
             _ => MOST,
         };
         format_near(layout, wanted)
@@ -123,7 +123,7 @@ impl<'a> Source<'a> {
             2 => FrameLen::Max,
             3 => FrameLen::OverMax,
             4 => FrameLen::Near(self.u8() as i8),
-            5 => FrameLen::Exact(usize::from(self.u16() % 4096)),
+            5 => FrameLen::Exact(usize::from(self.u16() % 1024)),
             _ => FrameLen::Exact(usize::from(self.below(32))),
         }
     }

@@ -29,6 +29,7 @@ use unstick::framing::{Encoder, Format, FormatError, Header, Layout};
 use generator::{Greeting, Plan, Progress, Wish};
 use pin::Cores;
 use process::Cpu;
+pub(crate) use report::count;
 use report::{Report, ServerUse, Verdict};
 use server::Server;
 
@@ -240,7 +241,7 @@ impl Drop for Watcher {
 
 /// Allows as many open files as the system lets us: a connection is one, here and in the server. Where that is not
 /// enough, the connect that fails says so.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

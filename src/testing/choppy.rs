@@ -2,7 +2,7 @@
 //! interrupted, fail. What each poll does is a script of [`Step`]s, so that a loop, proptest and a fuzzer drive them alike.
 //!
 //! ```
-//! use unstick::choppy::{ChoppyRead, Step};
+//! use unstick::testing::choppy::{ChoppyRead, Step};
 //! use unstick::{FramedRead, framing::Format};
 //! # futures_lite::future::block_on(async {
 //! let script = [Step::Pass(1), Step::Pending, Step::Interrupted, Step::Pass(3)];

@@ -1,0 +1,124 @@
+//! `cargo xtask bench`: every goal of speed as a ratio, ours and the peers' in turn within one run.
+
+mod cores;
+mod generator;
+mod host;
+mod peers;
+mod serve;
+mod table;
+
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) use peers::{PeerArgs, serve_as_peer};
+
+use cores::Cores;
+use generator::Span;
+use table::{Row, Table};
+
+/// Measure every goal of speed as a ratio to the peers, in one run, and write BENCHMARKS.md
+///
+/// Prints a table with the least, the median and the greatest of each ratio, and whether the median is what is wanted. Ours
+/// and the peers run in turn, so that what else the machine does touches all of them. A server runs on the first core,
+/// its load on the last one.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    /// See only whether everything runs: once, shortly, with few connections; nothing is marked or written
+    #[arg(long)]
+    quick: bool,
+
+    /// Only these groups of rows; nothing is written
+    #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
+    only: Vec<Group>,
+
+    /// Rounds of each comparison
+    #[arg(long, value_name = "N", conflicts_with = "quick")]
+    rounds: Option<NonZeroUsize>,
+}
+
+/// Rows that are measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Group {
+    /// Goal 6: end to end
+    Serve,
+}
+
+/// How often and how long is measured, and where.
+#[derive(Clone, Debug)]
+struct Pace {
+    quick: bool,
+    rounds: usize,
+    span: Span,
+    cores: Cores,
+}
+
+impl Pace {
+    /// Says what is measured now.
+    fn say(&self, what: &str) {
+        eprintln!("measuring: {what}");
+    }
+}
+
+/// What a group found.
+#[derive(Debug, Default)]
+struct Findings {
+    rows: Vec<Row>,
+    /// Figures that are no ratios, each table with its title.
+    figures: Vec<(String, Table)>,
+}
+
+/// Measures, prints and writes.
+///
+/// # Errors
+/// Where a peer cannot be run or fails, or a file not be written.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    crate::load::raise_open_files();
+    let pace = args.pace()?;
+    cores::stay_on(pace.cores.load())?;
+    let mut findings = Findings::default();
+    for group in args.groups() {
+        group.measure(&pace, &mut findings)?;
+    }
+    println!("{}", table::of_rows(&findings.rows, !args.quick));
+    for (title, table) in &findings.figures {
+        println!("{title}\n\n{table}");
+    }
+    if !args.quick {
+        println!("{}", table::summary(&findings.rows));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn pace(&self) -> Result<Pace, Box<dyn Error>> {
+        let (warm_up, counted) = if self.quick { (20, 100) } else { (300, 1000) };
+        Ok(Pace {
+            quick: self.quick,
+            rounds: if self.quick { 1 } else { self.rounds.map_or(5, NonZeroUsize::get) },
+            span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
+            cores: Cores::allowed()?,
+        })
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        match &self.only[..] {
+            [] => <Group as clap::ValueEnum>::value_variants().into(),
+            only => only.into(),
+        }
+    }
+}
+
+impl Group {
+    fn measure(self, pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
+        match self {
+            Group::Serve => {
+                let (rows, figures) = serve::measure(pace)?;
+                findings.rows.extend(rows);
+                findings.figures.push(("End to end, medians".into(), figures));
+            }
+        }
+        Ok(())
+    }
+}
