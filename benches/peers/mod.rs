@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub(crate) mod formats;
+
 use std::hint::black_box;
 
 use asynchronous_codec::{Decoder as _, LengthCodec};
