@@ -216,10 +216,11 @@ impl Client {
         Closed { peer: self.peer, reason, traffic: self.traffic() }
     }
 
+    /// Where closing fails the connection is gone already: what still came is read all the same, and the read says why.
     async fn read_to_end(&mut self) -> Result<(), ReadError> {
-        self.close().await?;
+        let closed = self.close().await;
         while self.recv().await?.is_some() {}
-        Ok(())
+        Ok(closed?)
     }
 
     /// Two halves that can live in two tasks. Closing the writing one leaves the other open.

@@ -1,5 +1,6 @@
 //! How a connection ended, for server and client alike.
 
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -65,7 +66,7 @@ pub enum CloseReason {
     Io(io::Error),
     /// The handler returned an error.
     Handler(Box<dyn Error + Send + Sync>),
-    /// The handler panicked: what it said.
+    /// The handler panicked, or what makes it, or what is told that a connection is open: what the panic said.
     Panic(String),
     /// The server was stopped: what was in flight is answered, or the drain deadline passed.
     Stopped,
@@ -84,6 +85,12 @@ impl CloseReason {
         "handler panic",
         "stopped",
     ];
+
+    /// The reason for what a panic gave.
+    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> CloseReason {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        CloseReason::Panic(text.unwrap_or("no text").to_owned())
+    }
 
     /// The reason's place in [`NAMES`](CloseReason::NAMES), for counting.
     pub fn index(&self) -> usize {

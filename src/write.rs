@@ -72,6 +72,7 @@ impl<W, H: Header> FramedWrite<W, H> {
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
+    #[inline]
     pub fn enqueue_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), EncodeError> {
         let before = self.queue.len();
         self.encoder.encode(prefix, payload, self.queue.copied())?;
@@ -184,21 +185,25 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// As [`send`](FramedWrite::send).
     #[inline]
     pub async fn feed_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        if payload.len() < NO_COPY_LEN {
+        let small = payload.len() < NO_COPY_LEN;
+        if small {
             self.enqueue_with(prefix, payload)?;
             if self.queue.len() < HIGH_WATER {
                 return Ok(());
             }
-            return Ok(self.write_queue().await?);
+        }
+        // The rare cases are a future of their own, so that the common one stays small.
+        self.feed_slow(prefix, if small { &[] } else { payload }).await
+    }
+
+    /// Writes all that waits, and behind it the frame of a large payload, from where it is.
+    async fn feed_slow(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
+        if payload.is_empty() {
+            return Ok(poll_fn(|cx| self.poll_write_queue(cx)).await?);
         }
         self.enqueue_header(prefix, payload.len())?;
         let mut rest = Rest { write: self, payload };
         Ok(poll_fn(|cx| rest.poll_write(cx)).await?)
-    }
-
-    /// Writes all that waits, without flushing the writer.
-    async fn write_queue(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_write_queue(cx)).await
     }
 
     /// Writes all that waits, and flushes the writer.

@@ -57,9 +57,10 @@ impl Buffer {
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
     pub(crate) fn space(&mut self, read_len: usize, frame_len: Option<usize>) -> &mut [u8] {
         self.compact();
-        let wanted = self.goal(read_len, frame_len);
-        if self.storage.len() < wanted {
-            self.grow(wanted);
+        let goal = self.goal(read_len, frame_len);
+        // What is there is enough while a read fits, so that growing is as rare as doubling makes it.
+        if self.storage.len() < goal.min(self.len() + read_len) {
+            self.grow(goal);
         }
         &mut self.storage[self.end..]
     }

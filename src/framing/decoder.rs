@@ -48,6 +48,8 @@ pub struct Decoder<H = Format> {
     /// The place in the stream of the first unread byte.
     offset: u64,
     read_len: usize,
+    /// Memory of up to so many bytes is kept while it is empty: `read_len`, unless told otherwise.
+    keep_len: usize,
     oversize: Oversize,
     skipped: Skipped,
 }
@@ -143,6 +145,7 @@ impl<H: Header> Decoder<H> {
             state: State::Frame,
             offset: 0,
             read_len,
+            keep_len: read_len,
             oversize: Oversize::Reject,
             skipped: Skipped { frames: 0, bytes: 0, last_offset: 0 },
         }
@@ -152,6 +155,14 @@ impl<H: Header> Decoder<H> {
     #[must_use]
     pub fn on_oversize(mut self, oversize: Oversize) -> Decoder<H> {
         self.oversize = oversize;
+        self
+    }
+
+    /// Keeps memory of up to `keep_len` bytes while it is empty, instead of one read's: a stream of large frames then
+    /// does not allocate each of them anew. It is kept until [`swap_buffer`](Decoder::swap_buffer) takes it.
+    #[must_use]
+    pub fn keeping(mut self, keep_len: usize) -> Decoder<H> {
+        self.keep_len = keep_len;
         self
     }
 
@@ -203,7 +214,7 @@ impl<H: Header> Decoder<H> {
             State::Body(rest) => {
                 let len = at_most(rest.left, self.buffer.len());
                 if len == 0 {
-                    self.buffer.shrink(self.read_len);
+                    self.buffer.shrink(self.keep_len);
                     return Ok(None);
                 }
                 self.state = State::Body(rest.less(len));
@@ -419,7 +430,7 @@ impl<H: Header> Decoder<H> {
             match self.header.parse(self.buffer.unread()) {
                 Err(kind) => return Err(self.fail(kind)),
                 Ok(Parsed::Need(_)) => {
-                    self.buffer.shrink(self.read_len);
+                    self.buffer.shrink(self.keep_len);
                     return Ok(None);
                 }
                 Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
@@ -467,7 +478,7 @@ impl<H: Header> Decoder<H> {
             self.advance(len);
             let rest = rest.less(len);
             self.state = if rest.left == 0 { State::Frame } else { State::Skip(rest) };
-            self.buffer.shrink(self.read_len);
+            self.buffer.shrink(self.keep_len);
         }
     }
 

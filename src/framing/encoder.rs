@@ -40,9 +40,9 @@ impl<H: Header> Encoder<H> {
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
-    #[inline]
+    // Always inline: the compiler takes it for too long, though nearly all of it are refusals that never run.
+    #[inline(always)]
     pub fn encode(&self, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        out.reserve(self.header.max_header_len() + 8 + payload.len());
         self.header(prefix, payload.len(), out)?;
         out.extend_from_slice(payload);
         Ok(())

@@ -276,14 +276,15 @@ impl Format {
         self.layout
     }
 
-    /// The field's number for a payload of `payload_len` bytes.
-    fn field_for(&self, payload_len: usize) -> Result<u64, EncodeError> {
+    /// Why a payload of this length, or a prefix of that one, is not encoded.
+    #[cold]
+    fn refusal(&self, prefix_len: usize, payload_len: usize) -> EncodeError {
         if payload_len > self.max_payload_len {
-            return Err(EncodeError::Oversize { payload_len, max_payload_len: self.max_payload_len });
-        }
-        match (payload_len as u64).checked_sub(self.least_payload) {
-            Some(above_least) => Ok(self.least_field + above_least),
-            None => Err(EncodeError::Undersize { payload_len, least: self.least_payload }),
+            EncodeError::Oversize { payload_len, max_payload_len: self.max_payload_len }
+        } else if (payload_len as u64) < self.least_payload {
+            EncodeError::Undersize { payload_len, least: self.least_payload }
+        } else {
+            EncodeError::Prefix { prefix_len, offset: usize::from(self.layout.offset) }
         }
     }
 
@@ -418,24 +419,25 @@ impl Header for Format {
 
     #[inline]
     fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        let field = self.field_for(payload_len)?;
-        if prefix.len() != usize::from(self.layout.offset) {
-            return Err(EncodeError::Prefix { prefix_len: prefix.len(), offset: usize::from(self.layout.offset) });
+        let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
+        if above_least > self.most_above || prefix.len() != usize::from(self.layout.offset) {
+            return Err(self.refusal(prefix.len(), payload_len));
         }
         if !prefix.is_empty() {
             out.extend_from_slice(prefix);
         }
-        match self.layout.field {
-            Field::Fixed { width, .. } => {
-                // Eight bytes at once and back to `width` is one store, where a slice of unknown width is a call.
-                let end = out.len() + usize::from(width);
-                let shifted =
-                    if self.kind == Kind::Big { (field << self.shift).to_be_bytes() } else { field.to_le_bytes() };
-                out.extend_from_slice(&shifted);
-                out.truncate(end);
+        let field = self.least_field + above_least;
+        let eight = match self.kind {
+            Kind::Big => (field << self.shift).to_be_bytes(),
+            Kind::Varint if field >= 0x80 => {
+                write_long_varint(field, out);
+                return Ok(());
             }
-            Field::Varint { .. } => write_varint(field, out),
-        }
+            _ => field.to_le_bytes(),
+        };
+        // Eight bytes and back to the field's width is one store, where a slice of unknown width is a call.
+        out.extend_from_slice(&eight);
+        out.truncate(out.len() - usize::from(self.shift / 8));
         Ok(())
     }
 
@@ -447,7 +449,8 @@ impl Header for Format {
     }
 }
 
-fn write_varint(mut field: u64, out: &mut Vec<u8>) {
+#[inline(never)]
+fn write_long_varint(mut field: u64, out: &mut Vec<u8>) {
     while field >= 0x80 {
         out.push(field as u8 | 0x80);
         field >>= 7;

@@ -5,22 +5,21 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-use super::pool::{self, READ_LEN};
+use super::pool::{self, LARGE_READ_LEN, READ_LEN};
 use crate::close::{CloseReason, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, WriteError};
 
 /// Reads in a row after which other connections have their turn.
 const READS_A_TURN: u32 = 16;
-
-/// An unfinished frame of up to so many bytes is kept in memory of its own size while the connection waits.
-const SMALL_TAIL: usize = 4 * 1024;
 
 /// Where a handler puts its replies.
 ///
@@ -29,11 +28,13 @@ const SMALL_TAIL: usize = 4 * 1024;
 pub struct Replies {
     peer: SocketAddr,
     write: FramedWrite<Box<dyn AsyncWrite + Unpin>>,
+    /// How the writer failed, where it failed a handler: that is then the reason of the end, whatever the handler makes of it.
+    broken: Option<io::Error>,
 }
 
 impl Replies {
     fn new(peer: SocketAddr, writer: impl AsyncWrite + Unpin + 'static, format: Format) -> Replies {
-        Replies { peer, write: FramedWrite::new(Box::new(writer), format) }
+        Replies { peer, write: FramedWrite::new(Box::new(writer), format), broken: None }
     }
 
     /// Sends a frame: see [`FramedWrite::feed`].
@@ -45,7 +46,7 @@ impl Replies {
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
-        self.write.feed(payload).await
+        self.send_with(&[], payload).await
     }
 
     /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
@@ -58,7 +59,11 @@ impl Replies {
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
     pub async fn send_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        self.write.feed_with(prefix, payload).await
+        let sent = self.write.feed_with(prefix, payload).await;
+        if let Err(WriteError::Io(error)) = &sent {
+            self.broken = Some(again(error));
+        }
+        sent
     }
 
     /// The peer's address.
@@ -72,6 +77,12 @@ impl Replies {
             pool::give_output(self.write.queue_mut().release());
         }
     }
+}
+
+/// The same error once more.
+#[cold]
+fn again(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 impl fmt::Debug for Replies {
@@ -100,7 +111,8 @@ pub enum Greeting {
     None,
 }
 
-/// Serves one connection to its end, and says why it ended. `traffic` is kept up to date meanwhile.
+/// Serves one connection to its end, and says why it ended. `traffic` says what had passed, also where this is dropped
+/// before the end.
 pub(super) async fn serve<R, W, H, E>(
     (peer, reader, writer): (SocketAddr, R, W),
     (format, greeting): (Format, &Greeting),
@@ -115,14 +127,24 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut connection = Connection {
-        input: Input { reader, decoder: Decoder::with_read_len(format, READ_LEN), signals, bytes_in: 0 },
+        input: Input {
+            reader,
+            decoder: Decoder::with_read_len(format, READ_LEN).keeping(usize::MAX),
+            signals,
+            bytes_in: 0,
+            large_frames: false,
+        },
         replies: Replies::new(peer, writer, format),
         handler,
+        frames_in: 0,
         traffic,
     };
     let (Ok(reason) | Err(reason)) = connection.run(greeting).await;
-    if let CloseReason::Handler(_) | CloseReason::Oversize(_) | CloseReason::Malformed(_) | CloseReason::Stopped =
-        reason
+    if let CloseReason::Handler(_)
+    | CloseReason::Panic(_)
+    | CloseReason::Oversize(_)
+    | CloseReason::Malformed(_)
+    | CloseReason::Stopped = reason
     {
         connection.linger().await;
     }
@@ -133,7 +155,19 @@ struct Connection<'t, R, H, S> {
     input: Input<R, S>,
     replies: Replies,
     handler: H,
+    frames_in: u64,
     traffic: &'t Cell<Traffic>,
+}
+
+impl<R, H, S> Drop for Connection<'_, R, H, S> {
+    fn drop(&mut self) {
+        self.traffic.set(Traffic {
+            frames_in: self.frames_in,
+            bytes_in: self.input.bytes_in,
+            frames_out: self.replies.write.frames(),
+            bytes_out: self.replies.write.bytes(),
+        });
+    }
 }
 
 /// What a wait for input ended with.
@@ -158,8 +192,8 @@ where
             }
             match self.input.wait(&mut self.replies).await? {
                 Woken::Bytes => {
-                    let handled = self.handle_frames().await;
-                    self.count_bytes();
+                    let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
+                    let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
                     // What was answered before an error is still written.
                     let written = self.replies.write.flush().await;
                     handled?;
@@ -193,37 +227,22 @@ where
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }
-        self.count_bytes();
         Ok(self.replies.write.flush().await?)
     }
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        let mut frames_in = 0;
-        let result = loop {
-            match self.input.decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    frames_in += 1;
-                    if let Err(error) = (self.handler)(frame, &mut self.replies).await {
-                        break Err(CloseReason::Handler(error.into()));
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
+        while let Some(frame) = self.input.decoder.next_frame()? {
+            self.frames_in += 1;
+            self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
+            if let Err(error) = (self.handler)(frame, &mut self.replies).await {
+                return Err(match self.replies.broken.take() {
+                    Some(broken) => broken.into(),
+                    None => CloseReason::Handler(error.into()),
+                });
             }
-        };
-        let traffic = self.traffic.get();
-        self.traffic.set(Traffic { frames_in: traffic.frames_in + frames_in, ..traffic });
-        result
-    }
-
-    fn count_bytes(&self) {
-        self.traffic.set(Traffic {
-            frames_in: self.traffic.get().frames_in,
-            bytes_in: self.input.bytes_in,
-            frames_out: self.replies.write.frames(),
-            bytes_out: self.replies.write.bytes(),
-        });
+        }
+        Ok(())
     }
 }
 
@@ -233,6 +252,8 @@ struct Input<R, S> {
     decoder: Decoder<Format>,
     signals: S,
     bytes_in: u64,
+    /// Whether the last frame was a large one: more is read at once then.
+    large_frames: bool,
 }
 
 impl<R: AsyncRead + Unpin, S: Signals> Input<R, S> {
@@ -258,37 +279,58 @@ impl<R: AsyncRead + Unpin, S: Signals> Input<R, S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
-        if self.decoder.capacity() < READ_LEN {
-            self.decoder.swap_buffer(pool::take_input());
-        }
-        let polled = Pin::new(&mut self.reader).poll_read(cx, self.decoder.space());
-        match polled {
-            Poll::Ready(Ok(n)) => {
-                self.decoder.filled(n);
-                self.bytes_in += n as u64;
-                Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }))
-            }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => self.poll_read(cx),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => {
-                self.park();
-                Poll::Pending
+        self.make_room();
+        loop {
+            match Pin::new(&mut self.reader).poll_read(cx, self.decoder.space()) {
+                Poll::Ready(Ok(n)) => {
+                    self.decoder.filled(n);
+                    self.bytes_in += n as u64;
+                    return Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }));
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.park();
+                    return Poll::Pending;
+                }
             }
         }
     }
 
-    /// Keeps an unfinished frame only, where it is small; the memory may be used by others.
-    fn park(&mut self) {
-        if self.decoder.buffered() <= SMALL_TAIL {
-            pool::give_input(self.decoder.swap_buffer(Vec::new()));
+    /// Sees to it that there is memory for a read: the pool's, also where an unfinished frame is to fit. Where the pool has
+    /// none for that, the decoder's own grows with what is received.
+    fn make_room(&mut self) {
+        let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
+        let capacity = self.decoder.capacity();
+        if capacity < read_len {
+            self.move_to(pool::take_input(read_len));
+        } else if self.decoder.buffered() > 0 {
+            let frame_len = self.decoder.buffered() + self.decoder.need();
+            if capacity < frame_len
+                && let Some(buffer) = pool::find_input(frame_len)
+            {
+                self.move_to(buffer);
+            }
         }
+    }
+
+    /// Keeps an unfinished frame only, in memory of its own length, where the buffer is much longer; others may use the
+    /// buffer. What a connection that waits can hold is so at most four times what it received and did not finish.
+    fn park(&mut self) {
+        if self.decoder.buffered() <= self.decoder.capacity() / 4 {
+            self.move_to(Vec::new());
+        }
+    }
+
+    fn move_to(&mut self, buffer: Vec<u8>) {
+        pool::give_input(self.decoder.swap_buffer(buffer));
     }
 
     /// Reads to the peer's end, or until it had its time, and keeps nothing.
     async fn discard(&mut self) {
         let Input { reader, signals, .. } = self;
         let discarded = poll_fn(|cx| {
-            let mut buffer = pool::take_input();
+            let mut buffer = pool::take_input(READ_LEN);
             let polled = loop {
                 match Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
                     Poll::Ready(Ok(1..)) => {}

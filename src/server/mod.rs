@@ -11,12 +11,13 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, future};
 use smol::channel::{self, Sender};
 use smol::{Async, Timer};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -33,6 +34,9 @@ pub const SEED_GREETING: &str = "Hello client! 你好...";
 const FIRST_REST: Duration = Duration::from_millis(10);
 /// The longest such rest.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// Accepts in a row after which a stop has its turn.
+const ACCEPTS_A_TURN: usize = 16;
 
 /// What a server does unless told otherwise: the seed's format and greeting, one thread.
 #[derive(Clone, Debug)]
@@ -192,14 +196,15 @@ impl Server {
         self.addr
     }
 
-    /// Calls `on_open` for every connection, before it is served.
+    /// Calls `on_open` for every connection, before it is served. Where it panics, this connection ends and no other one is
+    /// touched.
     #[must_use]
     pub fn on_open(mut self, on_open: impl Fn(SocketAddr) + Send + Sync + 'static) -> Server {
         self.on_open = Box::new(on_open);
         self
     }
 
-    /// Calls `on_close` for every connection when it has ended, exactly once.
+    /// Calls `on_close` for every connection when it has ended, exactly once. Where it panics, only the panic hook tells.
     #[must_use]
     pub fn on_close(mut self, on_close: impl Fn(&Closed) + Send + Sync + 'static) -> Server {
         self.on_close = Box::new(on_close);
@@ -212,7 +217,7 @@ impl Server {
     /// Every connection has its own handler, which `new_handler` makes, its own buffers and its own task on one of the
     /// server's threads; so a handler may keep what it knows of its connection, and need not be `Send`. It gets each frame
     /// and a place to put replies. Replies are written once the input at hand is dealt with. Where the handler returns an
-    /// error or panics, this connection ends and no other one is touched. A handler that computes long, or blocks, keeps
+    /// error or panics, what it answered before is still written, this connection ends, and no other one is touched. A handler that computes long, or blocks, keeps
     /// the other connections of its thread waiting: hand such work to other threads (`smol::unblock`).
     ///
     /// # Cancel-safety
@@ -248,7 +253,7 @@ impl Server {
             .collect();
         drop(ended);
         let accept = accept(&self.listener, &shared, &workers);
-        accept.or(stop).await;
+        stop.or(accept).await;
         // The listener first, then the connections.
         drop(self.listener);
         drop(workers);
@@ -273,38 +278,42 @@ fn listen(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Hands sockets to the workers in turn, for ever. An accept that fails is tried again after a rest: nothing that a peer
-/// does, and no lack of descriptors, ends the server.
+/// Hands sockets to the workers in turn, for ever.
 async fn accept(listener: &Async<TcpListener>, shared: &Shared, workers: &[Sender<(TcpStream, SocketAddr)>]) {
+    for (turn, worker) in workers.iter().cycle().enumerate() {
+        if turn % ACCEPTS_A_TURN == 0 {
+            future::yield_now().await;
+        }
+        let (stream, peer) = accept_one(listener).await;
+        match shared.open(stream, peer) {
+            Ok(stream) => _ = worker.try_send((stream, peer)),
+            Err(reason) => shared.closed(&Closed { peer, reason, traffic: Traffic::default() }),
+        }
+    }
+}
+
+/// An accept that fails is tried again after a rest: nothing that a peer does, and no lack of descriptors, ends the server.
+async fn accept_one(listener: &Async<TcpListener>) -> (Async<TcpStream>, SocketAddr) {
     let mut rest = FIRST_REST;
-    for worker in workers.iter().cycle() {
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    rest = FIRST_REST;
-                    shared.opened(peer);
-                    let stream = stream.into_inner().and_then(|stream| stream.set_nodelay(true).map(|()| stream));
-                    match stream {
-                        Ok(stream) => _ = worker.try_send((stream, peer)),
-                        Err(error) => {
-                            shared.closed(&Closed { peer, reason: error.into(), traffic: Traffic::default() });
-                        }
-                    }
-                    break;
-                }
-                Err(_) => {
-                    Timer::after(rest).await;
-                    rest = (rest * 2).min(LONGEST_REST);
-                }
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(_) => {
+                Timer::after(rest).await;
+                rest = (rest * 2).min(LONGEST_REST);
             }
         }
     }
 }
 
 impl Shared {
-    fn opened(&self, peer: SocketAddr) {
+    /// Counts a connection, tells of it, and makes its socket ready to be served.
+    fn open(&self, stream: Async<TcpStream>, peer: SocketAddr) -> Result<TcpStream, CloseReason> {
         self.accepted.fetch_add(1, Relaxed);
-        (self.on_open)(peer);
+        catch_unwind(AssertUnwindSafe(|| (self.on_open)(peer))).map_err(|panic| CloseReason::of_panic(&*panic))?;
+        let stream = stream.into_inner()?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     fn closed(&self, closed: &Closed) {
@@ -313,7 +322,8 @@ impl Shared {
         for (sum, number) in self.traffic.iter().zip([frames_in, bytes_in, frames_out, bytes_out]) {
             sum.fetch_add(number, Relaxed);
         }
-        (self.on_close)(closed);
+        // A panic there is the caller's, and the panic hook tells of it. Here it must not keep the drain from its end.
+        _ = catch_unwind(AssertUnwindSafe(|| (self.on_close)(closed)));
     }
 
     fn served(&self) -> Served {

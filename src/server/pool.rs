@@ -1,44 +1,82 @@
-//! Memory that connections use in turn: one holds it only while it holds bytes.
+//! Memory that the connections of a thread use in turn: one holds it only while it holds bytes.
 
 use std::cell::RefCell;
 
-/// Bytes of one read: what a buffer of the pool has.
+/// Bytes of one read.
 pub(super) const READ_LEN: usize = 64 * 1024;
 
-/// Buffers that a thread keeps for its connections: 4 MiB of each kind at most.
-const KEPT: usize = 64;
+/// Bytes of one read from a peer that sends large frames. A frame of 64 KiB does not fit in `READ_LEN`, by its header.
+pub(super) const LARGE_READ_LEN: usize = 4 * READ_LEN;
+
+/// Bytes of each kind that a thread keeps for its connections.
+const KEPT: usize = 4 * 1024 * 1024;
 
 thread_local! {
-    static INPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static OUTPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { small: Kind::EMPTY, large: Kind::EMPTY, output: Kind::EMPTY }) };
 }
 
-/// A buffer to read into: `READ_LEN` initialised bytes.
-pub(super) fn take_input() -> Vec<u8> {
-    INPUT.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; READ_LEN])
+struct Pool {
+    /// To read into: initialised, `READ_LEN` bytes each.
+    small: Kind,
+    /// To read into: initialised, `LARGE_READ_LEN` bytes or more.
+    large: Kind,
+    /// To queue replies in.
+    output: Kind,
 }
 
-/// Takes a buffer back, where it is of the pool's kind.
-pub(super) fn give_input(buffer: Vec<u8>) {
-    if buffer.len() == READ_LEN {
-        INPUT.with_borrow_mut(|kept| keep(kept, buffer));
+/// Buffers of one kind; the last one given is taken first, as it is warm.
+struct Kind {
+    buffers: Vec<Vec<u8>>,
+    capacity: usize,
+}
+
+impl Kind {
+    const EMPTY: Kind = Kind { buffers: Vec::new(), capacity: 0 };
+
+    fn give(&mut self, buffer: Vec<u8>) {
+        if self.capacity + buffer.capacity() <= KEPT {
+            self.capacity += buffer.capacity();
+            self.buffers.push(buffer);
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+        let index = self.buffers.iter().rposition(|buffer| buffer.len() >= len)?;
+        let buffer = self.buffers.swap_remove(index);
+        self.capacity -= buffer.capacity();
+        Some(buffer)
     }
 }
 
-/// A buffer to queue replies in.
-pub(super) fn take_output() -> Vec<u8> {
-    OUTPUT.with_borrow_mut(Vec::pop).unwrap_or_default()
+/// A buffer of `len` initialised bytes or more to read into, `len` being one of the two above.
+pub(super) fn take_input(len: usize) -> Vec<u8> {
+    POOL.with_borrow_mut(|pool| if len <= READ_LEN { pool.small.take(len) } else { pool.large.take(len) })
+        .unwrap_or_else(|| vec![0; len])
+}
+
+/// A buffer of `len` initialised bytes or more, if there is one: none is made for a length that was merely declared.
+pub(super) fn find_input(len: usize) -> Option<Vec<u8>> {
+    POOL.with_borrow_mut(|pool| pool.large.take(len))
 }
 
 /// Takes a buffer back.
-pub(super) fn give_output(buffer: Vec<u8>) {
-    if (1..=2 * READ_LEN).contains(&buffer.capacity()) {
-        OUTPUT.with_borrow_mut(|kept| keep(kept, buffer));
-    }
+pub(super) fn give_input(buffer: Vec<u8>) {
+    POOL.with_borrow_mut(|pool| match buffer.len() {
+        READ_LEN => pool.small.give(buffer),
+        LARGE_READ_LEN.. => pool.large.give(buffer),
+        _ => {}
+    });
 }
 
-fn keep(kept: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
-    if kept.len() < KEPT {
-        kept.push(buffer);
+/// A buffer to queue replies in, empty.
+pub(super) fn take_output() -> Vec<u8> {
+    POOL.with_borrow_mut(|pool| pool.output.take(0)).unwrap_or_default()
+}
+
+/// Takes a buffer back.
+pub(super) fn give_output(mut buffer: Vec<u8>) {
+    buffer.clear();
+    if buffer.capacity() > 0 {
+        POOL.with_borrow_mut(|pool| pool.output.give(buffer));
     }
 }

@@ -1,6 +1,5 @@
 //! One thread that serves connections, each in its own task.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::io;
@@ -56,10 +55,7 @@ where
         while let Ok((stream, peer)) = sockets.recv().await {
             let ticket = Ticket::new(shared, &connections, peer);
             match reactor.halves(stream) {
-                Ok(halves) => {
-                    let handler = new_handler(peer);
-                    executor.spawn(serve(ticket, halves, handler)).detach();
-                }
+                Ok(halves) => executor.spawn(serve(ticket, halves, new_handler)).detach(),
                 Err(error) => ticket.close(error.into()),
             }
         }
@@ -86,22 +82,19 @@ fn refuse_all(shared: &Shared, sockets: &Receiver<(TcpStream, SocketAddr)>, erro
     }
 }
 
-async fn serve<H, E>(ticket: Ticket, (reader, writer): (ReadHalf, WriteHalf), handler: H)
+async fn serve<N, H, E>(ticket: Ticket, (reader, writer): (ReadHalf, WriteHalf), new_handler: &N)
 where
+    N: Fn(SocketAddr) -> H,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Shared { format, greeting, .. } = &*ticket.shared;
-    let served =
-        connection::serve((ticket.peer, reader, writer), (*format, greeting), handler, &ticket, &ticket.traffic);
+    let (Shared { format, greeting, .. }, Ticket { peer, traffic, .. }) = (&*ticket.shared, &ticket);
+    let served = async {
+        let handler = new_handler(*peer);
+        connection::serve((*peer, reader, writer), (*format, greeting), handler, &ticket, traffic).await
+    };
     let reason = AssertUnwindSafe(served).catch_unwind().await;
-    ticket.close(reason.unwrap_or_else(|panic| CloseReason::Panic(said(&*panic))));
-}
-
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no text").to_owned()
+    ticket.close(reason.unwrap_or_else(|panic| CloseReason::of_panic(&*panic)));
 }
 
 impl Connections {

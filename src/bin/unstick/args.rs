@@ -1,5 +1,6 @@
 //! Flags that several commands have, and values that teach where they are wrong.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,10 +12,11 @@ use crate::text;
 /// How frames look on the wire.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct FormatArgs {
-    #[arg(long, value_name = "FORMAT", default_value = "u32le", help = format_help(), hide_default_value = true)]
+    /// The frame format: u32le, u32be, u16be, varint, ... or offset=2,width=2,endian=be,adjustment=-4
+    #[arg(long, value_name = "FORMAT", default_value = "u32le")]
     format: Layout,
 
-    /// The longest payload, in both directions, as in 512, 64KiB or 1MiB [default: 1MiB, or what the field can say]
+    /// The longest payload, as in 512, 64KiB or 1MiB [default: 1MiB, or less where the field ends]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     max_payload: Option<usize>,
 }
@@ -34,15 +36,6 @@ impl FormatArgs {
             }),
         }
     }
-}
-
-fn format_help() -> String {
-    let names: Vec<&str> = PRESETS.iter().map(|(name, ..)| *name).collect();
-    format!(
-        "The frame format [default: u32le]: {}; or key=value pairs, as in \
-         offset=2,width=2,endian=be,adjustment=-4 (see `unstick --help`)",
-        names.join(", ")
-    )
 }
 
 /// All formats with what they are for, for `--help`.
@@ -69,7 +62,7 @@ A name may stand first: --format varint,minimal=true",
 /// What stands before the length field of the frames that are sent.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct PrefixArgs {
-    /// What stands before the length field of each frame sent, in hexadecimal, where the format has an offset [default: zeros]
+    /// For a format with an offset: what stands there in each frame sent [default: zeros]
     #[arg(long, value_name = "HEX", value_parser = parse_prefix)]
     prefix: Option<Prefix>,
 }
@@ -86,9 +79,9 @@ impl PrefixArgs {
             None => Ok(vec![0; offset]),
             Some(Prefix(prefix)) if prefix.len() == offset => Ok(prefix.clone()),
             Some(Prefix(prefix)) => Err(Failure::usage(format_args!(
-                "--prefix: {} bytes, but --format {} has {offset} before its length field",
-                prefix.len(),
-                format.layout()
+                "--prefix: --format {} has {offset} bytes before its length field, and {} are given",
+                format.layout(),
+                prefix.len()
             ))),
         }
     }
@@ -137,6 +130,11 @@ fn parse_length(text: &str) -> Result<usize, String> {
         .ok()
         .and_then(|number| number.checked_mul(factor))
         .ok_or_else(|| "too great a number".into())
+}
+
+/// A number of threads.
+pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a number of threads, 1 or more".into())
 }
 
 /// A time in seconds, also a part of one.

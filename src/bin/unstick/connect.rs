@@ -52,7 +52,7 @@ Examples:
 
 /// Connect: each line of standard input is a frame, each frame received a line of standard output
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", text::HELP, exit::HELP))]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Connect {
     /// The server, as HOST:PORT
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
@@ -80,8 +80,8 @@ pub(crate) struct Connect {
     #[arg(long)]
     timestamps: bool,
 
-    /// Wait at most so long for the server's end after the end of standard input, and exit with 6 then
-    #[arg(long, value_name = "SECONDS", value_parser = args::parse_seconds)]
+    /// After the end of standard input, wait at most so long for the server's end, then exit with 6
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_seconds)]
     wait: Option<Duration>,
 }
 
@@ -89,7 +89,8 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let prefix = command.prefix.prefix(format)?;
     let config = ClientConfig::default().format(format).greeting(Awaited::None);
-    let client = smol::block_on(Client::connect(&*command.addr, config))?;
+    let client = smol::block_on(Client::connect(&*command.addr, config));
+    let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer();
     log(format_args!("{peer} connected"));
     let (reader, write) = client.split();

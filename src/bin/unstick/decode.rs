@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use unstick::framing::{Decoder, Frame};
 
-use crate::args::FormatArgs;
+use crate::args::{self, FormatArgs};
 use crate::exit::{self, Failure};
 use crate::text::{self, push_hex, push_text, put};
 
@@ -28,7 +28,7 @@ exits with 3 and says what it looks like. The frames before that are shown.";
 
 /// Turn a byte stream into a line per frame
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", text::HELP, exit::HELP))]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Decode {
     /// Where the stream is; - or nothing is standard input
     #[arg(value_name = "FILE")]

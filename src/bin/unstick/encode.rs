@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use unstick::framing::Encoder;
 
-use crate::args::{FormatArgs, PrefixArgs};
+use crate::args::{self, FormatArgs, PrefixArgs};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 
@@ -24,7 +24,7 @@ Examples:
 
 /// Turn lines of standard input into frames on standard output
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", args::formats_help(), exit::HELP))]
 pub(crate) struct Encode {
     #[command(flatten)]
     format: FormatArgs,

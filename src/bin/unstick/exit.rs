@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use unstick::framing::{DecodeError, DecodeErrorKind, EncodeError};
-use unstick::{CloseReason, ConnectError, ReadError};
+use unstick::{CloseReason, ConnectError};
 
 /// The exit codes as `--help` shows them.
 pub(crate) const HELP: &str = "\
@@ -67,6 +67,16 @@ impl Failure {
         }
     }
 
+    /// No connection came about.
+    pub(crate) fn from_connect(addr: &str, error: &ConnectError) -> Failure {
+        let code = match error {
+            ConnectError::TimedOut { .. } => Code::TimedOut,
+            ConnectError::Io(error) => of_io(error),
+            _ => Code::Other,
+        };
+        Failure::new(code, format_args!("{addr}: {error}"))
+    }
+
     pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
         Failure::other(format_args!("cannot read {name}: {error}"))
     }
@@ -83,18 +93,6 @@ fn of_decode(error: &DecodeError) -> Code {
         // Another protocol's hello is no stream of frames, though its first bytes may look like the begin of one.
         (DecodeErrorKind::Truncated { .. }, None) => Code::Truncated,
         _ => Code::Malformed,
-    }
-}
-
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Failure {
-        let code = match &error {
-            ConnectError::TimedOut { .. } => Code::TimedOut,
-            ConnectError::Io(error) | ConnectError::Greeting(ReadError::Io(error)) => of_io(error),
-            ConnectError::Greeting(ReadError::Decode(error)) => return Failure::from(*error),
-            _ => Code::Other,
-        };
-        Failure::new(code, error)
     }
 }
 

@@ -31,7 +31,7 @@ Examples:
 
 /// Length-prefixed frames over TCP: serve, connect, encode, decode
 #[derive(Debug, Parser)]
-#[command(name = "unstick", version, arg_required_else_help = true, max_term_width = 120)]
+#[command(name = "unstick", version, arg_required_else_help = true)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore: unstick --help, unstick COMMAND --help"))]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
 struct Cli {
@@ -79,6 +79,10 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
             _ = error.print();
             Err(Failure { code: Code::Usage, text: None })
         }
+        ErrorKind::InvalidSubcommand => {
+            let line = one_line(&error.render().to_string());
+            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode")))
+        }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     }
 }
@@ -86,7 +90,7 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
 /// Clap's paragraphs without the usage and the hint at the end, in one line.
 fn one_line(text: &str) -> String {
     let paragraphs = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
-    let words: Vec<&str> = paragraphs.flat_map(str::split_whitespace).collect();
-    let line = words.join(" ");
+    let lines: Vec<String> = paragraphs.map(|part| part.split_whitespace().collect::<Vec<&str>>().join(" ")).collect();
+    let line = lines.join("; ");
     format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line))
 }

@@ -30,7 +30,7 @@ Examples:
 
 /// Serve: print each frame that comes, and return it with --echo
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", text::HELP, exit::HELP))]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Serve {
     /// Where to listen; port 0 picks a free one
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
@@ -64,7 +64,7 @@ pub(crate) struct Serve {
     raw: bool,
 
     /// Threads that serve connections [default: the cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = args::parse_threads)]
     threads: Option<NonZeroUsize>,
 }
 

@@ -171,7 +171,9 @@ impl Connection {
 
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         let mut prefix = Vec::new();
-        Pattern::new(self.index, self.begun).append_prefix(self.prefix_len, &mut prefix);
+        if self.prefix_len > 0 {
+            Pattern::new(self.index, self.begun).append_prefix(self.prefix_len, &mut prefix);
+        }
         self.encoder.header(&prefix, self.payload_len, out).map_err(Fault::Unencodable)?;
         self.credit -= 1;
         self.begun += 1;
@@ -234,6 +236,7 @@ impl Connection {
                 Part::Start { payload_len, .. } if payload_len != self.payload_len => {
                     return Err(Fault::Length { sent: self.payload_len, came: payload_len });
                 }
+                Part::Start { prefix_len: 0, .. } => {}
                 Part::Start { header, prefix_len, .. } => {
                     if let Some(difference) = pattern.prefix_difference(&header[..prefix_len]) {
                         return Err(Fault::AlteredPrefix(difference));

@@ -8,6 +8,8 @@ mod pin;
 mod process;
 mod report;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::error::Error;
 use std::fs;
@@ -127,13 +129,8 @@ fn measure(plan: Plan, server: Option<Server>, threads: usize) -> Result<Report,
 fn stop(server: Server, threads: usize, cpu: Option<Cpu>) -> Result<ServerUse, Box<dyn Error>> {
     let peak_memory = process::peak_memory(server.pid());
     let ended = server.stop()?;
-    let said = Vec::from(ended.said).join("; ");
-    let failure = match ended.status.success() {
-        true if said.is_empty() => None,
-        true => Some(format!("the server said: {said}")),
-        false => Some(format!("the server ended with {}; it said: {said}", ended.status)),
-    };
-    Ok(ServerUse { threads, cpu, peak_memory, failure })
+    let failure = (!ended.status.success()).then(|| format!("the server ended with {}", ended.status));
+    Ok(ServerUse { threads, cpu, peak_memory, failure, said: ended.said.into() })
 }
 
 impl Args {

@@ -50,7 +50,9 @@ impl Pattern {
             *bytes = word.to_le_bytes();
             word = word.wrapping_add(POSITION);
         }
-        tail.copy_from_slice(&word.to_le_bytes()[..tail.len()]);
+        if !tail.is_empty() {
+            tail.copy_from_slice(&word.to_le_bytes()[..tail.len()]);
+        }
     }
 
     /// Appends the prefix of the frame, of `len` bytes, to `out`.
@@ -69,8 +71,9 @@ impl Pattern {
             word = word.wrapping_add(POSITION);
         }
         let ends = |at: usize, bytes: &[u8]| bytes.iter().enumerate().all(|(i, byte)| *byte == self.byte(at + i));
-        let same =
-            differing == 0 && word.to_le_bytes()[..tail.len()] == *tail && (head.is_empty() || ends(position, head));
+        let same = differing == 0
+            && (head.is_empty() || ends(position, head))
+            && (tail.is_empty() || ends(position + bytes.len() - tail.len(), tail));
         if same { None } else { self.first_difference(position, bytes) }
     }
 

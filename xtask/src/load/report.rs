@@ -33,6 +33,8 @@ pub(crate) struct ServerUse {
     pub(crate) peak_memory: Option<u64>,
     /// What is wrong with how it ended.
     pub(crate) failure: Option<String>,
+    /// The last of what it said, where that may explain a failure.
+    pub(crate) said: Vec<String>,
 }
 
 /// The one thing to know.
@@ -75,7 +77,12 @@ impl Report {
         {
             failures.push(format!("{} frames where {} were asked for", count(outcome.begun), count(asked)));
         }
-        failures.extend(self.server.as_ref().and_then(|server| server.failure.clone()));
+        if let Some(server) = &self.server {
+            failures.extend(server.failure.clone());
+            if !failures.is_empty() {
+                failures.extend(server.said.iter().map(|said| format!("the server said: {said}")));
+            }
+        }
         failures
     }
 
@@ -252,4 +259,149 @@ pub(crate) fn duration_text(time: Duration) -> String {
 
 fn memory(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use hdrhistogram::Histogram;
+    use unstick::framing::Format;
+
+    use super::super::fault::Fault;
+    use super::super::generator::Greeting;
+    use super::*;
+
+    /// A run of 1000 frames in 2 s whose round trips are 1 µs to 1000 µs; all is right.
+    fn report() -> Report {
+        let mut round_trips = Histogram::new_with_max(3_600_000_000_000, 3).unwrap();
+        (1..=1000).for_each(|microseconds| round_trips.record(microseconds * 1000).unwrap());
+        let outcome = Outcome {
+            elapsed: Duration::from_secs(2),
+            begun: 1000,
+            answered: 1000,
+            silent: 0,
+            faults: vec![],
+            interrupted: false,
+            round_trips,
+            longest: 1_000_000,
+        };
+        let plan = Plan {
+            addr: ([127, 0, 0, 1], 4747).into(),
+            connections: 10,
+            in_flight: 4,
+            payload_len: 64,
+            duration: Duration::from_secs(2),
+            frames: None,
+            drain: Duration::from_secs(1),
+            format: Format::U32_LE,
+            greeting: Greeting::None,
+        };
+        let cpu = Cpu { user: Duration::from_millis(500), system: Duration::from_millis(1500) };
+        let server =
+            Some(ServerUse { threads: 1, cpu: Some(cpu), peak_memory: Some(3 << 20), failure: None, said: vec![] });
+        Report { plan, outcome, server, load_cpu: None, wall: Duration::from_millis(2500) }
+    }
+
+    #[test]
+    fn all_right_reads_so() {
+        let expected = "\
+every byte of 1,000 frames verified, in order, on 10 connections
+  load        10 connections × 4 in flight × 64 B payload, u32le, 2.00 s
+  throughput  500 frames/s, 0.0 MB/s of payload each way
+  round trip  p50 500 µs   p90 900 µs   p99 990 µs   p99.9 999 µs   max 1.00 ms   (closed loop)
+  server CPU  80 % of a core (user 20, system 60), 2.00 ms a frame, 1 thread
+    memory    3.0 MiB at most
+  load's CPU  not known on this system";
+        assert_eq!(report().to_string(), expected);
+        assert_eq!(report().verdict(), Verdict::Verified);
+    }
+
+    #[test]
+    fn the_json_has_the_same_numbers() {
+        let json = report().json();
+        assert_eq!(json["verdict"], "verified");
+        assert_eq!(json["frames_verified"], 1000);
+        assert_eq!(json["payload_bytes_verified"], 64_000);
+        assert_eq!(json["frames_per_second"], 500.0);
+        assert_eq!(json["server"]["cpu"]["percent_of_a_core"], 80.0);
+        assert_eq!(json["server"]["cpu"]["ns_per_frame"], 2_000_000.0);
+        assert_eq!(json["server"]["peak_memory_bytes"], 3 << 20);
+        assert_eq!(json["round_trip_ns"]["max"], 1_000_000);
+        assert!(json["load_cpu"].is_null());
+    }
+
+    #[test]
+    fn no_quantile_is_above_the_longest_nor_below_a_lower_one() {
+        for longest in [1, 999, 1_000_001, 123_456_789, 59_999_999_999] {
+            let mut report = report();
+            report.outcome.round_trips.reset();
+            report.outcome.round_trips.record_n(longest, 5).unwrap();
+            report.outcome.longest = longest;
+            let quantiles = QUANTILES.map(|(_, quantile)| report.round_trip(quantile));
+            assert!(quantiles.is_sorted() && quantiles[3] <= longest, "{quantiles:?} of {longest}");
+        }
+    }
+
+    #[test]
+    fn an_empty_payload_is_counted_and_not_called_verified() {
+        let mut report = report();
+        report.plan.payload_len = 0;
+        let text = report.to_string();
+        assert!(text.starts_with("1,000 replies counted; an empty payload has no byte to verify\n"), "{text}");
+    }
+
+    /// A failed run, for each reason there is.
+    #[test]
+    fn whatever_is_wrong_fails_with_a_line_that_says_what_and_how_many() {
+        let fault = |connection, fault| ConnectionFault { connection, reply: 7, fault };
+        type Break = fn(&mut Report);
+        let cases: [(&str, Break); 5] = [
+            ("nothing was measured: not one right reply came", |report| {
+                (report.outcome.begun, report.outcome.answered, report.outcome.silent) = (0, 0, 10);
+            }),
+            ("3 of 10 connections got no right reply", |report| report.outcome.silent = 3),
+            ("12 of 1,000 frames have no right reply", |report| report.outcome.answered = 988),
+            ("1,000 frames where 2,000 were asked for", |report| report.plan.frames = Some(2000)),
+            ("the server ended with 1", |report| {
+                report.server.as_mut().unwrap().failure = Some("the server ended with 1".into());
+            }),
+        ];
+        for (expected, break_it) in cases {
+            let mut report = report();
+            break_it(&mut report);
+            assert_eq!((report.verdict(), report.failures()), (Verdict::Failed, vec![expected.to_owned()]));
+            assert!(report.to_string().contains(&format!("\n  ! {expected}\n")));
+            assert_eq!(report.json()["verdict"], "failed");
+        }
+        let mut report = report();
+        report.server.as_mut().unwrap().said = vec!["1.2.3.4:5 closed: reset".into()];
+        assert_eq!(report.failures(), Vec::<String>::new());
+        report.outcome.faults = vec![fault(3, Fault::Extra), fault(4, Fault::NoEnd), fault(5, Fault::Extra)];
+        let expected = [
+            "2 connections, not asked for: the first: connection 3, reply 7: a reply where nothing was in flight",
+            "1 connection, not ended: connection 4, reply 7: all is answered, but the server did not end its stream after ours",
+            "the server said: 1.2.3.4:5 closed: reset",
+        ];
+        assert_eq!((report.verdict(), report.failures()), (Verdict::Failed, expected.map(String::from).into()));
+    }
+
+    #[test]
+    fn a_run_that_was_broken_off_is_incomplete_unless_something_was_wrong() {
+        let mut report = report();
+        (report.outcome.interrupted, report.outcome.answered) = (true, 990);
+        assert_eq!(report.verdict(), Verdict::Incomplete);
+        let expected = "INCOMPLETE: interrupted after 2.00 s; every byte of 990 frames verified";
+        assert!(report.to_string().starts_with(expected), "{report}");
+        report.outcome.faults.push(ConnectionFault { connection: 0, reply: 0, fault: Fault::Extra });
+        assert_eq!(report.verdict(), Verdict::Failed);
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        let counts = [0, 999, 1_000, 1_234_567].map(count);
+        assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
+        let times = [0, 999, 1_000, 9_994, 9_996, 99_940, 99_960, 999_499, 1_500_000, 61_000_000_000].map(duration);
+        let expected =
+            ["0 ns", "999 ns", "1.00 µs", "9.99 µs", "10.0 µs", "99.9 µs", "100 µs", "999 µs", "1.50 ms", "61.0 s"];
+        assert_eq!(times, expected);
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
-    /// The last of what it said but for connections that came and ended as they should.
+    /// The last of what it said, but for what it says when all is well.
     pub(crate) said: VecDeque<String>,
 }
 
@@ -144,7 +144,7 @@ fn terminate(child: &mut Child) -> io::Result<()> {
 fn listen(stderr: ChildStderr) -> VecDeque<String> {
     let mut kept = VecDeque::new();
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if line.ends_with(" connected") || line.contains(" closed: clean") {
+        if line.ends_with(" connected") || line.contains(" closed: clean") || line.starts_with("stopping: ") {
             continue;
         }
         if kept.len() == LINES_KEPT {

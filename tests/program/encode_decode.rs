@@ -1,0 +1,181 @@
+//! `unstick encode` and `unstick decode`.
+
+use std::fs;
+
+use crate::harness::{Program, command, frame, run, wait};
+
+#[test]
+fn lines_come_back() {
+    let lines = "a\n\n你好\n";
+    let wire = run(&["encode"], lines.as_bytes());
+    assert_eq!(wire.out, [frame(b"a"), frame(b""), frame("你好".as_bytes())].concat());
+    let back = run(&["decode"], &wire.out);
+    assert_eq!((back.code, back.text(), &*back.err), (0, lines, ""));
+}
+
+#[test]
+fn every_format_says_what_its_name_says() {
+    for (flags, expected) in [
+        (&["--format", "u32le"][..], &b"\x02\0\0\0hi"[..]),
+        (&["--format", "u32be"], b"\0\0\0\x02hi"),
+        (&["--format", "u16be"], b"\0\x02hi"),
+        (&["--format", "u8"], b"\x02hi"),
+        (&["--format", "u24be"], b"\0\0\x02hi"),
+        (&["--format", "u64be"], b"\0\0\0\0\0\0\0\x02hi"),
+        (&["--format", "varint"], b"\x02hi"),
+        (&["--format", "u16be-inclusive"], b"\0\x04hi"),
+        (&["--format", "u32be-inclusive"], b"\0\0\0\x06hi"),
+        (&["--format", "u32le-inclusive"], b"\x06\0\0\0hi"),
+        (&["--format", "offset=2,width=2,endian=be,adjustment=-4"], b"\0\0\0\x06hi"),
+        (&["--format", "offset=2,width=2,endian=be,adjustment=-4", "--prefix", "07 FF"], b"\x07\xFF\0\x06hi"),
+    ] {
+        let wire = run(&[&["encode"], flags].concat(), b"hi\n");
+        assert_eq!((wire.code, &*wire.out), (0, expected), "{flags:?}: {}", wire.err);
+        let back = run(&["decode", flags[0], flags[1]], &wire.out);
+        assert_eq!((back.code, back.text()), (0, "hi\n"), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_stream_cut_at_any_byte_is_truncated() {
+    let frames = [frame(b"a"), frame(b""), frame("你好".as_bytes())];
+    let wire = frames.concat();
+    let ends: Vec<usize> = frames
+        .iter()
+        .scan(0, |end, frame| {
+            *end += frame.len();
+            Some(*end)
+        })
+        .collect();
+    for cut in 0..wire.len() {
+        let ran = run(&["decode"], &wire[..cut]);
+        let whole = ends.iter().filter(|end| **end <= cut).count();
+        assert_eq!(ran.out.iter().filter(|byte| **byte == b'\n').count(), whole, "cut at {cut}");
+        let begin = if whole == 0 { 0 } else { ends[whole - 1] };
+        if begin == cut {
+            assert_eq!((ran.code, &*ran.err), (0, ""), "cut at {cut}");
+            continue;
+        }
+        // Of a header that is not whole no more than the header is known to be missing.
+        let have = cut - begin;
+        let need = if have < 4 { 4 } else { frames[whole].len() };
+        let expected = format!("{} of {need} bytes missing", need - have);
+        assert_eq!(ran.code, 4, "cut at {cut}");
+        assert!(ran.err.starts_with("unstick: ") && ran.err.contains(&expected), "cut at {cut}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1);
+    }
+}
+
+#[test]
+fn another_protocol_is_told_by_its_hello() {
+    // Two hellos of TLS clients: as u32 little-endian one declares too much, the other one 66,326 bytes.
+    let tls = [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03"[..], b"\x16\x03\x01\x00\xF5\x01\x00\x00\xF1\x03\x03"];
+    for format in ["u32le", "u32be", "u16be", "u24be", "u64be", "varint"] {
+        for (hello, name) in [
+            (tls[0], "TLS"),
+            (tls[1], "TLS"),
+            (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP"),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP"),
+            (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH"),
+        ] {
+            let ran = run(&["decode", "--format", format], hello);
+            assert_eq!((ran.code, ran.text()), (3, ""), "{name} as {format}: {}", ran.err);
+            assert!(ran.err.contains(&format!("looks like {name}")), "{name} as {format}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn any_frame_is_one_line() {
+    let wire = [frame(b"a\nb\r\n"), frame(b"\xFF\x1b[2J"), frame(b"\\n"), frame(b"{\"a\":\"b\\n\"}")].concat();
+    let ran = run(&["decode"], &wire);
+    let expected = "\\\"a\\nb\\r\\n\"\n\\\"\\xff\\x1b[2J\"\n\\\"\\\\n\"\n{\"a\":\"b\\n\"}\n";
+    assert_eq!((ran.code, ran.text()), (0, expected));
+}
+
+#[test]
+fn hexadecimal_goes_both_ways() {
+    let ran = run(&["encode", "--hex"], b"00ff 0A\n\nE4BDA0\n");
+    assert_eq!(ran.out, [frame(b"\0\xFF\n"), frame(b""), frame("你".as_bytes())].concat());
+    assert_eq!(run(&["decode", "--hex"], &ran.out).text(), "00ff0a\n\ne4bda0\n");
+    let ran = run(&["encode", "--hex"], b"61\n6x\n62\n");
+    assert_eq!((ran.code, &*ran.out), (3, &frame(b"a")[..]));
+    assert!(ran.err.contains("line 2") && ran.err.contains("'x'"), "{}", ran.err);
+}
+
+#[test]
+fn frames_are_shown_with_their_headers() {
+    let wire = [frame(b"hello"), frame(b"")].concat();
+    let expected =
+        "offset=0 header=05000000 payload_len=5 payload=hello\noffset=9 header=00000000 payload_len=0 payload=\n";
+    assert_eq!(run(&["decode", "--frame"], &wire).text(), expected);
+    let ran = run(&["decode", "--frame", "--hex", "--format", "offset=1,width=2"], b"\x07\0\x02hi");
+    assert_eq!(ran.text(), "offset=0 prefix=07 field=0002 payload_len=2 payload=6869\n");
+}
+
+#[test]
+fn a_file_is_decoded() {
+    let path = std::env::temp_dir().join(format!("unstick-test-{}.bin", std::process::id()));
+    fs::write(&path, frame("文件".as_bytes())).unwrap();
+    let ran = run(&["decode", path.to_str().unwrap()], b"");
+    fs::remove_file(&path).unwrap();
+    assert_eq!((ran.code, ran.text()), (0, "文件\n"));
+    let ran = run(&["decode", path.to_str().unwrap()], b"");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("unstick: cannot read "), "{}", ran.err);
+    assert_eq!(run(&["decode", "-"], &frame(b"stdin")).text(), "stdin\n");
+}
+
+#[test]
+fn limits_hold_and_what_came_before_is_kept() {
+    let ran = run(&["encode", "--max-payload", "3"], b"abc\nabcd\nabc\n");
+    assert_eq!((ran.code, &*ran.out), (3, &frame(b"abc")[..]));
+    assert!(
+        ran.err.contains("line 2") && ran.err.contains("4 bytes") && ran.err.contains("--max-payload"),
+        "{}",
+        ran.err
+    );
+    let wire = [frame(b"abc"), frame(b"abcd"), frame(b"abc")].concat();
+    let ran = run(&["decode", "--max-payload", "3B"], &wire);
+    assert_eq!((ran.code, ran.text()), (3, "abc\n"));
+    assert!(ran.err.contains("at byte 7") && ran.err.contains("over the limit of 3"), "{}", ran.err);
+}
+
+#[test]
+fn nothing_waits_for_the_end_of_the_input() {
+    let mut decode = Program::start(&["decode"]);
+    let mut encode = Program::start(&["encode"]);
+    for text in ["one", "two"] {
+        decode.write(&frame(text.as_bytes()));
+        assert_eq!(decode.out_line(), text);
+        // A frame's text with a line feed in it, as the harness reads lines.
+        encode.write(format!("{text}\n\n").as_bytes());
+    }
+    encode.stdin = None;
+    assert_eq!(encode.end().out, [frame(b"one"), frame(b""), frame(b"two"), frame(b"")].concat());
+    decode.stdin = None;
+    assert_eq!(decode.end().code, 0);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for args in [&["decode"][..], &["encode"]] {
+        let mut child = command(args).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::spawn(move || while std::io::Write::write_all(&mut stdin, &frame(b"\n").repeat(1000)).is_ok() {});
+        let status = wait(&mut child);
+        let mut err = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut err).unwrap();
+        assert_eq!((status.code(), &*err), (Some(0), ""));
+    }
+}
+
+#[test]
+fn many_frames_pass_through_a_pipe() {
+    let lines: String = (0..200_000).map(|n| format!("line {n}\n")).collect();
+    let wire = run(&["encode", "--format", "varint"], lines.as_bytes());
+    assert_eq!(wire.code, 0);
+    let back = run(&["decode", "--format", "varint"], &wire.out);
+    assert!(back.code == 0 && back.text() == lines);
+}

@@ -1,0 +1,191 @@
+//! Runs the program. Nothing here waits for ever: a program that hangs fails its test.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// After so long a program hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The seed's greeting as a frame.
+pub(crate) const GREETING: &[u8] = b"\x17\0\0\0Hello client! \xE4\xBD\xA0\xE5\xA5\xBD...";
+
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unstick"));
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a program that ran to its end said.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: String,
+}
+
+impl Ran {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.out).unwrap()
+    }
+}
+
+/// Runs to the end with this standard input.
+pub(crate) fn run(args: &[&str], input: &[u8]) -> Ran {
+    let mut program = Program::start(args);
+    let (mut stdin, input) = (program.stdin.take().unwrap(), input.to_vec());
+    // A program may end before it has read all.
+    thread::spawn(move || _ = stdin.write_all(&input));
+    program.end()
+}
+
+/// A program that runs. It is killed when it is dropped.
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    out: Output,
+    err: Output,
+}
+
+impl Program {
+    pub(crate) fn start(args: &[&str]) -> Program {
+        let mut child = command(args).spawn().unwrap();
+        let (out, err) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));
+        Program { stdin: child.stdin.take(), child, out, err }
+    }
+
+    /// The next line of standard output, without its end.
+    pub(crate) fn out_line(&self) -> String {
+        self.out.line()
+    }
+
+    /// The next line of standard error, without its end.
+    pub(crate) fn err_line(&self) -> String {
+        self.err.line()
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().unwrap();
+        stdin.write_all(bytes).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end. Standard input stays as it is.
+    pub(crate) fn end(mut self) -> Ran {
+        let status = wait(&mut self.child);
+        Ran {
+            code: status.code().unwrap_or(-1),
+            out: self.out.rest(),
+            err: String::from_utf8(self.err.rest()).unwrap(),
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+pub(crate) fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < PATIENCE, "the program hangs");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The lines of a pipe, read by a thread, so that the program never waits for us.
+struct Output {
+    lines: Receiver<Vec<u8>>,
+}
+
+impl Output {
+    fn of(pipe: impl Read + Send + 'static) -> Output {
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            loop {
+                let mut line = Vec::new();
+                if pipe.read_until(b'\n', &mut line).unwrap() == 0 || sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Output { lines }
+    }
+
+    fn line(&self) -> String {
+        let line = self.lines.recv_timeout(PATIENCE).expect("a line of output");
+        String::from_utf8(line).unwrap().strip_suffix('\n').unwrap().to_owned()
+    }
+
+    fn rest(&self) -> Vec<u8> {
+        let start = Instant::now();
+        let mut rest = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+            rest.extend_from_slice(&line);
+        }
+        rest
+    }
+}
+
+/// `unstick serve` at a free port.
+pub(crate) struct Serve {
+    pub(crate) program: Program,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Serve {
+    pub(crate) fn start(flags: &[&str]) -> Serve {
+        let program = Program::start(&[&["serve", "127.0.0.1:0"], flags].concat());
+        let line = program.out_line();
+        let addr = line.strip_prefix("listening on ").expect("the address").parse().unwrap();
+        Serve { program, addr }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A connection that has been greeted by a frame.
+    pub(crate) fn greeted(&self) -> TcpStream {
+        let mut stream = self.connect();
+        assert_eq!(read(&mut stream, GREETING.len()), GREETING);
+        stream
+    }
+
+    /// Stops it as a user would, and checks that it ends well.
+    pub(crate) fn stop(self) -> Ran {
+        self.program.signal(Signal::TERM);
+        let ran = self.program.end();
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran
+    }
+}
+
+/// A frame of the seed's format.
+pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
+    [&u32::try_from(payload.len()).unwrap().to_le_bytes()[..], payload].concat()
+}
+
+pub(crate) fn read(stream: &mut TcpStream, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}

@@ -1,0 +1,240 @@
+//! `unstick serve`.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::Stdio;
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::harness::{GREETING, PATIENCE, Program, Serve, command, frame, read, run, wait};
+
+/// Ends our side and gives what still came.
+fn finish(mut stream: TcpStream) -> Vec<u8> {
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    rest
+}
+
+#[test]
+fn frames_are_printed_and_ends_are_told() {
+    let serve = Serve::start(&[]);
+    let mut stream = serve.greeted();
+    let peer = stream.local_addr().unwrap();
+    stream.write_all(&[frame("你好".as_bytes()), frame(b""), frame(b"a\nb"), frame(b"\xFF")].concat()).unwrap();
+    for text in ["你好", "", "\\\"a\\nb\"", "\\\"\\xff\""] {
+        assert_eq!(serve.program.out_line(), format!("{peer} {text}"));
+    }
+    assert_eq!(finish(stream), b"", "without --echo nothing is returned");
+    assert_eq!(serve.program.err_line(), format!("{peer} connected"));
+    let expected = format!("{peer} closed: clean (4 frames and 26 bytes in, 1 frames and 27 bytes out)");
+    assert_eq!(serve.program.err_line(), expected);
+    serve.stop();
+}
+
+#[test]
+fn echo_returns_each_frame() {
+    let serve = Serve::start(&["--echo", "--print", "hex", "--threads", "2"]);
+    let mut stream = serve.greeted();
+    let peer = stream.local_addr().unwrap();
+    let wire = [frame(b"one"), frame(b""), frame(&[7; 100_000])].concat();
+    stream.write_all(&wire).unwrap();
+    assert_eq!(finish(stream), wire);
+    assert_eq!(serve.program.out_line(), format!("{peer} 6f6e65"));
+    assert_eq!(serve.program.out_line(), format!("{peer} "));
+    assert_eq!(serve.program.out_line(), format!("{peer} {}", "07".repeat(100_000)));
+    serve.stop();
+}
+
+#[test]
+fn echo_returns_a_frame_with_its_prefix() {
+    let serve = Serve::start(&["--echo", "--print", "none", "--format", "offset=2,width=2", "--greeting", "hi"]);
+    let mut stream = serve.connect();
+    stream.write_all(b"\x01\x02\0\x03abc").unwrap();
+    assert_eq!(finish(stream), b"\0\0\0\x02hi\x01\x02\0\x03abc");
+    let ran = serve.stop();
+    assert_eq!(ran.out, b"", "--print none prints nothing");
+}
+
+#[test]
+fn greetings() {
+    for (flags, expected) in [
+        (&[][..], GREETING),
+        (&["--no-greeting"], b""),
+        (&["--greeting", "hi"], b"\x02\0\0\0hi"),
+        (&["--greeting", ""], b"\0\0\0\0"),
+        (&["--raw-greeting"], &GREETING[4..]),
+        (&["--raw-greeting", "--greeting", "hi"], b"hi"),
+        (&["--raw"], &GREETING[4..]),
+        (&["--raw", "--no-greeting"], b""),
+    ] {
+        let serve = Serve::start(flags);
+        assert_eq!(finish(serve.connect()), expected, "{flags:?}");
+        serve.stop();
+    }
+}
+
+#[test]
+fn raw_prints_each_read_and_never_a_torn_character() {
+    let serve = Serve::start(&["--raw", "--echo", "--no-greeting"]);
+    let mut stream = serve.connect();
+    let peer = stream.local_addr().unwrap();
+    // Each piece comes back before the next is sent, so each is a read of its own. 你 is E4 BD A0.
+    for piece in [&b"one"[..], b"a\xE4", b"\xBD", b"\xA0b\n", b"\xE4"] {
+        stream.write_all(piece).unwrap();
+        assert_eq!(read(&mut stream, piece.len()), piece);
+    }
+    assert_eq!(finish(stream), b"");
+    for line in ["one", "a", "\\\"你b\\n\"", "\u{FFFD}"] {
+        assert_eq!(serve.program.out_line(), format!("{peer} {line}"));
+    }
+    assert_eq!(serve.program.err_line(), format!("{peer} connected"));
+    assert_eq!(serve.program.err_line(), format!("{peer} closed: clean"));
+    serve.stop();
+}
+
+#[test]
+fn a_client_killed_in_the_middle_of_a_frame_is_told_and_the_others_are_served_on() {
+    let serve = Serve::start(&["--echo"]);
+    let mut other = serve.greeted();
+    // A process of its own, which can be killed. Its whole frame and its half one leave it in one write.
+    let mut client = Program::start(&["connect", &serve.addr.to_string(), "--raw"]);
+    client.write(&[&frame(b"whole")[..], b"\x10\0\0\0half"].concat());
+    let printed = serve.program.out_line();
+    let peer = printed.strip_suffix(" whole").unwrap();
+    client.signal(Signal::KILL);
+    assert_eq!(client.end().code, -1);
+    let closed = loop {
+        let line = serve.program.err_line();
+        if line.starts_with(&format!("{peer} closed: ")) {
+            break line;
+        }
+    };
+    let reason = &closed[peer.len() + " closed: ".len()..];
+    assert!(reason.starts_with("reset: ") || reason.starts_with("truncated: "), "{closed}");
+    assert!(reason.contains("1 frames and 17 bytes in"), "{closed}");
+
+    other.write_all(&frame(b"still here")).unwrap();
+    assert_eq!(read(&mut other, 14), frame(b"still here"));
+    drop(other);
+    assert_eq!(run(&["connect", &serve.addr.to_string()], b"and new ones\n").code, 0);
+    serve.stop();
+}
+
+#[test]
+fn what_clients_do_wrong_is_told() {
+    let serve = Serve::start(&["--max-payload", "1KiB"]);
+    for (sent, expected) in [
+        (&b"\x10\0\0\0half"[..], "truncated: at byte 0: the stream ended inside a frame: 12 of 20 bytes missing"),
+        (b"\xFF\xFF\xFF\xFF", "oversize: at byte 0: a payload of 4294967295 bytes is over the limit of 1024"),
+        (b"GET / HTTP/1.1\r\n\r\n", "looks like HTTP"),
+    ] {
+        let mut stream = serve.greeted();
+        stream.write_all(sent).unwrap();
+        finish(stream);
+        assert!(serve.program.err_line().ends_with(" connected"));
+        let line = serve.program.err_line();
+        assert!(line.contains(" closed: ") && line.contains(expected), "{line}");
+    }
+    serve.stop();
+}
+
+#[test]
+fn a_signal_drains_and_closes_the_listener_first() {
+    for signal in [Signal::INT, Signal::TERM] {
+        for flags in [&["--echo"][..], &["--echo", "--raw"]] {
+            let serve = Serve::start(flags);
+            let mut idle = serve.connect();
+            let greeting_len = if flags.len() == 1 { GREETING.len() } else { GREETING.len() - 4 };
+            read(&mut idle, greeting_len);
+            serve.program.signal(signal);
+            let mut rest = Vec::new();
+            idle.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, b"");
+            TcpStream::connect(serve.addr).unwrap_err();
+            drop(idle);
+            let ran = serve.program.end();
+            assert_eq!(ran.code, 0, "{ran:?}");
+            assert!(ran.err.contains("closed: stopped"), "{ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_exits_at_once() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let serve = Serve::start(&["--echo"]);
+        // In the middle of a frame: the server waits for the rest of it.
+        let mut stream = serve.greeted();
+        stream.write_all(&[&frame(b"whole")[..], b"\x10\0\0\0half"].concat()).unwrap();
+        read(&mut stream, 9);
+        serve.program.signal(signal);
+        while !serve.program.err_line().starts_with("stopping: ") {}
+        serve.program.signal(signal);
+        assert_eq!(serve.program.end().code, code);
+    }
+}
+
+#[test]
+fn lines_of_many_clients_are_never_torn() {
+    const CLIENTS: usize = 8;
+    const FRAMES: usize = 500;
+    let serve = Serve::start(&["--threads", "4"]);
+    let addr = serve.addr;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect(addr).unwrap();
+                let peer = stream.local_addr().unwrap();
+                for number in 0..FRAMES {
+                    stream
+                        .write_all(&frame(format!("client {client} frame {number} {}", "x".repeat(number)).as_bytes()))
+                        .unwrap();
+                }
+                finish(stream);
+                peer
+            })
+        })
+        .collect();
+    let peers: Vec<String> = clients.into_iter().map(|client| client.join().unwrap().to_string()).collect();
+    let mut next = [0; CLIENTS];
+    for _ in 0..CLIENTS * FRAMES {
+        let line = serve.program.out_line();
+        let client = peers.iter().position(|peer| line.starts_with(&format!("{peer} "))).expect("a line of a client");
+        let number = next[client];
+        assert_eq!(line, format!("{} client {client} frame {number} {}", peers[client], "x".repeat(number)));
+        next[client] += 1;
+    }
+    serve.stop();
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_server_quietly() {
+    let mut child = command(&["serve", "127.0.0.1:0"]).stdin(Stdio::null()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let (mut line, mut byte) = (String::new(), [0]);
+    while byte != *b"\n" {
+        out.read_exact(&mut byte).unwrap();
+        line.push(char::from(byte[0]));
+    }
+    drop(out);
+    let mut stream = TcpStream::connect(line.trim().strip_prefix("listening on ").unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&frame(b"nobody reads this")).unwrap();
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert!(!err.contains("panick"), "{err}");
+}
+
+#[test]
+fn an_address_in_use_is_told() {
+    let serve = Serve::start(&[]);
+    for flags in [&[][..], &["--raw"]] {
+        let ran = run(&[&["serve", &*serve.addr.to_string()], flags].concat(), b"");
+        assert_eq!((ran.code, ran.text()), (1, ""));
+        assert!(ran.err.starts_with(&format!("unstick: cannot listen on {}", serve.addr)), "{}", ran.err);
+    }
+    serve.stop();
+}

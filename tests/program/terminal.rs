@@ -1,0 +1,206 @@
+//! The program on a terminal: a pseudo-terminal whose other end we hold.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+
+use crate::harness::{PATIENCE, Serve, wait};
+
+/// A program on a terminal.
+struct Terminal {
+    child: Child,
+    keyboard: File,
+    /// The program's side, to look at the terminal's settings.
+    device: File,
+    screen: Receiver<Vec<u8>>,
+    seen: String,
+    home: PathBuf,
+}
+
+impl Terminal {
+    fn start(args: &[&str], home: &str) -> Terminal {
+        Terminal::start_with(args, home, |_| ())
+    }
+
+    fn start_with(args: &[&str], home: &str, amend: impl FnOnce(&mut Command)) -> Terminal {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
+        let device = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        tcsetwinsize(&device, Winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let home = std::env::temp_dir().join(format!("unstick-{}-{home}", std::process::id()));
+        let side = || Stdio::from(device.try_clone().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_unstick"));
+        command.args(args).env("TERM", "xterm").env("XDG_STATE_HOME", &home).env_remove("NO_COLOR");
+        amend(&mut command);
+        let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+        let keyboard = File::from(master);
+        let mut eyes = keyboard.try_clone().unwrap();
+        let (sender, screen) = mpsc::channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(len @ 1..) = eyes.read(&mut bytes) {
+                if sender.send(bytes[..len].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Terminal { child, keyboard, device, screen, seen: String::new(), home }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until this is seen, behind what was waited for before.
+    fn see(&mut self, text: &str) {
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                self.seen.drain(..at + text.len());
+                return;
+            }
+            let more = self.screen.recv_timeout(PATIENCE);
+            let more = more.unwrap_or_else(|_| panic!("{text:?} is not seen, but {:?}", self.seen));
+            self.seen.push_str(&String::from_utf8_lossy(&more));
+        }
+    }
+
+    fn is_cooked(&self) -> bool {
+        tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    fn end(mut self) -> i32 {
+        let code = wait(&mut self.child).code().unwrap_or(-1);
+        assert!(self.is_cooked(), "the terminal is left as it was found");
+        _ = fs::remove_dir_all(&self.home);
+        code
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn lines_are_typed_at_a_prompt_and_the_line_c_closes() {
+    let serve = Serve::start(&["--echo"]);
+    let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "prompt");
+    terminal.see("connected");
+    terminal.see("Hello client! 你好...");
+    terminal.see("> ");
+    terminal.type_in("first\r");
+    let printed = serve.program.out_line();
+    assert!(printed.ends_with(" first"), "{printed}");
+    terminal.see("first\r\n");
+    // The last line again, from the history, with a character taken off.
+    terminal.type_in("\x1b[A\x7f\r");
+    assert!(serve.program.out_line().ends_with(" firs"));
+    terminal.see("firs\r\n");
+    terminal.type_in("c\r");
+    terminal.see("closed: clean (3 frames and 44 bytes in, 2 frames and 17 bytes out)");
+    let history = terminal.home.join("unstick/history");
+    while !history.exists() {
+        thread::yield_now();
+    }
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn all_lines_of_a_paste_are_sent_and_their_replies_shown() {
+    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "paste");
+    terminal.see("> ");
+    let pasted: String = (0..50).map(|n| format!("pasted line {n:02}\r")).collect();
+    terminal.type_in(&format!("{pasted}c\r"));
+    for n in 0..50 {
+        assert!(serve.program.out_line().ends_with(&format!(" pasted line {n:02}")));
+    }
+    terminal.see("closed: clean (50 frames and 900 bytes in, 50 frames and 900 bytes out)");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn an_end_by_the_server_ends_the_prompt_and_restores_the_terminal() {
+    let serve = Serve::start(&[]);
+    let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "server-end");
+    terminal.see("> ");
+    terminal.type_in("half a li");
+    terminal.see("half a li");
+    assert!(!terminal.is_cooked());
+    serve.stop();
+    terminal.see("closed: clean");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn ctrl_d_closes_and_ctrl_c_breaks_off() {
+    let serve = Serve::start(&[]);
+    for (key, code) in [("\x04", 0), ("\x03", 130)] {
+        let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], &format!("key-{code}"));
+        terminal.see("> ");
+        terminal.type_in(key);
+        assert_eq!(terminal.end(), code);
+    }
+    serve.stop();
+}
+
+#[test]
+fn raw_lines_are_sent_without_an_end() {
+    let serve = Serve::start(&["--raw", "--echo"]);
+    let mut terminal = Terminal::start(&["connect", &serve.addr.to_string(), "--raw"], "raw");
+    terminal.see("Hello client! 你好...");
+    terminal.see("> ");
+    terminal.type_in("你好\r");
+    let printed = serve.program.out_line();
+    assert!(printed.ends_with(" 你好"), "{printed}");
+    terminal.type_in("c\r");
+    terminal.see("closed: clean");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn help_has_colour_unless_no_color_is_set() {
+    let mut terminal = Terminal::start(&["--help"], "colour");
+    terminal.see("Usage:");
+    assert!(terminal.end() == 0);
+    for (no_color, styled) in [(None, true), (Some("1"), false)] {
+        let mut terminal = Terminal::start_with(&["--help"], "no-color", |command| {
+            command.envs(no_color.map(|value| ("NO_COLOR", value)));
+        });
+        let mut all = String::new();
+        while !all.contains("timed out") {
+            let more = terminal.screen.recv_timeout(PATIENCE).unwrap();
+            all.push_str(&String::from_utf8_lossy(&more));
+        }
+        terminal.seen.clear();
+        assert_eq!(all.contains('\x1b'), styled, "NO_COLOR={no_color:?}");
+        assert_eq!(terminal.end(), 0);
+    }
+}
+
+#[test]
+fn no_color_and_no_history_leave_the_prompt_alone() {
+    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    // A home that is no directory: a history that cannot be kept is no reason not to connect.
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "nowhere", |command| {
+        command.env("XDG_STATE_HOME", "/dev/null").env("NO_COLOR", "1");
+    });
+    terminal.see("> ");
+    terminal.type_in("hi\rc\r");
+    terminal.see("closed: clean (1 frames");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
