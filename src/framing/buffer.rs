@@ -3,6 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// Memory that is kept though less is wanted is up to four times this: chunks of changing lengths shall not allocate.
+const KEEP: usize = 16 * 1024;
+
 /// Received bytes that wait to be taken, in one piece of memory.
 ///
 /// ```text
@@ -13,7 +16,8 @@ use alloc::vec::Vec;
 /// initialised; only `start..end` was received, and nothing else is ever shown.
 ///
 /// How far it grows: to the frame at hand, to what was received plus `read_len`, or to twice what was received, whichever
-/// holds; never because a length was merely declared. What grew is given back as soon as it is empty.
+/// holds; never because a length was merely declared. What grew is given back as soon as it is empty, or
+/// four times more than is wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     storage: Vec<u8>,
@@ -56,8 +60,8 @@ impl Buffer {
 
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
     pub(crate) fn space(&mut self, read_len: usize, frame_len: Option<usize>) -> &mut [u8] {
-        self.compact();
         let goal = self.goal(read_len, frame_len);
+        self.compact(goal);
         // What is there is enough while a read fits, so that growing is as rare as doubling makes it.
         if self.storage.len() < goal.min(self.len() + read_len) {
             self.grow(goal);
@@ -78,10 +82,10 @@ impl Buffer {
 
     /// Copies `bytes` behind the unread ones.
     pub(crate) fn append(&mut self, bytes: &[u8], frame_len: Option<usize>) {
-        self.compact();
-        let needed = self.end + bytes.len();
+        let needed = self.len() + bytes.len();
+        let wanted = self.goal(bytes.len(), frame_len).max(needed);
+        self.compact(wanted);
         if self.storage.capacity() < needed {
-            let wanted = self.goal(bytes.len(), frame_len).max(needed);
             self.storage.truncate(self.end);
             self.storage.reserve_exact(wanted - self.end);
         }
@@ -126,8 +130,16 @@ impl Buffer {
 
     /// Moves the unread bytes to the front. A byte moves at most once while its frame is unfinished: afterwards `start`
     /// is 0 until a frame is taken. So all the moves of a stream are linear in its bytes.
-    fn compact(&mut self) {
-        if self.start > 0 {
+    ///
+    /// They move to new memory where the old is over four times what is wanted, and over 64 KiB: it was for a frame that
+    /// is taken.
+    fn compact(&mut self, wanted: usize) {
+        if self.start == 0 {
+            return;
+        }
+        if self.storage.capacity() / 4 > wanted.max(KEEP) {
+            drop(self.swap(Vec::with_capacity(wanted)));
+        } else {
             self.storage.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;

@@ -265,7 +265,7 @@ impl<H: Header> Decoder<H> {
             State::Body(_) if !unread.is_empty() => 0,
             State::Body(rest) => at_most(rest.left, usize::MAX),
             State::Skip(rest) => self.need_behind(rest.left, unread),
-            State::Frame => self.need_of(unread),
+            State::Frame => self.need_behind(0, unread),
         }
     }
 
@@ -498,27 +498,29 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    fn need_of(&self, unread: &[u8]) -> usize {
-        match self.header.parse(unread) {
-            Err(_) => 0,
-            Ok(Parsed::Need(more)) => more,
-            Ok(Parsed::Head(head)) => match self.oversize {
-                _ if head.payload_len <= self.header.max_payload_len() as u64 => {
-                    (head.header_len + head.payload_len as usize).saturating_sub(unread.len())
-                }
+    /// How many more bytes the next frame needs that stands behind `left` bytes to skip. A loop, as any number of frames
+    /// to skip may stand in between.
+    fn need_behind(&self, mut left: u64, mut unread: &[u8]) -> usize {
+        loop {
+            match left.checked_sub(unread.len() as u64) {
+                None | Some(0) => unread = &unread[left as usize..],
+                Some(more) => return at_most(more, usize::MAX),
+            }
+            let head = match self.header.parse(unread) {
+                Err(_) => return 0,
+                Ok(Parsed::Need(more)) => return more,
+                Ok(Parsed::Head(head)) => head,
+            };
+            if head.payload_len <= self.header.max_payload_len() as u64 {
+                return (head.header_len + head.payload_len as usize).saturating_sub(unread.len());
+            }
+            match self.oversize {
                 Oversize::Skip { max_discard } if head.payload_len <= max_discard => {
-                    self.need_behind(head.payload_len, &unread[head.header_len..])
+                    left = head.payload_len;
+                    unread = &unread[head.header_len..];
                 }
-                _ => 0,
-            },
-        }
-    }
-
-    /// How many more bytes the next frame needs that stands behind `left` bytes to skip.
-    fn need_behind(&self, left: u64, unread: &[u8]) -> usize {
-        match left.checked_sub(unread.len() as u64) {
-            None | Some(0) => self.need_of(&unread[left as usize..]),
-            Some(more) => at_most(more, usize::MAX),
+                _ => return 0,
+            }
         }
     }
 
