@@ -142,3 +142,22 @@ fn a_body_in_parts_and_a_skipped_one_pass_through_one_buffer() {
     assert_eq!(skipping.skipped().frames, 1);
     assert_eq!(skipping.format().max_payload_len(), 10);
 }
+
+/// A frame that began in an earlier chunk takes just its rest from the next one; the frames behind it are borrowed from
+/// the chunk, where they are.
+#[test]
+fn frames_behind_one_that_was_cut_are_borrowed_from_the_chunk() {
+    let mut decoder = Decoder::new(Format::U8);
+    decoder.feed(b"\x05he");
+    let chunk = b"llo\x03one\x03two\x04cu";
+    let mut feed = decoder.feed(chunk);
+    assert_eq!(feed.next_frame().expect("no error").expect("a frame").payload(), b"hello");
+    for expected in [b"one", b"two"] {
+        let frame = feed.next_frame().expect("no error").expect("a frame");
+        assert_eq!(frame.payload(), expected);
+        assert!(chunk.as_ptr_range().contains(&frame.payload().as_ptr()), "{expected:?} was copied");
+    }
+    assert_eq!(feed.next_frame(), Ok(None));
+    drop(feed);
+    assert_eq!(decoder.buffered(), 3);
+}

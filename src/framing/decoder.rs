@@ -67,23 +67,28 @@ enum State {
     Failed(DecodeError),
 }
 
-/// The rest of a frame whose begin is taken already: `left ≤ frame_len`.
+/// The rest of a frame whose begin is taken already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rest {
     /// Bytes that are not taken yet.
     left: u64,
-    /// Bytes of the whole frame, header included.
-    frame_len: u64,
+    /// Bytes that are taken, header included.
+    taken: u64,
 }
 
 impl Rest {
     /// The whole payload behind this header.
     fn of(head: Head) -> Rest {
-        Rest { left: head.payload_len, frame_len: (head.header_len as u64).saturating_add(head.payload_len) }
+        Rest { left: head.payload_len, taken: head.header_len as u64 }
     }
 
     fn less(self, len: usize) -> Rest {
-        Rest { left: self.left - len as u64, ..self }
+        Rest { left: self.left - len as u64, taken: self.taken + len as u64 }
+    }
+
+    /// Bytes of the whole frame, header included, or the greatest number where there are more.
+    fn frame_len(self) -> u64 {
+        self.taken.saturating_add(self.left)
     }
 }
 
@@ -331,12 +336,12 @@ impl<H: Header> Decoder<H> {
         let unread = self.buffer.len() as u64;
         let (phase, taken, need) = match self.state {
             State::Failed(error) => return Err(error),
-            State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.frame_len - rest.left, rest.frame_len),
+            State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.taken, rest.frame_len()),
             State::Frame if unread == 0 => return Ok(()),
             State::Frame => match self.header.parse(self.buffer.unread()) {
                 Err(kind) => return Err(self.error(kind)),
                 Ok(Parsed::Need(more)) => (Phase::Header, 0, unread + more as u64),
-                Ok(Parsed::Head(head)) => (Phase::Payload, 0, Rest::of(head).frame_len),
+                Ok(Parsed::Head(head)) => (Phase::Payload, 0, Rest::of(head).frame_len()),
             },
         };
         let have = taken + unread;
