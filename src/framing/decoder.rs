@@ -182,8 +182,9 @@ impl<H: Header> Decoder<H> {
         self.next_frame_slow()
     }
 
-    /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
-    /// option is cheaper to hand on to a handler than a result with a large error in it.
+    /// The next frame, where it is found by the fast way; on `None` ask [`next_frame`](Decoder::next_frame), which yields the
+    /// frames that the fast way leaves to it, and the error. A plain option is cheaper to hand on to a handler than a
+    /// result with a large error in it.
     #[inline]
     pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
         if let State::Frame = self.state

@@ -232,7 +232,15 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        while let Some(frame) = self.input.decoder.whole_frame() {
+        loop {
+            // The common case, and all others: a frame that is not found by the first way is no less a frame.
+            let frame = match self.input.decoder.whole_frame() {
+                Some(frame) => frame,
+                None => match self.input.decoder.next_frame()? {
+                    Some(frame) => frame,
+                    None => return Ok(()),
+                },
+            };
             self.frames_in += 1;
             self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
             if let Err(error) = (self.handler)(frame, &mut self.replies).await {
@@ -242,9 +250,6 @@ where
                 });
             }
         }
-        // Without a whole frame there is an error, or nothing that this decoder could yield.
-        self.input.decoder.next_frame()?;
-        Ok(())
     }
 }
 
