@@ -67,23 +67,28 @@ enum State {
     Failed(DecodeError),
 }
 
-/// The rest of a frame whose begin is taken already: `left ≤ frame_len`.
+/// The rest of a frame whose begin is taken already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rest {
     /// Bytes that are not taken yet.
     left: u64,
-    /// Bytes of the whole frame, header included.
-    frame_len: u64,
+    /// Bytes that are taken, header included.
+    taken: u64,
 }
 
 impl Rest {
     /// The whole payload behind this header.
     fn of(head: Head) -> Rest {
-        Rest { left: head.payload_len, frame_len: (head.header_len as u64).saturating_add(head.payload_len) }
+        Rest { left: head.payload_len, taken: head.header_len as u64 }
     }
 
     fn less(self, len: usize) -> Rest {
-        Rest { left: self.left - len as u64, ..self }
+        Rest { left: self.left - len as u64, taken: self.taken + len as u64 }
+    }
+
+    /// Bytes of the whole frame, header included, or the greatest number where there are more.
+    fn frame_len(self) -> u64 {
+        self.taken.saturating_add(self.left)
     }
 }
 
@@ -182,11 +187,10 @@ impl<H: Header> Decoder<H> {
         self.next_frame_slow()
     }
 
-    /// The next frame, where it is found by the fast way; on `None` ask [`next_frame`](Decoder::next_frame), which yields the
-    /// frames that the fast way leaves to it, and the error. A plain option is cheaper to hand on to a handler than a
-    /// result with a large error in it.
+    /// The next frame where it is plain to see; `None` asks for [`next_frame`](Decoder::next_frame), which may still find
+    /// one. A plain option is cheaper to hand on to a handler than a result with a large error in it.
     #[inline]
-    pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
+    pub(crate) fn plain_frame(&mut self) -> Option<Frame<'_>> {
         if let State::Frame = self.state
             && let Some(span) = self.header.whole_frame(self.buffer.unread())
         {
@@ -344,12 +348,12 @@ impl<H: Header> Decoder<H> {
         let unread = self.buffer.len() as u64;
         let (phase, taken, need) = match self.state {
             State::Failed(error) => return Err(error),
-            State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.frame_len - rest.left, rest.frame_len),
+            State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.taken, rest.frame_len()),
             State::Frame if unread == 0 => return Ok(()),
             State::Frame => match self.header.parse(self.buffer.unread()) {
                 Err(kind) => return Err(self.error(kind)),
                 Ok(Parsed::Need(more)) => (Phase::Header, 0, unread + more as u64),
-                Ok(Parsed::Head(head)) => (Phase::Payload, 0, Rest::of(head).frame_len),
+                Ok(Parsed::Head(head)) => (Phase::Payload, 0, Rest::of(head).frame_len()),
             },
         };
         let have = taken + unread;
@@ -585,7 +589,8 @@ impl<H: Header> Feed<'_, H> {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         if self.direct
-            && let Some(span) = self.decoder.header.whole_frame(self.chunk)
+            && let Some(span) =
+                self.decoder.header.whole_frame(self.chunk).or_else(|| self.decoder.frame_at(self.chunk))
         {
             let frame = &self.chunk[..span.frame_len];
             self.chunk = &self.chunk[span.frame_len..];
@@ -620,6 +625,17 @@ impl<H: Header> Decoder<H> {
     #[inline]
     fn is_direct(&self) -> bool {
         self.buffer.len() == 0 && matches!(self.state, State::Frame)
+    }
+
+    /// The frame that `bytes` begin with, also where they end too soon behind its header for the quick way.
+    #[cold]
+    fn frame_at(&self, bytes: &[u8]) -> Option<Span> {
+        match self.header.parse(bytes) {
+            Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
+                Span::within(head, bytes.len())
+            }
+            _ => None,
+        }
     }
 
     /// A frame that began in an earlier chunk, or none: just what it needs of this chunk is buffered.

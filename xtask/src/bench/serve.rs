@@ -59,11 +59,11 @@ fn measure_shape(
 fn rows_of(shape: (usize, usize, usize), faster: bool, outcomes: &[Vec<Outcome>]) -> Vec<Row> {
     let of = |outcomes: &[Outcome], take: fn(&Outcome) -> f64| outcomes.iter().map(take).collect::<Vec<f64>>();
     let (ours, peers) = (&outcomes[0], &outcomes[1..]);
-    let row = |measure, wanted, take: fn(&Outcome) -> f64, more_is_better: bool| {
+    let row = |measure: &str, wanted, take: fn(&Outcome) -> f64, more_is_better: bool| {
         let mut peers: Vec<Vec<f64>> = peers.iter().map(|outcomes| of(outcomes, take)).collect();
         peers.sort_by(|a, b| median(a).total_cmp(&median(b)));
         let best = if more_is_better { &peers[peers.len() - 1] } else { &peers[0] };
-        Row { goal: 6, what: name(shape), measure, wanted, samples: ratios(&of(ours, take), best) }
+        Row { goal: 6, what: name(shape), measure: measure.into(), wanted, samples: ratios(&of(ours, take), best) }
     };
     let throughput = Wanted::AtLeast(if faster { 1.5 } else { 1.0 });
     vec![

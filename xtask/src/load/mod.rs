@@ -223,8 +223,8 @@ impl Watcher {
         let rate = report::count((answered as f64 / elapsed.as_secs_f64()) as u64);
         let line = || format!("{:.1} s, {connections} connections, {rate} frames/s", elapsed.as_secs_f64());
         if io::stderr().is_terminal() {
-            self.bar.set_position(elapsed.as_millis() as u64);
             self.bar.set_message(line());
+            self.bar.set_position(elapsed.as_millis() as u64);
         } else if elapsed >= self.next_line {
             self.next_line += LINE_EVERY;
             eprintln!("{}", line());
