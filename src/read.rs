@@ -36,6 +36,7 @@ pub struct FramedRead<R, H = Format> {
     decoder: Decoder<H>,
     /// The reader said that there is no more. It is not asked again, as some readers then have more.
     ended: bool,
+    bytes: u64,
 }
 
 impl<R, H: Header> FramedRead<R, H> {
@@ -46,7 +47,7 @@ impl<R, H: Header> FramedRead<R, H> {
 
     /// Frames out of `io` by a decoder with settings of its own, or one that holds bytes already.
     pub const fn with_decoder(io: R, decoder: Decoder<H>) -> FramedRead<R, H> {
-        FramedRead { io, decoder, ended: false }
+        FramedRead { io, decoder, ended: false, bytes: 0 }
     }
 
     /// The reader. What it reads past us is missing from the stream of frames.
@@ -62,6 +63,11 @@ impl<R, H: Header> FramedRead<R, H> {
     /// The decoder.
     pub fn decoder(&self) -> &Decoder<H> {
         &self.decoder
+    }
+
+    /// Bytes read so far, also those of a stream that failed: its decoder counts no more.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The reader, and the decoder with what is received and not yet taken.
@@ -124,6 +130,7 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
             match ready!(Pin::new(&mut self.io).poll_read(cx, self.decoder.space())) {
                 Ok(n) => {
                     self.decoder.filled(n);
+                    self.bytes += n as u64;
                     self.ended = n == 0;
                     return Poll::Ready(Ok(n));
                 }

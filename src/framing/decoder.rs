@@ -189,6 +189,7 @@ impl<H: Header> Decoder<H> {
 
     /// The next frame where it is plain to see; `None` asks for [`next_frame`](Decoder::next_frame), which may still find
     /// one. A plain option is cheaper to hand on to a handler than a result with a large error in it.
+    #[cfg(feature = "net")]
     #[inline]
     pub(crate) fn plain_frame(&mut self) -> Option<Frame<'_>> {
         if let State::Frame = self.state
