@@ -1,9 +1,12 @@
 //! `cargo xtask bench`: every goal of speed as a ratio, ours and the peers' in turn within one run.
 
+mod calls;
 mod contest;
 mod cores;
+mod cost;
 mod generator;
 mod host;
+mod memory;
 mod micro;
 mod peers;
 mod serve;
@@ -22,6 +25,7 @@ pub(crate) use peers::{PeerArgs, serve_as_peer};
 
 use cores::Cores;
 use generator::Span;
+use peers::Kind;
 use table::{Row, Table};
 
 /// Measure every goal of speed as a ratio to the peers, in one run, and write BENCHMARKS.md
@@ -59,6 +63,14 @@ enum Group {
     Splits,
     /// Goal 6: end to end
     Serve,
+    /// Goal 7
+    Memory,
+    /// Goal 8: CPU a frame over connections
+    Connections,
+    /// Goal 8: a second thread
+    Threads,
+    /// Goal 9: system calls
+    Calls,
 }
 
 /// How often and how long is measured, and where.
@@ -76,7 +88,7 @@ struct Pace {
 
 impl Pace {
     fn quick() -> io::Result<Pace> {
-        Ok(Pace { quick: true, ..Pace::new(1, 1, [20, 100, 1])? })
+        Ok(Pace { quick: true, ..Pace::new(1, 1, [10, 60, 1])? })
     }
 
     /// The times are in milliseconds: of a warm-up, of what is counted, of a slice.
@@ -105,6 +117,8 @@ struct Findings {
     figures: Vec<(String, Table)>,
     /// For each payload length: the contestants and their nanoseconds a frame.
     decode: Vec<(usize, Vec<(&'static str, f64)>)>,
+    /// A server, its connections, its nanoseconds of CPU a frame.
+    cost: Vec<(Kind, usize, f64)>,
 }
 
 /// Measures, prints and writes.
@@ -154,11 +168,11 @@ impl Group {
             Group::Encode => micro::encode(pace, findings),
             Group::Formats => micro::any_format(pace, findings),
             Group::Splits => micro::splits(pace, findings),
-            Group::Serve => {
-                let (rows, figures) = serve::measure(pace)?;
-                findings.rows.extend(rows);
-                findings.figures.push(("End to end, medians".into(), figures));
-            }
+            Group::Serve => serve::measure(pace, findings)?,
+            Group::Memory => memory::measure(pace, findings)?,
+            Group::Connections => cost::connections(pace, findings)?,
+            Group::Threads => cost::threads(pace, findings)?,
+            Group::Calls => calls::measure(pace, findings)?,
         }
         Ok(())
     }

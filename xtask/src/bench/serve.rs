@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-use super::Pace;
 use super::generator::{Generator, InFlight, Outcome};
 use super::host::Host;
 use super::peers::Kind;
 use super::table::{Row, Table, Wanted, bytes, median, number, ratios};
+use super::{Findings, Pace};
 
 /// Connections, frames in flight on each, payload.
 const SHAPES: [(usize, usize, usize); 7] =
@@ -19,19 +19,20 @@ const FASTER_ON: [usize; 2] = [0, 2];
 ///
 /// # Errors
 /// Where a peer cannot be run or fails.
-pub(super) fn measure(pace: &Pace) -> Result<(Vec<Row>, Table), Box<dyn Error>> {
+pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
     let kinds = [Kind::Ours, Kind::TokioSend, Kind::TokioFeed];
     let hosts = kinds.map(|kind| Host::start(kind, pace.cores.server()));
     let hosts = hosts.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let (mut rows, mut figures) = (Vec::new(), figures());
+    let mut figures = figures();
     for (index, shape) in SHAPES.into_iter().enumerate() {
         pace.say(&format!("end to end, {}", name(shape)));
         let outcomes = measure_shape(&hosts, shape, pace)?;
-        rows.extend(rows_of(shape, FASTER_ON.contains(&index), &outcomes));
+        findings.rows.extend(rows_of(shape, FASTER_ON.contains(&index), &outcomes));
         let lines = hosts.iter().zip(&outcomes).map(|(host, outcomes)| line(host.kind, shape, outcomes));
         figures.rows.extend(lines);
     }
-    Ok((rows, figures))
+    findings.figures.push(("End to end, medians".into(), figures));
+    Ok(())
 }
 
 fn name((connections, in_flight, payload_len): (usize, usize, usize)) -> String {
