@@ -1,7 +1,12 @@
 //! Takes frames out of a byte stream.
 
+mod error;
+mod feed;
+
 use alloc::vec::Vec;
-use core::fmt;
+
+pub use error::{DecodeError, DecodeErrorKind, Phase};
+pub use feed::Feed;
 
 use super::buffer::Buffer;
 use super::diagnosis::Diagnosis;
@@ -307,29 +312,6 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Takes a chunk of the stream.
-    ///
-    /// Called as a statement, it copies the chunk behind what is buffered. Kept, the [`Feed`] yields frames straight from
-    /// the chunk without copying them; what it has not yielded when it is dropped is buffered.
-    ///
-    /// ```
-    /// use unstick::framing::{Decoder, Format};
-    /// let mut decoder = Decoder::new(Format::U8);
-    /// let mut feed = decoder.feed(b"\x02hi\x05wor");
-    /// assert_eq!(feed.next_frame()?.unwrap().payload(), b"hi"); // borrowed from the chunk
-    /// assert!(feed.next_frame()?.is_none());
-    /// drop(feed);
-    /// assert_eq!(decoder.buffered(), 4);
-    /// decoder.feed(b"ld");
-    /// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"world");
-    /// # Ok::<(), unstick::framing::DecodeError>(())
-    /// ```
-    #[inline]
-    pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Feed<'a, H> {
-        let direct = self.is_direct();
-        Feed { decoder: self, chunk, direct }
-    }
-
     /// Whether the stream may end here, once [`next_frame`](Decoder::next_frame) yields no more.
     ///
     /// # Errors
@@ -423,6 +405,13 @@ impl<H: Header> Decoder<H> {
     #[cold]
     fn next_frame_slow(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         Ok(self.next_span_slow()?.map(|span| self.frame(span)))
+    }
+
+    /// The memory that holds the frame of a span that was just taken, and the place of the payload in it, where nothing
+    /// else waits there and the frame is at least half of it: whoever keeps it does not keep much more than the payload.
+    #[cfg(feature = "net")]
+    pub(crate) fn detach(&mut self, span: Span) -> Option<(Vec<u8>, core::ops::Range<usize>)> {
+        self.buffer.detach(span.frame_len).map(|(memory, at)| (memory, at + span.header_len..at + span.frame_len))
     }
 
     /// All but the common case: no whole frame, an error, or the rest of another frame first.
@@ -568,265 +557,4 @@ impl<H: Header> Decoder<H> {
 
 fn at_most(left: u64, available: usize) -> usize {
     left.min(available as u64) as usize
-}
-
-/// A chunk of the stream on its way into a [`Decoder`]: see [`Decoder::feed`].
-///
-/// Dropping it buffers what it has not yielded, so that nothing is lost.
-#[derive(Debug)]
-pub struct Feed<'a, H: Header = Format> {
-    decoder: &'a mut Decoder<H>,
-    chunk: &'a [u8],
-    /// Whether the next frame begins where the chunk does.
-    direct: bool,
-}
-
-impl<H: Header> Feed<'_, H> {
-    /// The next whole frame: borrowed from the chunk, or from the decoder's buffer where it began in an earlier chunk.
-    /// `None` where the chunk has no more.
-    ///
-    /// # Errors
-    /// As [`Decoder::next_frame`].
-    #[inline]
-    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        if self.direct
-            && let Some(span) =
-                self.decoder.header.whole_frame(self.chunk).or_else(|| self.decoder.frame_at(self.chunk))
-        {
-            let frame = &self.chunk[..span.frame_len];
-            self.chunk = &self.chunk[span.frame_len..];
-            self.decoder.offset += span.frame_len as u64;
-            return Ok(Some(Frame::new(frame, span.prefix_len, span.header_len)));
-        }
-        // A copy is lent, so that the cursor itself has no address and stays in registers.
-        let mut chunk = self.chunk;
-        let found = self.decoder.next_span_of(&mut chunk);
-        self.chunk = chunk;
-        self.direct = self.decoder.is_direct();
-        match found {
-            Ok(Some(span)) => Ok(Some(self.decoder.frame(span))),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-impl<H: Header> Drop for Feed<'_, H> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.chunk.is_empty() {
-            self.decoder.buffer(self.chunk);
-        }
-    }
-}
-
-/// What a [`Feed`] asks of its decoder.
-impl<H: Header> Decoder<H> {
-    /// Whether the next frame begins behind all that is buffered.
-    #[inline]
-    fn is_direct(&self) -> bool {
-        self.buffer.len() == 0 && matches!(self.state, State::Frame)
-    }
-
-    /// The frame that `bytes` begin with, also where they end too soon behind its header for the quick way.
-    #[cold]
-    fn frame_at(&self, bytes: &[u8]) -> Option<Span> {
-        match self.header.parse(bytes) {
-            Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
-                Span::within(head, bytes.len())
-            }
-            _ => None,
-        }
-    }
-
-    /// A frame that began in an earlier chunk, or none: just what it needs of this chunk is buffered.
-    #[cold]
-    fn next_span_of(&mut self, chunk: &mut &[u8]) -> Result<Option<Span>, DecodeError> {
-        loop {
-            if let Some(span) = self.next_span()? {
-                return Ok(Some(span));
-            }
-            if chunk.is_empty() {
-                return Ok(None);
-            }
-            let (bytes, rest) = chunk.split_at(self.need().clamp(1, chunk.len()));
-            *chunk = rest;
-            self.buffer(bytes);
-        }
-    }
-
-    /// Buffers these bytes, unless the stream failed.
-    fn buffer(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Failed(_)) {
-            let frame_len = self.frame_len();
-            self.buffer.append(bytes, self.keep_len, frame_len);
-        }
-    }
-}
-
-/// Why a stream is not a stream of frames: what, where, with its numbers, and what it looks like. Final.
-///
-/// ```
-/// use unstick::framing::{Decoder, DecodeErrorKind, Diagnosis, Format};
-/// let mut decoder = Decoder::new(Format::U32_BE);
-/// decoder.feed(b"GET / HTTP/1.1\r\n");
-/// let error = decoder.next_frame().unwrap_err();
-/// assert!(matches!(error.kind(), DecodeErrorKind::Oversize { field: 0x47455420, .. }));
-/// assert_eq!(error.offset(), 0);
-/// assert_eq!(error.diagnosis(), Some(Diagnosis::Http));
-/// assert_eq!(
-///     error.to_string(),
-///     "at byte 0: a payload of 1195725856 bytes is over the limit of 1048576 (header 47 45 54 20: looks like HTTP)",
-/// );
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    offset: u64,
-    kind: DecodeErrorKind,
-    /// The first bytes of the header: `header[..header_len]`.
-    header: [u8; 16],
-    header_len: u8,
-    diagnosis: Option<Diagnosis>,
-}
-
-impl DecodeError {
-    fn new(offset: u64, kind: DecodeErrorKind, header: &[u8], diagnosis: Option<Diagnosis>) -> DecodeError {
-        let mut first = [0; 16];
-        let len = header.len().min(first.len());
-        first[..len].copy_from_slice(&header[..len]);
-        DecodeError { offset, kind, header: first, header_len: len as u8, diagnosis }
-    }
-
-    /// What is wrong.
-    pub fn kind(&self) -> DecodeErrorKind {
-        self.kind
-    }
-
-    /// The place in the stream of the first byte of the frame that is wrong.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// The header, as far as it decided: at most its first 16 bytes.
-    pub fn header(&self) -> &[u8] {
-        &self.header[..usize::from(self.header_len)]
-    }
-
-    /// What the header looks like, where it looks like anything.
-    pub fn diagnosis(&self) -> Option<Diagnosis> {
-        self.diagnosis
-    }
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: {}", self.offset, self.kind)?;
-        let Some((first, rest)) = self.header().split_first() else {
-            return Ok(());
-        };
-        write!(f, " (header {first:02x}")?;
-        for byte in rest {
-            write!(f, " {byte:02x}")?;
-        }
-        match self.diagnosis {
-            Some(diagnosis) => write!(f, ": {diagnosis})"),
-            None => f.write_str(")"),
-        }
-    }
-}
-
-impl core::error::Error for DecodeError {}
-
-/// What is wrong with a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DecodeErrorKind {
-    /// A payload is declared that is over the limit.
-    Oversize {
-        /// The field's number.
-        field: u64,
-        /// Bytes of the payload that it declares, after adjustment.
-        payload_len: u64,
-        /// The limit, in bytes.
-        max_payload_len: usize,
-    },
-    /// The field plus the adjustment is negative.
-    Underflow {
-        /// The field's number.
-        field: u64,
-        /// The layout's adjustment.
-        adjustment: i64,
-    },
-    /// A varint goes on after the longest that the layout has.
-    VarintTooLong {
-        /// Bytes of the longest.
-        max_width: u8,
-    },
-    /// A varint says more than 64 bits.
-    VarintOverflow,
-    /// A varint is longer than its number needs, where the layout refuses that.
-    VarintNotMinimal {
-        /// Bytes that it has.
-        width: u8,
-        /// Its number.
-        field: u64,
-    },
-    /// The stream ended inside a frame.
-    Truncated {
-        /// Whether it ended in the header or in the payload.
-        phase: Phase,
-        /// Bytes of the frame that came, header included.
-        have: u64,
-        /// Bytes that it has, header included; in the header phase only those of the header are known and counted.
-        need: u64,
-    },
-    /// A custom header's own reason.
-    Custom(&'static str),
-}
-
-impl DecodeErrorKind {
-    /// The field's number, where the error is about it.
-    pub(crate) fn field(self) -> Option<u64> {
-        match self {
-            DecodeErrorKind::Oversize { field, .. } | DecodeErrorKind::Underflow { field, .. } => Some(field),
-            _ => None,
-        }
-    }
-}
-
-/// The part of a frame in which a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Inside the header.
-    Header,
-    /// After the header, before the payload's last byte.
-    Payload,
-}
-
-impl fmt::Display for DecodeErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            DecodeErrorKind::Oversize { payload_len, max_payload_len, .. } => {
-                write!(f, "a payload of {payload_len} bytes is over the limit of {max_payload_len}")
-            }
-            DecodeErrorKind::Underflow { field, adjustment } => {
-                write!(f, "a length field of {field} with the adjustment {adjustment} is a negative payload")
-            }
-            DecodeErrorKind::VarintTooLong { max_width } => {
-                write!(f, "a varint goes on after {max_width} bytes")
-            }
-            DecodeErrorKind::VarintOverflow => f.write_str("a varint says more than 64 bits"),
-            DecodeErrorKind::VarintNotMinimal { width, field } => {
-                write!(f, "a varint of {width} bytes says {field}, which needs fewer")
-            }
-            DecodeErrorKind::Truncated { phase, have, need } => {
-                let place = match phase {
-                    Phase::Header => "the header of a frame",
-                    Phase::Payload => "a frame",
-                };
-                write!(f, "the stream ended inside {place}: {} of {need} bytes missing", need - have)
-            }
-            DecodeErrorKind::Custom(reason) => f.write_str(reason),
-        }
-    }
 }
