@@ -38,6 +38,11 @@
 
 extern crate alloc;
 
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 #[cfg(feature = "net")]
 mod client;
 #[cfg(feature = "net")]
