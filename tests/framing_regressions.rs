@@ -1,6 +1,6 @@
 //! What was found once stays found: each test has the name of the mistake.
 
-use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Header, Oversize, Parsed};
+use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Header, Oversize, Parsed, Phase};
 
 /// `need` looked behind each skipped frame by calling itself, and a read full of them ended the stack.
 #[test]
@@ -65,4 +65,17 @@ fn a_custom_header_that_refuses_late_leaves_no_trace() {
     assert_eq!(out, b"before");
     Encoder::new(Late).encode(b"", b"two", &mut out).expect("three bytes");
     assert_eq!(out, b"before\x03two");
+}
+
+/// Header and payload together are beyond all numbers: the end of the stream inside such a frame, while it was skipped, was
+/// told at another offset, and with fewer bytes, than the frame has. (Found by the fuzz target `decode`.)
+#[test]
+fn the_end_inside_a_skipped_frame_of_the_greatest_length_is_told_where_it_begins() {
+    let mut decoder = Decoder::new(Format::U64_BE).on_oversize(Oversize::Skip { max_discard: u64::MAX });
+    decoder.feed(&[0xFF; 8]);
+    decoder.feed(b"abc");
+    assert_eq!(decoder.next_frame(), Ok(None));
+    let error = decoder.finish().expect_err("inside a frame");
+    let kind = DecodeErrorKind::Truncated { phase: Phase::Payload, have: 11, need: u64::MAX };
+    assert_eq!((error.offset(), error.kind()), (0, kind));
 }

@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub(crate) mod formats;
+
 use std::hint::black_box;
 
 use asynchronous_codec::{Decoder as _, LengthCodec};
@@ -158,7 +160,7 @@ pub(crate) struct Owned {
 
 impl Owned {
     /// Bytes of the longest payload that is copied: up to there an allocation is cheaper than a shared buffer.
-    pub(crate) const COPIED_LEN: usize = 16 << 10;
+    pub(crate) const COPIED_LEN: usize = 4 << 10;
 
     pub(crate) fn new(format: Format, copied_len: usize) -> Owned {
         Owned { decoder: Decoder::with_read_len(format, CHUNK_LEN), copied_len, lent: Bytes::new() }

@@ -120,6 +120,19 @@ impl Buffer {
         core::mem::replace(&mut self.storage, storage)
     }
 
+    /// All the memory, and where in it the `len` bytes begin that were taken last, if nothing is unread and they are at
+    /// least half of it.
+    #[cfg(feature = "net")]
+    pub(crate) fn detach(&mut self, len: usize) -> Option<(Vec<u8>, usize)> {
+        if self.start < self.end || len < self.storage.capacity() / 2 {
+            return None;
+        }
+        let at = self.start - len;
+        self.start = 0;
+        self.end = 0;
+        Some((core::mem::take(&mut self.storage), at))
+    }
+
     /// Forgets everything and gives all memory back.
     pub(crate) fn clear(&mut self) {
         *self = Buffer::new();

@@ -53,9 +53,10 @@ impl<'a> Source<'a> {
         let layout = self.layout();
         let wanted = match self.below(32) {
             0..=15 => usize::from(self.below(17)),
-            16..=27 => usize::from(self.u8()),
-            28..=30 => usize::from(self.u16() % 2048),
-            _ => MOST,
+            16..=29 => usize::from(self.u8()),
+            30 => usize::from(self.u16() % 2048),
+            _ if self.u8() == 0 => MOST,
+            _ => 300,
         };
         format_near(layout, wanted)
             .or_else(|| format_near(Layout { adjustment: 0, ..layout }, wanted))
@@ -97,11 +98,12 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Mostly a short one, as a fuzzer spends its time on clearing long buffers otherwise.
     pub(crate) fn read_len(&mut self) -> usize {
-        match self.below(3) {
-            0 => DEFAULT_READ_LEN,
-            1 => 1 + usize::from(self.below(16)),
-            _ => 1 + usize::from(self.u16()),
+        match self.below(32) {
+            0..=15 => 1 + usize::from(self.below(16)),
+            16..=30 => 1 + usize::from(self.u8()),
+            _ => DEFAULT_READ_LEN,
         }
     }
 

@@ -147,8 +147,8 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// Puts a decoder through a case: in its cuts, in one chunk, and byte by byte (a stream over 1 KiB in 1024
-/// chunks). `make` gives a new one each time.
+/// Puts a decoder through a case: in its cuts, in one chunk, and byte by byte (a stream over 300 bytes in
+/// 300 chunks). `make` gives a new one each time.
 ///
 /// After every chunk the frames that are whole by then, and no others, must be yielded; an error must come with the very
 /// byte that decides it, be the same in all three runs and stay the same for ever; the end of the stream must be told

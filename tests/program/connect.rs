@@ -115,7 +115,7 @@ fn the_exit_code_is_that_of_the_end() {
     let addr = server(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap());
     let ran = run(&["connect", &addr.to_string()], b"");
     assert_eq!((ran.code, ran.text()), (3, ""), "{}", ran.err);
-    assert!(ran.err.contains("looks like HTTP"), "{}", ran.err);
+    assert!(ran.err.contains("looks like HTTP") && ran.err.contains("28 bytes in"), "{}", ran.err);
     let addr = server(|mut stream| {
         read(&mut stream, 5);
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

@@ -345,8 +345,7 @@ impl Receiving {
                 Err(error) => break error.into(),
             }
         };
-        let decoder = self.reader.decoder();
-        self.traffic.bytes_in = decoder.offset() + decoder.buffered() as u64;
+        self.traffic.bytes_in = self.reader.bytes();
         Ok(ended)
     }
 

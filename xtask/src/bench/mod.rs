@@ -1,13 +1,22 @@
 //! `cargo xtask bench`: every goal of speed as a ratio, ours and the peers' in turn within one run.
 
+mod calls;
+mod contest;
 mod cores;
+mod cost;
 mod generator;
 mod host;
+mod memory;
+mod micro;
 mod peers;
 mod serve;
+/// What the benches for people run too: the streams, and the peers' decoders.
+#[path = "../../../benches/peers/mod.rs"]
+mod shared;
 mod table;
 
 use std::error::Error;
+use std::io;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +25,7 @@ pub(crate) use peers::{PeerArgs, serve_as_peer};
 
 use cores::Cores;
 use generator::Span;
+use peers::Kind;
 use table::{Row, Table};
 
 /// Measure every goal of speed as a ratio to the peers, in one run, and write BENCHMARKS.md
@@ -41,20 +51,58 @@ pub(crate) struct Args {
 /// Rows that are measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Group {
+    /// Goal 1
+    Decode,
+    /// Goal 2
+    Owned,
+    /// Goal 3
+    Encode,
+    /// Goal 4
+    Formats,
+    /// Goal 5
+    Splits,
     /// Goal 6: end to end
     Serve,
+    /// Goal 7
+    Memory,
+    /// Goal 8: CPU a frame over connections
+    Connections,
+    /// Goal 8: a second thread
+    Threads,
+    /// Goal 9: system calls
+    Calls,
 }
 
 /// How often and how long is measured, and where.
 #[derive(Clone, Debug)]
 struct Pace {
     quick: bool,
+    /// Of servers.
     rounds: usize,
     span: Span,
+    /// Rounds of code in this process, and the time that each piece of it has in a round.
+    slices: usize,
+    slice: Duration,
     cores: Cores,
 }
 
 impl Pace {
+    fn quick() -> io::Result<Pace> {
+        Ok(Pace { quick: true, ..Pace::new(1, 1, [10, 60, 1])? })
+    }
+
+    /// The times are in milliseconds: of a warm-up, of what is counted, of a slice.
+    fn new(rounds: usize, slices: usize, [warm_up, counted, slice]: [u64; 3]) -> io::Result<Pace> {
+        Ok(Pace {
+            quick: false,
+            rounds,
+            span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
+            slices,
+            slice: Duration::from_millis(slice),
+            cores: Cores::allowed()?,
+        })
+    }
+
     /// Says what is measured now.
     fn say(&self, what: &str) {
         eprintln!("measuring: {what}");
@@ -67,6 +115,10 @@ struct Findings {
     rows: Vec<Row>,
     /// Figures that are no ratios, each table with its title.
     figures: Vec<(String, Table)>,
+    /// For each payload length: the contestants and their nanoseconds a frame.
+    decode: Vec<(usize, Vec<(&'static str, f64)>)>,
+    /// A server, its connections, its nanoseconds of CPU a frame.
+    cost: Vec<(Kind, usize, f64)>,
 }
 
 /// Measures, prints and writes.
@@ -92,14 +144,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 impl Args {
-    fn pace(&self) -> Result<Pace, Box<dyn Error>> {
-        let (warm_up, counted) = if self.quick { (20, 100) } else { (300, 1000) };
-        Ok(Pace {
-            quick: self.quick,
-            rounds: if self.quick { 1 } else { self.rounds.map_or(5, NonZeroUsize::get) },
-            span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
-            cores: Cores::allowed()?,
-        })
+    fn pace(&self) -> io::Result<Pace> {
+        match (self.quick, self.rounds) {
+            (true, _) => Pace::quick(),
+            (false, None) => Pace::new(5, 40, [300, 1000, 4]),
+            (false, Some(rounds)) => Pace::new(rounds.get(), 8 * rounds.get(), [300, 1000, 4]),
+        }
     }
 
     fn groups(&self) -> Vec<Group> {
@@ -113,11 +163,16 @@ impl Args {
 impl Group {
     fn measure(self, pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
         match self {
-            Group::Serve => {
-                let (rows, figures) = serve::measure(pace)?;
-                findings.rows.extend(rows);
-                findings.figures.push(("End to end, medians".into(), figures));
-            }
+            Group::Decode => micro::decode(pace, findings),
+            Group::Owned => micro::owned(pace, findings),
+            Group::Encode => micro::encode(pace, findings),
+            Group::Formats => micro::any_format(pace, findings),
+            Group::Splits => micro::splits(pace, findings),
+            Group::Serve => serve::measure(pace, findings)?,
+            Group::Memory => memory::measure(pace, findings)?,
+            Group::Connections => cost::connections(pace, findings)?,
+            Group::Threads => cost::threads(pace, findings)?,
+            Group::Calls => calls::measure(pace, findings)?,
         }
         Ok(())
     }

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-use super::Pace;
 use super::generator::{Generator, InFlight, Outcome};
 use super::host::Host;
 use super::peers::Kind;
 use super::table::{Row, Table, Wanted, bytes, median, number, ratios};
+use super::{Findings, Pace};
 
 /// Connections, frames in flight on each, payload.
 const SHAPES: [(usize, usize, usize); 7] =
@@ -19,19 +19,20 @@ const FASTER_ON: [usize; 2] = [0, 2];
 ///
 /// # Errors
 /// Where a peer cannot be run or fails.
-pub(super) fn measure(pace: &Pace) -> Result<(Vec<Row>, Table), Box<dyn Error>> {
+pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
     let kinds = [Kind::Ours, Kind::TokioSend, Kind::TokioFeed];
     let hosts = kinds.map(|kind| Host::start(kind, pace.cores.server()));
     let hosts = hosts.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let (mut rows, mut figures) = (Vec::new(), figures());
+    let mut figures = figures();
     for (index, shape) in SHAPES.into_iter().enumerate() {
         pace.say(&format!("end to end, {}", name(shape)));
         let outcomes = measure_shape(&hosts, shape, pace)?;
-        rows.extend(rows_of(shape, FASTER_ON.contains(&index), &outcomes));
+        findings.rows.extend(rows_of(shape, FASTER_ON.contains(&index), &outcomes));
         let lines = hosts.iter().zip(&outcomes).map(|(host, outcomes)| line(host.kind, shape, outcomes));
         figures.rows.extend(lines);
     }
-    Ok((rows, figures))
+    findings.figures.push(("End to end, medians".into(), figures));
+    Ok(())
 }
 
 fn name((connections, in_flight, payload_len): (usize, usize, usize)) -> String {
@@ -59,11 +60,11 @@ fn measure_shape(
 fn rows_of(shape: (usize, usize, usize), faster: bool, outcomes: &[Vec<Outcome>]) -> Vec<Row> {
     let of = |outcomes: &[Outcome], take: fn(&Outcome) -> f64| outcomes.iter().map(take).collect::<Vec<f64>>();
     let (ours, peers) = (&outcomes[0], &outcomes[1..]);
-    let row = |measure, wanted, take: fn(&Outcome) -> f64, more_is_better: bool| {
+    let row = |measure: &str, wanted, take: fn(&Outcome) -> f64, more_is_better: bool| {
         let mut peers: Vec<Vec<f64>> = peers.iter().map(|outcomes| of(outcomes, take)).collect();
         peers.sort_by(|a, b| median(a).total_cmp(&median(b)));
         let best = if more_is_better { &peers[peers.len() - 1] } else { &peers[0] };
-        Row { goal: 6, what: name(shape), measure, wanted, samples: ratios(&of(ours, take), best) }
+        Row { goal: 6, what: name(shape), measure: measure.into(), wanted, samples: ratios(&of(ours, take), best) }
     };
     let throughput = Wanted::AtLeast(if faster { 1.5 } else { 1.0 });
     vec![

@@ -20,7 +20,7 @@ pub(super) struct Row {
     pub(super) goal: u8,
     pub(super) what: String,
     /// What the figures are, as in `time ÷ hand loop's`.
-    pub(super) measure: &'static str,
+    pub(super) measure: String,
     pub(super) wanted: Wanted,
     /// At least one.
     pub(super) samples: Vec<f64>,
@@ -48,7 +48,7 @@ impl Row {
             Wanted::AtMost(limit) => format!("≤ {limit}"),
             Wanted::Nothing => String::new(),
         };
-        let mut cells = vec![self.goal.to_string(), self.what.clone(), self.measure.into(), wanted];
+        let mut cells = vec![self.goal.to_string(), self.what.clone(), self.measure.clone(), wanted];
         cells.extend([least, self.median(), most].map(number));
         if marked {
             cells.push(self.met().map_or("", |met| if met { "met" } else { "**missed**" }).into());
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     fn row(wanted: Wanted, samples: &[f64]) -> Row {
-        Row { goal: 1, what: "x".into(), measure: "time", wanted, samples: samples.into() }
+        Row { goal: 1, what: "x".into(), measure: "time".into(), wanted, samples: samples.into() }
     }
 
     #[test]
