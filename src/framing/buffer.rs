@@ -13,7 +13,8 @@ use alloc::vec::Vec;
 /// initialised; only `start..end` was received, and nothing else is ever shown.
 ///
 /// How far it grows: to the frame at hand, to what was received plus `read_len`, or to twice what was received, whichever
-/// holds; never because a length was merely declared. What grew is given back as soon as it is empty.
+/// holds; never because a length was merely declared. What grew is given back as soon as it is empty, or
+/// four times more than is wanted.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     storage: Vec<u8>,
@@ -55,9 +56,9 @@ impl Buffer {
     }
 
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
-    pub(crate) fn space(&mut self, read_len: usize, frame_len: Option<usize>) -> &mut [u8] {
-        self.compact();
+    pub(crate) fn space(&mut self, read_len: usize, keep_len: usize, frame_len: Option<usize>) -> &mut [u8] {
         let goal = self.goal(read_len, frame_len);
+        self.compact(goal, keep_len);
         // What is there is enough while a read fits, so that growing is as rare as doubling makes it.
         if self.storage.len() < goal.min(self.len() + read_len) {
             self.grow(goal);
@@ -77,11 +78,11 @@ impl Buffer {
     }
 
     /// Copies `bytes` behind the unread ones.
-    pub(crate) fn append(&mut self, bytes: &[u8], frame_len: Option<usize>) {
-        self.compact();
-        let needed = self.end + bytes.len();
+    pub(crate) fn append(&mut self, bytes: &[u8], keep_len: usize, frame_len: Option<usize>) {
+        let needed = self.len() + bytes.len();
+        let wanted = self.goal(bytes.len(), frame_len).max(needed);
+        self.compact(wanted, keep_len);
         if self.storage.capacity() < needed {
-            let wanted = self.goal(bytes.len(), frame_len).max(needed);
             self.storage.truncate(self.end);
             self.storage.reserve_exact(wanted - self.end);
         }
@@ -119,6 +120,19 @@ impl Buffer {
         core::mem::replace(&mut self.storage, storage)
     }
 
+    /// All the memory, and where in it the `len` bytes begin that were taken last, if nothing is unread and they are at
+    /// least half of it.
+    #[cfg(feature = "net")]
+    pub(crate) fn detach(&mut self, len: usize) -> Option<(Vec<u8>, usize)> {
+        if self.start < self.end || len < self.storage.capacity() / 2 {
+            return None;
+        }
+        let at = self.start - len;
+        self.start = 0;
+        self.end = 0;
+        Some((core::mem::take(&mut self.storage), at))
+    }
+
     /// Forgets everything and gives all memory back.
     pub(crate) fn clear(&mut self) {
         *self = Buffer::new();
@@ -126,8 +140,16 @@ impl Buffer {
 
     /// Moves the unread bytes to the front. A byte moves at most once while its frame is unfinished: afterwards `start`
     /// is 0 until a frame is taken. So all the moves of a stream are linear in its bytes.
-    fn compact(&mut self) {
-        if self.start > 0 {
+    ///
+    /// They move to new memory where the old is over four times what is wanted, and over four times `keep_len`: it was for
+    /// a frame that is taken.
+    fn compact(&mut self, wanted: usize, keep_len: usize) {
+        if self.start == 0 {
+            return;
+        }
+        if self.storage.capacity() / 4 > wanted.max(keep_len) {
+            drop(self.swap(Vec::with_capacity(wanted)));
+        } else {
             self.storage.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;

@@ -68,9 +68,9 @@ impl Case {
         Decoder::with_read_len(self.format, self.read_len).on_oversize(self.oversize)
     }
 
-    /// Byte by byte, or in 4096 chunks where the stream is longer than that, so that the checks take linear time.
+    /// Byte by byte, or in 300 chunks where the stream is longer than that, so that the checks take linear time.
     pub(crate) fn finest(&self) -> Cuts {
-        Cuts::every(self.stream.len().div_ceil(4096))
+        Cuts::every(self.stream.len().div_ceil(300))
     }
 
     /// The chunks in order.

@@ -112,16 +112,6 @@ impl Expected {
     pub fn yielded(&self) -> impl Iterator<Item = &Located> {
         self.frames.iter().filter(|frame| frame.whole && !frame.skipped)
     }
-
-    /// How many of the first `received` bytes are taken once all frames in them are, and what is skipped is passed over.
-    pub(crate) fn taken(&self, received: usize) -> usize {
-        let begun = |frame: &&Located| match frame.skipped {
-            true => frame.start + frame.header_len <= received,
-            false => frame.end() <= received as u64,
-        };
-        let last = self.frames.iter().take_while(begun).last();
-        last.map_or(0, |frame| frame.end().min(received as u64) as usize)
-    }
 }
 
 enum Seen {

@@ -153,8 +153,8 @@ impl Plan {
         let fault = source.fault();
         let mut frames = Vec::new();
         let mut total = 0;
-        // Streams stay short, so that a fuzzer is quick: but for the last frame, below 8 KiB.
-        while !source.is_empty() && frames.len() < 200 && total < 8 * 1024 {
+        // Streams stay short, so that a fuzzer is quick: but for the last frame, below 1 KiB.
+        while !source.is_empty() && frames.len() < 40 && total < 1024 {
             let frame = source.frame_len();
             total += frame.payload_len(&format);
             frames.push(frame);

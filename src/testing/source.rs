@@ -51,11 +51,12 @@ impl<'a> Source<'a> {
     /// Any format there is, with a limit whose payloads fit in memory.
     pub(crate) fn format(&mut self) -> Format {
         let layout = self.layout();
-        let wanted = match self.below(10) {
-            0..=3 => usize::from(self.below(17)),
-            4..=6 => usize::from(self.u8()),
-            7 | 8 => usize::from(self.u16() % 2048),
-            _ => MOST,
+        let wanted = match self.below(32) {
+            0..=15 => usize::from(self.below(17)),
+            16..=29 => usize::from(self.u8()),
+            30 => usize::from(self.u16() % 2048),
+            _ if self.u8() == 0 => MOST,
+            _ => 300,
         };
         format_near(layout, wanted)
             .or_else(|| format_near(Layout { adjustment: 0, ..layout }, wanted))
@@ -97,11 +98,12 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Mostly a short one, as a fuzzer spends its time on clearing long buffers otherwise.
     pub(crate) fn read_len(&mut self) -> usize {
-        match self.below(3) {
-            0 => DEFAULT_READ_LEN,
-            1 => 1 + usize::from(self.below(16)),
-            _ => 1 + usize::from(self.u16()),
+        match self.below(32) {
+            0..=15 => 1 + usize::from(self.below(16)),
+            16..=30 => 1 + usize::from(self.u8()),
+            _ => DEFAULT_READ_LEN,
         }
     }
 
@@ -123,7 +125,7 @@ impl<'a> Source<'a> {
             2 => FrameLen::Max,
             3 => FrameLen::OverMax,
             4 => FrameLen::Near(self.u8() as i8),
-            5 => FrameLen::Exact(usize::from(self.u16() % 4096)),
+            5 => FrameLen::Exact(usize::from(self.u16() % 1024)),
             _ => FrameLen::Exact(usize::from(self.below(32))),
         }
     }

@@ -20,7 +20,7 @@ pub enum Way {
     Space,
     /// `feed`, and payloads put together from `next_part`.
     Parts,
-    /// As `Space`, with the buffer swapped for another between reads.
+    /// As `Space`, with the buffer swapped for another between reads while little is in it.
     Swap,
 }
 
@@ -56,6 +56,17 @@ impl OwnDecoder {
             // An error is final, so the decoder says it again once the queue is empty.
             let Ok(Some(frame)) = feed.next_frame() else { return };
             self.queue.push_back(frame.payload().to_vec());
+        }
+    }
+
+    /// A swap copies what is buffered, so that one at every chunk of a long frame would take quadratic time.
+    fn swap(&mut self) {
+        if self.decoder.buffered() > 512 {
+            return;
+        }
+        self.spare = self.decoder.swap_buffer(core::mem::take(&mut self.spare));
+        if self.spare.capacity() > self.read_len {
+            self.spare = Vec::new();
         }
     }
 
@@ -96,10 +107,7 @@ impl Subject for OwnDecoder {
             Way::CursorDropped => self.cursor(chunk, 1),
             Way::Space => self.read(chunk),
             Way::Swap => {
-                self.spare = self.decoder.swap_buffer(core::mem::take(&mut self.spare));
-                if self.spare.capacity() > self.read_len {
-                    self.spare = Vec::new();
-                }
+                self.swap();
                 self.read(chunk);
             }
         }

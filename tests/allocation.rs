@@ -1,0 +1,163 @@
+//! Allocations are counted, as they are part of what the core promises. The counting allocator is `allocation-counter`'s,
+//! so that this file needs no `unsafe`.
+
+use allocation_counter::measure;
+use unstick::framing::{Decoder, Encoder, Format, Header, Oversize, Part};
+use unstick::testing::{FrameLen, Plan};
+
+/// Bytes of one read.
+const READ: usize = 4096;
+
+/// A stream of frames from empty to 1 KiB, long enough for some hundred reads.
+fn stream() -> (Format, Vec<u8>, u64) {
+    let format = Format::U32_LE.with_max_payload_len(1024).expect("a format");
+    let frames: Vec<FrameLen> = (0..4000).map(|turn| FrameLen::Exact(turn * 37 % 1025)).collect();
+    let plan = Plan { frames, ..Plan::new(format) };
+    (format, plan.stream(), plan.frames.len() as u64)
+}
+
+/// Reads the stream into the decoder and takes all frames: how many.
+fn read(decoder: &mut Decoder, stream: &[u8]) -> u64 {
+    let mut left = stream;
+    let mut frames = 0;
+    while !left.is_empty() {
+        let space = decoder.space();
+        let len = space.len().min(left.len()).min(READ);
+        space[..len].copy_from_slice(&left[..len]);
+        decoder.filled(len);
+        left = &left[len..];
+        while decoder.next_frame().expect("good frames").is_some() {
+            frames += 1;
+        }
+    }
+    frames
+}
+
+#[test]
+fn reading_frames_allocates_nothing_once_the_buffer_is_there() {
+    let (format, stream, count) = stream();
+    let mut decoder = Decoder::with_read_len(format, READ);
+    assert_eq!(read(&mut decoder, &stream), count);
+    let info = measure(|| assert_eq!(read(&mut decoder, &stream), count));
+    assert_eq!(info.count_total, 0, "{count} frames, and {} allocations", info.count_total);
+}
+
+#[test]
+fn the_first_read_allocates_one_buffer() {
+    let (format, stream, count) = stream();
+    let mut decoder = Decoder::with_read_len(format, READ);
+    let info = measure(|| assert_eq!(read(&mut decoder, &stream), count));
+    assert!(info.count_total <= 2, "{} allocations", info.count_total);
+    assert!(info.bytes_max <= 2 * READ as u64, "{} bytes", info.bytes_max);
+}
+
+/// Frames that are whole in their chunk are not copied, and so never allocate.
+#[test]
+fn frames_borrowed_from_a_chunk_allocate_nothing_at_all() {
+    let (format, stream, count) = stream();
+    let mut decoder = Decoder::new(format);
+    let info = measure(|| {
+        let mut feed = decoder.feed(&stream);
+        let mut frames = 0;
+        while feed.next_frame().expect("good frames").is_some() {
+            frames += 1;
+        }
+        assert_eq!(frames, count);
+    });
+    assert_eq!(info.count_total, 0);
+    assert_eq!(decoder.capacity(), 0);
+}
+
+#[test]
+fn encoding_into_a_buffer_that_is_reused_allocates_nothing() {
+    let (format, stream, count) = stream();
+    let encoder = Encoder::new(format);
+    let mut out = Vec::new();
+    let payload = vec![7; 1024];
+    let write = |out: &mut Vec<u8>| {
+        out.clear();
+        for turn in 0..count as usize {
+            encoder.encode(&[], &payload[..turn * 37 % 1025], out).expect("within the limit");
+        }
+        assert_eq!(out.len(), stream.len());
+    };
+    write(&mut out);
+    let info = measure(|| write(&mut out));
+    assert_eq!(info.count_total, 0);
+}
+
+/// A refused frame costs no memory either, however long it is said to be.
+#[test]
+fn a_refused_header_allocates_nothing() {
+    let encoder = Encoder::new(Format::U32_BE);
+    let mut out = Vec::with_capacity(64);
+    let info = measure(|| {
+        encoder.header(&[], usize::MAX, &mut out).expect_err("over the limit");
+    });
+    assert_eq!((info.count_total, out.len()), (0, 0));
+}
+
+/// A declared length costs nothing but a read: 16 KiB for four bytes that say 1 GiB.
+#[test]
+fn a_declared_length_allocates_one_read() {
+    let format = Format::U32_BE.with_max_payload_len(1 << 30).expect("a format");
+    let mut decoder = Decoder::new(format);
+    let info = measure(|| {
+        for byte in [0x40, 0, 0, 0] {
+            decoder.space()[0] = byte;
+            decoder.filled(1);
+            assert_eq!(decoder.next_frame(), Ok(None));
+        }
+        assert!(!decoder.space().is_empty());
+    });
+    assert!(info.bytes_max <= 2 * 16 * 1024 + 8, "{} bytes for four", info.bytes_max);
+    assert_eq!(decoder.need(), 1 << 30);
+}
+
+/// A body in parts, and a body that is skipped, pass through one buffer, whatever their length.
+#[test]
+fn a_body_in_parts_and_a_skipped_one_pass_through_one_buffer() {
+    let format = Format::U64_BE.with_max_payload_len(1 << 40).expect("a format");
+    let mut streamed = Decoder::with_read_len(format, READ);
+    streamed.feed(&(64u64 << 20).to_be_bytes());
+    assert!(matches!(streamed.next_part(), Ok(Some(Part::Start { .. }))));
+    let mut skipping = Decoder::with_read_len(Format::U32_BE.with_max_payload_len(10).expect("a format"), READ)
+        .on_oversize(Oversize::Skip { max_discard: u64::MAX });
+    skipping.feed(&(64u32 << 20).to_be_bytes());
+    let info = measure(|| {
+        let mut bytes = 0;
+        while bytes < 64 << 20 {
+            let len = streamed.space().len();
+            streamed.filled(len);
+            while let Ok(Some(Part::Chunk(chunk))) = streamed.next_part() {
+                bytes += chunk.len();
+            }
+            let len = skipping.space().len();
+            skipping.filled(len);
+            assert_eq!(skipping.next_frame(), Ok(None));
+        }
+    });
+    assert!(info.bytes_max <= 4 * READ as u64, "{} bytes", info.bytes_max);
+    assert!(info.count_total <= 4, "{} allocations", info.count_total);
+    assert_eq!(skipping.skipped().frames, 1);
+    assert_eq!(skipping.format().max_payload_len(), 10);
+}
+
+/// A frame that began in an earlier chunk takes just its rest from the next one; the frames behind it are borrowed from
+/// the chunk, where they are.
+#[test]
+fn frames_behind_one_that_was_cut_are_borrowed_from_the_chunk() {
+    let mut decoder = Decoder::new(Format::U8);
+    decoder.feed(b"\x05he");
+    let chunk = b"llo\x03one\x03two\x04cu";
+    let mut feed = decoder.feed(chunk);
+    assert_eq!(feed.next_frame().expect("no error").expect("a frame").payload(), b"hello");
+    for expected in [b"one", b"two"] {
+        let frame = feed.next_frame().expect("no error").expect("a frame");
+        assert_eq!(frame.payload(), expected);
+        assert!(chunk.as_ptr_range().contains(&frame.payload().as_ptr()), "{expected:?} was copied");
+    }
+    assert_eq!(feed.next_frame(), Ok(None));
+    drop(feed);
+    assert_eq!(decoder.buffered(), 3);
+}

@@ -1,0 +1,23 @@
+//! Tests of `tests/` once more, in one binary: see Cargo.toml.
+
+#[cfg(test)]
+#[path = "../adapters.rs"]
+mod adapters;
+#[cfg(test)]
+#[path = "../allocation.rs"]
+mod allocation;
+#[cfg(test)]
+#[path = "../conformance.rs"]
+mod conformance;
+#[cfg(test)]
+#[path = "../framing_exhaustive.rs"]
+mod framing_exhaustive;
+#[cfg(test)]
+#[path = "../framing_properties.rs"]
+mod framing_properties;
+#[cfg(test)]
+#[path = "../framing_regressions.rs"]
+mod framing_regressions;
+#[cfg(test)]
+#[path = "../golden.rs"]
+mod golden;
