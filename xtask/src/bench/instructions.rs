@@ -15,9 +15,9 @@ use super::table::{Table, bytes};
 
 /// The figures that are held, below the repository.
 const FILE: &str = "benches/instructions.json";
-const PAYLOADS: [usize; 3] = [0, 64, 1 << 10];
+const PAYLOADS: [usize; 2] = [0, 64];
 /// Two runs of so many frames: their difference is without start and end.
-const FRAMES: [usize; 2] = [20_000, 60_000];
+const FRAMES: [usize; 2] = [10_000, 30_000];
 /// How much more is let pass, over the figure held.
 const TOLERANCE: f64 = 0.05;
 

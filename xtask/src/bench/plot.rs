@@ -74,6 +74,7 @@ impl Axis {
 /// Nanoseconds with their unit.
 pub(super) fn nanoseconds(value: f64) -> String {
     match value {
+        0.0 => "0".into(),
         1e6.. => format!("{} ms", value / 1e6),
         1e3.. => format!("{} µs", value / 1e3),
         _ => format!("{value} ns"),
@@ -118,8 +119,7 @@ impl Plot {
              role=\"img\" aria-label=\"{}\">\n<style>{STYLE}</style>",
             escaped(self.title)
         );
-        let (left, ..) = AREA;
-        text(&mut svg, (left, 26.0), "start", "title", self.title);
+        text(&mut svg, (24.0, 26.0), "start", "title", self.title);
         self.draw_legend(&mut svg);
         self.draw_axes(&mut svg);
         self.lines.iter().rev().for_each(|line| self.draw_line(&mut svg, line));
@@ -129,13 +129,13 @@ impl Plot {
 
     /// A piece of each line with its name, in a row.
     fn draw_legend(&self, svg: &mut String) {
-        let mut x = AREA.0;
+        let mut x = 24.0;
         for Line { name, class, .. } in &self.lines {
-            _ = writeln!(svg, "<path class=\"line {class}\" d=\"M{x:.1} 48h30\"/>");
-            _ = writeln!(svg, "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"48\" r=\"3.5\"/>", x + 15.0);
-            text(svg, (x + 37.0, 52.5), "start", "name", name);
-            // Letters are about 7 wide; a little more keeps the names apart in any font.
-            x += 37.0 + 7.6 * name.chars().count() as f64 + 16.0;
+            _ = writeln!(svg, "<path class=\"line {class}\" d=\"M{x:.1} 48h24\"/>");
+            _ = writeln!(svg, "<circle class=\"{class}\" cx=\"{:.1}\" cy=\"48\" r=\"3.5\"/>", x + 12.0);
+            text(svg, (x + 31.0, 52.5), "start", "name", name);
+            // A letter is at most so wide on average, in any font.
+            x += 31.0 + 7.6 * name.chars().count() as f64 + 14.0;
         }
     }
 

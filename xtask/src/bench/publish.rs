@@ -64,7 +64,7 @@ fn circumstances() -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
     let load = first_line("/proc/loadavg")?;
-    let cores = std::thread::available_parallelism()?;
+    let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
     Ok(vec![
         ("command", format!("`cargo xtask {}`", arguments.join(" "))),
         ("commit", commit()?),
