@@ -1,6 +1,11 @@
 //! The tasks of this repository: `cargo xtask TASK`, one file or folder for each.
 
+mod coverage;
+mod evidence;
+mod fuzz;
 mod load;
+mod mutants;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -10,12 +15,20 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    Coverage(coverage::Args),
+    Fuzz(fuzz::Args),
     Load(load::Args),
+    Mutants(mutants::Args),
+    Verify(verify::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::Coverage(args) => coverage::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Load(args) => load::run(&args),
+        Task::Mutants(args) => mutants::run(&args),
+        Task::Verify(args) => verify::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
