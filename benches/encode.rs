@@ -1,6 +1,6 @@
 //! Encode into a buffer that is used again: every payload length, a u32 little-endian header.
 //!
-//! A stream of about 1 MiB at most is written, in batches of 64 KiB as a connection flushes them; then the buffer is cleared and used
+//! As many frames as fit in 16 KiB are written, at least one: the replies to one read. Then the buffer is cleared and used
 //! again. Ours beside a hand-written loop that checks the limit, reserves once a frame and appends, tokio-util and
 //! asynchronous-codec (whose payload is a `Bytes`, cloned for each frame as its interface asks).
 
@@ -11,14 +11,17 @@ use std::hint::black_box;
 use asynchronous_codec::{Encoder as _, LengthCodec};
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use peers::{CHUNK_LEN, PAYLOADS};
+use peers::PAYLOADS;
 use tokio_util::codec::Encoder as _;
 use unstick::framing::{Encoder, Format};
+
+/// Bytes that are written before the buffer is used again, where a frame is not longer.
+const BATCH_LEN: usize = 16 << 10;
 
 fn encode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encode");
     for payload_len in PAYLOADS {
-        let count = (CHUNK_LEN / (payload_len + 4)).max(1);
+        let count = (BATCH_LEN / (payload_len + 4)).max(1);
         group.throughput(Throughput::Elements(count as u64));
         let payload = peers::payload(payload_len);
 

@@ -9,27 +9,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use peers::CHUNK_LEN;
-use unstick::framing::{Decoder, Encoder, Endian, Format, Layout};
-
-/// The formats by name; the first is what the others are compared with.
-fn formats(payload_len: usize) -> Vec<(&'static str, Format)> {
-    let with = |layout| Format::new(layout, 60_000).expect("a valid format");
-    let mut formats = vec![
-        ("u32le", Format::U32_LE),
-        ("u32be", Format::U32_BE),
-        ("u16be", Format::U16_BE),
-        ("u24be", Format::U24_BE),
-        ("u64be", Format::U64_BE),
-        ("u32be-inclusive", Format::U32_BE_INCLUSIVE),
-        ("offset-2-u16be-adjusted", with(Layout { offset: 2, adjustment: -4, ..Layout::fixed(2, Endian::Big) })),
-        ("offset-8-u32le", with(Layout { offset: 8, ..Layout::fixed(4, Endian::Little) })),
-        ("varint", Format::VARINT),
-    ];
-    if payload_len <= 255 {
-        formats.push(("u8", Format::U8));
-    }
-    formats
-}
+use peers::formats::{formats, padded_varints};
+use unstick::framing::{Decoder, Encoder, Format};
 
 fn decode(criterion: &mut Criterion) {
     for payload_len in [16, 300] {
@@ -69,18 +50,6 @@ fn encode(criterion: &mut Criterion) {
         }
         group.finish();
     }
-}
-
-/// Frames whose varint is padded to five bytes.
-fn padded_varints(payload_len: usize, count: usize) -> Vec<u8> {
-    let payload = peers::payload(payload_len);
-    let mut wire = Vec::new();
-    for _ in 0..count {
-        wire.extend((0..4).map(|at| (payload_len >> (7 * at)) as u8 & 0x7F | 0x80));
-        wire.push((payload_len >> 28) as u8);
-        wire.extend_from_slice(&payload);
-    }
-    wire
 }
 
 criterion_group!(benches, decode, encode);

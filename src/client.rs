@@ -230,10 +230,9 @@ impl Client {
 
     /// What passed so far. Of an unframed greeting the bytes are not counted.
     pub fn traffic(&self) -> Traffic {
-        let decoder = self.reader.decoder();
         Traffic {
             frames_in: self.frames_in,
-            bytes_in: decoder.offset() + decoder.buffered() as u64,
+            bytes_in: self.reader.bytes(),
             frames_out: self.writer.frames(),
             bytes_out: self.writer.bytes(),
         }

@@ -38,8 +38,11 @@
 
 extern crate alloc;
 
-#[cfg(all(feature = "testing", feature = "net"))]
-pub mod choppy;
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 #[cfg(feature = "net")]
 mod client;
 #[cfg(feature = "net")]

@@ -36,6 +36,7 @@ pub struct FramedRead<R, H = Format> {
     decoder: Decoder<H>,
     /// The reader said that there is no more. It is not asked again, as some readers then have more.
     ended: bool,
+    bytes: u64,
 }
 
 impl<R, H: Header> FramedRead<R, H> {
@@ -46,7 +47,7 @@ impl<R, H: Header> FramedRead<R, H> {
 
     /// Frames out of `io` by a decoder with settings of its own, or one that holds bytes already.
     pub const fn with_decoder(io: R, decoder: Decoder<H>) -> FramedRead<R, H> {
-        FramedRead { io, decoder, ended: false }
+        FramedRead { io, decoder, ended: false, bytes: 0 }
     }
 
     /// The reader. What it reads past us is missing from the stream of frames.
@@ -62,6 +63,11 @@ impl<R, H: Header> FramedRead<R, H> {
     /// The decoder.
     pub fn decoder(&self) -> &Decoder<H> {
         &self.decoder
+    }
+
+    /// Bytes read so far, also those of a stream that failed: its decoder counts no more.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The reader, and the decoder with what is received and not yet taken.
@@ -110,8 +116,11 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
     }
 
     /// The payloads as a [`Stream`] of owned [`Bytes`].
+    ///
+    /// A short payload is copied. One of over 4 KiB that fills most of the memory it was read into is that memory, which
+    /// comes back for the next read if it was dropped by then.
     pub fn into_stream(self) -> FrameStream<R, H> {
-        FrameStream { read: Some(self) }
+        FrameStream { read: Some(self), lent: Bytes::new() }
     }
 
     /// Reads once, into the decoder; 0 is the end of the stream.
@@ -124,6 +133,7 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
             match ready!(Pin::new(&mut self.io).poll_read(cx, self.decoder.space())) {
                 Ok(n) => {
                     self.decoder.filled(n);
+                    self.bytes += n as u64;
                     self.ended = n == 0;
                     return Poll::Ready(Ok(n));
                 }
@@ -140,21 +150,51 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
 pub struct FrameStream<R, H = Format> {
     /// `None` after the end or an error.
     read: Option<FramedRead<R, H>>,
+    /// The memory of the payload that was last yielded, where it was not copied.
+    lent: Bytes,
+}
+
+/// Up to this length an allocation and a copy are cheaper than memory that is counted by those who hold it.
+const COPIED_LEN: usize = 4 * 1024;
+
+impl<R, H: Header> FramedRead<R, H> {
+    /// The next payload, owned; and the memory it is in, where it was not copied.
+    fn next_payload(&mut self, lent: &mut Bytes) -> Result<Option<Bytes>, DecodeError> {
+        let Some(span) = self.decoder.next_span()? else { return Ok(None) };
+        if self.decoder.frame(span).payload().len() > COPIED_LEN
+            && let Some((memory, place)) = self.decoder.detach(span)
+        {
+            *lent = memory.into();
+            return Ok(Some(lent.slice(place)));
+        }
+        Ok(Some(Bytes::copy_from_slice(self.decoder.frame(span).payload())))
+    }
+
+    /// Reads into memory that was lent, where it has come back: it needs not be cleared again.
+    fn take_back(&mut self, lent: &mut Bytes) {
+        if !lent.is_empty()
+            && self.decoder.capacity() == 0
+            && let Ok(memory) = std::mem::take(lent).try_into_mut()
+        {
+            self.decoder.swap_buffer(memory.into());
+        }
+    }
 }
 
 impl<R: AsyncRead + Unpin, H: Header + Unpin> Stream for FrameStream<R, H> {
     type Item = Result<Bytes, ReadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(read) = &mut self.read else {
+        let FrameStream { read: Some(read), lent } = &mut *self else {
             return Poll::Ready(None);
         };
         let item = loop {
-            match read.decoder.next_frame() {
-                Ok(Some(frame)) => return Poll::Ready(Some(Ok(Bytes::copy_from_slice(frame.payload())))),
+            match read.next_payload(lent) {
+                Ok(Some(payload)) => return Poll::Ready(Some(Ok(payload))),
                 Ok(None) => {}
                 Err(error) => break Some(Err(error.into())),
             }
+            read.take_back(lent);
             match ready!(read.poll_fill(cx)) {
                 Ok(0) => break read.decoder.finish().err().map(|error| Err(error.into())),
                 Ok(_) => {}

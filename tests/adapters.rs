@@ -10,8 +10,8 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, StreamExt};
 use futures_sink::Sink;
 use proptest::prelude::*;
-use unstick::choppy::{ChoppyRead, ChoppyWrite, Step};
 use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Part, Phase};
+use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};
 use unstick::{FramedRead, FramedWrite, NO_COPY_LEN, ReadError, WriteError};
 
 /// What a stream gave: its payloads, and how it ended.
@@ -599,4 +599,32 @@ fn the_adapters_work_on_another_runtime() {
         half_close(read.compat(), write.compat_write()).await;
         answering.await.expect("answered");
     });
+}
+
+/// Payloads of a stream stay as they are while others are read: the memory of a large one is not read into again before it
+/// was dropped, and one that stands among others is copied.
+#[test]
+fn owned_payloads_stay_as_they_are() {
+    let payloads: Vec<Vec<u8>> =
+        (0..40usize).map(|index| (0..index * 1_500).map(|at| (at * 7 + index) as u8).collect()).collect();
+    let mut wire = Vec::new();
+    for payload in &payloads {
+        Encoder::new(Format::U32_LE).encode(&[], payload, &mut wire).unwrap();
+    }
+    for keep in [0, 3, usize::MAX] {
+        block_on(async {
+            let mut stream = FramedRead::new(&wire[..], Format::U32_LE).into_stream();
+            let mut kept = std::collections::VecDeque::new();
+            for expected in &payloads {
+                let payload = stream.next().await.expect("a frame").expect("no error");
+                assert_eq!(payload, expected);
+                kept.push_back((payload, expected));
+                while kept.len() > keep {
+                    kept.pop_front();
+                }
+                assert!(kept.iter().all(|(payload, expected)| payload == expected));
+            }
+            assert!(stream.next().await.is_none());
+        });
+    }
 }

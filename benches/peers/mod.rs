@@ -6,10 +6,12 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub(crate) mod formats;
+
 use std::hint::black_box;
 
 use asynchronous_codec::{Decoder as _, LengthCodec};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
 use unstick::framing::{Decoder, Encoder, Format};
 
@@ -141,6 +143,93 @@ pub(crate) fn asynchronous(buffer: &mut BytesMut, wire: &[u8], chunk_len: usize)
             black_box(&frame[..]);
             frames += 1;
         }
+    }
+    frames
+}
+
+/// Owned frames: short payloads are copied, a long frame is lent the buffer it was read into.
+///
+/// A long frame stands alone in the buffer, as [`Decoder::space`] ends where it ends. So the buffer is frozen as it is, and
+/// taken back at the next read if the frame was dropped by then, without clearing it again. No payload is copied more
+/// than once, and none keeps more than twice its length alive.
+pub(crate) struct Owned {
+    decoder: Decoder,
+    copied_len: usize,
+    lent: Bytes,
+}
+
+impl Owned {
+    /// Bytes of the longest payload that is copied: up to there an allocation is cheaper than a shared buffer.
+    pub(crate) const COPIED_LEN: usize = 4 << 10;
+
+    pub(crate) fn new(format: Format, copied_len: usize) -> Owned {
+        Owned { decoder: Decoder::with_read_len(format, CHUNK_LEN), copied_len, lent: Bytes::new() }
+    }
+
+    /// Takes all of a stream; copying a chunk into the space stands for the read.
+    pub(crate) fn read_all(&mut self, wire: &[u8], chunk_len: usize) -> usize {
+        let mut frames = 0;
+        for mut chunk in wire.chunks(chunk_len) {
+            while !chunk.is_empty() {
+                if !self.lent.is_empty()
+                    && let Ok(returned) = std::mem::take(&mut self.lent).try_into_mut()
+                {
+                    self.decoder.swap_buffer(returned.into());
+                }
+                let space = self.decoder.space();
+                let len = space.len().min(chunk.len());
+                space[..len].copy_from_slice(&chunk[..len]);
+                self.decoder.filled(len);
+                chunk = &chunk[len..];
+                frames += self.take_frames();
+            }
+        }
+        frames
+    }
+
+    fn take_frames(&mut self) -> usize {
+        let (mut frames, mut start) = (0, 0);
+        loop {
+            let buffered = self.decoder.buffered();
+            let Some(frame) = self.decoder.next_frame().expect("a valid stream") else { return frames };
+            let (payload, header_len, frame_len) = (frame.payload(), frame.header().len(), frame.as_bytes().len());
+            if payload.len() <= self.copied_len || buffered > frame_len || start > frame_len {
+                let owned = Bytes::copy_from_slice(payload);
+                black_box(&owned[..]);
+            } else {
+                self.lent = Bytes::from(self.decoder.swap_buffer(Vec::new()));
+                let owned = self.lent.slice(start + header_len..start + frame_len);
+                black_box(&owned[..]);
+            }
+            start += frame_len;
+            frames += 1;
+        }
+    }
+}
+
+/// Owned frames as slices of each read, which is frozen once: two atomic counts a frame, and each keeps its whole read
+/// alive. What is cut is copied.
+pub(crate) fn slice(decoder: &mut Decoder, block: &mut BytesMut, wire: &[u8], chunk_len: usize) -> usize {
+    let mut frames = 0;
+    for chunk in wire.chunks(chunk_len) {
+        block.clear();
+        block.extend_from_slice(chunk);
+        let frozen = std::mem::take(block).freeze();
+        let within = frozen.as_ptr_range();
+        let mut feed = decoder.feed(&frozen);
+        while let Some(frame) = feed.next_frame().expect("a valid stream") {
+            let payload = frame.payload();
+            let owned = if within.contains(&payload.as_ptr()) {
+                frozen.slice_ref(payload)
+            } else {
+                Bytes::copy_from_slice(payload)
+            };
+            black_box(&owned[..]);
+            frames += 1;
+        }
+        drop(feed);
+        // The block is read into again, unless a frame of it is still held.
+        *block = frozen.try_into_mut().unwrap_or_default();
     }
     frames
 }

@@ -3,9 +3,6 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-/// Memory that is kept though less is wanted is up to four times this: chunks of changing lengths shall not allocate.
-const KEEP: usize = 16 * 1024;
-
 /// Received bytes that wait to be taken, in one piece of memory.
 ///
 /// ```text
@@ -59,9 +56,9 @@ impl Buffer {
     }
 
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
-    pub(crate) fn space(&mut self, read_len: usize, frame_len: Option<usize>) -> &mut [u8] {
+    pub(crate) fn space(&mut self, read_len: usize, keep_len: usize, frame_len: Option<usize>) -> &mut [u8] {
         let goal = self.goal(read_len, frame_len);
-        self.compact(goal);
+        self.compact(goal, keep_len);
         // What is there is enough while a read fits, so that growing is as rare as doubling makes it.
         if self.storage.len() < goal.min(self.len() + read_len) {
             self.grow(goal);
@@ -81,10 +78,10 @@ impl Buffer {
     }
 
     /// Copies `bytes` behind the unread ones.
-    pub(crate) fn append(&mut self, bytes: &[u8], frame_len: Option<usize>) {
+    pub(crate) fn append(&mut self, bytes: &[u8], keep_len: usize, frame_len: Option<usize>) {
         let needed = self.len() + bytes.len();
         let wanted = self.goal(bytes.len(), frame_len).max(needed);
-        self.compact(wanted);
+        self.compact(wanted, keep_len);
         if self.storage.capacity() < needed {
             self.storage.truncate(self.end);
             self.storage.reserve_exact(wanted - self.end);
@@ -123,6 +120,19 @@ impl Buffer {
         core::mem::replace(&mut self.storage, storage)
     }
 
+    /// All the memory, and where in it the `len` bytes begin that were taken last, if nothing is unread and they are at
+    /// least half of it.
+    #[cfg(feature = "net")]
+    pub(crate) fn detach(&mut self, len: usize) -> Option<(Vec<u8>, usize)> {
+        if self.start < self.end || len < self.storage.capacity() / 2 {
+            return None;
+        }
+        let at = self.start - len;
+        self.start = 0;
+        self.end = 0;
+        Some((core::mem::take(&mut self.storage), at))
+    }
+
     /// Forgets everything and gives all memory back.
     pub(crate) fn clear(&mut self) {
         *self = Buffer::new();
@@ -131,13 +141,13 @@ impl Buffer {
     /// Moves the unread bytes to the front. A byte moves at most once while its frame is unfinished: afterwards `start`
     /// is 0 until a frame is taken. So all the moves of a stream are linear in its bytes.
     ///
-    /// They move to new memory where the old is over four times what is wanted, and over 64 KiB: it was for a frame that
-    /// is taken.
-    fn compact(&mut self, wanted: usize) {
+    /// They move to new memory where the old is over four times what is wanted, and over four times `keep_len`: it was for
+    /// a frame that is taken.
+    fn compact(&mut self, wanted: usize, keep_len: usize) {
         if self.start == 0 {
             return;
         }
-        if self.storage.capacity() / 4 > wanted.max(KEEP) {
+        if self.storage.capacity() / 4 > wanted.max(keep_len) {
             drop(self.swap(Vec::with_capacity(wanted)));
         } else {
             self.storage.copy_within(self.start..self.end, 0);

@@ -232,17 +232,29 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        while let Some(frame) = self.input.decoder.next_frame()? {
-            self.frames_in += 1;
-            self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
-            if let Err(error) = (self.handler)(frame, &mut self.replies).await {
-                return Err(match self.replies.broken.take() {
-                    Some(broken) => broken.into(),
-                    None => CloseReason::Handler(error.into()),
-                });
+        loop {
+            while let Some(frame) = self.input.decoder.plain_frame() {
+                self.frames_in += 1;
+                self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
+                handle(&mut self.handler, frame, &mut self.replies).await?;
             }
+            // The last frame of a read may be too short for the quick way, or there is an error, or nothing.
+            let Some(frame) = self.input.decoder.next_frame()? else { return Ok(()) };
+            self.frames_in += 1;
+            handle(&mut self.handler, frame, &mut self.replies).await?;
         }
-        Ok(())
+    }
+}
+
+#[inline]
+async fn handle<H, E>(handler: &mut H, frame: Frame<'_>, replies: &mut Replies) -> Result<(), CloseReason>
+where
+    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    match handler(frame, replies).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(replies.broken.take().map_or_else(|| CloseReason::Handler(error.into()), CloseReason::from)),
     }
 }
 

@@ -99,6 +99,7 @@ fn the_exit_code_is_that_of_the_end() {
         (b"\x01\0\0\0a\x05\0\0\0hel", 4, "truncated"),
         (b"\x01\0\0\0a\x05\0\0\0", 4, "truncated"),
         (b"\x01\0\0\0a\xFF\xFF\xFF\xFF", 3, "oversize"),
+        (b"\x01\0\0\0aSSH-", 3, "oversize"),
     ] {
         let addr = server(move |mut stream| {
             stream.write_all(sent).unwrap();
@@ -111,6 +112,10 @@ fn the_exit_code_is_that_of_the_end() {
         assert!(line.contains(&format!("{addr} closed: {name}")), "{line}");
         assert_eq!(line.starts_with("unstick: "), code != 0, "{line}");
     }
+    let addr = server(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap());
+    let ran = run(&["connect", &addr.to_string()], b"");
+    assert_eq!((ran.code, ran.text()), (3, ""), "{}", ran.err);
+    assert!(ran.err.contains("looks like HTTP") && ran.err.contains("28 bytes in"), "{}", ran.err);
     let addr = server(|mut stream| {
         read(&mut stream, 5);
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -141,9 +146,10 @@ fn an_end_by_the_server_is_noticed_while_input_is_open() {
 
 #[test]
 fn input_that_was_not_sent_is_an_error() {
-    // The server ends its stream and reads nothing: what we have to send does not fit between us.
+    // The server ends its stream and reads no more: what we have to send does not fit between us.
     let (done, wait_for_client) = std::sync::mpsc::channel::<()>();
-    let addr = server(move |stream| {
+    let addr = server(move |mut stream| {
+        read(&mut stream, 1);
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         _ = wait_for_client.recv_timeout(PATIENCE);
     });

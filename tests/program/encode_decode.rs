@@ -135,6 +135,12 @@ fn limits_hold_and_what_came_before_is_kept() {
         "{}",
         ran.err
     );
+    // A limit above the usual one is for what is above it.
+    let long = [&vec![b'x'; 2_000_001][..], b"\n"].concat();
+    let flags = ["--format", "adjustment=2000000", "--max-payload", "2MiB"];
+    let wire = run(&[&["encode"], &flags[..]].concat(), &long);
+    assert_eq!((wire.code, &wire.out[..4]), (0, &[0, 0, 0, 1][..]), "{}", wire.err);
+    assert!(run(&[&["decode"], &flags[..]].concat(), &wire.out).out == long);
     let wire = [frame(b"abc"), frame(b"abcd"), frame(b"abc")].concat();
     let ran = run(&["decode", "--max-payload", "3B"], &wire);
     assert_eq!((ran.code, ran.text()), (3, "abc\n"));

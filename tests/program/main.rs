@@ -1,5 +1,8 @@
 //! The program `unstick`, spawned as a process and spoken to as a user would.
 
+// Helpers outside of test functions are tests, too.
+#![allow(clippy::unwrap_used)]
+
 mod connect;
 mod encode_decode;
 mod harness;

@@ -101,7 +101,10 @@ fn lines_are_typed_at_a_prompt_and_the_line_c_closes() {
     terminal.type_in("first\r");
     let printed = serve.program.out_line();
     assert!(printed.ends_with(" first"), "{printed}");
+    // As it was typed, and as it came back; then there is a prompt again.
+    terminal.see("first");
     terminal.see("first\r\n");
+    terminal.see("> ");
     // The last line again, from the history, with a character taken off.
     terminal.type_in("\x1b[A\x7f\r");
     assert!(serve.program.out_line().ends_with(" firs"));

@@ -24,6 +24,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["encode", "--format", "adjustment=-5000000000"], &["--format", "negative"]),
         (&["encode", "--max-payload", "1XB"], &["--max-payload", "1XB", "MiB"]),
         (&["encode", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
+        (&["encode", "--format", "adjustment=2000000"], &["--max-payload", "2000000"]),
         (&["encode", "--prefix", "0"], &["--prefix", "odd"]),
         (&["encode", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
         (&["decode", "one", "two"], &["'two'"]),

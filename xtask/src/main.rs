@@ -1,5 +1,7 @@
 //! The tasks of this repository: `cargo xtask TASK`, one file or folder for each.
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod coverage;
 mod evidence;
 mod fuzz;
@@ -18,6 +20,11 @@ enum Task {
     Coverage(coverage::Args),
     Fuzz(fuzz::Args),
     Load(load::Args),
+    #[cfg(target_os = "linux")]
+    Bench(bench::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchPeer(bench::PeerArgs),
     Mutants(mutants::Args),
     Verify(verify::Args),
 }
@@ -27,6 +34,10 @@ fn main() -> ExitCode {
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Load(args) => load::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::Bench(args) => bench::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
         Task::Verify(args) => verify::run(&args),
     };

@@ -1,7 +1,8 @@
 //! `cargo xtask load` as a process, against the crate's own server, over real sockets.
 
-use std::io::{BufRead, BufReader};
+use std::env;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -114,26 +115,65 @@ fn what_cannot_be_is_refused_with_its_numbers() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn an_interrupted_run_is_reported_as_incomplete() {
     let server = Server::bind("127.0.0.1:0", quiet()).unwrap();
     let addr = server.local_addr().to_string();
-    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
     let echo = move |_| {
         let begun = begun.clone();
         async move |frame: Frame<'_>, replies: &mut Replies| {
-            _ = begun.send(());
+            _ = begun.try_send(());
             replies.send(frame.payload()).await
         }
     };
     thread::spawn(move || smol::block_on(server.serve(echo, std::future::pending())));
     let mut load = load(&["--addr", &addr, "--seconds", "600", "--connections", "2"]);
-    let mut load = load.stdout(Stdio::piped()).spawn().unwrap();
+    let load = load.stdout(Stdio::piped()).spawn().unwrap();
     has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_child(&load), rustix::process::Signal::INT).unwrap();
-    let mut first = String::new();
-    BufReader::new(load.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert!(first.starts_with("INCOMPLETE: interrupted after "), "{first}");
-    assert_eq!(load.wait().unwrap().code(), Some(1));
+    let Output { status, stdout, .. } = load.wait_with_output().unwrap();
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert!(stdout.starts_with("INCOMPLETE: interrupted after "), "{stdout}");
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn an_output_that_is_gone_is_an_error_and_no_panic() {
+    let addr = echo_server(quiet()).to_string();
+    let mut load = load(&["--addr", &addr, "--frames", "64", "--seconds", "60"]);
+    let mut load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(load.stdout.take());
+    let Output { status, stderr, .. } = load.wait_with_output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("error: standard output: "), "{stderr}");
+}
+
+/// The whole command: the program as a process of its own, started, measured and ended by the load.
+#[test]
+fn the_program_is_started_loaded_measured_and_ended() {
+    let program = program();
+    let args = ["--program", program.to_str().unwrap(), "--threads", "2", "--seconds", "1", "--json", "-"];
+    for format in ["u32le", "offset=3,width=2,endian=be,adjustment=-5"] {
+        let (stdout, stderr) = ends_with(0, &[&args[..], &["--format", format]].concat());
+        assert!(stderr.starts_with("every byte of ") && stderr.contains("2 threads"), "{stderr}");
+        let json: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((&json["verdict"], &json["server"]["threads"]), (&"verified".into(), &2.into()));
+        if cfg!(target_os = "linux") {
+            assert!(json["server"]["cpu"]["ns_per_frame"].as_f64().unwrap() > 0.0, "{json}");
+            assert!(json["server"]["peak_memory_bytes"].as_u64().unwrap() > 100_000, "{json}");
+        }
+    }
+}
+
+/// The program as a test run of the whole workspace has just built it, beside the xtask; built now where it is not there.
+fn program() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name(format!("unstick{}", env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        let args = ["build", "--quiet", "--package", "unstick", "--features", "cli", "--bin", "unstick"];
+        let built = Command::new(env!("CARGO")).args(args).status().expect("cargo runs this test");
+        assert!(built.success(), "cargo ended with {built}");
+    }
+    program
 }

@@ -24,17 +24,15 @@ pub(crate) struct FormatArgs {
 impl FormatArgs {
     /// The format that the flags say.
     pub(crate) fn format(&self) -> Result<Format, Failure> {
-        let format = Format::with_default_limit(self.format);
-        let format = format.map_err(|error| Failure::usage(format_args!("--format {}: {error}", self.format)))?;
-        match self.max_payload {
-            None => Ok(format),
-            Some(max_payload_len) => format.with_max_payload_len(max_payload_len).map_err(|error| match error {
-                FormatError::LimitTooGreat { .. } | FormatError::LimitTooSmall { .. } => {
-                    Failure::usage(format_args!("--max-payload with --format {}: {error}", self.format))
-                }
-                _ => Failure::usage(format_args!("--format {}: {error}", self.format)),
-            }),
-        }
+        let format = match self.max_payload {
+            None => Format::with_default_limit(self.format),
+            Some(max_payload_len) => Format::new(self.format, max_payload_len),
+        };
+        format.map_err(|error| {
+            let limit = matches!(error, FormatError::LimitTooGreat { .. } | FormatError::LimitTooSmall { .. });
+            let flags = if limit { "--max-payload with --format" } else { "--format" };
+            Failure::usage(format_args!("{flags} {}: {error}", self.format))
+        })
     }
 }
 

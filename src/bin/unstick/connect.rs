@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_net::TcpStream;
 use clap::Args;
@@ -17,10 +17,9 @@ use unstick::framing::Format;
 use unstick::{Awaited, Client, ClientConfig, CloseReason, FramedRead, FramedWrite, Traffic};
 
 use crate::args::{self, FormatArgs, PrefixArgs};
-use crate::exit::{self, Code, Failure};
+use crate::exit::{self, Code, Failure, log};
 use crate::lines::Lines;
 use crate::prompt::{self, Prompt, Typed};
-use crate::serve::log;
 use crate::show::Show;
 use crate::text;
 
@@ -30,8 +29,11 @@ const WRITE_LEN: usize = 64 * 1024;
 /// Bytes of one unframed read.
 const READ_LEN: usize = 64 * 1024;
 
-/// After the server's end the sending side has so long to say how it fared.
-const GRACE: Duration = Duration::from_millis(100);
+/// After the server's end the sending side has so long to say that there is more to send.
+const IDLE_GRACE: Duration = Duration::from_millis(100);
+
+/// The same, where it is busy: its last write may be about to end.
+const BUSY_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Standard input: each line is a frame, without its line feed (and nothing else is changed). At its end our side is closed
@@ -96,6 +98,9 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let (reader, write) = client.split();
 
     let (prompt, printer) = prompt::open().unzip();
+    if prompt.is_some() {
+        log(format_args!("each line is sent; the line c closes"));
+    }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
     let sending = Sending { write, prefix, raw: command.raw, sent: Arc::clone(&sent) };
@@ -128,14 +133,35 @@ fn conclude(peer: SocketAddr, reason: &CloseReason, failure: Option<Failure>, tr
 struct Sent {
     frames: AtomicU64,
     bytes: AtomicU64,
-    /// Whether something was taken from standard input that is not yet written.
+    /// Whether something was taken from standard input that is not yet written, or a report is on its way.
     busy: AtomicBool,
+    /// Whether the server has ended its stream.
+    server_ended: AtomicBool,
+}
+
+impl Sent {
+    /// Ready when the sending side has had its time to report.
+    async fn silent<T>(&self) -> Option<T> {
+        let start = Instant::now();
+        while start.elapsed() < if self.busy.load(SeqCst) { BUSY_GRACE } else { IDLE_GRACE } {
+            Timer::after(Duration::from_millis(10)).await;
+        }
+        None
+    }
+
+    /// Something is to be sent: no use where the server has ended.
+    fn begin(&self) -> Result<(), Report> {
+        self.busy.store(true, SeqCst);
+        if self.server_ended.load(SeqCst) { Err(Report::Unsent) } else { Ok(()) }
+    }
 }
 
 /// How the sending side ended.
 enum Report {
     /// Our side is closed: standard input ended, or could not be sent to its end.
     Closed(Option<Failure>),
+    /// The server ended before, and there is more to send.
+    Unsent,
     /// The connection failed.
     Broken(io::Error),
     /// Ctrl-C.
@@ -170,6 +196,7 @@ impl Sending {
             match lines.next() {
                 Ok(Some(b"c")) if by_hand => return Ok(()),
                 Ok(Some(line)) => {
+                    self.sent.begin()?;
                     let encoded = self.write.enqueue_with(&self.prefix, line);
                     encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
                 }
@@ -190,7 +217,7 @@ impl Sending {
                 Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.prefix, line.as_bytes()) {
                     Ok(()) => self.flush()?,
                     // By hand one may try again.
-                    Err(error) => log(format_args!("unstick: not sent: {error}\r")),
+                    Err(error) => log(format_args!("unstick: not sent: {error}")),
                 },
                 Ok(Typed::End) => return Ok(()),
                 Ok(Typed::Interrupt) => return Err(Report::Interrupted),
@@ -215,7 +242,7 @@ impl Sending {
     }
 
     fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Report> {
-        self.sent.busy.store(true, SeqCst);
+        self.sent.begin()?;
         smol::block_on(self.write.get_mut().write_all(bytes)).map_err(Report::Broken)?;
         self.sent.bytes.fetch_add(bytes.len() as u64, SeqCst);
         self.sent.busy.store(false, SeqCst);
@@ -238,6 +265,7 @@ impl Sending {
         {
             return report;
         }
+        self.sent.busy.store(true, SeqCst);
         match smol::block_on(self.write.close()) {
             Ok(()) => Report::Closed(failure),
             Err(error) => Report::Broken(error),
@@ -283,13 +311,10 @@ impl Receiving {
             }
         };
         let reason = receive.or(overdue).await?;
-        if report.borrow().is_none() && sent.busy.load(SeqCst) {
+        sent.server_ended.store(true, SeqCst);
+        if report.borrow().is_none() {
             let hear = async { reported.recv().await.ok() };
-            let silence = async {
-                Timer::after(GRACE).await;
-                None
-            };
-            report.replace(hear.or(silence).await);
+            report.replace(hear.or(sent.silent()).await);
         }
         Ok(match (reason, report.into_inner()) {
             // The socket tells of a reset once, and it told the sending side.
@@ -320,8 +345,7 @@ impl Receiving {
                 Err(error) => break error.into(),
             }
         };
-        let decoder = self.reader.decoder();
-        self.traffic.bytes_in = decoder.offset() + decoder.buffered() as u64;
+        self.traffic.bytes_in = self.reader.bytes();
         Ok(ended)
     }
 

@@ -1,7 +1,7 @@
 //! How the program ends: exit codes, and errors in one line.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use unstick::framing::{DecodeError, DecodeErrorKind, EncodeError};
@@ -36,6 +36,11 @@ impl From<Code> for ExitCode {
     fn from(code: Code) -> ExitCode {
         ExitCode::from(code as u8)
     }
+}
+
+/// A line on standard error, whole. Where that is gone nobody is left to be told.
+pub(crate) fn log(line: fmt::Arguments<'_>) {
+    _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Why the program ends before its work is done, and with which code.

@@ -13,7 +13,6 @@ mod show;
 mod signals;
 mod text;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -56,8 +55,7 @@ fn main() -> ExitCode {
         return Code::Clean.into();
     };
     if let Some(text) = failure.text {
-        // Where standard error is gone nobody is left to be told.
-        _ = writeln!(io::stderr(), "unstick: {text}");
+        exit::log(format_args!("unstick: {text}"));
     }
     failure.code.into()
 }

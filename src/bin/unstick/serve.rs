@@ -1,6 +1,5 @@
 //! `unstick serve`: a server that prints what it gets.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -11,7 +10,7 @@ use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Replies, SEED_GREETING, Server, ServerConfig, WriteError};
 
 use crate::args::{self, FormatArgs};
-use crate::exit::{self, Failure};
+use crate::exit::{self, Failure, log};
 use crate::text::{self, push_hex, push_text, put};
 use crate::{serve_raw, signals};
 
@@ -144,12 +143,8 @@ pub(crate) fn log_open(peer: SocketAddr) {
     log(format_args!("{peer} connected"));
 }
 
-/// A line on standard error, whole. Where that is gone nobody is left to be told.
-pub(crate) fn log(line: fmt::Arguments<'_>) {
-    _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-}
-
-/// Prints what came from a peer: one line, written at once. `line` is memory to use again.
+/// Prints what came from a peer: one line, written at once. Where standard output fails the program ends: a reader that went
+/// away has all it wanted. `line` is memory to use again.
 pub(crate) fn show(peer: SocketAddr, payload: &[u8], print: Print, line: &mut Vec<u8>) {
     if print == Print::None {
         return;

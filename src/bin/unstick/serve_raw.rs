@@ -12,8 +12,8 @@ use smol::{Async, Executor, Timer};
 use unstick::CloseReason;
 use unstick::framing::Utf8Reader;
 
-use crate::exit::Failure;
-use crate::serve::{Print, Serve, announce, cannot_listen, log, log_open, show};
+use crate::exit::{Failure, log};
+use crate::serve::{Print, Serve, announce, cannot_listen, log_open, show};
 use crate::signals;
 
 /// Bytes of one read: more than most segments glued together, and the seed's was 1024.
@@ -83,6 +83,7 @@ async fn accept(
 }
 
 async fn serve(mut stream: &Async<TcpStream>, peer: SocketAddr, settings: &Settings) -> io::Result<CloseReason> {
+    stream.get_ref().set_nodelay(true)?;
     stream.write_all(&settings.greeting).await?;
     let mut buffer = vec![0; READ_LEN];
     let (mut reader, mut text, mut line) = (Utf8Reader::new(), String::new(), Vec::new());

@@ -1,12 +1,14 @@
 //! SIGINT and SIGTERM: the first asks for an end, the second is one.
 
-use std::io::{self, Write};
+use std::io;
 use std::process;
 use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use smol::channel::{self, Receiver};
+
+use crate::exit::log;
 
 /// Ready once the first SIGINT or SIGTERM has come. The second one exits at once, with 128 and the signal's number as a
 /// shell counts it.
@@ -16,7 +18,7 @@ pub(crate) fn first() -> io::Result<Receiver<()>> {
     thread::spawn(move || {
         let mut signals = signals.forever();
         signals.next();
-        _ = writeln!(io::stderr(), "stopping: finishing what is in flight; another signal exits at once");
+        log(format_args!("stopping: finishing what is in flight; another signal exits at once"));
         _ = sender.send_blocking(());
         if let Some(signal) = signals.next() {
             process::exit(128 + signal);

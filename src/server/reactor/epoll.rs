@@ -38,8 +38,9 @@ pub(in crate::server) struct Reactor {
 struct Source {
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// The peer sends no more: there is no edge after that one, and a read never has to wait again.
-    ended: Cell<bool>,
+    /// The peer sends no more: there is no edge after that one, and a read never has to wait again. Or it sent urgent data,
+    /// and a read stops at its mark. Either way a short read does not say that nothing more is there.
+    doubtful: Cell<bool>,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
 }
@@ -104,7 +105,7 @@ impl Reactor {
         source.writable.set(true);
         let key = self.sources.borrow_mut().insert(Rc::clone(&source));
         let socket = Rc::new(Socket { stream, source, key, reactor: Rc::clone(self) });
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let flags = EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket.stream, EventData::new_u64(key as u64), flags)?;
         Ok((ReadHalf { socket: Rc::clone(&socket) }, WriteHalf { socket }))
     }
@@ -113,8 +114,8 @@ impl Reactor {
 impl Source {
     fn report(&self, flags: EventFlags) {
         let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
-        if broken || flags.contains(EventFlags::RDHUP) {
-            self.ended.set(true);
+        if broken || flags.intersects(EventFlags::RDHUP | EventFlags::PRI) {
+            self.doubtful.set(true);
         }
         if broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
             self.readable.set(true);
@@ -220,7 +221,7 @@ impl AsyncRead for ReadHalf {
                 Ok(n) => {
                     // A short read has emptied the receive buffer: the next edge comes with the next bytes. So the system
                     // call that would only say "not yet" is saved.
-                    source.readable.set(n == buf.len() || source.ended.get());
+                    source.readable.set(n == buf.len() || source.doubtful.get());
                     return Poll::Ready(Ok(n));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.readable.set(false),

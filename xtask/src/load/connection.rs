@@ -56,8 +56,9 @@ pub(super) struct Connection {
     begun: u64,
     /// Bytes of the payload of the frame begun last that are not made yet.
     unmade: usize,
-    /// Bytes made and not written.
-    unwritten: Vec<u8>,
+    /// Bytes that the socket did not take, two pieces and a header at most, of which the first `written` are written by now.
+    made: Vec<u8>,
+    written: usize,
     answered: u64,
     /// When the frames in flight were begun, those of one time together: the time, and how many.
     begun_at: VecDeque<(u64, u64)>,
@@ -95,7 +96,8 @@ impl Connection {
             quota: quota - credit,
             begun: 0,
             unmade: 0,
-            unwritten: Vec::new(),
+            made: Vec::new(),
+            written: 0,
             answered: 0,
             begun_at: VecDeque::new(),
             expected,
@@ -129,9 +131,8 @@ impl Connection {
     /// Once all is answered and nothing more may be begun, our stream is ended, and the server's is read on (half-close).
     pub(super) fn send(&mut self, scratch: &mut Scratch, now: u64) -> Result<(), Fault> {
         loop {
-            let written = write(&mut self.socket, &self.unwritten).map_err(Fault::Died)?;
-            self.unwritten.drain(..written);
-            if !self.unwritten.is_empty() {
+            self.written += write(&mut self.socket, &self.made[self.written..]).map_err(Fault::Died)?;
+            if self.written < self.made.len() {
                 return Ok(());
             }
             scratch.output.clear();
@@ -140,8 +141,10 @@ impl Connection {
                 break;
             }
             let written = write(&mut self.socket, &scratch.output).map_err(Fault::Died)?;
+            self.made.clear();
+            self.written = 0;
             if written < scratch.output.len() {
-                self.unwritten.extend_from_slice(&scratch.output[written..]);
+                self.made.extend_from_slice(&scratch.output[written..]);
                 return Ok(());
             }
         }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::error::Error;
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use unstick::framing::{Encoder, Format, FormatError, Header, Layout};
@@ -28,6 +29,7 @@ use unstick::framing::{Encoder, Format, FormatError, Header, Layout};
 use generator::{Greeting, Plan, Progress, Wish};
 use pin::Cores;
 use process::Cpu;
+pub(crate) use report::count;
 use report::{Report, ServerUse, Verdict};
 use server::Server;
 
@@ -70,6 +72,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "u32le")]
     format: Layout,
 
+    /// Run this build of the program instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with = "addr")]
+    program: Option<PathBuf>,
+
     /// Load the echo server that runs there, in whatever language it is written
     #[arg(long, value_name = "IP:PORT")]
     addr: Option<SocketAddr>,
@@ -99,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let server = match args.addr {
         Some(_) => None,
         None => {
-            let program = server::build(false)?;
+            let program = args.program.clone().map_or_else(server::build, Ok)?;
             cores.as_ref().map_or(Ok(()), Cores::go_to_servers)?;
             Some(Server::start(&program, &args.server_flags(&plan))?)
         }
@@ -174,19 +180,19 @@ impl Args {
     }
 
     fn publish(&self, report: &Report) -> Result<(), Box<dyn Error>> {
-        match &self.json {
+        let text = match &self.json {
             Some(path) if path.as_os_str() == "-" => {
                 eprintln!("{report}");
-                println!("{:#}", report.json());
+                format!("{:#}\n", report.json())
             }
             Some(path) => {
-                println!("{report}");
                 fs::write(path, format!("{:#}\n", report.json()))
                     .map_err(|error| format!("--json {}: {error}", path.display()))?;
+                format!("{report}\n")
             }
-            None => println!("{report}"),
-        }
-        Ok(())
+            None => format!("{report}\n"),
+        };
+        io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}").into())
     }
 }
 
@@ -216,9 +222,9 @@ impl Watcher {
         }
         let rate = report::count((answered as f64 / elapsed.as_secs_f64()) as u64);
         let line = || format!("{:.1} s, {connections} connections, {rate} frames/s", elapsed.as_secs_f64());
-        if std::io::stderr().is_terminal() {
-            self.bar.set_position(elapsed.as_millis() as u64);
+        if io::stderr().is_terminal() {
             self.bar.set_message(line());
+            self.bar.set_position(elapsed.as_millis() as u64);
         } else if elapsed >= self.next_line {
             self.next_line += LINE_EVERY;
             eprintln!("{}", line());
@@ -235,13 +241,9 @@ impl Drop for Watcher {
 
 /// Allows as many open files as the system lets us: a connection is one, here and in the server. Where that is not
 /// enough, the connect that fails says so.
-fn raise_open_files() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, ..limit });
-    }
+pub(crate) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn parse_length(text: &str) -> Result<usize, String> {

@@ -19,6 +19,9 @@ const UNSEQUENCE: u64 = inverse(SEQUENCE);
 /// Where the bytes of a prefix stand: behind any payload.
 const PREFIX_POSITION: usize = 1 << 40;
 
+/// Bytes that are made at a time: so many go through registers, and memory is written once.
+const BLOCK_LEN: usize = 64;
+
 /// The bytes of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -42,17 +45,20 @@ impl Pattern {
     /// Appends `len` bytes of the payload to `out`, from `position` on, which is a multiple of 8.
     pub(crate) fn append(self, position: usize, len: usize, out: &mut Vec<u8>) {
         debug_assert!(position.is_multiple_of(8), "{position} is no word's begin");
-        let before = out.len();
-        out.resize(before + len, 0);
-        let (words, tail) = out[before..].as_chunks_mut::<8>();
         let mut word = self.word(position / 8);
-        for bytes in words {
-            *bytes = word.to_le_bytes();
-            word = word.wrapping_add(POSITION);
+        let mut next_block = || {
+            let mut block = [[0; 8]; BLOCK_LEN / 8];
+            for bytes in &mut block {
+                *bytes = word.to_le_bytes();
+                word = word.wrapping_add(POSITION);
+            }
+            block
+        };
+        out.reserve(len);
+        for _ in 0..len / BLOCK_LEN {
+            out.extend_from_slice(next_block().as_flattened());
         }
-        if !tail.is_empty() {
-            tail.copy_from_slice(&word.to_le_bytes()[..tail.len()]);
-        }
+        out.extend_from_slice(&next_block().as_flattened()[..len % BLOCK_LEN]);
     }
 
     /// Appends the prefix of the frame, of `len` bytes, to `out`.

@@ -163,7 +163,10 @@ impl Report {
         let frames = count(outcome.answered);
         let right = match plan.payload_len {
             0 => format!("{frames} replies counted; an empty payload has no byte to verify"),
-            _ => format!("every byte of {frames} frames verified, in order, on {} connections", plan.connections),
+            _ => format!(
+                "every byte of {frames} frames verified, in order, on {}",
+                plural(plan.connections, "connection")
+            ),
         };
         match self.verdict() {
             Verdict::Verified => right,
@@ -183,9 +186,9 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "  {:<12}{} connections × {} in flight × {} B payload, {}, {}",
+            "  {:<12}{} × {} in flight × {} B payload, {}, {}",
             "load",
-            plan.connections,
+            plural(plan.connections, "connection"),
             plan.in_flight,
             plan.payload_len,
             plan.format.layout(),
@@ -201,9 +204,8 @@ impl fmt::Display for Report {
         }
         writeln!(f, "max {}   (closed loop)", duration(outcome.longest))?;
         if let Some(server) = &self.server {
-            let plural = if server.threads == 1 { "" } else { "s" };
             let cpu = self.cpu_text(server.cpu);
-            writeln!(f, "  {:<12}{cpu}, {} thread{plural}", "server CPU", server.threads)?;
+            writeln!(f, "  {:<12}{cpu}, {}", "server CPU", plural(server.threads, "thread"))?;
             let peak = server.peak_memory.map_or_else(|| "not known on this system".into(), memory);
             writeln!(f, "  {:<12}{peak} at most", "  memory")?;
         }
@@ -222,10 +224,15 @@ fn by_kind(faults: &[ConnectionFault]) -> Vec<String> {
     }
     let line = |(name, count, ConnectionFault { connection, reply, fault }): &(&str, usize, &ConnectionFault)| {
         let first = if *count > 1 { "the first: " } else { "" };
-        let plural = if *count > 1 { "s" } else { "" };
-        format!("{count} connection{plural}, {name}: {first}connection {connection}, reply {reply}: {fault}")
+        let connections = plural(*count, "connection");
+        format!("{connections}, {name}: {first}connection {connection}, reply {reply}: {fault}")
     };
     kinds.iter().map(line).collect()
+}
+
+/// So many of a thing: `1 thread`, `2 threads`.
+fn plural(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A number with its thousands apart: `1,234,567`.

@@ -5,25 +5,25 @@ use std::env;
 use std::error::Error;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// What the server may take to end after it was asked to.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Lines of what the server said that are kept: the last ones.
 const LINES_KEPT: usize = 5;
 
-/// Builds the program, in release unless `debug` says otherwise, and returns where it is.
-pub(crate) fn build(debug: bool) -> Result<PathBuf, Box<dyn Error>> {
+/// Builds the program in release, and returns where it is.
+pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no folder above it")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "unstick", "--features", "cli", "--bin", "unstick"]);
-    cargo.args(["--quiet", "--message-format", "json-render-diagnostics"]);
-    if !debug {
-        cargo.arg("--release");
-    }
+    cargo.args(["--release", "--message-format", "json-render-diagnostics"]);
     let built = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !built.status.success() {
         return Err(format!("building the program: cargo ended with {}", built.status).into());
@@ -69,8 +69,7 @@ impl Server {
         command.args(["serve", "127.0.0.1:0", "--echo", "--print", "none"]).args(flags);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C is for us: we end the server once what is in flight is answered.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.process_group(0);
         let mut child = command.spawn().map_err(|error| format!("running {}: {error}", program.display()))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (mut stdout, stderr) = (BufReader::new(stdout.ok_or("no stdout")?), stderr.ok_or("no stderr")?);
@@ -127,17 +126,11 @@ impl Drop for Server {
     }
 }
 
-#[cfg(unix)]
 fn terminate(child: &mut Child) -> io::Result<()> {
     if child.try_wait()?.is_some() {
         return Ok(());
     }
-    Ok(rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM)?)
-}
-
-#[cfg(not(unix))]
-fn terminate(child: &mut Child) -> io::Result<()> {
-    child.kill()
+    Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
 }
 
 /// Reads what the server says to its end, so that it never waits for us, and keeps the last lines that are of interest.
@@ -170,7 +163,6 @@ mod tests {
         assert_eq!(executable(b"{}\nno json"), None);
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_program_that_does_not_listen_is_an_error_with_what_it_said() {
         let error = Server::start(Path::new("/bin/ls"), &[]).expect_err("ls is no server").to_string();

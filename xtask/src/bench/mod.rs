@@ -1,0 +1,179 @@
+//! `cargo xtask bench`: every goal of speed as a ratio, ours and the peers' in turn within one run.
+
+mod calls;
+mod contest;
+mod cores;
+mod cost;
+mod generator;
+mod host;
+mod memory;
+mod micro;
+mod peers;
+mod serve;
+/// What the benches for people run too: the streams, and the peers' decoders.
+#[path = "../../../benches/peers/mod.rs"]
+mod shared;
+mod table;
+
+use std::error::Error;
+use std::io;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) use peers::{PeerArgs, serve_as_peer};
+
+use cores::Cores;
+use generator::Span;
+use peers::Kind;
+use table::{Row, Table};
+
+/// Measure every goal of speed as a ratio to the peers, in one run, and write BENCHMARKS.md
+///
+/// Prints a table with the least, the median and the greatest of each ratio, and whether the median is what is wanted. Ours
+/// and the peers run in turn, so that what else the machine does touches all of them. A server runs on the first core,
+/// its load on the last one.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    /// See only whether everything runs: once, shortly, with few connections; nothing is marked or written
+    #[arg(long)]
+    quick: bool,
+
+    /// Only these groups of rows; nothing is written
+    #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
+    only: Vec<Group>,
+
+    /// Rounds of each comparison
+    #[arg(long, value_name = "N", conflicts_with = "quick")]
+    rounds: Option<NonZeroUsize>,
+}
+
+/// Rows that are measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Group {
+    /// Goal 1
+    Decode,
+    /// Goal 2
+    Owned,
+    /// Goal 3
+    Encode,
+    /// Goal 4
+    Formats,
+    /// Goal 5
+    Splits,
+    /// Goal 6: end to end
+    Serve,
+    /// Goal 7
+    Memory,
+    /// Goal 8: CPU a frame over connections
+    Connections,
+    /// Goal 8: a second thread
+    Threads,
+    /// Goal 9: system calls
+    Calls,
+}
+
+/// How often and how long is measured, and where.
+#[derive(Clone, Debug)]
+struct Pace {
+    quick: bool,
+    /// Of servers.
+    rounds: usize,
+    span: Span,
+    /// Rounds of code in this process, and the time that each piece of it has in a round.
+    slices: usize,
+    slice: Duration,
+    cores: Cores,
+}
+
+impl Pace {
+    fn quick() -> io::Result<Pace> {
+        Ok(Pace { quick: true, ..Pace::new(1, 1, [10, 60, 1])? })
+    }
+
+    /// The times are in milliseconds: of a warm-up, of what is counted, of a slice.
+    fn new(rounds: usize, slices: usize, [warm_up, counted, slice]: [u64; 3]) -> io::Result<Pace> {
+        Ok(Pace {
+            quick: false,
+            rounds,
+            span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
+            slices,
+            slice: Duration::from_millis(slice),
+            cores: Cores::allowed()?,
+        })
+    }
+
+    /// Says what is measured now.
+    fn say(&self, what: &str) {
+        eprintln!("measuring: {what}");
+    }
+}
+
+/// What a group found.
+#[derive(Debug, Default)]
+struct Findings {
+    rows: Vec<Row>,
+    /// Figures that are no ratios, each table with its title.
+    figures: Vec<(String, Table)>,
+    /// For each payload length: the contestants and their nanoseconds a frame.
+    decode: Vec<(usize, Vec<(&'static str, f64)>)>,
+    /// A server, its connections, its nanoseconds of CPU a frame.
+    cost: Vec<(Kind, usize, f64)>,
+}
+
+/// Measures, prints and writes.
+///
+/// # Errors
+/// Where a peer cannot be run or fails, or a file not be written.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    crate::load::raise_open_files();
+    let pace = args.pace()?;
+    cores::stay_on(pace.cores.load())?;
+    let mut findings = Findings::default();
+    for group in args.groups() {
+        group.measure(&pace, &mut findings)?;
+    }
+    println!("{}", table::of_rows(&findings.rows, !args.quick));
+    for (title, table) in &findings.figures {
+        println!("{title}\n\n{table}");
+    }
+    if !args.quick {
+        println!("{}", table::summary(&findings.rows));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn pace(&self) -> io::Result<Pace> {
+        match (self.quick, self.rounds) {
+            (true, _) => Pace::quick(),
+            (false, None) => Pace::new(5, 40, [300, 1000, 4]),
+            (false, Some(rounds)) => Pace::new(rounds.get(), 8 * rounds.get(), [300, 1000, 4]),
+        }
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        match &self.only[..] {
+            [] => <Group as clap::ValueEnum>::value_variants().into(),
+            only => only.into(),
+        }
+    }
+}
+
+impl Group {
+    fn measure(self, pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
+        match self {
+            Group::Decode => micro::decode(pace, findings),
+            Group::Owned => micro::owned(pace, findings),
+            Group::Encode => micro::encode(pace, findings),
+            Group::Formats => micro::any_format(pace, findings),
+            Group::Splits => micro::splits(pace, findings),
+            Group::Serve => serve::measure(pace, findings)?,
+            Group::Memory => memory::measure(pace, findings)?,
+            Group::Connections => cost::connections(pace, findings)?,
+            Group::Threads => cost::threads(pace, findings)?,
+            Group::Calls => calls::measure(pace, findings)?,
+        }
+        Ok(())
+    }
+}
