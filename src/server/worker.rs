@@ -39,13 +39,17 @@ struct Connections {
 }
 
 /// Serves the sockets that come by `sockets`, until that is closed and the drain is over.
-pub(super) fn run<N, H, E>(shared: &Arc<Shared>, new_handler: &N, sockets: &Receiver<(TcpStream, SocketAddr)>)
-where
+pub(super) fn run<N, H, E>(
+    reactor: io::Result<Rc<Reactor>>,
+    shared: &Arc<Shared>,
+    new_handler: &N,
+    sockets: &Receiver<(TcpStream, SocketAddr)>,
+) where
     N: Fn(SocketAddr) -> H,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let reactor = match Reactor::new() {
+    let reactor = match reactor {
         Ok(reactor) => reactor,
         Err(error) => return refuse_all(shared, sockets, &error),
     };
