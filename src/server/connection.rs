@@ -15,8 +15,9 @@ use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
+use super::ServerConfig;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
-use crate::close::{CloseReason, Traffic};
+use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, WriteError};
 
@@ -103,6 +104,64 @@ pub enum Greeting {
     Raw(Vec<u8>),
     /// Nothing.
     None,
+}
+
+/// Serves one connection over any reader and writer: a Unix socket, a TLS stream, a pipe in memory. What [`Server`] does for
+/// each of its own, with the format and the greeting of `config`; threads, backlog and drain are not its matter.
+///
+/// Where it is we who end the connection (the handler failed, the frame was refused), it waits for the peer's end, so that
+/// the last replies are not lost; there is no clock in here, so bound that by a deadline of yours.
+///
+/// [`Server`]: crate::Server
+///
+/// # Cancel-safety
+/// Dropping the future breaks the connection off.
+///
+/// ```
+/// use unstick::framing::Frame;
+/// use unstick::{Greeting, Replies, ServerConfig, serve_connection};
+/// # futures_lite::future::block_on(async {
+/// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
+/// let config = ServerConfig::default().greeting(Greeting::None);
+/// let echo = async |frame: Frame<'_>, replies: &mut Replies| replies.send(frame.payload()).await;
+/// let peer = ([127, 0, 0, 1], 4747).into();
+/// let closed = serve_connection(peer, requests, futures_lite::io::sink(), &config, echo).await;
+/// assert_eq!(closed.reason.name(), "truncated");
+/// assert_eq!(closed.traffic.frames_out, 1);
+/// # });
+/// ```
+pub async fn serve_connection<R, W, H, E>(
+    peer: SocketAddr,
+    reader: R,
+    writer: W,
+    config: &ServerConfig,
+    handler: H,
+) -> Closed
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + 'static,
+    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let traffic = Cell::default();
+    let format = Rc::new(config.format);
+    let mut connection = Connection::new((peer, reader, writer), &format, handler, Undisturbed, &traffic);
+    let reason = connection.serve(&config.greeting).await;
+    drop(connection);
+    Closed { peer, reason, traffic: traffic.get() }
+}
+
+/// A connection that nobody stops.
+struct Undisturbed;
+
+impl Signals for Undisturbed {
+    fn stopping(&self, _cx: &mut Context<'_>) -> bool {
+        false
+    }
+
+    async fn lingered(&self) {
+        future::pending::<()>().await;
+    }
 }
 
 /// One connection, over any reader and writer. `traffic` says what had passed when it is dropped.

@@ -22,7 +22,7 @@ use smol::channel::{self, Sender};
 use smol::{Async, Timer};
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub use connection::{Greeting, Replies};
+pub use connection::{Greeting, Replies, serve_connection};
 
 use self::reactor::Reactor;
 use crate::close::{CloseReason, Closed, Traffic};
