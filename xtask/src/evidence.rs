@@ -88,7 +88,12 @@ fn date_of_day(day: u64) -> String {
 
 /// Whether a command starts and succeeds; what it prints is not shown.
 pub(crate) fn works(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// A number with marks between thousands.
@@ -183,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_for_one_place_and_one_mutant() {
-        let text = r#"[{"file": "a.rs", "code": "x < y", "mutant": "replace < with <=", "reason": "the same where x is y"}]"#;
+        let text =
+            r#"[{"file": "a.rs", "code": "x < y", "mutant": "replace < with <=", "reason": "the same where x is y"}]"#;
         let reasons = Reasons::parse(text).unwrap();
         assert_eq!(reasons.unused().len(), 1);
         assert_eq!(reasons.find("a.rs", "if x < y {", "replace < with =="), None);

@@ -15,6 +15,9 @@ use crate::evidence::{self, Done, count};
 /// The figures of every run, a line each.
 pub(crate) const FIGURES: &str = "fuzz.jsonl";
 
+/// Bytes of an input at most: the kit makes long streams of few bytes, and short inputs run faster.
+const MAX_LEN: usize = 300;
+
 /// Run the fuzz targets in turn
 ///
 /// Builds the targets of fuzz/ with the nightly compiler and runs each for the given time, from the seeds in fuzz/corpus and
@@ -112,9 +115,7 @@ fn fuzz(target: &str, seconds: u64, turn: &str) -> Done<Run> {
         command.arg(seeds);
     }
     command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
-    if let Some(dictionary) = dictionary(target) {
-        command.arg(format!("-dict={}", dictionary.display()));
-    }
+    command.arg(format!("-max_len={MAX_LEN}")).arg(format!("-dict={}", root.join("fuzz/dict").display()));
     let progress = progress(target, turn);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut run = Run::default();
@@ -130,14 +131,9 @@ fn fuzz(target: &str, seconds: u64, turn: &str) -> Done<Run> {
     Ok(run)
 }
 
-/// `fuzz/dict/TARGET` with or without an ending, where there is one.
-fn dictionary(target: &str) -> Option<PathBuf> {
-    let folder = evidence::root().join("fuzz/dict");
-    [format!("{target}.dict"), target.to_string()].iter().map(|name| folder.join(name)).find(|path| path.is_file())
-}
-
 fn progress(target: &str, turn: &str) -> ProgressBar {
-    let shown = if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let shown =
+        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let style = ProgressStyle::with_template("{prefix} {elapsed} {msg}");
     let bar = ProgressBar::with_draw_target(None, shown).with_prefix(format!("fuzz {turn} {target}"));
     bar.enable_steady_tick(Duration::from_millis(200));

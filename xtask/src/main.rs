@@ -2,7 +2,12 @@
 
 #[cfg(target_os = "linux")]
 mod bench;
+mod coverage;
+mod evidence;
+mod fuzz;
 mod load;
+mod mutants;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -12,21 +17,29 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    Coverage(coverage::Args),
+    Fuzz(fuzz::Args),
     Load(load::Args),
     #[cfg(target_os = "linux")]
     Bench(bench::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
+    Mutants(mutants::Args),
+    Verify(verify::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        Task::Coverage(args) => coverage::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Load(args) => load::run(&args),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
+        Task::Mutants(args) => mutants::run(&args),
+        Task::Verify(args) => verify::run(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
