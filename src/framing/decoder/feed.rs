@@ -47,7 +47,8 @@ impl<H: Header> Feed<'_, H> {
     ///
     /// # Errors
     /// As [`Decoder::next_frame`].
-    #[inline]
+    // Always inline, as there.
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         if self.direct
             && let Some(span) =

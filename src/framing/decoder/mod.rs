@@ -186,7 +186,8 @@ impl<H: Header> Decoder<H> {
     ///
     /// # Errors
     /// [`DecodeError`], the same one for ever.
-    #[inline]
+    // Always inline, as `Header::whole_frame` in it: as a call it takes 85 instructions instead of 47.
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         if let State::Frame = self.state
             && let Some(span) = self.header.whole_frame(self.buffer.unread())
