@@ -160,7 +160,7 @@ fn found(invariant: &Invariant, figures: &Figures) -> (String, Vec<String>) {
     for (file, test) in invariant.tests {
         let tests = figures.tests["files"][*file].as_object().into_iter().flatten();
         let wanted: Vec<&Value> =
-            tests.filter(|(name, _)| *test == "*" || *name == test).map(|(_, outcome)| outcome).collect();
+            tests.filter(|(name, _)| is_named(name, test)).map(|(_, outcome)| outcome).collect();
         let good = wanted.iter().filter(|outcome| outcome["passed"].as_bool().unwrap_or(false)).count();
         if wanted.is_empty() || good < wanted.len() {
             missing.push(format!("{file} {test}"));
@@ -187,6 +187,11 @@ fn found(invariant: &Invariant, figures: &Figures) -> (String, Vec<String>) {
     }
     parts.extend(missing.iter().map(|what| format!("**missing: {what}**")));
     (parts.join("; "), missing)
+}
+
+/// Whether a test has this name, in whatever module; `*` is any name.
+fn is_named(path: &str, name: &str) -> bool {
+    name == "*" || path == name || path.strip_suffix(name).is_some_and(|module| module.ends_with("::"))
 }
 
 /// How many mutants of some files are noticed.
