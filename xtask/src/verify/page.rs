@@ -159,8 +159,7 @@ fn found(invariant: &Invariant, figures: &Figures) -> (String, Vec<String>) {
     let (mut passed, mut cases) = (0, 0);
     for (file, test) in invariant.tests {
         let tests = figures.tests["files"][*file].as_object().into_iter().flatten();
-        let wanted: Vec<&Value> =
-            tests.filter(|(name, _)| is_named(name, test)).map(|(_, outcome)| outcome).collect();
+        let wanted: Vec<&Value> = tests.filter(|(name, _)| is_named(name, test)).map(|(_, outcome)| outcome).collect();
         let good = wanted.iter().filter(|outcome| outcome["passed"].as_bool().unwrap_or(false)).count();
         if wanted.is_empty() || good < wanted.len() {
             missing.push(format!("{file} {test}"));
@@ -311,6 +310,9 @@ fn mutated_files(text: &mut String, figures: &Figures) -> Done<()> {
         writeln!(text, "| {file} | {} | {} |", number("noticed"), number("missed"))?;
     }
     writeln!(text)?;
+    for name in figures.mutants["untried"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        writeln!(text, "- **missing**: the mutants of `{name}`")?;
+    }
     for name in figures.mutants["survivors"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         writeln!(text, "- **survives**: `{name}`")?;
     }
