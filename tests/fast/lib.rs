@@ -19,5 +19,8 @@ mod framing_properties;
 #[path = "../framing_regressions.rs"]
 mod framing_regressions;
 #[cfg(test)]
+#[path = "../framing_units.rs"]
+mod framing_units;
+#[cfg(test)]
 #[path = "../golden.rs"]
 mod golden;

@@ -20,7 +20,7 @@ const EXHAUSTIVE: &str = "tests/framing_exhaustive.rs";
 const ADAPTERS: &str = "tests/adapters.rs";
 const ALLOCATION: &str = "tests/allocation.rs";
 const CONFORMANCE: &str = "tests/conformance.rs";
-const END_TO_END: &str = "tests/end_to_end.rs";
+const END_TO_END: &str = "tests/end_to_end/main.rs";
 const CORPUS: &str = "tests/fuzz_corpus.rs";
 
 /// The invariants, in the order of ARCHITECTURE.md.

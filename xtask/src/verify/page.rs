@@ -159,8 +159,7 @@ fn found(invariant: &Invariant, figures: &Figures) -> (String, Vec<String>) {
     let (mut passed, mut cases) = (0, 0);
     for (file, test) in invariant.tests {
         let tests = figures.tests["files"][*file].as_object().into_iter().flatten();
-        let wanted: Vec<&Value> =
-            tests.filter(|(name, _)| *test == "*" || *name == test).map(|(_, outcome)| outcome).collect();
+        let wanted: Vec<&Value> = tests.filter(|(name, _)| is_named(name, test)).map(|(_, outcome)| outcome).collect();
         let good = wanted.iter().filter(|outcome| outcome["passed"].as_bool().unwrap_or(false)).count();
         if wanted.is_empty() || good < wanted.len() {
             missing.push(format!("{file} {test}"));
@@ -187,6 +186,11 @@ fn found(invariant: &Invariant, figures: &Figures) -> (String, Vec<String>) {
     }
     parts.extend(missing.iter().map(|what| format!("**missing: {what}**")));
     (parts.join("; "), missing)
+}
+
+/// Whether a test has this name, in whatever module; `*` is any name.
+fn is_named(path: &str, name: &str) -> bool {
+    name == "*" || path == name || path.strip_suffix(name).is_some_and(|module| module.ends_with("::"))
 }
 
 /// How many mutants of some files are noticed.
@@ -306,6 +310,9 @@ fn mutated_files(text: &mut String, figures: &Figures) -> Done<()> {
         writeln!(text, "| {file} | {} | {} |", number("noticed"), number("missed"))?;
     }
     writeln!(text)?;
+    for name in figures.mutants["untried"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        writeln!(text, "- **missing**: the mutants of `{name}`")?;
+    }
     for name in figures.mutants["survivors"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         writeln!(text, "- **survives**: `{name}`")?;
     }

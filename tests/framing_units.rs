@@ -1,0 +1,351 @@
+//! What no property can see, as no oracle says it: the texts of errors, what a refused header looks like, and torn text.
+
+use std::error::Error;
+use std::io;
+
+use unstick::framing::{
+    DecodeError, DecodeErrorKind, Decoder, Diagnosis, EncodeError, Endian, Field, Format, FormatError, Head, Header,
+    Layout, MAX_HEADER_LEN, Oversize, Parsed, Phase, SpecError, Utf8Reader,
+};
+use unstick::{ReadError, WriteError};
+
+/// The error of a stream that is refused or cut.
+fn error_of(format: Format, stream: &[u8]) -> DecodeError {
+    let mut decoder = Decoder::new(format);
+    decoder.feed(stream);
+    loop {
+        match decoder.next_frame() {
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(error) => return error,
+        }
+    }
+    decoder.finish().expect_err("a stream that is refused or cut")
+}
+
+fn format(layout: Layout) -> Format {
+    Format::with_default_limit(layout).expect("a format")
+}
+
+#[test]
+fn a_decode_error_says_its_numbers() {
+    let varint =
+        |max_width, minimal| format(Layout { offset: 0, field: Field::Varint { max_width, minimal }, adjustment: 0 });
+    let below = format(Layout { adjustment: -4, ..Layout::fixed(2, Endian::Big) });
+    let u32_be = Format::U32_BE;
+    for (format, stream, text) in [
+        (
+            u32_be,
+            &b"\x00\x10\x00\x01"[..],
+            "at byte 0: a payload of 1048577 bytes is over the limit of 1048576 (header 00 10 00 01)",
+        ),
+        (
+            below,
+            b"\x00\x04\x00\x03",
+            "at byte 2: a length field of 3 with the adjustment -4 is a negative payload (header 00 03: the other byte order gives 764)",
+        ),
+        (varint(2, false), b"\x00\x80\x80\x80", "at byte 1: a varint goes on after 2 bytes (header 80 80)"),
+        (
+            varint(10, false),
+            b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x02",
+            "at byte 0: a varint says more than 64 bits (header ff ff ff ff ff ff ff ff ff 02)",
+        ),
+        (varint(3, true), b"\x85\x00", "at byte 0: a varint of 2 bytes says 5, which needs fewer (header 85 00)"),
+        (
+            u32_be,
+            b"\x00\x00\x00\x00\x00\x00",
+            "at byte 4: the stream ended inside the header of a frame: 2 of 4 bytes missing",
+        ),
+        (u32_be, b"\x00\x00\x00\x09hi", "at byte 0: the stream ended inside a frame: 7 of 13 bytes missing"),
+    ] {
+        assert_eq!(error_of(format, stream).to_string(), text);
+    }
+    assert_eq!(DecodeErrorKind::Custom("no magic").to_string(), "no magic");
+}
+
+#[test]
+fn a_refused_header_is_told_by_what_it_looks_like() {
+    let u16_be = Format::U16_BE.with_max_payload_len(100).expect("a format");
+    let u8 = Format::U8.with_max_payload_len(10).expect("a format");
+    let other = |payload_len| Some(Diagnosis::OtherByteOrder { payload_len });
+    for (format, stream, diagnosis) in [
+        (Format::U32_BE, &b"\x16\x03\x01\x00"[..], Some(Diagnosis::Tls)),
+        (Format::U32_BE, b"\x14\x03\x01\x00", Some(Diagnosis::Tls)),
+        (Format::U32_BE, b"\x17\x03\x03\x00", Some(Diagnosis::Tls)),
+        (Format::U32_BE, b"\x13\x03\x01\x00", other(0x1_0313)),
+        (Format::U32_BE, b"\x18\x03\x01\x00", other(0x1_0318)),
+        (Format::U32_BE, b"\x16\x02\x01\x00", other(0x1_0216)),
+        (Format::U32_BE, b"GET ", Some(Diagnosis::Http)),
+        (Format::U32_BE, b"HTTP", Some(Diagnosis::Http)),
+        (Format::U32_BE, b"SSH-", Some(Diagnosis::Ssh)),
+        (u16_be, b"GE", Some(Diagnosis::Http)),
+        (u16_be, b"SS", Some(Diagnosis::Ssh)),
+        (u16_be, b"\x16\x03", Some(Diagnosis::Tls)),
+        // Only the first frame can be a hello.
+        (Format::U32_BE, b"\0\0\0\0GET ", Some(Diagnosis::Text)),
+        (Format::U32_BE, b"ab \n", Some(Diagnosis::Text)),
+        (Format::U32_BE, b"ABC\x01", None),
+        (Format::U32_BE, b"\x01\x10\x00\x02", None),
+        (Format::U32_BE, b"\xFF\xFF\xFF\xFE", Some(Diagnosis::Negative { field: -2 })),
+        (u16_be, b"\x80\x80", Some(Diagnosis::Negative { field: -32640 })),
+        (u16_be, b"\x07\x00", other(7)),
+        (u16_be, b"\x64\x00", other(100)),
+        (u8, b"G", None),
+        (u8, b"\x80", Some(Diagnosis::Negative { field: -128 })),
+    ] {
+        let error = error_of(format, stream);
+        assert!(matches!(error.kind(), DecodeErrorKind::Oversize { .. }), "{error}");
+        assert_eq!(error.diagnosis(), diagnosis, "{stream:x?}");
+    }
+}
+
+#[test]
+fn a_stream_cut_in_its_first_frame_is_told_by_its_hello() {
+    let greatest = Format::U32_LE.with_max_payload_len(u32::MAX as usize).expect("a format");
+    let (tls, http, ssh) = (Some(Diagnosis::Tls), Some(Diagnosis::Http), Some(Diagnosis::Ssh));
+    for (stream, diagnosis) in [
+        (&[22, 3, 0, 0, 9][..], tls),
+        (&[22, 3, 4, 0x40, 9], tls),
+        (&[22, 3, 5, 0, 9], None),
+        (&[22, 3, 1, 0x41, 9], None),
+        (&[22, 2, 1, 0, 9], None),
+        (&[22, 3, 1, 0], None),
+        (&[22, 3, 1, 0, 9, 1], tls),
+        (&[22, 3, 1, 0, 9, 2, 7], tls),
+        (&[22, 3, 1, 0, 9, 3], None),
+        (&[21, 3, 3, 0, 2, 1], tls),
+        (&[21, 3, 4, 0, 2, 2, 40], tls),
+        (&[21, 3, 5, 0, 2, 2], None),
+        (&[21, 3, 3, 0, 2, 3], None),
+        (&[21, 3, 3, 0, 3, 1], None),
+        (&[21, 3, 3, 0, 2], None),
+        (b"GET /", http),
+        (b"HTTP/1.1", http),
+        (b"GET", None),
+        (b"SSH-2.0", ssh),
+        (b"SSH", None),
+        (b"hello", None),
+        // Behind a frame it is no hello.
+        (b"\0\0\0\0GET /", None),
+    ] {
+        let error = error_of(greatest, stream);
+        assert!(matches!(error.kind(), DecodeErrorKind::Truncated { .. }), "{error}");
+        assert_eq!(error.diagnosis(), diagnosis, "{stream:x?}");
+        assert_eq!(error.header(), if diagnosis.is_some() { &stream[..4] } else { &[] }, "{stream:x?}");
+    }
+}
+
+/// A header of one's own: four bytes of magic, and one that counts.
+struct Magic;
+
+impl Header for Magic {
+    fn max_header_len(&self) -> usize {
+        5
+    }
+
+    fn max_payload_len(&self) -> usize {
+        9
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        if bytes.len() < 5 {
+            return Ok(Parsed::Need(5 - bytes.len()));
+        }
+        if bytes[..4] != *b"ABCD" {
+            return Err(DecodeErrorKind::Custom("no magic"));
+        }
+        let field = u64::from(bytes[4]);
+        Ok(Parsed::Head(Head { prefix_len: 4, header_len: 5, field, payload_len: field }))
+    }
+
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(prefix);
+        out.push(payload_len as u8);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_header_of_ones_own_is_diagnosed_too() {
+    for (stream, diagnosis) in
+        [(b"GET /", Some(Diagnosis::Http)), (b"hello", Some(Diagnosis::Text)), (b"\x00\x01\x02\x03\x04", None)]
+    {
+        let mut decoder = Decoder::new(Magic);
+        decoder.feed(stream);
+        let error = decoder.next_frame().unwrap_err();
+        assert_eq!((error.kind(), error.diagnosis()), (DecodeErrorKind::Custom("no magic"), diagnosis));
+        assert_eq!(error.header(), stream);
+    }
+    assert_eq!(MAX_HEADER_LEN, 255 + 10);
+}
+
+#[test]
+fn a_diagnosis_says_what_it_is() {
+    for (diagnosis, text) in [
+        (Diagnosis::Tls, "looks like TLS"),
+        (Diagnosis::Http, "looks like HTTP"),
+        (Diagnosis::Ssh, "looks like SSH"),
+        (Diagnosis::OtherByteOrder { payload_len: 5 }, "the other byte order gives 5"),
+        (Diagnosis::Negative { field: -1 }, "as a signed number the field is -1"),
+        (Diagnosis::Text, "looks like text without framing"),
+    ] {
+        assert_eq!(diagnosis.to_string(), text);
+    }
+}
+
+#[test]
+fn other_errors_say_their_numbers() {
+    for (error, text) in [
+        (EncodeError::Oversize { payload_len: 9, max_payload_len: 8 }, "a payload of 9 bytes is over the limit of 8"),
+        (
+            EncodeError::Undersize { payload_len: 1, least: 2 },
+            "a payload of 1 bytes is below the 2 that the format can say",
+        ),
+        (
+            EncodeError::Prefix { prefix_len: 1, offset: 2 },
+            "a prefix of 1 bytes where the format has 2 before its length field",
+        ),
+        (EncodeError::Custom("no"), "no"),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
+    for (error, text) in [
+        (FormatError::Width { width: 9 }, "a length field of 9 bytes: it can have 1 to 8"),
+        (FormatError::VarintWidth { max_width: 11 }, "a varint of up to 11 bytes: it can have 1 to 10"),
+        (
+            FormatError::NoPayload { greatest_field: 255, adjustment: -256 },
+            "an adjustment of -256 makes every payload negative: the field's greatest number is 255",
+        ),
+        (
+            FormatError::LimitTooGreat { max_payload_len: 300, greatest: 255 },
+            "a limit of 300 bytes of payload cannot be expressed: the greatest is 255",
+        ),
+        (
+            FormatError::LimitTooSmall { max_payload_len: 1, least: 2 },
+            "a limit of 1 bytes of payload lets no frame through: the least payload is 2",
+        ),
+    ] {
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn a_text_that_is_no_layout_says_why() {
+    for (text, why) in [
+        ("width=9", "width=9: it can be 1 to 8, or varint"),
+        ("width=0", "width=0: it can be 1 to 8, or varint"),
+        ("offset=256", "offset=256: it can be 0 to 255"),
+        ("adjustment=x", "adjustment=x: it can be a whole number, also a negative one"),
+        ("endian=middle", "endian=middle: it can be be or le"),
+        ("varint,max-width=11", "max-width=11: it can be 1 to 10"),
+        ("varint,max-width=0", "max-width=0: it can be 1 to 10"),
+        ("varint,minimal=yes", "minimal=yes: it can be true or false"),
+        ("varint,endian=be", "endian goes with a fixed width only"),
+        ("max-width=3", "max-width goes with width=varint only"),
+        ("minimal=true", "minimal goes with width=varint only"),
+        ("u32le,u16be", "\"u16be\" has no value: write key=value"),
+        ("with=4", "no key is named \"with\"; the keys are offset, width, endian, adjustment, max-width, minimal"),
+    ] {
+        assert_eq!(text.parse::<Layout>().unwrap_err().to_string(), why);
+    }
+    let error = "u32".parse::<Layout>().unwrap_err();
+    assert_eq!(error, SpecError::UnknownName { name: "u32".into() });
+    let text = error.to_string();
+    assert!(text.starts_with("no format is named \"u32\"; the names are u32le, u32be, u16be, u8,"), "{text}");
+    assert!(
+        text.ends_with("u32le-inclusive, or key=value pairs as in offset=2,width=2,endian=be,adjustment=-4"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_layout_is_its_preset_amended() {
+    let varint = |max_width, minimal| Field::Varint { max_width, minimal };
+    for (text, layout) in [
+        ("u16be,adjustment=-2", Layout { adjustment: -2, ..Layout::fixed(2, Endian::Big) }),
+        ("width=3", Layout::fixed(3, Endian::Big)),
+        ("u32le,width=2", Layout::fixed(2, Endian::Little)),
+        ("varint,width=2", Layout::fixed(2, Endian::Big)),
+        ("u32le,width=varint,max-width=1", Layout { offset: 0, field: varint(1, false), adjustment: 0 }),
+        ("width=varint,max-width=10,minimal=true", Layout { offset: 0, field: varint(10, true), adjustment: 0 }),
+        ("offset=255,width=8,endian=le", Layout { offset: 255, ..Layout::fixed(8, Endian::Little) }),
+    ] {
+        assert_eq!(text.parse::<Layout>().as_ref(), Ok(&layout), "{text}");
+    }
+}
+
+#[test]
+fn errors_of_the_adapters_are_those_below() {
+    let decode = error_of(Format::U8, b"\x02a");
+    let encode = EncodeError::Custom("no");
+    let io = || io::Error::from(io::ErrorKind::BrokenPipe);
+    let pairs: [(Box<dyn Error>, String); 4] = [
+        (Box::new(ReadError::from(decode)), decode.to_string()),
+        (Box::new(ReadError::from(io())), io().to_string()),
+        (Box::new(WriteError::from(encode)), encode.to_string()),
+        (Box::new(WriteError::from(io())), io().to_string()),
+    ];
+    for (error, text) in pairs {
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.source().expect("what is below").to_string(), text);
+    }
+}
+
+#[test]
+fn what_was_skipped_is_counted() {
+    let format = Format::U8.with_max_payload_len(2).expect("a format");
+    let mut decoder = Decoder::new(format).on_oversize(Oversize::Skip { max_discard: 4 });
+    decoder.feed(b"\x01a\x03bcd\x04efgh\x00");
+    let mut payloads = Vec::new();
+    while let Some(frame) = decoder.next_frame().expect("good frames") {
+        payloads.push(frame.payload().to_vec());
+    }
+    assert_eq!(payloads, [&b"a"[..], b""]);
+    let skipped = decoder.skipped();
+    assert_eq!((skipped.frames, skipped.bytes, skipped.last_offset), (2, 7, 6));
+    assert_eq!(decoder.offset(), 12);
+    decoder.feed(b"\x05");
+    let error = decoder.next_frame().unwrap_err();
+    assert_eq!(error.kind(), DecodeErrorKind::Oversize { field: 5, payload_len: 5, max_payload_len: 2 });
+    assert_eq!((error.offset(), error.header()), (12, &b"\x05"[..]));
+    assert_eq!(decoder.next_frame().unwrap_err(), error);
+    assert_eq!(decoder.finish(), Err(error));
+}
+
+#[test]
+fn the_phase_is_where_the_stream_ended() {
+    let kind = |stream: &[u8]| error_of(Format::U16_BE, stream).kind();
+    assert_eq!(kind(b"\x00"), DecodeErrorKind::Truncated { phase: Phase::Header, have: 1, need: 2 });
+    assert_eq!(kind(b"\x00\x01"), DecodeErrorKind::Truncated { phase: Phase::Payload, have: 2, need: 3 });
+}
+
+/// Every cut of every string of up to four bytes over an alphabet that begins, goes on with, and breaks characters.
+#[test]
+fn text_torn_anywhere_is_the_text_of_the_whole() {
+    let alphabet = [b'a', 0xC3, 0xE4, 0xED, 0xF0, 0x9F, 0xA0, 0xBD, 0xFF];
+    let mut cases = 0;
+    for len in 0..=4u32 {
+        for number in 0..alphabet.len().pow(len) {
+            let bytes: Vec<u8> =
+                (0..len).map(|at| alphabet[number / alphabet.len().pow(at) % alphabet.len()]).collect();
+            let whole = String::from_utf8_lossy(&bytes);
+            for cuts in 0..1u32 << len.saturating_sub(1) {
+                let (mut reader, mut text, mut from) = (Utf8Reader::new(), String::new(), 0);
+                for at in 1..=len as usize {
+                    if at == len as usize || cuts >> (at - 1) & 1 == 1 {
+                        reader.read(&bytes[from..at], &mut text);
+                        from = at;
+                    }
+                }
+                reader.finish(&mut text);
+                assert_eq!(text, whole, "{bytes:x?} cut by {cuts:b}");
+                // It is as new.
+                reader.finish(&mut text);
+                assert_eq!(text, whole);
+                cases += 1;
+            }
+        }
+    }
+    assert!(cases > 50_000);
+    println!("cases: {cases}");
+}
