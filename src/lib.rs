@@ -6,9 +6,9 @@
 //! | you have | take |
 //! |---|---|
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
-//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | [`FramedRead`], [`FramedWrite`] |
-//! | a socket to listen at | [`Server`] |
-//! | a server to talk to | [`Client`] |
+//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite` |
+//! | a socket to listen at | `Server` |
+//! | a server to talk to | `Client` |
 //! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
 //!
 //! ```
