@@ -180,6 +180,34 @@ fn a_header_of_ones_own_is_diagnosed_too() {
 }
 
 #[test]
+fn a_header_of_ones_own_is_limited_by_the_decoder() {
+    let mut decoder = Decoder::new(Magic);
+    decoder.feed(b"ABCD\x09123456789ABCD\x0A1234567890");
+    let frame = decoder.next_frame().expect("a frame of the limit").expect("a whole frame");
+    assert_eq!((frame.prefix(), frame.header(), frame.payload()), (&b"ABCD"[..], &b"ABCD\x09"[..], &b"123456789"[..]));
+    let error = decoder.next_frame().unwrap_err();
+    assert_eq!(error.kind(), DecodeErrorKind::Oversize { field: 10, payload_len: 10, max_payload_len: 9 });
+    assert_eq!(error.offset(), 14);
+}
+
+/// The memory that a decoder says it holds is no less than what waits in it, and nothing before bytes come.
+#[test]
+fn a_decoder_says_how_much_memory_it_holds() {
+    let mut decoder = Decoder::with_read_len(Format::U8, 100);
+    assert_eq!((decoder.capacity(), decoder.buffered()), (0, 0));
+    assert_eq!(decoder.space().len(), 100);
+    assert_eq!(decoder.capacity(), 100);
+    decoder.filled(0);
+    decoder.feed(b"\x05hel");
+    assert_eq!((decoder.capacity(), decoder.buffered()), (100, 4));
+    let memory = decoder.swap_buffer(Vec::new());
+    assert_eq!(memory.capacity(), 100);
+    assert_eq!((decoder.capacity(), decoder.buffered()), (4, 4));
+    decoder.feed(b"lo");
+    assert_eq!(decoder.next_frame().expect("a frame").expect("a whole frame").payload(), b"hello");
+}
+
+#[test]
 fn a_diagnosis_says_what_it_is() {
     for (diagnosis, text) in [
         (Diagnosis::Tls, "looks like TLS"),
