@@ -5,7 +5,8 @@
 //! ```
 //!
 //! It takes just as many frames as asked for. What it does beside is the same for any number of frames, so the
-//! difference between two runs, divided by the difference of their frames, is the cost of a frame. Without arguments, as
+//! difference between two runs, divided by the difference of their frames, is the cost of a frame: `cargo xtask bench
+//! --instructions` counts that for every path that `--list` names. Without arguments, as
 //! under `cargo bench`, every path is run once over a few frames.
 
 mod peers;
@@ -39,6 +40,10 @@ fn main() -> ExitCode {
                 run(payload_len, frames);
                 return ExitCode::SUCCESS;
             }
+        }
+        [list] if list == "--list" => {
+            PATHS.iter().for_each(|(name, _)| println!("{name}"));
+            return ExitCode::SUCCESS;
         }
         _ if args.iter().all(|arg| arg == "--bench") => {
             PATHS.iter().for_each(|(_, run)| run(64, 10_000));

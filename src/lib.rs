@@ -6,9 +6,9 @@
 //! | you have | take |
 //! |---|---|
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
-//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | [`FramedRead`], [`FramedWrite`] |
-//! | a socket to listen at | [`Server`] |
-//! | a server to talk to | [`Client`] |
+//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite` |
+//! | a socket to listen at | `Server` |
+//! | a server to talk to | `Client` |
 //! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
 //!
 //! ```
@@ -64,6 +64,6 @@ pub use {
     client::{Awaited, CallError, Client, ClientConfig, ConnectError},
     close::{CloseReason, Closed, Traffic},
     read::{FrameStream, FramedRead, ReadError},
-    server::{Greeting, Replies, SEED_GREETING, Served, Server, ServerConfig},
+    server::{Greeting, Replies, SEED_GREETING, Served, Server, ServerConfig, serve_connection},
     write::{FramedWrite, NO_COPY_LEN, WriteError},
 };

@@ -55,6 +55,11 @@ impl Queue {
         }
     }
 
+    /// All that waits, where it is in one piece.
+    pub(crate) fn piece(&self) -> Option<&[u8]> {
+        self.large.is_empty().then(|| &self.copied[self.start..])
+    }
+
     /// The first bytes that wait, as slices for a vectored write; how many slices there are.
     pub(crate) fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;

@@ -1,6 +1,7 @@
 //! Frames into any [`AsyncWrite`].
 
 use std::fmt;
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -52,12 +53,22 @@ pub struct FramedWrite<W, H = Format> {
     bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
     closed: bool,
+    /// How the writer failed last.
+    failure: Option<io::Error>,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
     /// Frames of `header`, mostly a [`Format`], into `io`.
     pub fn new(io: W, header: H) -> FramedWrite<W, H> {
-        FramedWrite { io, encoder: Encoder::new(header), queue: Queue::default(), frames: 0, bytes: 0, closed: false }
+        FramedWrite {
+            io,
+            encoder: Encoder::new(header),
+            queue: Queue::default(),
+            frames: 0,
+            bytes: 0,
+            closed: false,
+            failure: None,
+        }
     }
 
     /// Queues a frame, for a layout without a prefix. Writes nothing.
@@ -122,6 +133,11 @@ impl<W, H: Header> FramedWrite<W, H> {
         self.bytes
     }
 
+    /// How the writer failed, if it did since this was asked.
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.failure.take()
+    }
+
     /// The queue's memory, to be lent and taken back while nothing waits.
     pub(crate) fn queue_mut(&mut self) -> &mut Queue {
         &mut self.queue
@@ -172,8 +188,8 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// # Cancel-safety
     /// As [`send`](FramedWrite::send).
     #[inline]
-    pub async fn feed(&mut self, payload: &[u8]) -> Result<(), WriteError> {
-        self.feed_with(&[], payload).await
+    pub fn feed<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), WriteError>> + 'a {
+        self.feed_with(&[], payload)
     }
 
     /// [`feed`](FramedWrite::feed) with the frame's prefix: what stands before the length field.
@@ -184,26 +200,12 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// # Cancel-safety
     /// As [`send`](FramedWrite::send).
     #[inline]
-    pub async fn feed_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        let small = payload.len() < NO_COPY_LEN;
-        if small {
-            self.enqueue_with(prefix, payload)?;
-            if self.queue.len() < HIGH_WATER {
-                return Ok(());
-            }
-        }
-        // The rare cases are a future of their own, so that the common one stays small.
-        self.feed_slow(prefix, if small { &[] } else { payload }).await
-    }
-
-    /// Writes all that waits, and behind it the frame of a large payload, from where it is.
-    async fn feed_slow(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        if payload.is_empty() {
-            return Ok(poll_fn(|cx| self.poll_write_queue(cx)).await?);
-        }
-        self.enqueue_header(prefix, payload.len())?;
-        let mut rest = Rest { write: self, payload };
-        Ok(poll_fn(|cx| rest.poll_write(cx)).await?)
+    pub fn feed_with<'a>(
+        &'a mut self,
+        prefix: &'a [u8],
+        payload: &'a [u8],
+    ) -> impl Future<Output = Result<(), WriteError>> + 'a {
+        Feeding { write: self, prefix, payload, begun: false }
     }
 
     /// Writes all that waits, and flushes the writer.
@@ -257,41 +259,84 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     fn poll_write_with(&mut self, cx: &mut Context<'_>, payload: &[u8]) -> Poll<io::Result<usize>> {
         let queued = self.queue.len();
         loop {
-            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let mut count = self.queue.slices(&mut slices[..MAX_SLICES - 1]);
-            // The payload may go along only where all that is before it goes, too.
-            let listed: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-            if !payload.is_empty() && listed == queued {
-                slices[count] = IoSlice::new(payload);
-                count += 1;
-            }
-            let write = match &slices[..count] {
-                [one] => Pin::new(&mut self.io).poll_write(cx, one),
-                several => Pin::new(&mut self.io).poll_write_vectored(cx, several),
+            let write = match self.queue.piece() {
+                Some(piece) if payload.is_empty() => Pin::new(&mut self.io).poll_write(cx, piece),
+                _ => poll_write_vectored(&mut self.io, cx, &self.queue, payload),
             };
             match ready!(write) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(0) => return Poll::Ready(Err(self.fail(io::ErrorKind::WriteZero.into()))),
                 Ok(n) => {
                     self.queue.written(n.min(queued));
                     return Poll::Ready(Ok(n.saturating_sub(queued)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) => return Poll::Ready(Err(self.fail(error))),
             }
         }
     }
+
+    /// Keeps how the writer failed, for who must know it whatever became of the error.
+    #[cold]
+    fn fail(&mut self, error: io::Error) -> io::Error {
+        let again = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        self.failure = Some(again);
+        error
+    }
 }
 
-/// The rest of a payload that is being written from where it is. Dropped, it queues what is not yet written, so that the
-/// frame whose header is on its way comes whole.
-struct Rest<'a, W, H: Header> {
+/// Writes once what is queued, or the first slices of it, and the payload behind it where all that is before it goes.
+fn poll_write_vectored(
+    io: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    queue: &Queue,
+    payload: &[u8],
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let mut count = queue.slices(&mut slices[..MAX_SLICES - 1]);
+    let listed: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+    if !payload.is_empty() && listed == queue.len() {
+        slices[count] = IoSlice::new(payload);
+        count += 1;
+    }
+    Pin::new(io).poll_write_vectored(cx, &slices[..count])
+}
+
+/// A frame on its way into the queue, or, if it is large, past it. Dropped on its way, it queues what of the payload is not
+/// yet written, so that the frame whose header is on its way comes whole.
+struct Feeding<'a, W, H: Header> {
     write: &'a mut FramedWrite<W, H>,
+    prefix: &'a [u8],
+    /// What is neither queued nor written.
     payload: &'a [u8],
+    begun: bool,
 }
 
-impl<W: AsyncWrite + Unpin, H: Header> Rest<'_, W, H> {
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.payload.is_empty() {
+impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
+    type Output = Result<(), WriteError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        let Feeding { write, prefix, payload, begun } = &mut *self;
+        if !*begun && payload.len() < NO_COPY_LEN {
+            write.enqueue_with(prefix, payload)?;
+            *payload = &[];
+            if write.queue.len() < HIGH_WATER {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_slow(cx)
+    }
+}
+
+impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
+    /// Writes all that waits, and behind it the payload, where it is large.
+    #[cold]
+    fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        if !self.begun && !self.payload.is_empty() {
+            self.write.enqueue_header(self.prefix, self.payload.len())?;
+        }
+        self.begun = true;
+        while !self.payload.is_empty() || !self.write.queue.is_empty() {
             let n = ready!(self.write.poll_write_with(cx, self.payload))?;
             self.payload = &self.payload[n..];
         }
@@ -299,9 +344,12 @@ impl<W: AsyncWrite + Unpin, H: Header> Rest<'_, W, H> {
     }
 }
 
-impl<W, H: Header> Drop for Rest<'_, W, H> {
+impl<W, H: Header> Drop for Feeding<'_, W, H> {
+    #[inline]
     fn drop(&mut self) {
-        self.write.queue.copied().extend_from_slice(self.payload);
+        if self.begun && !self.payload.is_empty() {
+            self.write.queue.copied().extend_from_slice(self.payload);
+        }
     }
 }
 

@@ -628,3 +628,11 @@ fn owned_payloads_stay_as_they_are() {
         });
     }
 }
+
+proptest! {
+    /// A whole connection in memory, from any bytes.
+    #[test]
+    fn sessions_are_what_the_stream_says(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+        unstick::testing::check_session(&data);
+    }
+}

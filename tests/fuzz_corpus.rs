@@ -53,6 +53,11 @@ fn stream_body() {
 }
 
 #[test]
+fn session() {
+    replay("session", targets::session);
+}
+
+#[test]
 fn text() {
     replay("text", targets::text);
 }
@@ -72,5 +77,8 @@ fn every_target_is_replayed() {
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
     targets.sort();
-    assert_eq!(targets, ["cli_format", "decode", "differential", "plan", "round_trip", "stream_body", "text"]);
+    assert_eq!(
+        targets,
+        ["cli_format", "decode", "differential", "plan", "round_trip", "session", "stream_body", "text"]
+    );
 }

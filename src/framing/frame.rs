@@ -34,25 +34,25 @@ impl<'a> Frame<'a> {
 
     /// The payload.
     #[inline]
-    pub fn payload(&self) -> &'a [u8] {
+    pub fn payload(self) -> &'a [u8] {
         &self.bytes[self.header_len..]
     }
 
     /// What stands before the length field: the layout's `offset` bytes.
     #[inline]
-    pub fn prefix(&self) -> &'a [u8] {
+    pub fn prefix(self) -> &'a [u8] {
         &self.bytes[..self.prefix_len]
     }
 
     /// The header: prefix and length field.
     #[inline]
-    pub fn header(&self) -> &'a [u8] {
+    pub fn header(self) -> &'a [u8] {
         &self.bytes[..self.header_len]
     }
 
     /// The whole frame as it stands on the wire, for whoever passes it on.
     #[inline]
-    pub fn as_bytes(&self) -> &'a [u8] {
+    pub fn as_bytes(self) -> &'a [u8] {
         self.bytes
     }
 
@@ -60,7 +60,7 @@ impl<'a> Frame<'a> {
     ///
     /// # Errors
     /// Where the payload is not UTF-8; the error says up to which byte it is.
-    pub fn text(&self) -> Result<&'a str, Utf8Error> {
+    pub fn text(self) -> Result<&'a str, Utf8Error> {
         core::str::from_utf8(self.payload())
     }
 }

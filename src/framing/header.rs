@@ -1,5 +1,6 @@
 //! What a header must tell the decoder and the encoder, so that any layout can be served.
 
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use super::decoder::DecodeErrorKind;
@@ -85,6 +86,38 @@ pub trait Header {
     fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
         let _ = kind;
         Diagnosis::of_protocol(offset, header).or_else(|| Diagnosis::of_text(header))
+    }
+}
+
+/// A header that many decoders share.
+impl<H: Header + ?Sized> Header for Rc<H> {
+    #[inline]
+    fn max_header_len(&self) -> usize {
+        (**self).max_header_len()
+    }
+
+    #[inline]
+    fn max_payload_len(&self) -> usize {
+        (**self).max_payload_len()
+    }
+
+    #[inline]
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        (**self).parse(bytes)
+    }
+
+    #[inline(always)]
+    fn whole_frame(&self, bytes: &[u8]) -> Option<Span> {
+        (**self).whole_frame(bytes)
+    }
+
+    #[inline(always)]
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        (**self).write(prefix, payload_len, out)
+    }
+
+    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
+        (**self).diagnose(kind, offset, header)
     }
 }
 

@@ -3,18 +3,21 @@
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
+use super::ServerConfig;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
-use crate::close::{CloseReason, Traffic};
+use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, WriteError};
 
@@ -27,14 +30,12 @@ const READS_A_TURN: u32 = 16;
 /// where they are. A reply waits while the peer does not read, and nothing is read from such a peer meanwhile.
 pub struct Replies {
     peer: SocketAddr,
-    write: FramedWrite<Box<dyn AsyncWrite + Unpin>>,
-    /// How the writer failed, where it failed a handler: that is then the reason of the end, whatever the handler makes of it.
-    broken: Option<io::Error>,
+    write: FramedWrite<Box<dyn AsyncWrite + Unpin>, Rc<Format>>,
 }
 
 impl Replies {
-    fn new(peer: SocketAddr, writer: impl AsyncWrite + Unpin + 'static, format: Format) -> Replies {
-        Replies { peer, write: FramedWrite::new(Box::new(writer), format), broken: None }
+    fn new(peer: SocketAddr, writer: impl AsyncWrite + Unpin + 'static, format: Rc<Format>) -> Replies {
+        Replies { peer, write: FramedWrite::new(Box::new(writer), format) }
     }
 
     /// Sends a frame: see [`FramedWrite::feed`].
@@ -45,8 +46,8 @@ impl Replies {
     /// # Cancel-safety
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
-    pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
-        self.send_with(&[], payload).await
+    pub fn send<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), WriteError>> + 'a {
+        self.write.feed(payload)
     }
 
     /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
@@ -58,12 +59,12 @@ impl Replies {
     /// # Cancel-safety
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
-    pub async fn send_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), WriteError> {
-        let sent = self.write.feed_with(prefix, payload).await;
-        if let Err(WriteError::Io(error)) = &sent {
-            self.broken = Some(again(error));
-        }
-        sent
+    pub fn send_with<'a>(
+        &'a mut self,
+        prefix: &'a [u8],
+        payload: &'a [u8],
+    ) -> impl Future<Output = Result<(), WriteError>> + 'a {
+        self.write.feed_with(prefix, payload)
     }
 
     /// The peer's address.
@@ -77,12 +78,6 @@ impl Replies {
             pool::give_output(self.write.queue_mut().release());
         }
     }
-}
-
-/// The same error once more.
-#[cold]
-fn again(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 impl fmt::Debug for Replies {
@@ -111,52 +106,90 @@ pub enum Greeting {
     None,
 }
 
-/// Serves one connection to its end, and says why it ended. `traffic` says what had passed, also where this is dropped
-/// before the end.
-pub(super) async fn serve<R, W, H, E>(
-    (peer, reader, writer): (SocketAddr, R, W),
-    (format, greeting): (Format, &Greeting),
+/// Serves one connection over any reader and writer: a Unix socket, a TLS stream, a pipe in memory. What [`Server`] does for
+/// each of its own, with the format and the greeting of `config`; threads, backlog and drain are not its matter.
+///
+/// Where it is we who end the connection (the handler failed, the frame was refused), it waits for the peer's end, so that
+/// the last replies are not lost; there is no clock in here, so bound that by a deadline of yours.
+///
+/// [`Server`]: crate::Server
+///
+/// # Cancel-safety
+/// Dropping the future breaks the connection off.
+///
+/// ```
+/// use unstick::framing::Frame;
+/// use unstick::{Greeting, Replies, ServerConfig, serve_connection};
+/// # futures_lite::future::block_on(async {
+/// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
+/// let config = ServerConfig::default().greeting(Greeting::None);
+/// let echo = async |frame: Frame<'_>, replies: &mut Replies| replies.send(frame.payload()).await;
+/// let peer = ([127, 0, 0, 1], 4747).into();
+/// let closed = serve_connection(peer, requests, futures_lite::io::sink(), &config, echo).await;
+/// assert_eq!(closed.reason.name(), "truncated");
+/// assert_eq!(closed.traffic.frames_out, 1);
+/// # });
+/// ```
+pub async fn serve_connection<R, W, H, E>(
+    peer: SocketAddr,
+    reader: R,
+    writer: W,
+    config: &ServerConfig,
     handler: H,
-    signals: impl Signals,
-    traffic: &Cell<Traffic>,
-) -> CloseReason
+) -> Closed
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + 'static,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut connection = Connection {
-        input: Input {
-            reader,
-            decoder: Decoder::with_read_len(format, READ_LEN).keeping(usize::MAX),
-            signals,
-            bytes_in: 0,
-            large_frames: false,
-        },
-        replies: Replies::new(peer, writer, format),
-        handler,
-        frames_in: 0,
-        traffic,
-    };
-    let (Ok(reason) | Err(reason)) = connection.run(greeting).await;
-    if let CloseReason::Handler(_)
-    | CloseReason::Panic(_)
-    | CloseReason::Oversize(_)
-    | CloseReason::Malformed(_)
-    | CloseReason::Stopped = reason
-    {
-        connection.linger().await;
-    }
-    reason
+    let traffic = Cell::default();
+    let format = Rc::new(config.format);
+    let mut connection = Connection::new((peer, reader, writer), &format, handler, Undisturbed, &traffic);
+    let reason = connection.serve(&config.greeting).await;
+    drop(connection);
+    Closed { peer, reason, traffic: traffic.get() }
 }
 
-struct Connection<'t, R, H, S> {
+/// A connection that nobody stops.
+struct Undisturbed;
+
+impl Signals for Undisturbed {
+    fn stopping(&self, _cx: &mut Context<'_>) -> bool {
+        false
+    }
+
+    async fn lingered(&self) {
+        future::pending::<()>().await;
+    }
+}
+
+/// One connection, over any reader and writer. `traffic` says what had passed when it is dropped.
+pub(super) struct Connection<'t, R, H, S> {
     input: Input<R, S>,
     replies: Replies,
     handler: H,
     frames_in: u64,
     traffic: &'t Cell<Traffic>,
+}
+
+impl<'t, R, H, S> Connection<'t, R, H, S> {
+    pub(super) fn new(
+        (peer, reader, writer): (SocketAddr, R, impl AsyncWrite + Unpin + 'static),
+        format: &Rc<Format>,
+        handler: H,
+        signals: S,
+        traffic: &'t Cell<Traffic>,
+    ) -> Connection<'t, R, H, S> {
+        let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
+        Connection {
+            input: Input { reader, decoder, signals, bytes_in: 0, large_frames: false },
+            replies: Replies::new(peer, writer, Rc::clone(format)),
+            handler,
+            frames_in: 0,
+            traffic,
+        }
+    }
 }
 
 impl<R, H, S> Drop for Connection<'_, R, H, S> {
@@ -184,6 +217,20 @@ where
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
+    /// Serves the connection to its end, and says why it ended.
+    pub(super) async fn serve(&mut self, greeting: &Greeting) -> CloseReason {
+        let (Ok(reason) | Err(reason)) = self.run(greeting).await;
+        if let CloseReason::Handler(_)
+        | CloseReason::Panic(_)
+        | CloseReason::Oversize(_)
+        | CloseReason::Malformed(_)
+        | CloseReason::Stopped = reason
+        {
+            self.linger().await;
+        }
+        reason
+    }
+
     async fn run(&mut self, greeting: &Greeting) -> Result<CloseReason, CloseReason> {
         self.greet(greeting).await?;
         for turn in 1u32.. {
@@ -232,36 +279,32 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        loop {
-            while let Some(frame) = self.input.decoder.plain_frame() {
-                self.frames_in += 1;
-                self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
-                handle(&mut self.handler, frame, &mut self.replies).await?;
+        while let Some((handler, frame, replies)) = self.next_frame() {
+            if let Err(error) = handler(frame, replies).await {
+                // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
+                let failure = self.replies.write.take_failure();
+                return Err(failure.map_or_else(|| CloseReason::Handler(error.into()), CloseReason::from));
             }
-            // The last frame of a read may be too short for the quick way, or there is an error, or nothing.
-            let Some(frame) = self.input.decoder.next_frame()? else { return Ok(()) };
-            self.frames_in += 1;
-            handle(&mut self.handler, frame, &mut self.replies).await?;
         }
+        // Without a whole frame there is an error, or nothing that this decoder yields.
+        self.input.decoder.next_frame()?;
+        Ok(())
     }
-}
 
-#[inline]
-async fn handle<H, E>(handler: &mut H, frame: Frame<'_>, replies: &mut Replies) -> Result<(), CloseReason>
-where
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    match handler(frame, replies).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(replies.broken.take().map_or_else(|| CloseReason::Handler(error.into()), CloseReason::from)),
+    /// The next whole frame, and who deals with it. Here, as what an async function borrows it keeps in memory.
+    #[inline]
+    fn next_frame(&mut self) -> Option<(&mut H, Frame<'_>, &mut Replies)> {
+        let frame = self.input.decoder.whole_frame()?;
+        self.frames_in += 1;
+        self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
+        Some((&mut self.handler, frame, &mut self.replies))
     }
 }
 
 /// The reading side.
 struct Input<R, S> {
     reader: R,
-    decoder: Decoder<Format>,
+    decoder: Decoder<Rc<Format>>,
     signals: S,
     bytes_in: u64,
     /// Whether the last frame was a large one: more is read at once then.

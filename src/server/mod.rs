@@ -22,8 +22,9 @@ use smol::channel::{self, Sender};
 use smol::{Async, Timer};
 use socket2::{Domain, Protocol, Socket, Type};
 
-pub use connection::{Greeting, Replies};
+pub use connection::{Greeting, Replies, serve_connection};
 
+use self::reactor::Reactor;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Format, Frame};
 
@@ -238,20 +239,26 @@ impl Server {
             closes: Default::default(),
             traffic: Default::default(),
         });
+        let (ready, all_ready) = channel::bounded::<()>(1);
         let (ended, all_ended) = channel::bounded::<()>(1);
         let new_handler = Arc::new(new_handler);
         let workers: Vec<Sender<(TcpStream, SocketAddr)>> = (0..self.config.threads.get())
             .map(|_| {
                 let (sender, sockets) = channel::unbounded();
-                let (shared, new_handler, ended) = (Arc::clone(&shared), Arc::clone(&new_handler), ended.clone());
+                let (shared, new_handler) = (Arc::clone(&shared), Arc::clone(&new_handler));
+                let (ready, ended) = (ready.clone(), ended.clone());
                 thread::spawn(move || {
-                    worker::run(&shared, &*new_handler, &sockets);
+                    let reactor = Reactor::new();
+                    drop(ready);
+                    worker::run(reactor, &shared, &*new_handler, &sockets);
                     drop(ended);
                 });
                 sender
             })
             .collect();
-        drop(ended);
+        drop((ready, ended));
+        // The threads' own descriptors come before those of connections, of which there may be too many.
+        _ = all_ready.recv().await;
         let accept = accept(&self.listener, &shared, &workers);
         stop.or(accept).await;
         // The listener first, then the connections.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -17,10 +17,10 @@ use smol::channel::Receiver;
 use smol::{LocalExecutor, Timer};
 
 use super::Shared;
-use super::connection::{self, Replies, Signals};
+use super::connection::{Connection, Replies, Signals};
 use super::reactor::{Reactor, ReadHalf, WriteHalf};
 use crate::close::{CloseReason, Closed, Traffic};
-use crate::framing::Frame;
+use crate::framing::{Format, Frame};
 
 /// How long a peer has to read our last replies after we closed, before it is cut off.
 const LINGER: Duration = Duration::from_secs(1);
@@ -29,8 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(10);
 
 /// The connections of one thread.
-#[derive(Default)]
 struct Connections {
+    format: Rc<Format>,
     stopping: Cell<bool>,
     /// A slot for each connection: who is to be woken by a stop.
     wakers: RefCell<Slab<Option<Waker>>>,
@@ -39,21 +39,25 @@ struct Connections {
 }
 
 /// Serves the sockets that come by `sockets`, until that is closed and the drain is over.
-pub(super) fn run<N, H, E>(shared: &Arc<Shared>, new_handler: &N, sockets: &Receiver<(TcpStream, SocketAddr)>)
-where
+pub(super) fn run<N, H, E>(
+    reactor: io::Result<Rc<Reactor>>,
+    shared: &Arc<Shared>,
+    new_handler: &N,
+    sockets: &Receiver<(TcpStream, SocketAddr)>,
+) where
     N: Fn(SocketAddr) -> H,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let reactor = match Reactor::new() {
+    let reactor = match reactor {
         Ok(reactor) => reactor,
         Err(error) => return refuse_all(shared, sockets, &error),
     };
     let executor = LocalExecutor::new();
-    let connections = Rc::new(Connections::default());
+    let connections = Rc::new(Connections::new(shared.format));
     let ended = reactor.run(executor.run(async {
         while let Ok((stream, peer)) = sockets.recv().await {
-            let ticket = Ticket::new(shared, &connections, peer);
+            let mut ticket = Ticket::new(shared, &connections, peer);
             match reactor.halves(stream) {
                 Ok(halves) => executor.spawn(serve(ticket, halves, new_handler)).detach(),
                 Err(error) => ticket.close(error.into()),
@@ -82,22 +86,35 @@ fn refuse_all(shared: &Shared, sockets: &Receiver<(TcpStream, SocketAddr)>, erro
     }
 }
 
-async fn serve<N, H, E>(ticket: Ticket, (reader, writer): (ReadHalf, WriteHalf), new_handler: &N)
+async fn serve<N, H, E>(mut ticket: Box<Ticket>, (reader, writer): (ReadHalf, WriteHalf), new_handler: &N)
 where
     N: Fn(SocketAddr) -> H,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (Shared { format, greeting, .. }, Ticket { peer, traffic, .. }) = (&*ticket.shared, &ticket);
-    let served = async {
-        let handler = new_handler(*peer);
-        connection::serve((*peer, reader, writer), (*format, greeting), handler, &ticket, traffic).await
+    let reason = match catch_unwind(AssertUnwindSafe(|| new_handler(ticket.peer))) {
+        Err(panic) => CloseReason::of_panic(&*panic),
+        Ok(handler) => {
+            let socket = (ticket.peer, reader, writer);
+            let format = &ticket.connections.format;
+            let mut connection = Connection::new(socket, format, handler, &*ticket, &ticket.traffic);
+            let served = AssertUnwindSafe(connection.serve(&ticket.shared.greeting)).catch_unwind().await;
+            served.unwrap_or_else(|panic| CloseReason::of_panic(&*panic))
+        }
     };
-    let reason = AssertUnwindSafe(served).catch_unwind().await;
-    ticket.close(reason.unwrap_or_else(|panic| CloseReason::of_panic(&*panic)));
+    ticket.close(reason);
 }
 
 impl Connections {
+    fn new(format: Format) -> Connections {
+        Connections {
+            format: Rc::new(format),
+            stopping: Cell::default(),
+            wakers: RefCell::default(),
+            emptied: Cell::default(),
+        }
+    }
+
     fn stop(&self) {
         self.stopping.set(true);
         for (_, waker) in &mut *self.wakers.borrow_mut() {
@@ -123,26 +140,28 @@ struct Ticket {
     peer: SocketAddr,
     slot: usize,
     traffic: Cell<Traffic>,
-    reason: Cell<Option<CloseReason>>,
+    closed: bool,
 }
 
 impl Ticket {
-    fn new(shared: &Arc<Shared>, connections: &Rc<Connections>, peer: SocketAddr) -> Ticket {
+    fn new(shared: &Arc<Shared>, connections: &Rc<Connections>, peer: SocketAddr) -> Box<Ticket> {
         let slot = connections.wakers.borrow_mut().insert(None);
-        let (traffic, reason) = (Cell::default(), Cell::new(None));
-        Ticket { shared: Arc::clone(shared), connections: Rc::clone(connections), peer, slot, traffic, reason }
+        let (shared, connections) = (Arc::clone(shared), Rc::clone(connections));
+        Box::new(Ticket { shared, connections, peer, slot, traffic: Cell::default(), closed: false })
     }
 
-    fn close(self, reason: CloseReason) {
-        self.reason.set(Some(reason));
+    fn close(&mut self, reason: CloseReason) {
+        self.closed = true;
+        self.shared.closed(&Closed { peer: self.peer, reason, traffic: self.traffic.get() });
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // Only a task that outlived the drain deadline is dropped without a reason.
-        let reason = self.reason.take().unwrap_or(CloseReason::Stopped);
-        self.shared.closed(&Closed { peer: self.peer, reason, traffic: self.traffic.get() });
+        if !self.closed {
+            // Only a task that outlived the drain deadline is dropped without a reason.
+            self.close(CloseReason::Stopped);
+        }
         let mut wakers = self.connections.wakers.borrow_mut();
         wakers.remove(self.slot);
         if wakers.is_empty()

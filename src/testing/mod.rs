@@ -86,6 +86,8 @@ pub mod choppy;
 mod layouts;
 mod oracle;
 mod plan;
+#[cfg(feature = "net")]
+mod session;
 mod source;
 mod subject;
 mod suite;
@@ -100,6 +102,8 @@ pub use checks::{
 pub use layouts::{check_layout, check_limits};
 pub use oracle::{End, Expected, Located};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
+#[cfg(feature = "net")]
+pub use session::check_session;
 pub use subject::{Subject, Violation, check_case, try_case};
 pub use suite::{Failure, suite, try_suite};
 pub use ways::{OwnDecoder, Way};

@@ -58,6 +58,13 @@ pub fn text(data: &[u8]) {
     assert_eq!(text, String::from_utf8_lossy(bytes), "the text does not depend on the cuts");
 }
 
+/// A whole connection in memory: greeting, frames, replies, and the reason of its end.
+#[cfg(feature = "net")]
+#[track_caller]
+pub fn session(data: &[u8]) {
+    super::session::check_session(data);
+}
+
 /// Any text read as a layout: refused with a reason, or a layout that its own text names; and where a format can be made
 /// of it, one that a frame passes through.
 #[track_caller]

@@ -177,3 +177,26 @@ fn program() -> PathBuf {
     }
     program
 }
+
+/// The server's own end is seen as well as what it does to the connections.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_is_killed_fails_the_run() {
+    let program = program();
+    let mut load = load(&["--program", program.to_str().unwrap(), "--seconds", "60", "--connections", "20"]);
+    let load = load.stdout(Stdio::piped()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", load.id());
+    let server = (0..6000).find_map(|_| {
+        thread::sleep(Duration::from_millis(10));
+        let server: i32 = std::fs::read_to_string(&children).ok()?.trim().parse().ok()?;
+        let files = std::fs::read_dir(format!("/proc/{server}/fd")).ok()?.count();
+        (files > 20).then_some(server)
+    });
+    let server = rustix::process::Pid::from_raw(server.unwrap()).unwrap();
+    rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+    let Output { status, stdout, .. } = load.wait_with_output().unwrap();
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert_eq!(status.code(), Some(1), "{stdout}");
+    assert!(stdout.starts_with("FAILED") && stdout.contains("  ! the server ended with signal: 9"), "{stdout}");
+    assert!(stdout.contains("connections, died") || stdout.contains("connections, ended early"), "{stdout}");
+}

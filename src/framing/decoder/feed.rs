@@ -3,7 +3,7 @@
 use super::{DecodeError, Decoder, State};
 use crate::framing::format::Format;
 use crate::framing::frame::Frame;
-use crate::framing::header::{Header, Parsed, Span};
+use crate::framing::header::{Header, Span};
 
 impl<H: Header> Decoder<H> {
     /// Takes a chunk of the stream.
@@ -47,7 +47,8 @@ impl<H: Header> Feed<'_, H> {
     ///
     /// # Errors
     /// As [`Decoder::next_frame`].
-    #[inline]
+    // Always inline, as there.
+    #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
         if self.direct
             && let Some(span) =
@@ -88,17 +89,6 @@ impl<H: Header> Decoder<H> {
         self.buffer.len() == 0 && matches!(self.state, State::Frame)
     }
 
-    /// The frame that `bytes` begin with, also where they end too soon behind its header for the quick way.
-    #[cold]
-    fn frame_at(&self, bytes: &[u8]) -> Option<Span> {
-        match self.header.parse(bytes) {
-            Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
-                Span::within(head, bytes.len())
-            }
-            _ => None,
-        }
-    }
-
     /// A frame that began in an earlier chunk, or none: just what it needs of this chunk is buffered.
     #[cold]
     fn next_span_of(&mut self, chunk: &mut &[u8]) -> Result<Option<Span>, DecodeError> {
@@ -117,7 +107,7 @@ impl<H: Header> Decoder<H> {
 
     /// Buffers these bytes, unless the stream failed.
     fn buffer(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Failed(_)) {
+        if !matches!(self.state, State::Failed) {
             let frame_len = self.frame_len();
             self.buffer.append(bytes, self.keep_len, frame_len);
         }

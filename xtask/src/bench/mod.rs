@@ -6,9 +6,12 @@ mod cores;
 mod cost;
 mod generator;
 mod host;
+mod instructions;
 mod memory;
 mod micro;
 mod peers;
+mod plot;
+mod publish;
 mod serve;
 /// What the benches for people run too: the streams, and the peers' decoders.
 #[path = "../../../benches/peers/mod.rs"]
@@ -18,6 +21,7 @@ mod table;
 use std::error::Error;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -39,13 +43,25 @@ pub(crate) struct Args {
     #[arg(long)]
     quick: bool,
 
-    /// Only these groups of rows; nothing is written
+    /// Only these groups of rows; nothing is written, unless --out says where
     #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
     only: Vec<Group>,
 
     /// Rounds of each comparison
     #[arg(long, value_name = "N", conflicts_with = "quick")]
     rounds: Option<NonZeroUsize>,
+
+    /// Write BENCHMARKS.md and the plots below this folder instead of the repository
+    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
+    out: Option<PathBuf>,
+
+    /// Count instructions a frame by callgrind instead, and fail where a path takes 5 % more than benches/instructions.json holds
+    #[arg(long, conflicts_with_all = ["quick", "only", "rounds", "out"])]
+    instructions: bool,
+
+    /// Hold the instructions counted now
+    #[arg(long, requires = "instructions")]
+    bless: bool,
 }
 
 /// Rows that are measured together.
@@ -126,6 +142,9 @@ struct Findings {
 /// # Errors
 /// Where a peer cannot be run or fails, or a file not be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    if args.instructions {
+        return instructions::run(args.bless);
+    }
     crate::load::raise_open_files();
     let pace = args.pace()?;
     cores::stay_on(pace.cores.load())?;
@@ -140,6 +159,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     if !args.quick {
         println!("{}", table::summary(&findings.rows));
     }
+    if let Some(folder) = args.folder() {
+        publish::write(&findings, folder)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,6 +171,14 @@ impl Args {
             (true, _) => Pace::quick(),
             (false, None) => Pace::new(5, 40, [300, 1000, 4]),
             (false, Some(rounds)) => Pace::new(rounds.get(), 8 * rounds.get(), [300, 1000, 4]),
+        }
+    }
+
+    /// Where to write, if anywhere.
+    fn folder(&self) -> Option<&Path> {
+        match &self.out {
+            Some(folder) => Some(folder),
+            None => (!self.quick && self.only.is_empty()).then(publish::root),
         }
     }
 

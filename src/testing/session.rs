@@ -1,0 +1,157 @@
+//! A served connection in memory, checked against the oracle.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use std::io;
+
+use futures_lite::future::block_on;
+use futures_lite::io::AsyncWrite;
+
+use super::choppy::{ChoppyRead, ChoppyWrite, Step};
+use super::oracle::{End, Expected};
+use super::source::Source;
+use crate::framing::{DecodeErrorKind, Encoder, Format, Frame, Header, Oversize};
+use crate::{Greeting, Replies, ServerConfig, WriteError, serve_connection};
+
+/// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
+/// that the oracle sees, their replies come whole and in order behind the greeting, and the connection ends for the reason
+/// that the stream gives.
+///
+/// The handler goes by a payload's first byte: 0 is not answered, 1 is an error, 2 is answered twice, all else once.
+///
+/// # Panics
+/// Where one of these does not hold.
+#[track_caller]
+pub fn check_session(data: &[u8]) {
+    let mut source = Source::new(data);
+    let format = source.format();
+    let greeting = greeting(&mut source, &format);
+    let steps = [source.u64(), source.u64()];
+    let stream = source.rest();
+    let config = ServerConfig::default().format(format).greeting(greeting.clone());
+    let script = |seed: u64| seed.to_le_bytes().into_iter().map(Step::harmless).cycle().take(4 * stream.len() + 64);
+    let written = Written(Rc::new(RefCell::new(ChoppyWrite::new(script(steps[1])))));
+    let mut seen: Vec<Vec<u8>> = Vec::new();
+    let handler = async |frame: Frame<'_>, replies: &mut Replies| {
+        seen.push(frame.payload().to_vec());
+        answer(frame, replies).await
+    };
+    let reader = ChoppyRead::new(stream, script(steps[0]));
+    let peer = ([127, 0, 0, 1], 4747).into();
+    let closed = block_on(serve_connection(peer, reader, Written(Rc::clone(&written.0)), &config, handler));
+
+    let expected = Session::of(&format, &greeting, stream);
+    assert_eq!(seen, expected.seen, "the handler gets the frames of the stream");
+    assert_eq!(closed.traffic.frames_in, seen.len() as u64, "each is counted");
+    assert_eq!(closed.reason.name(), expected.reason, "the end has the reason that the stream gives");
+    assert!(written.0.borrow().written() == expected.written, "the replies are whole and in order");
+    assert_eq!(closed.traffic.bytes_out, expected.written.len() as u64, "what is sent is counted");
+}
+
+fn greeting(source: &mut Source<'_>, format: &Format) -> Greeting {
+    match source.u8() % 3 {
+        0 => Greeting::None,
+        1 => Greeting::Raw(b"Hello client! ...".to_vec()),
+        _ => {
+            let least = usize::try_from(format.layout().min_payload_len()).unwrap_or(0);
+            Greeting::Frame(Vec::from_iter((0..least.max(3).min(format.max_payload_len())).map(|at| at as u8)))
+        }
+    }
+}
+
+async fn answer(frame: Frame<'_>, replies: &mut Replies) -> Result<(), Refused> {
+    let times = match frame.payload().first() {
+        Some(0) => 0,
+        Some(1) => return Err(Refused),
+        Some(2) => 2,
+        _ => 1,
+    };
+    for _ in 0..times {
+        replies.send_with(frame.prefix(), frame.payload()).await.map_err(|_: WriteError| Refused)?;
+    }
+    Ok(())
+}
+
+/// The handler's own error.
+#[derive(Debug)]
+struct Refused;
+
+impl core::fmt::Display for Refused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the first byte of the payload is 1")
+    }
+}
+
+impl core::error::Error for Refused {}
+
+/// What the oracle makes of a session.
+struct Session {
+    seen: Vec<Vec<u8>>,
+    written: Vec<u8>,
+    reason: &'static str,
+}
+
+impl Session {
+    fn of(format: &Format, greeting: &Greeting, stream: &[u8]) -> Session {
+        let (encoder, mut seen, mut written) = (Encoder::new(*format), Vec::new(), Vec::new());
+        let prefix = [0; 255];
+        match greeting {
+            Greeting::Frame(payload) => {
+                let prefix = &prefix[..usize::from(format.layout().offset)];
+                encoder.encode(prefix, payload, &mut written).expect("a greeting that the format can say");
+            }
+            Greeting::Raw(bytes) => written.extend_from_slice(bytes),
+            Greeting::None => {}
+        }
+        let expected = Expected::of(format, Oversize::Reject, stream);
+        for frame in expected.yielded() {
+            let payload = frame.payload(stream);
+            seen.push(payload.to_vec());
+            let times = match payload.first() {
+                Some(0) => 0,
+                Some(1) => return Session { seen, written, reason: "handler error" },
+                Some(2) => 2,
+                _ => 1,
+            };
+            let prefix = &stream[frame.start..frame.start + frame.prefix_len];
+            for _ in 0..times {
+                encoder.encode(prefix, payload, &mut written).expect("what was decoded encodes");
+            }
+        }
+        let reason = match expected.end {
+            End::Clean => "clean",
+            End::Truncated { .. } => "truncated",
+            End::Refused { kind: DecodeErrorKind::Oversize { .. }, .. } => "oversize",
+            End::Refused { .. } => "malformed",
+        };
+        Session { seen, written, reason }
+    }
+}
+
+/// A writer that can be looked at while the connection has it.
+struct Written(Rc<RefCell<ChoppyWrite>>);
+
+impl AsyncWrite for Written {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_close(cx)
+    }
+}
