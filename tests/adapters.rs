@@ -463,11 +463,23 @@ fn the_last_item_of_a_stream_is_its_failure() {
     block_on(async {
         let reader = ChoppyRead::new(b"\x01a\x01b", [Step::Pass(2), Step::Fail(io::ErrorKind::ConnectionReset)]);
         let frames = FramedRead::new(reader, Format::U8);
-        assert_eq!(*frames.decoder().format(), Format::U8);
+        assert_eq!((*frames.decoder().format(), frames.bytes()), (Format::U8, 0));
         let mut stream = frames.into_stream();
         assert_eq!(stream.next().await.expect("an item").expect("a frame"), &b"a"[..]);
         assert!(matches!(stream.next().await, Some(Err(ReadError::Io(_)))));
         assert!(stream.next().await.is_none());
+    });
+}
+
+#[test]
+fn bytes_are_counted_also_those_of_a_stream_that_failed() {
+    block_on(async {
+        let limited = Format::U8.with_max_payload_len(2).expect("a format");
+        let mut frames = FramedRead::new(ChoppyRead::new(b"\x01a\x03bcd", [Step::Pass(2)]), limited);
+        assert_eq!(frames.next_frame().await.expect("a frame").expect("a whole frame").payload(), b"a");
+        assert_eq!(frames.bytes(), 2);
+        assert!(frames.next_frame().await.is_err());
+        assert_eq!(frames.bytes(), 6);
     });
 }
 
