@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_whatever_the_letters_are() {
-        let rows = [row(Wanted::AtMost(1.3), &[1.0, 1.125, 1500.0]), row(Wanted::Nothing, &[12.34])];
+        let rows = [row(Wanted::AtMost(1.3), &[1.0, 1.128, 1500.0]), row(Wanted::Nothing, &[12.34])];
         let text = of_rows(&rows, true).to_string();
         let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
