@@ -138,3 +138,119 @@ impl Queue {
         debug_assert_eq!(self.large_len, self.large.iter().map(|large| large.bytes.len()).sum());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A queue in which so many bytes wait that were copied.
+    fn queue(copied: usize) -> Queue {
+        let mut queue = Queue::default();
+        queue.copied().resize(copied, 7);
+        queue
+    }
+
+    fn gathered(queue: &Queue, most: usize) -> (usize, Vec<u8>) {
+        let mut slices = vec![IoSlice::new(&[]); most];
+        let count = queue.slices(&mut slices);
+        (count, slices[..count].iter().flat_map(|slice| slice.to_vec()).collect())
+    }
+
+    /// Whatever is queued and written, in whatever steps: the bytes that wait are those of a plain queue.
+    #[test]
+    fn it_is_a_queue_of_bytes() {
+        let mut state = 1u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        let (mut queue, mut model) = (Queue::default(), VecDeque::new());
+        for step in 0..4000usize {
+            let bytes: Vec<u8> = (0..random(60)).map(|at| (step + at) as u8).collect();
+            match random(4) {
+                0 => queue.copied().extend_from_slice(&bytes),
+                1 => queue.push(Bytes::from(bytes.clone())),
+                _ => {
+                    let n = random(80).min(model.len());
+                    queue.written(n);
+                    model.drain(..n);
+                    continue;
+                }
+            }
+            model.extend(bytes);
+            assert_eq!((queue.len(), queue.is_empty()), (model.len(), model.is_empty()));
+            let (count, first) = gathered(&queue, 1 + random(6));
+            assert!(first.iter().eq(model.iter().take(first.len())), "{step}");
+            assert_eq!(count == 0, model.is_empty());
+            let whole = gathered(&queue, 200).1;
+            assert!(queue.large.len() > 32 || whole.iter().eq(&model), "{step}");
+        }
+    }
+
+    #[test]
+    fn a_large_payload_is_where_it_was() {
+        let mut queue = queue(3);
+        let payload = Bytes::from(vec![1; 50]);
+        queue.push(Bytes::new());
+        assert_eq!(queue.large.len(), 0);
+        queue.push(payload.clone());
+        let mut slices = [IoSlice::new(&[]); 4];
+        assert_eq!(queue.slices(&mut slices), 2);
+        assert_eq!(slices[1].as_ptr(), payload.as_ptr());
+        queue.written(3 + 49);
+        assert_eq!((queue.len(), queue.large.len()), (1, 1));
+        queue.written(1);
+        assert_eq!((queue.len(), queue.large.len()), (0, 0));
+    }
+
+    #[test]
+    fn no_more_than_32_large_payloads_are_offered_and_nothing_out_of_turn() {
+        for (payloads, slices) in [(31, 63), (32, 65), (33, 64)] {
+            let mut queue = Queue::default();
+            for _ in 0..payloads {
+                queue.copied().push(7);
+                queue.push(Bytes::from_static(b"large"));
+            }
+            queue.copied().push(8);
+            assert_eq!(gathered(&queue, 200).0, slices, "{payloads}");
+        }
+    }
+
+    #[test]
+    fn an_empty_queue_keeps_64_kib() {
+        let mut large = queue(200 * 1024);
+        large.written(200 * 1024);
+        assert_eq!((large.len(), large.start, large.copied.capacity()), (0, 0, 64 * 1024));
+    }
+
+    #[test]
+    fn what_waits_moves_to_the_front_once_as_much_was_written() {
+        for (copied, written, start) in [
+            (2 * KEEP, KEEP - 1, KEEP - 1),
+            (2 * KEEP, KEEP, 0),
+            (2 * KEEP + 1, KEEP, KEEP),
+            (4 * KEEP, 2 * KEEP - 1, 2 * KEEP - 1),
+            (4 * KEEP, 2 * KEEP, 0),
+            (KEEP / 2, KEEP / 2 - 1, KEEP / 2 - 1),
+        ] {
+            let mut queue = queue(copied);
+            queue.push(Bytes::from_static(b"large"));
+            queue.written(written);
+            assert_eq!((queue.start, queue.len()), (start, copied - written + 5), "{copied} {written}");
+            assert_eq!(queue.large[0].at - queue.start, copied - written);
+        }
+    }
+
+    #[test]
+    fn memory_is_lent_while_nothing_waits() {
+        let mut queue = queue(10);
+        queue.written(10);
+        let memory = queue.release();
+        assert_eq!((memory.capacity() >= 10, queue.copied.capacity()), (true, 0));
+        queue.adopt(vec![1, 2, 3]);
+        assert_eq!((queue.len(), queue.copied.capacity()), (0, 3));
+        // It has memory already.
+        queue.adopt(Vec::with_capacity(100));
+        assert_eq!(queue.copied.capacity(), 3);
+    }
+}

@@ -436,6 +436,53 @@ fn flushing_and_closing_dropped_after_any_number_of_polls_go_on_where_they_were(
     }
 }
 
+/// The sink says the same as the methods, and a failure is told and not the end.
+#[test]
+fn the_sink_flushes_and_closes_and_tells_failures() {
+    block_on(async {
+        let fail = Step::Fail(io::ErrorKind::ConnectionReset);
+        let mut frames = FramedWrite::new(ChoppyWrite::new([fail, Step::Pass(9), fail, fail]), Format::U8);
+        let mut frames_pinned = Pin::new(&mut frames);
+        poll_fn(|cx| frames_pinned.as_mut().poll_ready(cx)).await.expect("room");
+        frames_pinned.as_mut().start_send(Bytes::from_static(b"hello")).expect("a frame");
+        for flushed in [false, false] {
+            let result = poll_fn(|cx| Sink::<Bytes>::poll_flush(frames_pinned.as_mut(), cx)).await;
+            assert_eq!(result.is_ok(), flushed);
+        }
+        for closed in [false, true, true] {
+            let result = poll_fn(|cx| Sink::<Bytes>::poll_close(frames_pinned.as_mut(), cx)).await;
+            assert_eq!(result.is_ok(), closed);
+        }
+        let writer = frames.into_inner();
+        assert_eq!((writer.written(), writer.is_closed()), (&b"\x05hello"[..], true));
+    });
+}
+
+#[test]
+fn the_last_item_of_a_stream_is_its_failure() {
+    block_on(async {
+        let reader = ChoppyRead::new(b"\x01a\x01b", [Step::Pass(2), Step::Fail(io::ErrorKind::ConnectionReset)]);
+        let frames = FramedRead::new(reader, Format::U8);
+        assert_eq!((*frames.decoder().format(), frames.bytes()), (Format::U8, 0));
+        let mut stream = frames.into_stream();
+        assert_eq!(stream.next().await.expect("an item").expect("a frame"), &b"a"[..]);
+        assert!(matches!(stream.next().await, Some(Err(ReadError::Io(_)))));
+        assert!(stream.next().await.is_none());
+    });
+}
+
+#[test]
+fn bytes_are_counted_also_those_of_a_stream_that_failed() {
+    block_on(async {
+        let limited = Format::U8.with_max_payload_len(2).expect("a format");
+        let mut frames = FramedRead::new(ChoppyRead::new(b"\x01a\x03bcd", [Step::Pass(2)]), limited);
+        assert_eq!(frames.next_frame().await.expect("a frame").expect("a whole frame").payload(), b"a");
+        assert_eq!(frames.bytes(), 2);
+        assert!(frames.next_frame().await.is_err());
+        assert_eq!(frames.bytes(), 6);
+    });
+}
+
 #[test]
 fn closing_again_does_nothing() {
     let mut write = FramedWrite::new(ChoppyWrite::new([]), Format::U8);

@@ -1,11 +1,12 @@
 //! What no property can see, as no oracle says it: the texts of errors, what a refused header looks like, and torn text.
 
 use std::error::Error;
+use std::fmt::{self, Write};
 use std::io;
 
 use unstick::framing::{
-    DecodeError, DecodeErrorKind, Decoder, Diagnosis, EncodeError, Endian, Field, Format, FormatError, Head, Header,
-    Layout, MAX_HEADER_LEN, Oversize, Parsed, Phase, SpecError, Utf8Reader,
+    DecodeError, DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Field, Format, FormatError, Head,
+    Header, Layout, MAX_HEADER_LEN, Oversize, Parsed, Part, Phase, SpecError, Utf8Reader,
 };
 use unstick::{ReadError, WriteError};
 
@@ -180,6 +181,34 @@ fn a_header_of_ones_own_is_diagnosed_too() {
 }
 
 #[test]
+fn a_header_of_ones_own_is_limited_by_the_decoder() {
+    let mut decoder = Decoder::new(Magic);
+    decoder.feed(b"ABCD\x09123456789ABCD\x0A1234567890");
+    let frame = decoder.next_frame().expect("a frame of the limit").expect("a whole frame");
+    assert_eq!((frame.prefix(), frame.header(), frame.payload()), (&b"ABCD"[..], &b"ABCD\x09"[..], &b"123456789"[..]));
+    let error = decoder.next_frame().unwrap_err();
+    assert_eq!(error.kind(), DecodeErrorKind::Oversize { field: 10, payload_len: 10, max_payload_len: 9 });
+    assert_eq!(error.offset(), 14);
+}
+
+/// The memory that a decoder says it holds is no less than what waits in it, and nothing before bytes come.
+#[test]
+fn a_decoder_says_how_much_memory_it_holds() {
+    let mut decoder = Decoder::with_read_len(Format::U8, 100);
+    assert_eq!((decoder.capacity(), decoder.buffered()), (0, 0));
+    assert_eq!(decoder.space().len(), 100);
+    assert_eq!(decoder.capacity(), 100);
+    decoder.filled(0);
+    decoder.feed(b"\x05hel");
+    assert_eq!((decoder.capacity(), decoder.buffered()), (100, 4));
+    let memory = decoder.swap_buffer(Vec::new());
+    assert_eq!(memory.capacity(), 100);
+    assert_eq!((decoder.capacity(), decoder.buffered()), (4, 4));
+    decoder.feed(b"lo");
+    assert_eq!(decoder.next_frame().expect("a frame").expect("a whole frame").payload(), b"hello");
+}
+
+#[test]
 fn a_diagnosis_says_what_it_is() {
     for (diagnosis, text) in [
         (Diagnosis::Tls, "looks like TLS"),
@@ -317,6 +346,84 @@ fn the_phase_is_where_the_stream_ended() {
     let kind = |stream: &[u8]| error_of(Format::U16_BE, stream).kind();
     assert_eq!(kind(b"\x00"), DecodeErrorKind::Truncated { phase: Phase::Header, have: 1, need: 2 });
     assert_eq!(kind(b"\x00\x01"), DecodeErrorKind::Truncated { phase: Phase::Payload, have: 2, need: 3 });
+}
+
+#[test]
+#[should_panic(expected = "filled(101) where the space had 100")]
+fn no_more_can_be_filled_than_there_was_space() {
+    let mut decoder = Decoder::with_read_len(Format::U8, 100);
+    assert_eq!(decoder.space().len(), 100);
+    decoder.filled(101);
+}
+
+#[test]
+fn a_read_has_at_least_one_byte() {
+    let mut decoder = Decoder::with_read_len(Format::U8, 0);
+    assert_eq!(decoder.space().len(), 1);
+}
+
+#[test]
+fn in_the_middle_of_a_frame_the_rest_is_needed() {
+    let format = Format::U8.with_max_payload_len(5).expect("a format");
+    let mut decoder = Decoder::new(format).on_oversize(Oversize::Skip { max_discard: 100 });
+    decoder.feed(b"\x05he");
+    assert!(matches!(decoder.next_part(), Ok(Some(Part::Start { prefix_len: 0, payload_len: 5, .. }))));
+    assert_eq!((decoder.need(), decoder.has_part()), (0, true));
+    assert_eq!(decoder.next_part(), Ok(Some(Part::Chunk(b"he"))));
+    assert_eq!((decoder.need(), decoder.has_part()), (3, false));
+    decoder.feed(b"llo\x09over");
+    assert_eq!(decoder.next_part(), Ok(Some(Part::Chunk(b"llo"))));
+    assert_eq!((decoder.need(), decoder.has_part()), (0, true));
+    assert_eq!(decoder.next_part(), Ok(Some(Part::End)));
+    assert_eq!(decoder.next_part(), Ok(None));
+    assert_eq!((decoder.has_part(), decoder.has_frame()), (false, Ok(false)));
+    let error = decoder.finish().unwrap_err();
+    assert_eq!(error.kind(), DecodeErrorKind::Truncated { phase: Phase::Payload, have: 5, need: 10 });
+    assert_eq!(error.offset(), 6);
+}
+
+/// Also where nobody asked for the frames before.
+#[test]
+fn finish_judges_what_was_not_taken() {
+    let finish = |stream: &[u8]| {
+        let mut decoder = Decoder::new("varint,max-width=1".parse().map(format).expect("a layout"));
+        decoder.feed(stream);
+        decoder.finish().map_err(|error| error.kind())
+    };
+    assert_eq!(finish(b"\x02hi"), Ok(()));
+    assert_eq!(finish(b"\x02h"), Err(DecodeErrorKind::Truncated { phase: Phase::Payload, have: 2, need: 3 }));
+    assert_eq!(finish(b"\x80"), Err(DecodeErrorKind::VarintTooLong { max_width: 1 }));
+}
+
+/// A place that has room for so many bytes of text.
+struct Room(usize);
+
+impl fmt::Write for Room {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.checked_sub(text.len()).ok_or(fmt::Error)?;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_text_that_does_not_fit_is_told() {
+    let decode = error_of(Format::U32_BE, b"GET ");
+    let unnamed = "u32".parse::<Layout>().unwrap_err();
+    let fixed = Layout { offset: 1, ..Layout::fixed(3, Endian::Little) };
+    let varint = Layout { offset: 1, ..Layout::varint(3) };
+    let texts: [&dyn fmt::Display; 4] = [&decode, &unnamed, &fixed, &varint];
+    for text in texts {
+        let len = text.to_string().len();
+        for room in 0..len {
+            assert!(write!(Room(room), "{text}").is_err(), "{text} in {room} bytes");
+        }
+        assert!(write!(Room(len), "{text}").is_ok());
+    }
+}
+
+#[test]
+fn an_encoder_says_its_format() {
+    assert_eq!(*Encoder::new(Format::U8).format(), Format::U8);
 }
 
 /// Every cut of every string of up to four bytes over an alphabet that begins, goes on with, and breaks characters.

@@ -184,3 +184,47 @@ impl Buffer {
         debug_assert!(self.start <= self.end && self.end <= self.storage.len());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buffer with this capacity, in which so many bytes wait behind so many that were taken.
+    fn buffer(capacity: usize, taken: usize, unread: usize) -> Buffer {
+        let mut buffer = Buffer { storage: Vec::with_capacity(capacity), ..Buffer::new() };
+        buffer.append(&vec![7; taken + unread], 0, None);
+        assert_eq!(buffer.take(taken).len(), taken);
+        buffer
+    }
+
+    #[test]
+    fn a_buffer_that_is_just_full_does_not_grow() {
+        let mut full = buffer(15, 0, 10);
+        full.append(&[8; 5], 0, None);
+        assert_eq!((full.len(), full.capacity()), (15, 15));
+        full.append(&[9], 0, None);
+        assert_eq!((full.len(), full.capacity()), (16, 30));
+    }
+
+    #[test]
+    fn memory_moves_where_it_is_over_four_times_what_is_wanted() {
+        for (capacity, keep_len, kept) in
+            [(400, 0, 400), (404, 0, 100), (404, 101, 404), (4000, 999, 100), (4000, 1000, 4000)]
+        {
+            let mut buffer = buffer(capacity, 10, 1);
+            buffer.space(100, keep_len, None);
+            assert_eq!((buffer.unread(), buffer.capacity()), (&[7][..], kept), "{capacity} {keep_len}");
+        }
+    }
+
+    #[cfg(feature = "net")]
+    #[test]
+    fn memory_is_lent_with_a_payload_that_is_half_of_it() {
+        assert!(buffer(100, 50, 1).detach(50).is_none());
+        assert!(buffer(100, 50, 0).detach(49).is_none());
+        let mut half = buffer(100, 60, 0);
+        let (memory, at) = half.detach(50).expect("half of the memory");
+        assert_eq!((memory.capacity(), at), (100, 10));
+        assert_eq!((half.len(), half.capacity()), (0, 0));
+    }
+}

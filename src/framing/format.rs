@@ -564,6 +564,19 @@ mod tests {
         formats.into_iter().flat_map(limits).flatten().collect()
     }
 
+    /// Presets are made when this is compiled; here it happens once more, where it can be watched.
+    #[test]
+    fn a_preset_is_its_layout_with_the_default_limit() {
+        assert_eq!(preset(Layout::fixed(4, Endian::Little)), Format::U32_LE);
+        assert_eq!(preset(Layout::fixed(1, Endian::Big)), Format::U8);
+    }
+
+    #[test]
+    #[should_panic(expected = "a preset is valid")]
+    fn a_preset_that_is_no_format_does_not_compile() {
+        preset(Layout::fixed(9, Endian::Big));
+    }
+
     /// The fast way and the thorough way say the same of the same bytes.
     #[test]
     fn whole_frame_is_what_parse_says() {

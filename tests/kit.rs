@@ -1,0 +1,128 @@
+//! The property kit itself: a decoder that does one thing wrong is found, and told by what it does.
+
+use unstick::framing::{Decoder, Format};
+use unstick::testing::{self, Subject, Violation};
+
+/// What a decoder does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wrong {
+    Nothing,
+    /// Yields a frame one call late.
+    Late,
+    /// Yields an empty frame where there is none.
+    Surplus,
+    /// Yields other bytes.
+    Altered,
+    /// Waits where it must refuse.
+    NoError,
+    /// Refuses good frames.
+    EarlyError,
+    /// Says that every end is clean.
+    CleanEnd,
+    /// Says that every end is an error.
+    BadEnd,
+    /// Says another error each time.
+    NotFinal,
+    /// Forgets its error.
+    Forgets,
+    /// Holds a megabyte.
+    Memory,
+    /// Has an error that says how much had come.
+    Cut,
+}
+
+struct Subjected {
+    decoder: Decoder,
+    wrong: Wrong,
+    fed: usize,
+    asked: usize,
+}
+
+impl Subject for Subjected {
+    type Error = String;
+
+    fn feed(&mut self, chunk: &[u8]) {
+        self.fed = chunk.len();
+        self.decoder.feed(chunk);
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Vec<u8>>, String> {
+        self.asked += 1;
+        if self.wrong == Wrong::Late && self.asked % 2 == 1 {
+            return Ok(None);
+        }
+        match (self.decoder.next_frame().map(|frame| frame.map(|frame| frame.payload().to_vec())), self.wrong) {
+            (Ok(None), Wrong::Surplus) => Ok(Some(Vec::new())),
+            (Ok(Some(mut payload)), Wrong::Altered) => {
+                payload.push(0);
+                Ok(Some(payload))
+            }
+            (Ok(Some(_)), Wrong::EarlyError) => Err("refused".into()),
+            (Ok(found), _) => Ok(found),
+            (Err(_), Wrong::NoError) => Ok(None),
+            (Err(_), Wrong::Forgets) if self.asked > 1 => Ok(None),
+            (Err(error), Wrong::NotFinal) => Err(format!("{error}, asked {} times", self.asked)),
+            (Err(error), Wrong::Cut) => Err(format!("{error}, in a chunk of {}", self.fed.min(2))),
+            (Err(error), _) => Err(error.to_string()),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        match (self.decoder.finish(), self.wrong) {
+            (_, Wrong::CleanEnd) => Ok(()),
+            (Ok(()), Wrong::BadEnd) => Err("ended".into()),
+            (Err(error), Wrong::Cut) => Err(format!("{error}, in a chunk of {}", self.fed.min(2))),
+            (found, _) => found.map_err(|error| error.to_string()),
+        }
+    }
+
+    fn memory(&self) -> Option<usize> {
+        Some(if self.wrong == Wrong::Memory { 1 << 20 } else { self.decoder.capacity() })
+    }
+}
+
+fn violation(wrong: Wrong) -> Option<Violation> {
+    let format = Format::U16_BE.with_max_payload_len(300).expect("a format");
+    let make = || Subjected { decoder: Decoder::new(format), wrong, fed: 0, asked: 0 };
+    let failure = testing::try_suite(format, make).err()?;
+    let text = failure.to_string();
+    assert!(text.starts_with(&failure.violation.to_string()), "{text}");
+    assert!(text.contains("format u16be, limit 300") && text.contains("stream of"), "{text}");
+    Some(failure.violation)
+}
+
+#[test]
+fn a_decoder_without_fault_passes() {
+    assert_eq!(violation(Wrong::Nothing), None);
+}
+
+#[test]
+fn each_fault_is_found_and_told() {
+    for (wrong, told) in [
+        (Wrong::Late, "and not yielded"),
+        (Wrong::Surplus, "is yielded where none is whole"),
+        (Wrong::Altered, "was yielded"),
+        (Wrong::NoError, "no error where there must be one"),
+        (Wrong::EarlyError, "an error where there must be none"),
+        (Wrong::CleanEnd, "said to be clean, and it is Truncated"),
+        (Wrong::BadEnd, "said to be \"ended\", and it is Clean"),
+        (Wrong::NotFinal, "the error is not final"),
+        (Wrong::Forgets, "then Ok(None)"),
+        (Wrong::Memory, "1048576 bytes of memory are held"),
+        (Wrong::Cut, "the error depends on the cuts"),
+    ] {
+        let violation = violation(wrong).unwrap_or_else(|| panic!("{wrong:?} is not found"));
+        assert!(violation.to_string().contains(told), "{wrong:?}: {violation}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "1048576 bytes of memory are held")]
+fn the_suite_panics_with_what_was_wrong() {
+    testing::suite(Format::U8, || Subjected {
+        decoder: Decoder::new(Format::U8),
+        wrong: Wrong::Memory,
+        fed: 0,
+        asked: 0,
+    });
+}
