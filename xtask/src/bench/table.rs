@@ -149,8 +149,9 @@ pub(super) fn ratios(over: &[f64], under: &[f64]) -> Vec<f64> {
 
 /// As it is printed: whole from 100 on, else to two decimals, or one from 10 on.
 pub(super) fn number(value: f64) -> String {
+    let value = rounded(value);
     match value.abs() {
-        100.0.. => count(value.round() as u64),
+        100.0.. => count(value as u64),
         10.0..100.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
@@ -204,7 +205,7 @@ mod tests {
         let text = of_rows(&rows, true).to_string();
         let widths: Vec<usize> = text.lines().map(|line| line.chars().count()).collect();
         assert!(widths.iter().all(|width| *width == widths[0]), "{text}");
-        assert!(text.contains("| 1.00 |   1.13 | 1,500 | met"), "{text}");
+        assert!(text.contains("| 1.00 |   1.13 | 1,500 |     met"), "{text}");
         let cell = |row: usize, column: usize| summary(&rows).rows[row][column].clone();
         assert_eq!((cell(0, 1), cell(0, 2)), ("1".into(), "0".into()));
     }
