@@ -1,7 +1,7 @@
 //! What every bench shares: the streams, the peers, and how one is run against the other.
 //!
 //! Every decoder gets the same payloads in the same chunks, keeps its buffers from one stream to the next as a connection
-//! does, and shows each payload to [`black_box`]. Formats and limits are hidden from the optimiser by [`black_box`] too:
+//! does, and shows each payload to `black_box`. Formats and limits are hidden from the optimiser by `black_box` too:
 //! in a program they come from a configuration.
 
 #![allow(dead_code, reason = "each bench uses its part")]

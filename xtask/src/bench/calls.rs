@@ -47,9 +47,12 @@ pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     Ok(())
 }
 
+/// Calls by name, and the frames that were answered meanwhile.
+type Counted = (Vec<(String, u64)>, u64);
+
 /// Calls by name, and the frames that were answered meanwhile: what a longer run has more than a shorter one, so that
 /// what begins and ends a run is not counted.
-fn count(kind: Kind, pace: &Pace) -> Result<(Vec<(String, u64)>, u64), Box<dyn Error>> {
+fn count(kind: Kind, pace: &Pace) -> Result<Counted, Box<dyn Error>> {
     let longer = Span { counted: 4 * pace.span.counted, ..pace.span };
     let ((fewer, few), (more, many)) = (count_run(kind, pace, pace.span)?, count_run(kind, pace, longer)?);
     let before = |name: &str| fewer.iter().find(|(known, _)| known == name).map_or(0, |(_, calls)| *calls);
@@ -61,7 +64,7 @@ fn count(kind: Kind, pace: &Pace) -> Result<(Vec<(String, u64)>, u64), Box<dyn E
     }
 }
 
-fn count_run(kind: Kind, pace: &Pace, span: Span) -> Result<(Vec<(String, u64)>, u64), Box<dyn Error>> {
+fn count_run(kind: Kind, pace: &Pace, span: Span) -> Result<Counted, Box<dyn Error>> {
     let file = std::env::temp_dir().join(format!("unstick-bench-{}.calls", std::process::id()));
     let setup = Setup { kind, cores: pace.cores.server(), threads: 1, work: 0 };
     let host = Host::start_as(setup, Some(&file))?;

@@ -147,6 +147,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     }
     crate::load::raise_open_files();
     let pace = args.pace()?;
+    // The commit now, as it may be another one when the run ends.
+    let folder = args.folder().map(|folder| Ok::<_, Box<dyn Error>>((folder, publish::commit()?))).transpose()?;
     cores::stay_on(pace.cores.load())?;
     let mut findings = Findings::default();
     for group in args.groups() {
@@ -159,8 +161,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     if !args.quick {
         println!("{}", table::summary(&findings.rows));
     }
-    if let Some(folder) = args.folder() {
-        publish::write(&findings, folder)?;
+    if let Some((folder, commit)) = folder {
+        publish::write(&findings, commit, folder)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,7 +24,7 @@ const CRATES: [&str; 8] =
 ///
 /// # Errors
 /// Where a file cannot be read or written.
-pub(super) fn write(findings: &Findings, folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(super) fn write(findings: &Findings, commit: String, folder: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder.join(PLOTS))?;
     let plots = plots(findings);
     for (name, plot) in &plots {
@@ -32,18 +32,18 @@ pub(super) fn write(findings: &Findings, folder: &Path) -> Result<(), Box<dyn Er
     }
     let names: Vec<_> = plots.iter().map(|(name, plot)| (*name, plot.title)).collect();
     let path = folder.join("BENCHMARKS.md");
-    fs::write(&path, page(findings, &names)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    fs::write(&path, page(findings, commit, &names)?).map_err(|error| format!("{}: {error}", path.display()))?;
     eprintln!("written: {}", path.display());
     Ok(())
 }
 
-fn page(findings: &Findings, plots: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
+fn page(findings: &Findings, commit: String, plots: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
     let mut page = String::from(
         "# Benchmarks\n\nWritten by the command below; no figure in the tables is typed by hand. Ratios are taken within one run, \
          round by round, ours and the peers' in turn: their least, median and greatest. A row is met where its median, as it \
          stands here, is what is wanted.\n\n",
     );
-    for (name, value) in circumstances()? {
+    for (name, value) in circumstances(commit)? {
         writeln!(page, "- {name}: {value}")?;
     }
     write!(page, "\n## Goals\n\n{}\n", table::summary(&findings.rows))?;
@@ -59,7 +59,7 @@ fn page(findings: &Findings, plots: &[(&str, &str)]) -> Result<String, Box<dyn E
 }
 
 /// Machine, versions, commit and command.
-fn circumstances() -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+fn circumstances(commit: String) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     let first_line = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_string());
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
@@ -67,7 +67,7 @@ fn circumstances() -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
     Ok(vec![
         ("command", format!("`cargo xtask {}`", arguments.join(" "))),
-        ("commit", commit()?),
+        ("commit", commit),
         ("machine", format!("{cores} cores, {}", cpu_model(&cpus))),
         ("kernel", first_line("/proc/sys/kernel/osrelease")?),
         ("load of the machine when it ended", load.split(' ').next().unwrap_or_default().into()),
@@ -82,7 +82,7 @@ fn cpu_model(cpuinfo: &str) -> String {
 }
 
 /// The commit, and whether anything but what is written here differs from it.
-fn commit() -> Result<String, Box<dyn Error>> {
+pub(super) fn commit() -> Result<String, Box<dyn Error>> {
     let head = output("git", &["rev-parse", "--short=12", "HEAD"])?;
     let changed = output("git", &["status", "--porcelain", "--", ".", ":!BENCHMARKS.md", ":!benches/plots"])?;
     Ok(if changed.is_empty() { head } else { format!("{head}, with changes that are not committed") })
