@@ -426,6 +426,19 @@ fn an_encoder_says_its_format() {
     assert_eq!(*Encoder::new(Format::U8).format(), Format::U8);
 }
 
+#[test]
+fn a_byte_that_begins_no_character_does_not_wait_for_more() {
+    let (mut reader, mut text) = (Utf8Reader::new(), String::new());
+    reader.read(b"a\xFF", &mut text);
+    assert_eq!(text, "a\u{FFFD}");
+    reader.read(b"\xE4", &mut text);
+    assert_eq!(text, "a\u{FFFD}");
+    reader.read(b"\xE4\xBD", &mut text);
+    assert_eq!(text, "a\u{FFFD}\u{FFFD}");
+    reader.read(b"\xA0", &mut text);
+    assert_eq!(text, "a\u{FFFD}\u{FFFD}\u{4F60}");
+}
+
 /// Every cut of every string of up to four bytes over an alphabet that begins, goes on with, and breaks characters.
 #[test]
 fn text_torn_anywhere_is_the_text_of_the_whole() {

@@ -1,6 +1,6 @@
 //! `cargo xtask coverage`: what of `src` the tests reach, and the reasons for what they do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::error::Error;
 use std::fs;
@@ -204,15 +204,16 @@ fn print_row(name: &str, [lines, regions]: [Share; 2]) {
     println!("{name:<34} {:>18} {:>18}", cell(lines), cell(regions));
 }
 
-/// The places that are not covered: those that have a reason, and those that have none.
+/// The places that are not covered, a line each: those that have a reason, and those that have none.
 fn sort_uncovered(files: &BTreeMap<String, File>, reasons: &Reasons) -> Done<(Vec<Value>, Vec<String>)> {
     let (mut explained, mut unexplained) = (Vec::new(), Vec::new());
     for (name, file) in files {
         let source = fs::read_to_string(evidence::root().join(name))?;
         let source: Vec<&str> = source.lines().collect();
-        for (&[line, column, ..], _) in file.regions.iter().filter(|(_, reached)| !**reached) {
+        let uncovered = file.regions.iter().filter(|(_, reached)| !**reached).map(|(&[line, ..], _)| line);
+        for line in uncovered.collect::<BTreeSet<u64>>() {
             let code = source.get(line as usize - 1).copied().unwrap_or_default();
-            let place = format!("{name}:{line}:{column}");
+            let place = format!("{name}:{line}");
             match reasons.find(name, code, "") {
                 Some(reason) => explained.push(json!({ "place": place, "code": code.trim(), "reason": reason })),
                 None => unexplained.push(format!("{place}: {}", code.trim())),
