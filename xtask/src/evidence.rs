@@ -32,6 +32,15 @@ pub(crate) fn save(name: &str, figures: Value) -> Done<()> {
     fs::write(&path, format!("{:#}\n", stamped(figures))).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
+/// Writes figures of a run that was stamped before: told again, they are of the commit and the date that they were of.
+pub(crate) fn save_again(name: &str, mut figures: Value) -> Done<()> {
+    let Some(before) = load(name) else { return save(name, figures) };
+    for stamp in ["commit", "date"] {
+        figures[stamp] = before[stamp].clone();
+    }
+    fs::write(place(name)?, format!("{figures:#}\n")).map_err(|error| format!("{name}: {error}").into())
+}
+
 /// Appends figures as one line.
 pub(crate) fn append(name: &str, figures: Value) -> Done<()> {
     let mut file = fs::OpenOptions::new().create(true).append(true).open(place(name)?)?;

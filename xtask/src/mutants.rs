@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
             None => untried.push(file.as_str()),
         }
     }
-    report(&found, &untried)
+    report(&found, &untried, args.report)
 }
 
 fn all_files() -> Done<Vec<String>> {
@@ -251,7 +251,7 @@ impl Found {
     }
 }
 
-fn report(found: &Found, untried: &[&str]) -> Result<ExitCode, Box<dyn Error>> {
+fn report(found: &Found, untried: &[&str], again: bool) -> Result<ExitCode, Box<dyn Error>> {
     let reasons = Reasons::read("mutants.json")?;
     let mut equivalent = Vec::new();
     let mut survivors = Vec::new();
@@ -276,7 +276,8 @@ fn report(found: &Found, untried: &[&str]) -> Result<ExitCode, Box<dyn Error>> {
     for file in untried {
         println!("  not tried: {file}");
     }
-    evidence::save(
+    let save = if again { evidence::save_again } else { evidence::save };
+    save(
         FIGURES,
         json!({
             "untried": untried,
