@@ -8,6 +8,9 @@ use bytes::{Buf, Bytes};
 /// Memory that an empty queue keeps for what comes next: 64 KiB.
 const KEEP: usize = 64 * 1024;
 
+/// Large payloads that one vectored write takes along at most.
+const MOST_LARGE: usize = 32;
+
 /// Bytes that wait to be written, in order: copied ones in one piece of memory, and large payloads where they are.
 ///
 /// ```text
@@ -20,8 +23,15 @@ const KEEP: usize = 64 * 1024;
 pub(crate) struct Queue {
     copied: Vec<u8>,
     start: usize,
-    large: VecDeque<Large>,
-    large_len: usize,
+    /// In memory of its own, as most queues never have any.
+    large: Option<Box<LargeOnes>>,
+}
+
+#[derive(Debug, Default)]
+struct LargeOnes {
+    queue: VecDeque<Large>,
+    /// Bytes of all of them.
+    len: usize,
 }
 
 /// A payload that is written from where it is, after `copied[..at]`. Never empty.
@@ -34,7 +44,7 @@ struct Large {
 impl Queue {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.copied.len() - self.start + self.large_len
+        self.copied.len() - self.start + self.large.as_deref().map_or(0, |large| large.len)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -49,15 +59,16 @@ impl Queue {
     /// Appends bytes that stay where they are.
     pub(crate) fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            self.large_len += bytes.len();
-            self.large.push_back(Large { at: self.copied.len(), bytes });
+            let large = self.large.get_or_insert_default();
+            large.len += bytes.len();
+            large.queue.push_back(Large { at: self.copied.len(), bytes });
             self.check();
         }
     }
 
     /// All that waits, where it is in one piece.
     pub(crate) fn piece(&self) -> Option<&[u8]> {
-        self.large.is_empty().then(|| &self.copied[self.start..])
+        self.larges().next().is_none().then(|| &self.copied[self.start..])
     }
 
     /// The first bytes that wait, as slices for a vectored write; how many slices there are.
@@ -70,12 +81,12 @@ impl Queue {
             }
         };
         let mut from = self.start;
-        for large in self.large.iter().take(32) {
+        for large in self.larges().take(MOST_LARGE) {
             push(&self.copied[from..large.at]);
             push(&large.bytes);
             from = large.at;
         }
-        if self.large.len() <= 32 {
+        if self.larges().nth(MOST_LARGE).is_none() {
             push(&self.copied[from..]);
         }
         count
@@ -84,19 +95,14 @@ impl Queue {
     /// The first `n` bytes were written.
     pub(crate) fn written(&mut self, mut n: usize) {
         while n > 0 {
-            let until = self.large.front().map_or(self.copied.len(), |large| large.at);
+            let until = self.larges().next().map_or(self.copied.len(), |large| large.at);
             let copied = n.min(until - self.start);
             self.start += copied;
-            n -= copied;
-            let Some(large) = self.large.front_mut().filter(|_| n > 0) else { break };
-            let whole = n >= large.bytes.len();
-            let len = n.min(large.bytes.len());
-            large.bytes.advance(len);
-            self.large_len -= len;
-            n -= len;
-            if whole {
-                self.large.pop_front();
+            let of_large = self.large.as_deref_mut().map_or(0, |large| large.written(n - copied));
+            if copied + of_large == 0 {
+                break;
             }
+            n -= copied + of_large;
         }
         debug_assert_eq!(n, 0, "more was written than waited");
         self.tidy();
@@ -124,7 +130,7 @@ impl Queue {
             self.copied.shrink_to(KEEP);
         } else if self.start >= KEEP && self.start * 2 >= self.copied.len() {
             self.copied.drain(..self.start);
-            for large in &mut self.large {
+            for large in self.large.iter_mut().flat_map(|large| &mut large.queue) {
                 large.at -= self.start;
             }
             self.start = 0;
@@ -132,10 +138,29 @@ impl Queue {
         self.check();
     }
 
+    fn larges(&self) -> impl Iterator<Item = &Large> {
+        self.large.iter().flat_map(|large| &large.queue)
+    }
+
     fn check(&self) {
         debug_assert!(self.start <= self.copied.len());
-        debug_assert!(self.large.iter().all(|large| self.start <= large.at && large.at <= self.copied.len()));
-        debug_assert_eq!(self.large_len, self.large.iter().map(|large| large.bytes.len()).sum());
+        debug_assert!(self.larges().all(|large| self.start <= large.at && large.at <= self.copied.len()));
+        let copied = self.copied.len() - self.start;
+        debug_assert_eq!(self.len() - copied, self.larges().map(|large| large.bytes.len()).sum::<usize>());
+    }
+}
+
+impl LargeOnes {
+    /// Up to `n` bytes of the first one were written; how many are so accounted for.
+    fn written(&mut self, n: usize) -> usize {
+        let Some(first) = self.queue.front_mut() else { return 0 };
+        let len = n.min(first.bytes.len());
+        first.bytes.advance(len);
+        self.len -= len;
+        if first.bytes.is_empty() {
+            self.queue.pop_front();
+        }
+        len
     }
 }
 
@@ -183,7 +208,7 @@ mod tests {
             assert!(first.iter().eq(model.iter().take(first.len())), "{step}");
             assert_eq!(count == 0, model.is_empty());
             let whole = gathered(&queue, 200).1;
-            assert!(queue.large.len() > 32 || whole.iter().eq(&model), "{step}");
+            assert!(queue.larges().count() > 32 || whole.iter().eq(&model), "{step}");
         }
     }
 
@@ -192,15 +217,15 @@ mod tests {
         let mut queue = queue(3);
         let payload = Bytes::from(vec![1; 50]);
         queue.push(Bytes::new());
-        assert_eq!(queue.large.len(), 0);
+        assert_eq!(queue.larges().count(), 0);
         queue.push(payload.clone());
         let mut slices = [IoSlice::new(&[]); 4];
         assert_eq!(queue.slices(&mut slices), 2);
         assert_eq!(slices[1].as_ptr(), payload.as_ptr());
         queue.written(3 + 49);
-        assert_eq!((queue.len(), queue.large.len()), (1, 1));
+        assert_eq!((queue.len(), queue.larges().count()), (1, 1));
         queue.written(1);
-        assert_eq!((queue.len(), queue.large.len()), (0, 0));
+        assert_eq!((queue.len(), queue.larges().count()), (0, 0));
     }
 
     #[test]
@@ -237,7 +262,7 @@ mod tests {
             queue.push(Bytes::from_static(b"large"));
             queue.written(written);
             assert_eq!((queue.start, queue.len()), (start, copied - written + 5), "{copied} {written}");
-            assert_eq!(queue.large[0].at - queue.start, copied - written);
+            assert_eq!(queue.larges().next().expect("it waits").at - queue.start, copied - written);
         }
     }
 

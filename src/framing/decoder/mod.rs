@@ -58,7 +58,13 @@ pub struct Decoder<H = Format> {
     read_len: usize,
     /// Memory of up to so many bytes is kept while it is empty: `read_len`, unless told otherwise.
     keep_len: usize,
-    oversize: Oversize,
+    /// What is skipped, and was, under [`Oversize::Skip`]; in memory of its own, as most decoders never skip.
+    skip: Option<Box<Skip>>,
+}
+
+#[derive(Debug)]
+struct Skip {
+    max_discard: u64,
     skipped: Skipped,
 }
 
@@ -160,15 +166,17 @@ impl<H: Header> Decoder<H> {
             offset: 0,
             read_len,
             keep_len: read_len,
-            oversize: Oversize::Reject,
-            skipped: Skipped { frames: 0, bytes: 0, last_offset: 0 },
+            skip: None,
         }
     }
 
     /// What to do with a frame over the limit; [`Oversize::Reject`] unless said otherwise.
     #[must_use]
     pub fn on_oversize(mut self, oversize: Oversize) -> Decoder<H> {
-        self.oversize = oversize;
+        self.skip = match oversize {
+            Oversize::Reject => None,
+            Oversize::Skip { max_discard } => Some(Box::new(Skip { max_discard, skipped: Skipped::default() })),
+        };
         self
     }
 
@@ -373,7 +381,7 @@ impl<H: Header> Decoder<H> {
 
     /// What was skipped so far.
     pub fn skipped(&self) -> Skipped {
-        self.skipped
+        self.skip.as_deref().map_or_else(Skipped::default, |skip| skip.skipped)
     }
 
     /// The header, mostly a [`Format`].
@@ -464,11 +472,11 @@ impl<H: Header> Decoder<H> {
 
     /// Fails on an oversize frame, or begins to skip it.
     fn refuse(&mut self, head: Head) -> Result<(), DecodeError> {
-        match self.oversize {
-            Oversize::Skip { max_discard } if head.payload_len <= max_discard => {
-                self.skipped.frames += 1;
-                self.skipped.bytes = self.skipped.bytes.saturating_add(head.payload_len);
-                self.skipped.last_offset = self.offset;
+        match self.skip.as_deref_mut() {
+            Some(Skip { max_discard, skipped }) if head.payload_len <= *max_discard => {
+                skipped.frames += 1;
+                skipped.bytes = skipped.bytes.saturating_add(head.payload_len);
+                skipped.last_offset = self.offset;
                 self.advance(head.header_len);
                 self.state = State::Skip(Rest::of(head));
                 self.pass_skipped();
@@ -535,8 +543,8 @@ impl<H: Header> Decoder<H> {
             if head.payload_len <= self.header.max_payload_len() as u64 {
                 return (head.header_len + head.payload_len as usize).saturating_sub(unread.len());
             }
-            match self.oversize {
-                Oversize::Skip { max_discard } if head.payload_len <= max_discard => {
+            match self.skip.as_deref() {
+                Some(skip) if head.payload_len <= skip.max_discard => {
                     left = head.payload_len;
                     unread = &unread[head.header_len..];
                 }
