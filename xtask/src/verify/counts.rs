@@ -71,7 +71,7 @@ impl Counts {
             return true;
         }
         if let Some((name, outcome)) = trimmed.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... ")) {
-            if outcome != "ignored" {
+            if !outcome.starts_with("ignored") {
                 let passed = outcome == "ok";
                 self.tests().insert(name.to_string(), Outcome { passed, cases: 0 });
                 return !passed;
@@ -135,6 +135,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
      Running tests/golden.rs (target/debug/deps/golden-0123)
 test u8 ... FAILED
 test slow ... ignored
+test other ... ignored, with a reason
    Doc-tests unstick
 test src/lib.rs - (line 3) ... ok
 ";
