@@ -105,19 +105,6 @@ pub(crate) fn works(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// A number with marks between thousands.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Why a place may stay uncovered, or a mutant alive: an entry of a file in `xtask/reasons/`.
 #[derive(Debug)]
 pub(crate) struct Reason {
@@ -186,13 +173,6 @@ mod tests {
         assert_eq!(date_of_day(11_016), "2000-02-29");
         assert_eq!(date_of_day(20_453), "2025-12-31");
         assert_eq!(date_of_day(20_454), "2026-01-01");
-    }
-
-    #[test]
-    fn thousands_are_marked() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_234_567), "1,234,567");
     }
 
     #[test]

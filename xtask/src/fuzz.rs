@@ -10,7 +10,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::evidence::{self, Done, count};
+use crate::evidence::{self, Done};
+use crate::load::count;
 
 /// The figures of every run, a line each.
 pub(crate) const FIGURES: &str = "fuzz.jsonl";
