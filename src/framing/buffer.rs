@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 /// 0 ─── start ═══ unread ═══ end ─── spare ─── storage.len() ─── storage.capacity()
 /// ```
 ///
-/// Invariant, asserted after every step: `start ≤ end ≤ storage.len()`. Everything below `storage.len()` is
+/// Invariant, asserted wherever bytes come or move: `start ≤ end ≤ storage.len()`. Everything below `storage.len()` is
 /// initialised; only `start..end` was received, and nothing else is ever shown.
 ///
 /// How far it grows: to the frame at hand, to what was received plus `read_len`, or to twice what was received, whichever
@@ -49,7 +49,7 @@ impl Buffer {
         taken
     }
 
-    /// The `len` bytes that were taken last but `back` bytes ago; they stay until the buffer is next written to.
+    /// The `len` bytes that were taken last; they stay until the buffer is next written to.
     #[inline]
     pub(crate) fn taken(&self, len: usize) -> &[u8] {
         &self.storage[self.start - len..self.start]
