@@ -85,8 +85,9 @@ impl<W, H: Header> FramedWrite<W, H> {
         self
     }
 
-    /// The same with a hard limit: where more bytes wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail.
-    /// Only who gives up sending before it is done, again and again, gets there. No limit unless told otherwise.
+    /// The same with a hard limit: where more bytes wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
+    /// and queue nothing. Only who gives up sending before it is done, again and again, gets there. No limit unless told
+    /// otherwise.
     #[must_use]
     pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
         self.max_queued = max_queued;
@@ -347,6 +348,9 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Feeding { write, prefix, payload, begun } = &mut *self;
+        if !*begun && write.queue.len() > write.max_queued {
+            return Poll::Ready(Err(write.overflow()));
+        }
         if !*begun && payload.len() < NO_COPY_LEN {
             write.enqueue_with(prefix, payload)?;
             *payload = &[];
@@ -366,9 +370,6 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
             self.write.enqueue_header(self.prefix, self.payload.len())?;
         }
         self.begun = true;
-        if self.write.queue.len() > self.write.max_queued {
-            return Poll::Ready(Err(self.write.overflow()));
-        }
         while !self.payload.is_empty() || !self.write.queue.is_empty() {
             let n = ready!(self.write.poll_write_with(cx, self.payload))?;
             self.payload = &self.payload[n..];

@@ -333,13 +333,7 @@ where
             let (frames_before, bytes_before) = (self.input.frames_in, self.input.bytes_in);
             match self.input.wait(&mut self.replies).await? {
                 Woken::Bytes => {
-                    let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
-                    let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
-                    // What was answered before an error is still written.
-                    let written = self.replies.write.flush().await;
-                    self.count();
-                    handled?;
-                    written.map_err(|error| self.write_failed(error))?;
+                    self.turn().await?;
                     self.input.dealt_with(frames_before);
                     if self.input.surroundings.stopping() {
                         last_bytes += self.input.bytes_in - bytes_before;
@@ -357,6 +351,21 @@ where
             }
         }
         unreachable!("a connection ends by a return")
+    }
+
+    /// Deals with the input at hand, and writes the replies.
+    async fn turn(&mut self) -> Result<(), CloseReason> {
+        let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
+        let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
+        self.count();
+        if let Err(CloseReason::Overflow { .. } | CloseReason::SlowReader { .. }) = handled {
+            // The peer does not read: it is not waited for any more.
+            return handled;
+        }
+        // What was answered before any other error is still written.
+        let written = self.replies.write.flush().await;
+        handled?;
+        written.map_err(|error| self.write_failed(error))
     }
 
     /// Where it is we who end the connection, the peer sees the end of our stream, and has some time to read our last
