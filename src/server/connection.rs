@@ -17,6 +17,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::ServerConfig;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
+use super::writer::Writer;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, WriteError};
@@ -30,12 +31,12 @@ const READS_A_TURN: u32 = 16;
 /// where they are. A reply waits while the peer does not read, and nothing is read from such a peer meanwhile.
 pub struct Replies {
     peer: SocketAddr,
-    write: FramedWrite<Box<dyn AsyncWrite + Unpin>, Rc<Format>>,
+    write: FramedWrite<Writer, Rc<Format>>,
 }
 
 impl Replies {
-    fn new(peer: SocketAddr, writer: impl AsyncWrite + Unpin + 'static, format: Rc<Format>) -> Replies {
-        Replies { peer, write: FramedWrite::new(Box::new(writer), format) }
+    fn new(peer: SocketAddr, writer: Writer, format: Rc<Format>) -> Replies {
+        Replies { peer, write: FramedWrite::new(writer, format) }
     }
 
     /// Sends a frame: see [`FramedWrite::feed`].
@@ -145,7 +146,8 @@ where
 {
     let traffic = Cell::default();
     let format = Rc::new(config.format);
-    let mut connection = Connection::new((peer, reader, writer), &format, handler, Undisturbed, &traffic);
+    let socket = (peer, reader, Writer::Other(Box::new(writer)));
+    let mut connection = Connection::new(socket, &format, handler, Undisturbed, &traffic);
     let reason = connection.serve(&config.greeting).await;
     drop(connection);
     Closed { peer, reason, traffic: traffic.get() }
@@ -175,7 +177,7 @@ pub(super) struct Connection<'t, R, H, S> {
 
 impl<'t, R, H, S> Connection<'t, R, H, S> {
     pub(super) fn new(
-        (peer, reader, writer): (SocketAddr, R, impl AsyncWrite + Unpin + 'static),
+        (peer, reader, writer): (SocketAddr, R, Writer),
         format: &Rc<Format>,
         handler: H,
         signals: S,

@@ -4,6 +4,7 @@ mod connection;
 mod pool;
 mod reactor;
 mod worker;
+mod writer;
 
 use std::error::Error;
 use std::fmt;

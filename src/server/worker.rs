@@ -19,6 +19,7 @@ use smol::{LocalExecutor, Timer};
 use super::Shared;
 use super::connection::{Connection, Replies, Signals};
 use super::reactor::{Reactor, ReadHalf, WriteHalf};
+use super::writer::Writer;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Format, Frame};
 
@@ -95,7 +96,7 @@ where
     let reason = match catch_unwind(AssertUnwindSafe(|| new_handler(ticket.peer))) {
         Err(panic) => CloseReason::of_panic(&*panic),
         Ok(handler) => {
-            let socket = (ticket.peer, reader, writer);
+            let socket = (ticket.peer, reader, Writer::Own(writer));
             let format = &ticket.connections.format;
             let mut connection = Connection::new(socket, format, handler, &*ticket, &ticket.traffic);
             let served = AssertUnwindSafe(connection.serve(&ticket.shared.greeting)).catch_unwind().await;
