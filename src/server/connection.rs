@@ -228,26 +228,22 @@ where
         | CloseReason::Malformed(_)
         | CloseReason::Stopped = reason
         {
-            self.linger().await;
+            Box::pin(self.linger()).await;
         }
         reason
     }
 
     async fn run(&mut self, greeting: &Greeting) -> Result<CloseReason, CloseReason> {
-        self.greet(greeting).await?;
+        // What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile: it keeps none for
+        // that while it waits, whatever a handler's future takes.
+        Box::pin(self.greet(greeting)).await?;
         for turn in 1u32.. {
             if turn % READS_A_TURN == 0 {
                 future::yield_now().await;
             }
-            match self.input.wait(&mut self.replies).await? {
-                Woken::Bytes => {
-                    let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
-                    let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
-                    // What was answered before an error is still written.
-                    let written = self.replies.write.flush().await;
-                    handled?;
-                    written?;
-                }
+            let woken = self.input.wait(&mut self.replies).await?;
+            match woken {
+                Woken::Bytes => Box::pin(self.answer()).await?,
                 Woken::End => {
                     self.input.decoder.finish()?;
                     self.replies.write.close().await?;
@@ -277,6 +273,16 @@ where
             Greeting::None => return Ok(()),
         }
         Ok(self.replies.write.flush().await?)
+    }
+
+    /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written.
+    async fn answer(&mut self) -> Result<(), CloseReason> {
+        let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
+        let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
+        // What was answered before an error is still written.
+        let written = self.replies.write.flush().await;
+        handled?;
+        Ok(written?)
     }
 
     /// Every whole frame that has arrived goes to the handler.
