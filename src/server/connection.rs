@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
@@ -18,9 +18,9 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use super::ServerConfig;
 use super::clock::Clock;
 use super::deadlines::Awaited;
-use super::guard::Guarded;
-use super::meter::Meter;
+use super::place::Place;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
+use super::writer::{To, Writer};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
@@ -41,21 +41,18 @@ const LAST_BYTES: u64 = 8 * 1024 * 1024;
 /// ([`ServerConfig::high_water`]); large ones at once, from where they are. A reply waits while the peer does not read, and
 /// nothing is read from such a peer meanwhile; after [`ServerConfig::write_deadline`] the connection ends.
 pub struct Replies {
-    meter: Rc<Meter>,
-    write: FramedWrite<Box<dyn AsyncWrite + Unpin>, Rc<Format>>,
+    write: FramedWrite<Writer, Rc<Format>>,
 }
 
 impl Replies {
-    fn new<S: Surroundings>(
-        writer: impl AsyncWrite + Unpin + 'static,
-        format: Rc<Format>,
-        surroundings: &S,
-    ) -> Replies {
-        let limits = surroundings.limits();
-        let write = FramedWrite::new(Box::new(Guarded::new(writer, surroundings.clone())) as Box<_>, format)
-            .high_water(limits.high_water.get() as usize)
-            .max_queued(limits.max_queued.get());
-        Replies { meter: Rc::clone(surroundings.meter()), write }
+    fn new(writer: Writer, format: Rc<Format>) -> Replies {
+        let config = writer.place.config();
+        let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
+        Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
+    }
+
+    fn place(&self) -> &Rc<Place> {
+        &self.write.get_ref().place
     }
 
     /// Sends a frame: see [`FramedWrite::feed`].
@@ -86,13 +83,13 @@ impl Replies {
         payload: &'a [u8],
     ) -> impl Future<Output = Result<(), WriteError>> + 'a {
         // Of a large payload nothing is held, unless its sending is given up in the middle: then it is seen next time.
-        self.meter.replies.set(self.write.queued() + payload.len().min(NO_COPY_LEN));
+        self.place().replies.set(self.write.queued() + payload.len().min(NO_COPY_LEN));
         self.write.feed_with(prefix, payload)
     }
 
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
-        self.meter.peer
+        self.place().peer()
     }
 
     /// Where nothing waits to be written, others may use the memory.
@@ -100,7 +97,8 @@ impl Replies {
         if self.write.queued() == 0 {
             pool::give_output(self.write.queue_mut().release());
         }
-        self.meter.replies.set(self.write.queue_mut().capacity());
+        let capacity = self.write.queue_mut().capacity();
+        self.place().replies.set(capacity);
     }
 }
 
@@ -108,27 +106,6 @@ impl fmt::Debug for Replies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replies").field("peer", &self.peer()).field("queued", &self.write.queued()).finish()
     }
-}
-
-/// What is around a connection: its limits, its time, what it is told and whom it tells.
-pub(super) trait Surroundings: Clock + Clone + Unpin + 'static {
-    /// What it may do.
-    fn limits(&self) -> &ServerConfig;
-
-    /// Its figures.
-    fn meter(&self) -> &Rc<Meter>;
-
-    /// Whether to end as soon as what is in flight is dealt with.
-    fn stopping(&self) -> bool;
-
-    /// The same; wakes the task when that changes.
-    fn poll_stopping(&self, cx: &mut Context<'_>) -> bool;
-
-    /// Enters its figures into the books, when it waits.
-    ///
-    /// # Errors
-    /// Where it holds more than it may.
-    fn settle(&self) -> Result<(), CloseReason>;
 }
 
 /// What a server says first.
@@ -192,84 +169,49 @@ where
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let alone = Rc::new(Alone { clock, config: config.clone(), meter: Rc::new(Meter::new(peer)) });
-    let format = Rc::new(config.format);
-    let mut connection = Connection::new((reader, writer), &format, handler, Rc::clone(&alone));
-    let reason = connection.serve(&config.greeting).await;
+    let place = Place::alone(config.clone(), clock, peer);
+    let writer = Writer::new(To::Other(Box::new(writer)), &place);
+    let mut connection = Connection::new(reader, writer, place.format(), handler);
+    let reason = connection.serve().await;
     drop(connection);
-    Closed { peer, reason, traffic: alone.meter.traffic.get() }
-}
-
-/// A connection that nobody stops, and that shares with nobody.
-struct Alone<C> {
-    clock: C,
-    config: ServerConfig,
-    meter: Rc<Meter>,
-}
-
-impl<C: Clock> Clock for Rc<Alone<C>> {
-    fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    fn poll_until(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.clock.poll_until(deadline, cx)
-    }
-}
-
-impl<C: Clock + 'static> Surroundings for Rc<Alone<C>> {
-    fn limits(&self) -> &ServerConfig {
-        &self.config
-    }
-
-    fn meter(&self) -> &Rc<Meter> {
-        &self.meter
-    }
-
-    fn stopping(&self) -> bool {
-        false
-    }
-
-    fn poll_stopping(&self, _cx: &mut Context<'_>) -> bool {
-        false
-    }
-
-    fn settle(&self) -> Result<(), CloseReason> {
-        Ok(())
-    }
+    Closed { peer, reason, traffic: place.traffic() }
 }
 
 /// One connection, over any reader and writer.
-pub(super) struct Connection<R, H, S> {
-    input: Input<R, S>,
+pub(super) struct Connection<R, H> {
+    input: Input<R>,
     replies: Replies,
     handler: H,
 }
 
-impl<R, H, S: Surroundings> Connection<R, H, S> {
-    pub(super) fn new(
-        (reader, writer): (R, impl AsyncWrite + Unpin + 'static),
-        format: &Rc<Format>,
-        handler: H,
-        surroundings: S,
-    ) -> Connection<R, H, S> {
+impl<R, H> Connection<R, H> {
+    pub(super) fn new(reader: R, writer: Writer, format: &Rc<Format>, handler: H) -> Connection<R, H> {
         let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
-        let replies = Replies::new(writer, Rc::clone(format), &surroundings);
-        let awaited = Awaited::first(surroundings.now());
-        let input = Input { reader, decoder, surroundings, awaited, frames_in: 0, bytes_in: 0, large_frames: false };
+        let replies = Replies::new(writer, Rc::clone(format));
+        let place = Rc::clone(replies.place());
+        let awaited = Awaited::first(place.now());
+        let input = Input {
+            reader,
+            decoder,
+            place,
+            awaited,
+            frames_in: 0,
+            bytes_in: 0,
+            last_byte: u64::MAX,
+            frames_came: false,
+            large_frames: false,
+        };
         Connection { input, replies, handler }
     }
-}
 
-impl<R, H, S> Connection<R, H, S> {
     pub(super) fn reader(&self) -> &R {
         &self.input.reader
     }
 
-    /// Tells its meter what has passed.
+    /// Tells what has passed.
     fn count(&self) {
         let Connection { input, replies, .. } = self;
-        replies.meter.traffic.set(Traffic {
+        replies.place().passed(Traffic {
             frames_in: input.frames_in,
             bytes_in: input.bytes_in,
             frames_out: replies.write.frames(),
@@ -278,7 +220,7 @@ impl<R, H, S> Connection<R, H, S> {
     }
 }
 
-impl<R, H, S> Drop for Connection<R, H, S> {
+impl<R, H> Drop for Connection<R, H> {
     fn drop(&mut self) {
         self.count();
     }
@@ -291,69 +233,58 @@ enum Woken {
     Stop,
 }
 
-impl<R, H, S, E> Connection<R, H, S>
+impl<R, H, E> Connection<R, H>
 where
     R: AsyncRead + Unpin,
-    S: Surroundings,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Serves the connection to its end, and says why it ended.
-    pub(super) async fn serve(&mut self, greeting: &Greeting) -> CloseReason {
-        let surroundings = self.input.surroundings.clone();
-        let mut served = pin!(async {
-            let (Ok(reason) | Err(reason)) = self.run(greeting).await;
-            self.part(&reason).await;
-            reason
-        });
+    pub(super) async fn serve(&mut self) -> CloseReason {
+        let place = Rc::clone(&self.input.place);
+        let mut served = pin!(self.run());
         poll_fn(|cx| match served.as_mut().poll(cx) {
             Poll::Ready(reason) => Poll::Ready(reason),
-            Poll::Pending => surroundings.settle().map_or_else(Poll::Ready, |()| Poll::Pending),
+            Poll::Pending => place.hold().map_or_else(Poll::Ready, |()| Poll::Pending),
         })
         .await
     }
 
     /// Tells the peer that there is no place for it.
-    pub(super) async fn refuse(&mut self, max_connections: usize) -> CloseReason {
-        let refusal = self.input.surroundings.limits().greeting.refusal(max_connections);
+    pub(super) async fn refuse(&mut self) -> CloseReason {
+        let max_connections = self.input.place.max_connections();
+        let refusal = self.input.place.config().greeting.refusal(max_connections);
         // A text that the format cannot say is left out, and the end of the stream tells enough.
         _ = self.greet(&refusal).await;
-        let reason = CloseReason::Refused { max_connections };
-        self.part(&reason).await;
-        reason
+        self.part(CloseReason::Refused { max_connections }).await
     }
 
-    async fn run(&mut self, greeting: &Greeting) -> Result<CloseReason, CloseReason> {
-        self.greet(greeting).await?;
-        let mut last_bytes = 0;
+    async fn run(&mut self) -> CloseReason {
+        // What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile: it keeps none for
+        // that while it waits, whatever a handler's future takes.
+        if let Err(reason) = Box::pin(self.greet_first()).await {
+            return Box::pin(self.part(reason)).await;
+        }
         for turn in 1u32.. {
             if turn % READS_A_TURN == 0 {
                 future::yield_now().await;
             }
-            let (frames_before, bytes_before) = (self.input.frames_in, self.input.bytes_in);
-            match self.input.wait(&mut self.replies).await? {
-                Woken::Bytes => {
-                    self.turn().await?;
-                    self.input.dealt_with(frames_before);
-                    if self.input.surroundings.stopping() {
-                        last_bytes += self.input.bytes_in - bytes_before;
-                        if last_bytes > LAST_BYTES {
-                            return Ok(CloseReason::Stopped);
-                        }
-                    }
-                }
-                Woken::End => {
-                    self.input.decoder.finish()?;
-                    self.replies.write.close().await.map_err(|error| self.write_failed(error))?;
-                    return Ok(CloseReason::Clean);
-                }
-                Woken::Stop => return Ok(CloseReason::Stopped),
+            let woken = self.input.wait(&mut self.replies).await;
+            let ended = match woken {
+                Ok(Woken::Bytes) => Box::pin(self.turn()).await,
+                Ok(Woken::End) => Err(Box::pin(self.end()).await),
+                Ok(Woken::Stop) => Err(CloseReason::Stopped),
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = ended {
+                return Box::pin(self.part(reason)).await;
             }
         }
         unreachable!("a connection ends by a return")
     }
 
-    /// Deals with the input at hand, and writes the replies.
+    /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written. The error
+    /// is why the connection ends.
     async fn turn(&mut self) -> Result<(), CloseReason> {
         let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
@@ -365,12 +296,24 @@ where
         // What was answered before any other error is still written.
         let written = self.replies.write.flush().await;
         handled?;
-        written.map_err(|error| self.write_failed(error))
+        written.map_err(|error| self.write_failed(error))?;
+        self.input.dealt_with()
+    }
+
+    /// The peer has ended its stream.
+    async fn end(&mut self) -> CloseReason {
+        if let Err(error) = self.input.decoder.finish() {
+            return error.into();
+        }
+        match self.replies.write.close().await {
+            Ok(()) => CloseReason::Clean,
+            Err(error) => self.write_failed(error),
+        }
     }
 
     /// Where it is we who end the connection, the peer sees the end of our stream, and has some time to read our last
     /// replies. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
-    async fn part(&mut self, reason: &CloseReason) {
+    async fn part(&mut self, reason: CloseReason) -> CloseReason {
         if let CloseReason::Handler(_)
         | CloseReason::Panic(_)
         | CloseReason::Oversize(_)
@@ -384,6 +327,12 @@ where
         {
             self.input.discard().await;
         }
+        reason
+    }
+
+    async fn greet_first(&mut self) -> Result<(), CloseReason> {
+        let place = Rc::clone(&self.input.place);
+        self.greet(&place.config().greeting).await
     }
 
     async fn greet(&mut self, greeting: &Greeting) -> Result<(), CloseReason> {
@@ -401,7 +350,7 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        let frames_a_turn = self.input.surroundings.limits().frames_a_turn.get();
+        let frames_a_turn = self.input.place.config().frames_a_turn.get();
         let mut left = frames_a_turn;
         while let Some((handler, frame, replies)) = self.next_frame() {
             if let Err(error) = handler(frame, replies).await {
@@ -432,6 +381,7 @@ where
     fn next_frame(&mut self) -> Option<(&mut H, Frame<'_>, &mut Replies)> {
         let frame = self.input.decoder.whole_frame()?;
         self.input.frames_in += 1;
+        self.input.frames_came = true;
         self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
         Some((&mut self.handler, frame, &mut self.replies))
     }
@@ -444,9 +394,9 @@ where
     }
 
     fn write_failed(&self, error: io::Error) -> CloseReason {
-        let surroundings = &self.input.surroundings;
-        match surroundings.limits().write_deadline {
-            Some(deadline) if surroundings.meter().write_overdue.get() => {
+        let place = &self.input.place;
+        match place.config().write_deadline {
+            Some(deadline) if place.write_overdue.get() => {
                 CloseReason::SlowReader { queued: self.replies.write.queued(), deadline }
             }
             _ => error.into(),
@@ -455,25 +405,29 @@ where
 }
 
 /// The reading side.
-struct Input<R, S> {
+struct Input<R> {
     reader: R,
     decoder: Decoder<Rc<Format>>,
-    surroundings: S,
+    place: Rc<Place>,
     /// What the peer must send next, and since when.
     awaited: Awaited,
     frames_in: u64,
     bytes_in: u64,
+    /// Where a peer is cut off that goes on sending after a stop.
+    last_byte: u64,
+    /// Whether there was a whole frame among what came last.
+    frames_came: bool,
     /// Whether the last frame was a large one: more is read at once then.
     large_frames: bool,
 }
 
-impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
+impl<R: AsyncRead + Unpin> Input<R> {
     /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
     /// only when there are some.
     async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, CloseReason> {
         let woken = poll_fn(|cx| match self.poll_read(cx) {
             Poll::Ready(woken) => Poll::Ready(woken.map_err(CloseReason::from)),
-            Poll::Pending if self.surroundings.poll_stopping(cx) && self.decoder.buffered() == 0 => {
+            Poll::Pending if self.place.poll_stopping(cx) && self.decoder.buffered() == 0 => {
                 Poll::Ready(Ok(Woken::Stop))
             }
             Poll::Pending => {
@@ -485,27 +439,30 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
         if let Woken::Bytes = woken {
             let output = replies.write.queue_mut();
             output.adopt(pool::take_output());
-            replies.meter.replies.set(output.capacity());
+            self.place.replies.set(output.capacity());
         }
         Ok(woken)
     }
 
     /// Ready once the peer is overdue.
     fn poll_deadline(&self, cx: &mut Context<'_>) -> Poll<Result<Woken, CloseReason>> {
-        let (limits, received) = (self.surroundings.limits(), self.decoder.buffered());
-        match self.awaited.until(limits, received) {
-            Some(deadline) => self
-                .surroundings
-                .poll_until(deadline, cx)
-                .map(|()| Err(self.awaited.overdue(limits, received, self.decoder.need()))),
-            None => Poll::Pending,
-        }
+        let (config, received) = (self.place.config(), self.decoder.buffered());
+        let Some(deadline) = self.awaited.until(config, received) else { return Poll::Pending };
+        let overdue = |()| Err(self.awaited.overdue(config, received, self.decoder.need()));
+        self.place.poll_until(deadline, cx).map(overdue)
     }
 
-    /// What came last is dealt with; before it, so many frames had come.
-    fn dealt_with(&mut self, frames_before: u64) {
-        let unfinished = self.decoder.buffered();
-        self.awaited.came(self.surroundings.now(), self.frames_in > frames_before, unfinished);
+    /// What came last is dealt with.
+    ///
+    /// # Errors
+    /// Where the peer goes on sending after a stop.
+    fn dealt_with(&mut self) -> Result<(), CloseReason> {
+        let frames_came = std::mem::take(&mut self.frames_came);
+        self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
+        if self.place.stopping() {
+            self.last_byte = self.last_byte.min(self.bytes_in + LAST_BYTES);
+        }
+        if self.bytes_in < self.last_byte { Ok(()) } else { Err(CloseReason::Stopped) }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
@@ -515,7 +472,7 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
                 Poll::Ready(Ok(n)) => {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
-                    self.surroundings.meter().input.set(self.decoder.capacity());
+                    self.place.input.set(self.decoder.capacity());
                     return Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -551,7 +508,7 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
         if self.decoder.buffered() <= self.decoder.capacity() / 4 {
             self.move_to(Vec::new());
         }
-        self.surroundings.meter().input.set(self.decoder.capacity());
+        self.place.input.set(self.decoder.capacity());
     }
 
     fn move_to(&mut self, buffer: Vec<u8>) {
@@ -560,8 +517,8 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
 
     /// Reads to the peer's end, or until it had its time, and keeps nothing.
     async fn discard(&mut self) {
-        let Input { reader, surroundings, .. } = self;
-        let until = surroundings.now().checked_add(LINGER);
+        let Input { reader, place, .. } = self;
+        let until = place.now().checked_add(LINGER);
         poll_fn(|cx| {
             let mut buffer = pool::take_input(READ_LEN);
             let polled = loop {
@@ -573,7 +530,7 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
             };
             pool::give_input(buffer);
             match until {
-                Some(until) if polled.is_pending() => surroundings.poll_until(until, cx),
+                Some(until) if polled.is_pending() => place.poll_until(until, cx),
                 _ => polled,
             }
         })
