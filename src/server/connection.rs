@@ -1,5 +1,6 @@
 //! One served connection: bytes in, frames to the handler, replies out. Over any reader and writer.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -47,7 +48,7 @@ pub struct Replies {
 impl Replies {
     fn new(writer: Writer, format: Rc<Format>) -> Replies {
         let config = writer.place.config();
-        let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
+        let (high_water, max_queued) = (config.high_water.get(), config.max_queued.get());
         Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
     }
 
@@ -98,6 +99,14 @@ impl Replies {
             pool::give_output(self.write.queue_mut().release());
         }
         let capacity = self.write.queue_mut().capacity();
+        self.place().replies.set(capacity);
+    }
+
+    /// There is something to reply to: memory to queue replies in.
+    fn unpark(&mut self) {
+        let queue = self.write.queue_mut();
+        queue.adopt(pool::take_output());
+        let capacity = queue.capacity();
         self.place().replies.set(capacity);
     }
 }
@@ -172,7 +181,7 @@ where
     let place = Place::alone(config.clone(), clock, peer);
     let writer = Writer::new(To::Other(Box::new(writer)), &place);
     let mut connection = Connection::new(reader, writer, place.format(), handler);
-    let reason = connection.serve().await;
+    let reason = *connection.serve().await;
     drop(connection);
     Closed { peer, reason, traffic: place.traffic() }
 }
@@ -230,7 +239,19 @@ impl<R, H> Drop for Connection<R, H> {
 enum Woken {
     Bytes,
     End,
-    Stop,
+}
+
+/// The same, with what the connection holds entered into the books whenever it waits.
+async fn accounted(
+    place: &Place,
+    future: impl Future<Output = Result<(), Box<CloseReason>>>,
+) -> Result<(), Box<CloseReason>> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Pending => place.hold().map_or_else(|over| Poll::Ready(Err(over.into())), |()| Poll::Pending),
+        ready => ready,
+    })
+    .await
 }
 
 impl<R, H, E> Connection<R, H>
@@ -240,44 +261,32 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Serves the connection to its end, and says why it ended.
-    pub(super) async fn serve(&mut self) -> CloseReason {
-        let place = Rc::clone(&self.input.place);
-        let mut served = pin!(self.run());
-        poll_fn(|cx| match served.as_mut().poll(cx) {
-            Poll::Ready(reason) => Poll::Ready(reason),
-            Poll::Pending => place.hold().map_or_else(Poll::Ready, |()| Poll::Pending),
-        })
-        .await
+    ///
+    /// What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile, and so has the
+    /// reason: it keeps none for that while it waits, whatever a handler's future takes.
+    pub(super) async fn serve(&mut self) -> Box<CloseReason> {
+        let Err(reason) = self.run().await;
+        Box::pin(self.part(reason)).await
     }
 
     /// Tells the peer that there is no place for it.
-    pub(super) async fn refuse(&mut self) -> CloseReason {
+    pub(super) async fn refuse(&mut self) -> Box<CloseReason> {
         let max_connections = self.input.place.max_connections();
         let refusal = self.input.place.config().greeting.refusal(max_connections);
         // A text that the format cannot say is left out, and the end of the stream tells enough.
         _ = self.greet(&refusal).await;
-        self.part(CloseReason::Refused { max_connections }).await
+        self.part(Box::new(CloseReason::Refused { max_connections })).await
     }
 
-    async fn run(&mut self) -> CloseReason {
-        // What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile: it keeps none for
-        // that while it waits, whatever a handler's future takes.
-        if let Err(reason) = Box::pin(self.greet_first()).await {
-            return Box::pin(self.part(reason)).await;
-        }
+    async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {
+        Box::pin(self.greet_first()).await?;
         for turn in 1u32.. {
             if turn % READS_A_TURN == 0 {
                 future::yield_now().await;
             }
-            let woken = self.input.wait(&mut self.replies).await;
-            let ended = match woken {
-                Ok(Woken::Bytes) => Box::pin(self.turn()).await,
-                Ok(Woken::End) => Err(Box::pin(self.end()).await),
-                Ok(Woken::Stop) => Err(CloseReason::Stopped),
-                Err(reason) => Err(reason),
-            };
-            if let Err(reason) = ended {
-                return Box::pin(self.part(reason)).await;
+            match self.input.wait(&mut self.replies).await? {
+                Woken::Bytes => Box::pin(self.turn()).await?,
+                Woken::End => Box::pin(self.end()).await?,
             }
         }
         unreachable!("a connection ends by a return")
@@ -285,35 +294,42 @@ where
 
     /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written. The error
     /// is why the connection ends.
-    async fn turn(&mut self) -> Result<(), CloseReason> {
-        let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
-        let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
+    async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
+        let place = Rc::clone(&self.input.place);
+        let handled = AssertUnwindSafe(accounted(&place, self.handle_frames())).catch_unwind().await;
+        let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
         self.count();
-        if let Err(CloseReason::Overflow { .. } | CloseReason::SlowReader { .. }) = handled {
-            // The peer does not read: it is not waited for any more.
+        if let Err(reason) = &handled
+            && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
+                **reason
+        {
+            // The peer does not read, or costs too much: it is not waited for any more.
             return handled;
         }
         // What was answered before any other error is still written.
-        let written = self.replies.write.flush().await;
+        let written = accounted(&place, self.flush()).await;
         handled?;
-        written.map_err(|error| self.write_failed(error))?;
+        written?;
         self.input.dealt_with()
     }
 
     /// The peer has ended its stream.
-    async fn end(&mut self) -> CloseReason {
-        if let Err(error) = self.input.decoder.finish() {
-            return error.into();
-        }
+    async fn end(&mut self) -> Result<(), Box<CloseReason>> {
+        self.input.decoder.finish().map_err(CloseReason::from)?;
         match self.replies.write.close().await {
-            Ok(()) => CloseReason::Clean,
-            Err(error) => self.write_failed(error),
+            Ok(()) => Err(CloseReason::Clean.into()),
+            Err(error) => Err(self.write_failed(error).into()),
         }
+    }
+
+    async fn flush(&mut self) -> Result<(), Box<CloseReason>> {
+        let flushed = self.replies.write.flush().await;
+        flushed.map_err(|error| self.write_failed(error).into())
     }
 
     /// Where it is we who end the connection, the peer sees the end of our stream, and has some time to read our last
     /// replies. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
-    async fn part(&mut self, reason: CloseReason) -> CloseReason {
+    async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
         if let CloseReason::Handler(_)
         | CloseReason::Panic(_)
         | CloseReason::Oversize(_)
@@ -322,7 +338,7 @@ where
         | CloseReason::Refused { .. }
         | CloseReason::Silent { .. }
         | CloseReason::Idle { .. }
-        | CloseReason::SlowFrame { .. } = reason
+        | CloseReason::SlowFrame { .. } = *reason
             && self.replies.write.close().await.is_ok()
         {
             self.input.discard().await;
@@ -330,12 +346,12 @@ where
         reason
     }
 
-    async fn greet_first(&mut self) -> Result<(), CloseReason> {
+    async fn greet_first(&mut self) -> Result<(), Box<CloseReason>> {
         let place = Rc::clone(&self.input.place);
-        self.greet(&place.config().greeting).await
+        accounted(&place, self.greet(&place.config().greeting)).await
     }
 
-    async fn greet(&mut self, greeting: &Greeting) -> Result<(), CloseReason> {
+    async fn greet(&mut self, greeting: &Greeting) -> Result<(), Box<CloseReason>> {
         match greeting {
             Greeting::Frame(payload) => {
                 let offset = usize::from(self.input.decoder.format().layout().offset);
@@ -345,21 +361,18 @@ where
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }
-        self.replies.write.flush().await.map_err(|error| self.write_failed(error))
+        self.flush().await
     }
 
     /// Every whole frame that has arrived goes to the handler.
-    async fn handle_frames(&mut self) -> Result<(), CloseReason> {
+    async fn handle_frames(&mut self) -> Result<(), Box<CloseReason>> {
         let frames_a_turn = self.input.place.config().frames_a_turn.get();
         let mut left = frames_a_turn;
         while let Some((handler, frame, replies)) = self.next_frame() {
             if let Err(error) = handler(frame, replies).await {
                 // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
-                let failure = self.replies.write.take_failure();
-                return Err(match failure {
-                    Some(failure) => self.send_failed(failure),
-                    None => CloseReason::Handler(error.into()),
-                });
+                let failure = self.replies.write.take_failure().map(|failure| self.send_failed(failure));
+                return Err(failure.unwrap_or_else(|| CloseReason::Handler(error.into())).into());
             }
             left -= 1;
             if left == 0 {
@@ -369,10 +382,10 @@ where
         }
         // A handler may have paid no attention to it.
         if let Some(failure) = self.replies.write.take_failure() {
-            return Err(self.send_failed(failure));
+            return Err(self.send_failed(failure).into());
         }
         // Without a whole frame there is an error, or nothing that this decoder yields.
-        self.input.decoder.next_frame()?;
+        self.input.decoder.next_frame().map_err(CloseReason::from)?;
         Ok(())
     }
 
@@ -424,48 +437,54 @@ struct Input<R> {
 impl<R: AsyncRead + Unpin> Input<R> {
     /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
     /// only when there are some.
-    async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, CloseReason> {
-        let woken = poll_fn(|cx| match self.poll_read(cx) {
-            Poll::Ready(woken) => Poll::Ready(woken.map_err(CloseReason::from)),
-            Poll::Pending if self.place.poll_stopping(cx) && self.decoder.buffered() == 0 => {
-                Poll::Ready(Ok(Woken::Stop))
+    async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, Box<CloseReason>> {
+        poll_fn(|cx| match self.poll_read(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Woken::End)),
+            Poll::Ready(Ok(_)) => {
+                replies.unpark();
+                Poll::Ready(Ok(Woken::Bytes))
             }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Box::new(error.into()))),
             Poll::Pending => {
                 replies.park();
-                self.poll_deadline(cx)
+                match self.give_up(cx) {
+                    Some(reason) => Poll::Ready(Err(Box::new(reason))),
+                    None => Poll::Pending,
+                }
             }
         })
-        .await?;
-        if let Woken::Bytes = woken {
-            let output = replies.write.queue_mut();
-            output.adopt(pool::take_output());
-            self.place.replies.set(output.capacity());
-        }
-        Ok(woken)
+        .await
     }
 
-    /// Ready once the peer is overdue.
-    fn poll_deadline(&self, cx: &mut Context<'_>) -> Poll<Result<Woken, CloseReason>> {
-        let (config, received) = (self.place.config(), self.decoder.buffered());
-        let Some(deadline) = self.awaited.until(config, received) else { return Poll::Pending };
-        let overdue = |()| Err(self.awaited.overdue(config, received, self.decoder.need()));
-        self.place.poll_until(deadline, cx).map(overdue)
+    /// Why not to wait any longer, if so; wakes the task when that changes.
+    fn give_up(&self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        let received = self.decoder.buffered();
+        if self.place.poll_stopping(cx) && received == 0 {
+            return Some(CloseReason::Stopped);
+        }
+        let config = self.place.config();
+        if let Some(deadline) = self.awaited.until(config, received)
+            && self.place.poll_until(deadline, cx).is_ready()
+        {
+            return Some(self.awaited.overdue(config, received, self.decoder.need()));
+        }
+        self.place.hold().err()
     }
 
     /// What came last is dealt with.
     ///
     /// # Errors
     /// Where the peer goes on sending after a stop.
-    fn dealt_with(&mut self) -> Result<(), CloseReason> {
+    fn dealt_with(&mut self) -> Result<(), Box<CloseReason>> {
         let frames_came = std::mem::take(&mut self.frames_came);
         self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
         if self.place.stopping() {
             self.last_byte = self.last_byte.min(self.bytes_in + LAST_BYTES);
         }
-        if self.bytes_in < self.last_byte { Ok(()) } else { Err(CloseReason::Stopped) }
+        if self.bytes_in < self.last_byte { Ok(()) } else { Err(CloseReason::Stopped.into()) }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.make_room();
         loop {
             match Pin::new(&mut self.reader).poll_read(cx, self.decoder.space()) {
@@ -473,7 +492,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
                     self.place.input.set(self.decoder.capacity());
-                    return Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }));
+                    return Poll::Ready(Ok(n));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -83,21 +83,18 @@ where
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let reason = match catch_unwind(AssertUnwindSafe(|| new_handler(place.peer()))) {
-        Err(panic) => CloseReason::of_panic(&*panic),
-        Ok(handler) => {
-            let writer = Writer::new(To::Own(writer), &place);
-            let mut connection = Connection::new(reader, writer, place.format(), handler);
-            let served = AssertUnwindSafe(connection.serve()).catch_unwind().await;
-            let reason = served.unwrap_or_else(|panic| CloseReason::of_panic(&*panic));
-            if let CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } =
-                reason
-            {
-                connection.reader().break_off();
-            }
-            reason
-        }
+    let handler = match catch_unwind(AssertUnwindSafe(|| new_handler(place.peer()))) {
+        Ok(handler) => handler,
+        Err(panic) => return place.close(CloseReason::of_panic(&*panic)),
     };
+    let writer = Writer::new(To::Own(writer), &place);
+    let mut connection = Connection::new(reader, writer, place.format(), handler);
+    let served = AssertUnwindSafe(connection.serve()).catch_unwind().await;
+    let reason = served.map_or_else(|panic| CloseReason::of_panic(&*panic), |reason| *reason);
+    if let CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } = reason {
+        connection.reader().break_off();
+    }
+    drop(connection);
     place.close(reason);
 }
 
@@ -107,5 +104,5 @@ async fn refuse(place: Rc<Place>, (reader, writer): (ReadHalf, WriteHalf)) {
     let mut connection = Connection::new(reader, Writer::new(To::Own(writer), &place), place.format(), nothing);
     let reason = connection.refuse().await;
     drop(connection);
-    place.close(reason);
+    place.close(*reason);
 }
