@@ -25,6 +25,7 @@ fn replay(target: &str, run: fn(&[u8])) {
         }
     }
     assert!(count >= 5, "{target} has a corpus of {count} files");
+    println!("cases: {count}");
 }
 
 #[test]
