@@ -59,6 +59,11 @@ fn session() {
 }
 
 #[test]
+fn custom_header() {
+    replay("custom_header", targets::custom_header);
+}
+
+#[test]
 fn text() {
     replay("text", targets::text);
 }
@@ -80,6 +85,16 @@ fn every_target_is_replayed() {
     targets.sort();
     assert_eq!(
         targets,
-        ["cli_format", "decode", "differential", "plan", "round_trip", "session", "stream_body", "text"]
+        [
+            "cli_format",
+            "custom_header",
+            "decode",
+            "differential",
+            "plan",
+            "round_trip",
+            "session",
+            "stream_body",
+            "text"
+        ]
     );
 }
