@@ -8,7 +8,7 @@ use core::fmt;
 use core::mem;
 
 use super::case::{Case, Cuts};
-use super::oracle::{End, Expected, Located};
+use super::oracle::{End, Expected, Located, Oracle};
 use crate::framing::{DEFAULT_READ_LEN, DecodeErrorKind};
 
 /// A decoder that can be put under the suite: this crate's or anyone's.
@@ -157,7 +157,7 @@ impl core::error::Error for Violation {}
 ///
 /// # Errors
 /// The first [`Violation`].
-pub fn try_case<S: Subject>(case: &Case, mut make: impl FnMut() -> S) -> Result<(), Violation> {
+pub fn try_case<H: Oracle, S: Subject>(case: &Case<H>, mut make: impl FnMut() -> S) -> Result<(), Violation> {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
     let whole = follow(case, &Cuts::whole(), &expected, &mut make())?;
     for cuts in [&case.cuts, &case.finest()] {
@@ -174,15 +174,15 @@ pub fn try_case<S: Subject>(case: &Case, mut make: impl FnMut() -> S) -> Result<
 /// # Panics
 /// On the first violation.
 #[track_caller]
-pub fn check_case<S: Subject>(case: &Case, make: impl FnMut() -> S) {
+pub fn check_case<H: Oracle, S: Subject>(case: &Case<H>, make: impl FnMut() -> S) {
     if let Err(violation) = try_case(case, make) {
         panic!("{violation}\nin {case:02x?}");
     }
 }
 
 /// Puts one decoder through the stream in these cuts, and returns its error, if the stream has one.
-pub(crate) fn follow<S: Subject>(
-    case: &Case,
+pub(crate) fn follow<H, S: Subject>(
+    case: &Case<H>,
     cuts: &Cuts,
     expected: &Expected,
     subject: &mut S,
