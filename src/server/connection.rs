@@ -22,8 +22,9 @@ use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, WriteError};
 
-/// Reads in a row after which other connections have their turn.
-const READS_A_TURN: u32 = 16;
+/// Bytes read in a row, without a wait, after which other connections have their turn; a read counts as [`READ_LEN`] at
+/// least.
+const TURN_LEN: usize = 16 * READ_LEN;
 
 /// Where a handler puts its replies.
 ///
@@ -185,7 +186,7 @@ impl<'t, R, H, S> Connection<'t, R, H, S> {
     ) -> Connection<'t, R, H, S> {
         let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
         Connection {
-            input: Input { reader, decoder, signals, bytes_in: 0, large_frames: false },
+            input: Input { reader, decoder, signals, bytes_in: 0, in_a_row: 0, large_frames: false },
             replies: Replies::new(peer, writer, Rc::clone(format)),
             handler,
             frames_in: 0,
@@ -237,8 +238,9 @@ where
         // What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile: it keeps none for
         // that while it waits, whatever a handler's future takes.
         Box::pin(self.greet(greeting)).await?;
-        for turn in 1u32.. {
-            if turn % READS_A_TURN == 0 {
+        loop {
+            if self.input.in_a_row >= TURN_LEN {
+                self.input.in_a_row = 0;
                 future::yield_now().await;
             }
             let woken = self.input.wait(&mut self.replies).await?;
@@ -252,7 +254,6 @@ where
                 Woken::Stop => return Ok(CloseReason::Stopped),
             }
         }
-        unreachable!("a connection ends by a return")
     }
 
     /// It is we who end the connection: the peer sees the end of our stream, and has some time to read our last replies. To
@@ -315,6 +316,8 @@ struct Input<R, S> {
     decoder: Decoder<Rc<Format>>,
     signals: S,
     bytes_in: u64,
+    /// Bytes read since it last waited or let others have their turn, each read counted as [`READ_LEN`] at least.
+    in_a_row: usize,
     /// Whether the last frame was a large one: more is read at once then.
     large_frames: bool,
 }
@@ -348,11 +351,13 @@ impl<R: AsyncRead + Unpin, S: Signals> Input<R, S> {
                 Poll::Ready(Ok(n)) => {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
+                    self.in_a_row += n.max(READ_LEN);
                     return Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
+                    self.in_a_row = 0;
                     self.park();
                     return Poll::Pending;
                 }
