@@ -21,6 +21,9 @@ pub const NO_COPY_LEN: usize = 16 * 1024;
 /// The [`Sink`] takes no more while so many bytes wait: 64 KiB.
 const HIGH_WATER: usize = 64 * 1024;
 
+/// So many bytes wait at most of payloads that are in memory that is there anyway: 256 KiB.
+const LENT_HIGH_WATER: usize = 4 * HIGH_WATER;
+
 /// Slices of one vectored write at most.
 const MAX_SLICES: usize = 64;
 
@@ -330,11 +333,18 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
-    /// Writes all that waits, and behind it the payload, where it is large.
+    /// Writes all that waits, and behind it the payload, where it is large. Where it is in lent memory, it can wait.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         if !self.begun && !self.payload.is_empty() {
             self.write.enqueue_header(self.prefix, self.payload.len())?;
+            if let Some(lent) = self.write.queue.lent(self.payload) {
+                self.write.queue.push(lent);
+                self.payload = &[];
+                if self.write.queue.len() < LENT_HIGH_WATER {
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
         self.begun = true;
         while !self.payload.is_empty() || !self.write.queue.is_empty() {

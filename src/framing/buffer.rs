@@ -2,6 +2,8 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(feature = "net")]
+use core::ops::Range;
 
 /// Received bytes that wait to be taken, in one piece of memory.
 ///
@@ -131,6 +133,20 @@ impl Buffer {
         self.start = 0;
         self.end = 0;
         Some((core::mem::take(&mut self.storage), at))
+    }
+
+    /// All the memory and the place of the unread bytes in it: nothing is buffered from then on.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
+        let Buffer { storage, start, end } = core::mem::take(self);
+        (storage, start..end)
+    }
+
+    /// Takes memory back that was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
+        *self = Buffer { storage, start: unread.start, end: unread.end };
+        self.check();
     }
 
     /// Forgets everything and gives all memory back.

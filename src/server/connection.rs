@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -29,7 +30,7 @@ const TURN_LEN: usize = 16 * READ_LEN;
 /// Where a handler puts its replies.
 ///
 /// Small replies are written together, once the input at hand is dealt with or 64 KiB wait; large ones at once, from
-/// where they are. A reply waits while the peer does not read, and nothing is read from such a peer meanwhile.
+/// where they are; large ones that are what was received, sent back as it is, together up to 256 KiB. A reply waits while the peer does not read, and nothing is read from such a peer meanwhile.
 pub struct Replies {
     peer: SocketAddr,
     write: FramedWrite<Writer, Rc<Format>>,
@@ -278,7 +279,7 @@ where
 
     /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written.
     async fn answer(&mut self) -> Result<(), CloseReason> {
-        let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
+        let handled = AssertUnwindSafe(self.handle_input()).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
         // What was answered before an error is still written.
         let written = self.replies.write.flush().await;
@@ -286,13 +287,45 @@ where
         Ok(written?)
     }
 
+    async fn handle_input(&mut self) -> Result<(), CloseReason> {
+        if self.input.large_frames && self.input.decoder.has_frame()? {
+            self.handle_large_frames().await?;
+        }
+        self.handle_frames().await
+    }
+
+    /// Every whole frame that has arrived goes to the handler. The memory that they are in is lent to the replies: so those
+    /// payloads that are sent back as they are wait without a copy, and one write takes them all.
+    async fn handle_large_frames(&mut self) -> Result<(), CloseReason> {
+        let (memory, mut unread) = self.input.decoder.lend();
+        let memory = Bytes::from(memory);
+        self.replies.write.queue_mut().lend(memory.clone());
+        while let Some(frame) = self.input.decoder.frame_of_lent(&memory, &mut unread) {
+            self.frames_in += 1;
+            self.input.large_frames = is_large(frame);
+            if let Err(error) = (self.handler)(frame, &mut self.replies).await {
+                return Err(self.failed(error));
+            }
+        }
+        self.replies.write.flush().await?;
+        self.replies.write.queue_mut().end_lending();
+        // Nothing waits, so nobody else has the memory: it is taken back as it is.
+        self.input.decoder.take_back(memory.into(), unread);
+        Ok(())
+    }
+
+    /// Why the connection ends where the handler failed: where it was the writer that failed it, that is the reason,
+    /// whatever the handler makes of it.
+    fn failed(&mut self, error: E) -> CloseReason {
+        let failure = self.replies.write.take_failure();
+        failure.map_or_else(|| CloseReason::Handler(error.into()), CloseReason::from)
+    }
+
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), CloseReason> {
         while let Some((handler, frame, replies)) = self.next_frame() {
             if let Err(error) = handler(frame, replies).await {
-                // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
-                let failure = self.replies.write.take_failure();
-                return Err(failure.map_or_else(|| CloseReason::Handler(error.into()), CloseReason::from));
+                return Err(self.failed(error));
             }
         }
         // Without a whole frame there is an error, or nothing that this decoder yields.
@@ -305,9 +338,14 @@ where
     fn next_frame(&mut self) -> Option<(&mut H, Frame<'_>, &mut Replies)> {
         let frame = self.input.decoder.whole_frame()?;
         self.frames_in += 1;
-        self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
+        self.input.large_frames = is_large(frame);
         Some((&mut self.handler, frame, &mut self.replies))
     }
+}
+
+/// Whether more is to be read at once behind this frame.
+fn is_large(frame: Frame<'_>) -> bool {
+    frame.as_bytes().len() > READ_LEN / 4
 }
 
 /// The reading side.
