@@ -30,7 +30,8 @@ const TURN_LEN: usize = 16 * READ_LEN;
 /// Where a handler puts its replies.
 ///
 /// Small replies are written together, once the input at hand is dealt with or 64 KiB wait; large ones at once, from
-/// where they are; large ones that are what was received, sent back as it is, together up to 256 KiB. A reply waits while the peer does not read, and nothing is read from such a peer meanwhile.
+/// where they are; large ones that are what was received, sent back as it is, together up to 256 KiB. A reply waits while
+/// the peer does not read, and nothing is read from such a peer meanwhile.
 pub struct Replies {
     peer: SocketAddr,
     write: FramedWrite<Writer, Rc<Format>>,
