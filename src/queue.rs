@@ -46,11 +46,21 @@ struct Large {
 impl Queue {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.copied.len() - self.start + self.large.as_deref().map_or(0, |large| large.len)
+        self.copied_len() + self.large.as_deref().map_or(0, |large| large.len)
+    }
+
+    /// Bytes that wait and were copied.
+    pub(crate) fn copied_len(&self) -> usize {
+        self.copied.len() - self.start
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Bytes of memory that it has of its own.
+    pub(crate) fn capacity(&self) -> usize {
+        self.copied.capacity()
     }
 
     /// Where to append what is copied.

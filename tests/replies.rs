@@ -10,7 +10,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncWrite;
 use unstick::framing::Frame;
 use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};
-use unstick::{Greeting, NO_COPY_LEN, Replies, ServerConfig, WriteError, serve_connection};
+use unstick::{Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
 
 const KIB: usize = 1024;
 
@@ -61,7 +61,7 @@ fn serve(
     let config = ServerConfig::default().greeting(Greeting::None);
     let peer = ([127, 0, 0, 1], 4747).into();
     let reader = ChoppyRead::new(stream, read);
-    let closed = block_on(serve_connection(peer, reader, writer.clone(), &config, handler));
+    let closed = block_on(serve_connection(peer, reader, writer.clone(), SystemClock::new(), &config, handler));
     assert_eq!(closed.reason.name(), "clean");
     assert_eq!(closed.traffic.bytes_out, writer.0.borrow().written().len() as u64);
     writer

@@ -12,6 +12,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use rustix::buffer::spare_capacity;
@@ -31,6 +32,8 @@ pub(in crate::server) struct Reactor {
     epoll: OwnedFd,
     sockets: RefCell<Slab<Weak<Socket>>>,
     alarm: Arc<Alarm>,
+    /// The time of the last wait's end.
+    now: Cell<Instant>,
 }
 
 impl Reactor {
@@ -39,7 +42,12 @@ impl Reactor {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &descriptor, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
         let alarm = Arc::new(Alarm { descriptor, rung: AtomicBool::new(false), asleep: AtomicBool::new(false) });
-        Ok(Rc::new(Reactor { epoll, sockets: RefCell::default(), alarm }))
+        Ok(Rc::new(Reactor { epoll, sockets: RefCell::default(), alarm, now: Cell::new(Instant::now()) }))
+    }
+
+    /// What time it was when the last events came: deadlines need no better.
+    pub(in crate::server) fn now(&self) -> Instant {
+        self.now.get()
     }
 
     /// Runs `main` to its end on this thread, waiting for events whenever it waits.
@@ -68,6 +76,7 @@ impl Reactor {
         events.clear();
         let waited = epoll::wait(&self.epoll, spare_capacity(events), timeout);
         self.alarm.asleep.store(false, SeqCst);
+        self.now.set(Instant::now());
         match waited {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -220,6 +229,13 @@ impl Socket {
 /// The reading half.
 pub(in crate::server) struct ReadHalf {
     socket: Rc<Socket>,
+}
+
+impl ReadHalf {
+    /// Lets closing the socket break the connection off, so that the system keeps nothing that the peer does not take.
+    pub(in crate::server) fn break_off(&self) {
+        super::break_off(&self.socket.stream);
+    }
 }
 
 impl AsyncRead for ReadHalf {
