@@ -328,6 +328,9 @@ where
         let mut last_bytes = 0;
         for turn in 1u32.. {
             if turn % READS_A_TURN == 0 {
+                // Who only waits for its turn holds no more than who waits for bytes.
+                self.input.park();
+                self.replies.park();
                 future::yield_now().await;
             }
             let (frames_before, bytes_before) = (self.input.frames_in, self.input.bytes_in);
