@@ -338,8 +338,11 @@ where
                 Woken::Bytes => {
                     let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
                     let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
-                    // What was answered before an error is still written.
-                    let written = self.replies.write.flush().await;
+                    // What was answered before an error is still written, unless that is too much already.
+                    let written = match handled {
+                        Err(CloseReason::Overflow { .. }) => Ok(()),
+                        _ => self.replies.write.flush().await,
+                    };
                     self.count();
                     handled?;
                     written.map_err(|error| self.write_failed(error))?;
