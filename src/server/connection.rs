@@ -287,6 +287,9 @@ where
         loop {
             if self.input.reads_in_a_row >= READS_A_TURN {
                 self.input.reads_in_a_row = 0;
+                // Who only waits for its turn holds no more than who waits for bytes.
+                self.input.park();
+                self.replies.park();
                 future::yield_now().await;
             }
             match self.input.wait(&mut self.replies).await? {
