@@ -387,7 +387,9 @@ where
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }
-        self.replies.write.flush().await.map_err(|error| self.write_failed(error))
+        let written = self.replies.write.flush().await;
+        self.count();
+        written.map_err(|error| self.write_failed(error))
     }
 
     /// Every whole frame that has arrived goes to the handler.
