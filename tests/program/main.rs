@@ -6,6 +6,7 @@
 mod connect;
 mod encode_decode;
 mod harness;
+mod limits;
 mod serve;
 mod terminal;
 mod usage;

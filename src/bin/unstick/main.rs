@@ -5,6 +5,7 @@ mod connect;
 mod decode;
 mod encode;
 mod exit;
+mod limits;
 mod lines;
 mod prompt;
 mod serve;
