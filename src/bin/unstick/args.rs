@@ -145,6 +145,12 @@ pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     possible.ok_or_else(|| "write a number of seconds, 0 or more, as in 5 or 0.5; a year (31536000) at most".into())
 }
 
+/// A time in seconds after which something is done again.
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let teach = "write a number of seconds, 0.01 or more, as in 10 or 0.5; a year (31536000) at most";
+    parse_seconds(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

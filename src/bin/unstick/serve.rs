@@ -4,16 +4,19 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use futures_lite::FutureExt;
 use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Replies, SEED_GREETING, Server, ServerConfig, WriteError};
 
 use crate::args::{self, FormatArgs};
 use crate::exit::{self, Failure, log};
 use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::text::{self, push_hex, push_text, put};
-use crate::{serve_raw, signals};
+use crate::{serve_raw, signals, stats};
 
 const EXAMPLES: &str = "\
 Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
@@ -27,7 +30,7 @@ Examples:
   unstick serve 127.0.0.1:0 --print hex       a free port
   unstick serve --raw-greeting                for clients that expect an unframed text first
   unstick serve --raw                         no framing: see how TCP glues and tears what is sent
-  unstick serve --idle-deadline 300 --max-connections 1000";
+  unstick serve --idle-deadline 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
 
 /// Serve: print each frame that comes, and return it with --echo
 #[derive(Args, Debug)]
@@ -69,12 +72,20 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", value_parser = args::parse_threads)]
     threads: Option<NonZeroUsize>,
 
+    /// Print the numbers to standard error so often, where they have changed, and once at the end
+    #[arg(long, value_name = "SECONDS", value_parser = args::parse_interval, conflicts_with = "raw")]
+    stats: Option<Duration>,
+
+    /// Give the numbers over HTTP at ADDR, path /metrics, in the text format of Prometheus
+    #[arg(long, value_name = "ADDR", value_parser = args::parse_addr, conflicts_with = "raw")]
+    metrics: Option<String>,
+
     #[command(flatten)]
     pub(crate) limits: Limits,
 }
 
 fn long_help() -> String {
-    format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP)
+    format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::HELP, args::formats_help(), text::HELP, exit::HELP)
 }
 
 /// How what comes is shown.
@@ -116,6 +127,12 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let config = ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads());
     let config = command.limits.apply(config)?;
     let server = Server::bind(&command.addr, config).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let account = server.account();
+    if let Some(addr) = &command.metrics {
+        let metrics = Metrics::listen(addr)?;
+        log(format_args!("metrics at http://{}/metrics", metrics.addr()));
+        metrics.serve(account.clone()).map_err(Failure::other)?;
+    }
     let stop = signals::first().map_err(Failure::other)?;
     announce(server.local_addr())?;
     let (print, echo) = (command.print, command.echo);
@@ -132,7 +149,12 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         },
         async move { _ = stop.recv().await },
     );
-    smol::block_on(serving);
+    match command.stats {
+        None => _ = smol::block_on(serving),
+        Some(every) => {
+            stats::print(&smol::block_on(serving.or(stats::report(account, every))));
+        }
+    }
     Ok(())
 }
 
