@@ -144,7 +144,7 @@ fn parse_rate(text: &str) -> Result<OrOff<NonZeroU32>, String> {
 }
 
 fn parse_deadline(text: &str) -> Result<OrOff<Duration>, String> {
-    let teach = "write a number of seconds over 0, as in 5 or 0.5, or off";
+    let teach = "write a number of seconds over 0, as in 5 or 0.5, and a year (31536000) at most, or off";
     or_off(text, |text| parse_seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
 }
 
