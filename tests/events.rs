@@ -107,7 +107,7 @@ fn without_descriptors(server: &Running) {
 
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit.clone() }).expect("a lower limit");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).expect("a lower limit");
     socket.connect(&server.addr.into()).expect("connected");
     let failed = || events().iter().any(|(_, text, _)| text == "accept failed");
     in_time(async {

@@ -79,9 +79,8 @@ fn a_text_like_a_refusal_is_none_in_the_midst_of_others() {
 fn who_never_sends_a_frame_is_silent() {
     let serve = Serve::start(&["--first-frame-deadline", "0.2"]);
     let mut stream = serve.connect();
-    stream.write_all(b"\x05\0\0\0a").unwrap();
     assert_eq!(rest(&mut stream), GREETING);
-    assert!(closed(&serve, &stream).starts_with("silent: no whole frame within 200ms (0 frames and 5 bytes in"));
+    assert!(closed(&serve, &stream).starts_with("silent: no whole frame within 200ms (0 frames and 0 bytes in"));
     serve.stop();
 }
 
@@ -133,10 +132,9 @@ fn who_declares_too_much_is_oversize() {
 #[test]
 fn who_holds_more_than_its_part_of_the_memory_is_over_budget() {
     let serve = Serve::start(&["--memory", "64KiB"]);
-    let stream = serve.connect();
-    let mut begun = frame(&[7; 1_000_000]);
-    begun.truncate(500_000);
-    send_without_reading(&stream, &begun);
+    let mut stream = serve.connect();
+    // Half a frame, of which the server may not wait for the rest; nor for all of the half.
+    _ = stream.write_all(&frame(&[7; 1_000_000])[..500_000]);
     let line = closed(&serve, &stream);
     assert!(line.starts_with("over budget: ") && line.contains(" left of 65536 for all"), "{line}");
     serve.stop();

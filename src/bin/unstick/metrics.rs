@@ -32,6 +32,9 @@ const AT_ONCE: usize = 16;
 /// A request has so long from its connection to the last byte of its answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// Bytes of a request at most.
+const MAX_REQUEST_LEN: usize = 16 * 1024;
+
 /// After a failed accept the listener rests so long.
 const REST: Duration = Duration::from_millis(500);
 
@@ -92,8 +95,11 @@ async fn answer_for_ever(listener: &Async<TcpListener>, registry: &Registry) {
 /// One request a connection, and then its end: whoever asks every few seconds needs no more.
 async fn answer_one(stream: Async<TcpStream>, registry: &Registry) {
     let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, registry)));
-    let connection = http1::Builder::new().keep_alive(false).serve_connection(FuturesIo::new(stream), service);
-    let answered = async { _ = connection.await };
+    let http = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(MAX_REQUEST_LEN)
+        .serve_connection(FuturesIo::new(stream), service);
+    let answered = async { _ = http.await };
     answered.or(async { _ = Timer::after(DEADLINE).await }).await;
 }
 
