@@ -42,7 +42,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "LENGTH|off", default_value = "64KiB", value_parser = parse_rate, conflicts_with = "raw")]
     min_rate: OrOff<NonZeroU32>,
 
-    /// The longest time without a byte between frames (idle)
+    /// The longest time without a byte between frames, from the first one on (idle)
     #[arg(long, value_name = "SECONDS|off", default_value = "off", value_parser = parse_deadline)]
     idle_deadline: OrOff<Duration>,
 
