@@ -83,8 +83,8 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and the [`Sink`]
     /// write before they take more. 64 KiB unless told otherwise.
     #[must_use]
-    pub fn high_water(mut self, high_water: u32) -> FramedWrite<W, H> {
-        self.high_water = high_water;
+    pub fn high_water(mut self, high_water: usize) -> FramedWrite<W, H> {
+        self.high_water = high_water.try_into().unwrap_or(u32::MAX);
         self
     }
 
@@ -92,8 +92,8 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// and queue nothing. Only who gives up sending before it is done, again and again, gets there. No limit unless told
     /// otherwise.
     #[must_use]
-    pub fn max_queued(mut self, max_queued: u32) -> FramedWrite<W, H> {
-        self.max_queued = max_queued;
+    pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
+        self.max_queued = max_queued.try_into().unwrap_or(u32::MAX);
         self
     }
 

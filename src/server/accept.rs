@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::config::ServerConfig;
 use super::connection::Greeting;
-use super::{Arrival, Shared};
+use super::{Arrival, Shared, events};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{EncodeError, Encoder, Format};
 
@@ -65,6 +65,10 @@ pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, worke
         }
         let (stream, peer) = accept_one(listener, shared).await;
         let place = shared.account.open(shared.allowed);
+        match place {
+            true => events::opened(peer),
+            false => events::refused(peer, shared.allowed),
+        }
         match open(shared, stream, peer, place) {
             Ok(stream) => _ = worker.try_send(Arrival { stream, peer, place }),
             Err(reason) => shared.closed(&Closed { peer, reason, traffic: Traffic::default() }),
@@ -78,8 +82,9 @@ async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (Async<Tc
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(_) => {
+            Err(error) => {
                 shared.account.accept_failed();
+                events::accept_failed(&error, rest);
                 Timer::after(rest).await;
                 rest = (rest * 2).min(LONGEST_REST);
             }

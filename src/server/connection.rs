@@ -51,7 +51,7 @@ pub struct Replies {
 impl Replies {
     fn new(writer: Writer, format: Rc<Format>) -> Replies {
         let config = writer.place.config();
-        let (high_water, max_queued) = (config.high_water.get(), config.max_queued.get());
+        let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
         Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
     }
 
@@ -305,7 +305,6 @@ where
         let place = Rc::clone(&self.input.place);
         let handled = AssertUnwindSafe(accounted(&place, self.handle_frames())).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
-        self.count();
         if let Err(reason) = &handled
             && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
                 **reason
@@ -329,7 +328,9 @@ where
         }
     }
 
+    /// Tells what has passed, and writes what waits.
     async fn flush(&mut self) -> Result<(), Box<CloseReason>> {
+        self.count();
         let flushed = self.replies.write.flush().await;
         flushed.map_err(|error| self.write_failed(error).into())
     }
