@@ -149,6 +149,8 @@ pub struct Format {
     layout: Layout,
     max_payload_len: usize,
     kind: Kind,
+    /// Its order, where the whole header is a field of four bytes: the most common one has ways of its own.
+    alone: Option<Endian>,
     /// Bits of eight bytes that are not a fixed-width field's. Not used for a varint.
     shift: u8,
     /// Bytes of the header, `offset + width`; of the shortest one for a varint.
@@ -237,10 +239,15 @@ impl Format {
         };
         let header_len = layout.offset as u16 + width as u16;
         let shift = 64 - 8 * width;
+        let alone = match layout.field {
+            Field::Fixed { width: 4, endian } if layout.offset == 0 => Some(endian),
+            _ => None,
+        };
         Ok(Format {
             layout,
             max_payload_len,
             kind,
+            alone,
             shift,
             header_len,
             mask: u64::MAX >> shift,
@@ -347,6 +354,31 @@ impl Format {
         (width <= u16::from(max_width) && (is_minimal || !minimal)).then_some((field, width - 1))
     }
 
+    /// Appends any header there is, or says why not.
+    #[inline(always)]
+    fn write_any(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
+        if above_least > self.most_above || prefix.len() != usize::from(self.layout.offset) {
+            return Err(self.refusal(prefix.len(), payload_len));
+        }
+        if !prefix.is_empty() {
+            out.extend_from_slice(prefix);
+        }
+        let field = self.least_field + above_least;
+        let eight = match self.kind {
+            Kind::Big => (field << self.shift).to_be_bytes(),
+            Kind::Varint if field >= 0x80 => {
+                write_long_varint(field, out);
+                return Ok(());
+            }
+            Kind::Little | Kind::Varint => field.to_le_bytes(),
+        };
+        // Eight bytes and back to the field's width is one store, where a slice of unknown width is a call.
+        out.extend_from_slice(&eight);
+        out.truncate(out.len() - usize::from(self.shift / 8));
+        Ok(())
+    }
+
     fn parse_varint(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
         let Field::Varint { max_width, minimal } = self.layout.field else {
             unreachable!("the kind says that it is a varint")
@@ -407,6 +439,8 @@ impl Header for Format {
         let fields = bytes.get(usize::from(self.layout.offset)..)?;
         let eight = u64::from_le_bytes(*fields.get(start..start.checked_add(8)?)?.first_chunk()?);
         let (field, header_len, beyond_field) = match self.kind {
+            // The most common width needs no mask.
+            Kind::Little if self.shift == 32 => (u64::from(eight as u32), self.header_len, self.beyond_field),
             Kind::Little => (eight & self.mask, self.header_len, self.beyond_field),
             Kind::Big => (eight.swap_bytes() >> self.shift, self.header_len, self.beyond_field),
             Kind::Varint if eight & 0x80 == 0 => (eight & 0x7F, self.header_len, self.beyond_field),
@@ -427,28 +461,25 @@ impl Header for Format {
         }
     }
 
-    #[inline]
+    // Always inline: the compiler takes it for too long, though most of it are refusals and rare formats.
+    #[inline(always)]
     fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
-        if above_least > self.most_above || prefix.len() != usize::from(self.layout.offset) {
-            return Err(self.refusal(prefix.len(), payload_len));
-        }
-        if !prefix.is_empty() {
-            out.extend_from_slice(prefix);
-        }
-        let field = self.least_field + above_least;
-        let eight = match self.kind {
-            Kind::Big => (field << self.shift).to_be_bytes(),
-            Kind::Varint if field >= 0x80 => {
-                write_long_varint(field, out);
-                return Ok(());
+        if above_least <= self.most_above && prefix.is_empty() {
+            let field = (self.least_field + above_least) as u32;
+            match self.alone {
+                Some(Endian::Little) => {
+                    out.extend_from_slice(&field.to_le_bytes());
+                    return Ok(());
+                }
+                Some(Endian::Big) => {
+                    out.extend_from_slice(&field.to_be_bytes());
+                    return Ok(());
+                }
+                None => {}
             }
-            _ => field.to_le_bytes(),
-        };
-        // Eight bytes and back to the field's width is one store, where a slice of unknown width is a call.
-        out.extend_from_slice(&eight);
-        out.truncate(out.len() - usize::from(self.shift / 8));
-        Ok(())
+        }
+        self.write_any(prefix, payload_len, out)
     }
 
     fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
