@@ -125,7 +125,7 @@ impl Layout {
     }
 }
 
-/// A validated [`Layout`] with its limit: the [`Header`] that nearly everyone needs.
+/// A validated [`Layout`] with its limit: the [`Header`](super::Header) that nearly everyone needs.
 ///
 /// `max_payload_len` limits the payload, after adjustment, when decoding and when encoding. There is no other limit and
 /// no other meaning of this one.
