@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::framing::{DecodeError, DecodeErrorKind};
 use crate::read::ReadError;
@@ -70,11 +71,60 @@ pub enum CloseReason {
     Panic(String),
     /// The server was stopped: what was in flight is answered, or the drain deadline passed.
     Stopped,
+    /// As many connections as are allowed were served already; the peer was told so.
+    Refused {
+        /// How many are allowed.
+        max_connections: usize,
+    },
+    /// The peer sent no whole frame since it connected.
+    Silent {
+        /// How long it had.
+        deadline: Duration,
+    },
+    /// The peer sent nothing between frames.
+    Idle {
+        /// How long it had.
+        deadline: Duration,
+    },
+    /// The peer did not finish a frame in time.
+    SlowFrame {
+        /// Bytes of the frame that came.
+        received: usize,
+        /// Bytes of it that were missing, at least.
+        missing: usize,
+        /// How long it had, by deadline and rate.
+        deadline: Duration,
+    },
+    /// The peer took nothing of what was to be written to it.
+    SlowReader {
+        /// Bytes that waited.
+        queued: usize,
+        /// How long it had.
+        deadline: Duration,
+    },
+    /// A handler queued more replies than may wait.
+    Overflow {
+        /// Bytes that waited.
+        queued: usize,
+        /// How many may.
+        max_queued: usize,
+    },
+    /// The connection held more memory than it would have left free for the others.
+    OverBudget {
+        /// Bytes that it held.
+        held: usize,
+        /// Bytes that were left of the budget.
+        free: usize,
+        /// Bytes that all connections may hold.
+        memory_budget: usize,
+    },
+    /// The peer's system did not answer any more: it is gone, or the way to it.
+    Unreachable(io::Error),
 }
 
 impl CloseReason {
     /// The names of all reasons, in the order in which [`index`](CloseReason::index) counts them.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 17] = [
         "clean",
         "truncated",
         "reset",
@@ -84,6 +134,14 @@ impl CloseReason {
         "handler error",
         "handler panic",
         "stopped",
+        "refused",
+        "silent",
+        "idle",
+        "slow frame",
+        "slow reader",
+        "overflow",
+        "over budget",
+        "unreachable",
     ];
 
     /// The reason for what a panic gave.
@@ -104,6 +162,14 @@ impl CloseReason {
             CloseReason::Handler(_) => 6,
             CloseReason::Panic(_) => 7,
             CloseReason::Stopped => 8,
+            CloseReason::Refused { .. } => 9,
+            CloseReason::Silent { .. } => 10,
+            CloseReason::Idle { .. } => 11,
+            CloseReason::SlowFrame { .. } => 12,
+            CloseReason::SlowReader { .. } => 13,
+            CloseReason::Overflow { .. } => 14,
+            CloseReason::OverBudget { .. } => 15,
+            CloseReason::Unreachable(_) => 16,
         }
     }
 
@@ -121,9 +187,26 @@ impl fmt::Display for CloseReason {
             CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
                 write!(f, ": {error}")
             }
-            CloseReason::Reset(error) | CloseReason::Io(error) => write!(f, ": {error}"),
+            CloseReason::Reset(error) | CloseReason::Io(error) | CloseReason::Unreachable(error) => {
+                write!(f, ": {error}")
+            }
             CloseReason::Handler(error) => write!(f, ": {error}"),
             CloseReason::Panic(text) => write!(f, ": {text}"),
+            CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
+            CloseReason::Silent { deadline } => write!(f, ": no whole frame within {deadline:?}"),
+            CloseReason::Idle { deadline } => write!(f, ": nothing sent for {deadline:?}"),
+            CloseReason::SlowFrame { received, missing, deadline } => {
+                write!(f, ": {received} bytes within {deadline:?}, and {missing} missing")
+            }
+            CloseReason::SlowReader { queued, deadline } => {
+                write!(f, ": nothing read for {deadline:?}, with {queued} bytes waiting")
+            }
+            CloseReason::Overflow { queued, max_queued } => {
+                write!(f, ": {queued} bytes of replies wait, and {max_queued} may")
+            }
+            CloseReason::OverBudget { held, free, memory_budget } => {
+                write!(f, ": {held} bytes held, and {free} left of {memory_budget} for all")
+            }
         }
     }
 }
@@ -140,9 +223,12 @@ impl From<DecodeError> for CloseReason {
 
 impl From<io::Error> for CloseReason {
     fn from(error: io::Error) -> CloseReason {
-        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut};
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
+        };
         match error.kind() {
-            BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut => CloseReason::Reset(error),
+            BrokenPipe | ConnectionAborted | ConnectionReset => CloseReason::Reset(error),
+            TimedOut | HostUnreachable | NetworkUnreachable => CloseReason::Unreachable(error),
             _ => CloseReason::Io(error),
         }
     }
@@ -162,6 +248,7 @@ impl From<WriteError> for CloseReason {
         match error {
             WriteError::Io(error) => error.into(),
             WriteError::Encode(error) => CloseReason::Handler(error.into()),
+            WriteError::Overflow { queued, max_queued } => CloseReason::Overflow { queued, max_queued },
         }
     }
 }

@@ -64,6 +64,8 @@ pub use {
     client::{Awaited, CallError, Client, ClientConfig, ConnectError},
     close::{CloseReason, Closed, Traffic},
     read::{FrameStream, FramedRead, ReadError},
-    server::{Greeting, Replies, SEED_GREETING, Served, Server, ServerConfig, serve_connection},
+    server::{
+        Account, Clock, Greeting, Replies, SEED_GREETING, Server, ServerConfig, Stats, SystemClock, serve_connection,
+    },
     write::{FramedWrite, NO_COPY_LEN, WriteError},
 };

@@ -51,6 +51,11 @@ impl Queue {
         self.len() == 0
     }
 
+    /// Bytes of memory that it has of its own.
+    pub(crate) fn capacity(&self) -> usize {
+        self.copied.capacity()
+    }
+
     /// Where to append what is copied.
     pub(crate) fn copied(&mut self) -> &mut Vec<u8> {
         &mut self.copied

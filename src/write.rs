@@ -18,8 +18,8 @@ use crate::queue::Queue;
 /// `cargo bench --bench adapters` measures it: up to 8 KiB the copy was cheaper, at 16 KiB it took 1.9 times as long.
 pub const NO_COPY_LEN: usize = 16 * 1024;
 
-/// The [`Sink`] takes no more while so many bytes wait: 64 KiB.
-const HIGH_WATER: usize = 64 * 1024;
+/// Unless told otherwise, sending waits while so many bytes wait: 64 KiB.
+const HIGH_WATER: u32 = 64 * 1024;
 
 /// Slices of one vectored write at most.
 const MAX_SLICES: usize = 64;
@@ -28,7 +28,8 @@ const MAX_SLICES: usize = 64;
 ///
 /// [`enqueue`](FramedWrite::enqueue) queues a frame, whole or not at all, and writes nothing; [`flush`](FramedWrite::flush)
 /// writes what waits. So many frames cost one write. The queue is bounded by the caller: look at
-/// [`queued`](FramedWrite::queued), or use the [`Sink`], which waits above 64 KiB.
+/// [`queued`](FramedWrite::queued), or use the [`Sink`], which waits above 64 KiB
+/// ([`high_water`](FramedWrite::high_water)).
 ///
 /// Dropping a future of any method neither loses nor tears a frame: what is not yet written stays queued.
 ///
@@ -50,12 +51,14 @@ pub struct FramedWrite<W, H = Format> {
     io: W,
     encoder: Encoder<H>,
     queue: Queue,
+    high_water: u32,
+    max_queued: u32,
     frames: u64,
     bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
     closed: bool,
-    /// How the writer failed last.
-    failure: Option<io::Error>,
+    /// How writing failed last; in memory of its own, as most never do.
+    failure: Option<Box<WriteError>>,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
@@ -65,11 +68,30 @@ impl<W, H: Header> FramedWrite<W, H> {
             io,
             encoder: Encoder::new(header),
             queue: Queue::default(),
+            high_water: HIGH_WATER,
+            max_queued: u32::MAX,
             frames: 0,
             bytes: 0,
             closed: false,
             failure: None,
         }
+    }
+
+    /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and the [`Sink`]
+    /// write before they take more. 64 KiB unless told otherwise.
+    #[must_use]
+    pub fn high_water(mut self, high_water: u32) -> FramedWrite<W, H> {
+        self.high_water = high_water;
+        self
+    }
+
+    /// The same with a hard limit: where more bytes wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
+    /// and queue nothing. Only who gives up sending before it is done, again and again, gets there. No limit unless told
+    /// otherwise.
+    #[must_use]
+    pub fn max_queued(mut self, max_queued: u32) -> FramedWrite<W, H> {
+        self.max_queued = max_queued;
+        self
     }
 
     /// Queues a frame, for a layout without a prefix. Writes nothing.
@@ -134,9 +156,9 @@ impl<W, H: Header> FramedWrite<W, H> {
         self.bytes
     }
 
-    /// How the writer failed, if it did since this was asked.
-    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
-        self.failure.take()
+    /// How writing failed, if it did since this was asked.
+    pub(crate) fn take_failure(&mut self) -> Option<WriteError> {
+        self.failure.take().map(|failure| *failure)
     }
 
     /// The queue's memory, to be lent and taken back while nothing waits.
@@ -169,7 +191,8 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// Sends a frame: queues it and writes all that waits. A payload of [`NO_COPY_LEN`] or more is not copied.
     ///
     /// # Errors
-    /// [`WriteError::Encode`], and nothing is queued; [`WriteError::Io`], and what is not written stays queued.
+    /// [`WriteError::Encode`], and nothing is queued; [`WriteError::Io`], and what is not written stays queued;
+    /// [`WriteError::Overflow`], where more waits than [`max_queued`](FramedWrite::max_queued) allows.
     ///
     /// # Cancel-safety
     /// Dropping the future neither loses nor tears the frame: what is not yet written stays queued for the next flush. A
@@ -280,8 +303,15 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     #[cold]
     fn fail(&mut self, error: io::Error) -> io::Error {
         let again = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-        self.failure = Some(again);
+        self.failure = Some(Box::new(WriteError::Io(again)));
         error
+    }
+
+    #[cold]
+    fn overflow(&mut self) -> WriteError {
+        let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize };
+        self.failure = Some(Box::new(overflow()));
+        overflow()
     }
 }
 
@@ -318,10 +348,13 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Feeding { write, prefix, payload, begun } = &mut *self;
+        if !*begun && write.queue.len() > write.max_queued as usize {
+            return Poll::Ready(Err(write.overflow()));
+        }
         if !*begun && payload.len() < NO_COPY_LEN {
             write.enqueue_with(prefix, payload)?;
             *payload = &[];
-            if write.queue.len() < HIGH_WATER {
+            if write.queue.len() < write.high_water as usize {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -358,7 +391,7 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H>
     type Error = WriteError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        while self.queue.len() >= HIGH_WATER {
+        while self.queue.len() >= self.high_water.max(1) as usize {
             ready!(self.poll_write_with(cx, &[]))?;
         }
         Poll::Ready(Ok(()))
@@ -383,6 +416,13 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H>
 pub enum WriteError {
     /// The frame cannot be encoded; nothing of it was queued.
     Encode(EncodeError),
+    /// More bytes wait than may.
+    Overflow {
+        /// Bytes that wait.
+        queued: usize,
+        /// How many may.
+        max_queued: usize,
+    },
     /// The writer failed; what is not written stays queued.
     Io(io::Error),
 }
@@ -391,6 +431,9 @@ impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WriteError::Encode(error) => error.fmt(f),
+            WriteError::Overflow { queued, max_queued } => {
+                write!(f, "{queued} bytes wait to be written, and {max_queued} may")
+            }
             WriteError::Io(error) => error.fmt(f),
         }
     }
@@ -400,6 +443,7 @@ impl std::error::Error for WriteError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             WriteError::Encode(error) => Some(error),
+            WriteError::Overflow { .. } => None,
             WriteError::Io(error) => Some(error),
         }
     }

@@ -14,7 +14,7 @@ use super::choppy::{ChoppyRead, ChoppyWrite, Step};
 use super::oracle::{End, Expected};
 use super::source::Source;
 use crate::framing::{DecodeErrorKind, Encoder, Format, Frame, Header, Oversize};
-use crate::{Greeting, Replies, ServerConfig, WriteError, serve_connection};
+use crate::{Greeting, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
 
 /// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
 /// that the oracle sees, their replies come whole and in order behind the greeting, and the connection ends for the reason
@@ -41,7 +41,8 @@ pub fn check_session(data: &[u8]) {
     };
     let reader = ChoppyRead::new(stream, script(steps[0]));
     let peer = ([127, 0, 0, 1], 4747).into();
-    let closed = block_on(serve_connection(peer, reader, Written(Rc::clone(&written.0)), &config, handler));
+    let writer = Written(Rc::clone(&written.0));
+    let closed = block_on(serve_connection(peer, reader, writer, SystemClock::new(), &config, handler));
 
     let expected = Session::of(&format, &greeting, stream);
     assert_eq!(seen, expected.seen, "the handler gets the frames of the stream");

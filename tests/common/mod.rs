@@ -11,7 +11,7 @@ use futures_lite::FutureExt;
 use smol::channel::{self, Receiver, Sender};
 use smol::{Task, Timer, block_on};
 use unstick::framing::{DecodeError, Encoder, Format, Frame};
-use unstick::{CloseReason, Closed, Replies, Served, Server, ServerConfig, Traffic, WriteError};
+use unstick::{CloseReason, Closed, Replies, Server, ServerConfig, Stats, Traffic, WriteError};
 
 /// What ought to happen happens within this time, or the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ pub struct Running {
     pub addr: SocketAddr,
     closes: Receiver<Ended>,
     stop: Sender<()>,
-    task: Task<Served>,
+    task: Task<Stats>,
 }
 
 /// What a [`Closed`] said.
@@ -100,7 +100,7 @@ impl Running {
 
     /// Waits for a stop to end; what the server did, and the closes that nobody has asked for.
     #[track_caller]
-    pub fn served(self) -> (Served, Vec<Ended>) {
+    pub fn served(self) -> (Stats, Vec<Ended>) {
         _ = self.stop.try_send(());
         let served = in_time(self.task);
         let closes: Vec<_> = std::iter::from_fn(|| self.closes.try_recv().ok()).collect();

@@ -7,6 +7,9 @@
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::task::Poll;
+use std::time::Duration;
+
+use socket2::SockRef;
 
 #[cfg(all(target_os = "linux", not(unstick_portable)))]
 mod epoll;
@@ -17,6 +20,12 @@ pub(super) use epoll::{Reactor, ReadHalf, WriteHalf};
 mod portable;
 #[cfg(any(not(target_os = "linux"), unstick_portable))]
 pub(super) use portable::{Reactor, ReadHalf, WriteHalf};
+
+/// Lets the system forget, when the socket is closed, what the peer has not taken; the peer sees RST. Where it cannot, the
+/// connection ends in the system's own time.
+fn break_off(stream: &TcpStream) {
+    _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
 
 /// Ends our stream: the peer sees FIN, and reading stays open.
 fn shutdown(stream: &TcpStream) -> Poll<io::Result<()>> {

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use smol::Async;
@@ -17,6 +18,11 @@ pub(in crate::server) struct Reactor;
 impl Reactor {
     pub(in crate::server) fn new() -> io::Result<Rc<Reactor>> {
         Ok(Rc::new(Reactor))
+    }
+
+    /// What time it is.
+    pub(in crate::server) fn now(&self) -> Instant {
+        Instant::now()
     }
 
     /// Runs `main` to its end on this thread.
@@ -36,6 +42,13 @@ impl Reactor {
 pub(in crate::server) struct ReadHalf {
     stream: Rc<Async<TcpStream>>,
     drained: Cell<bool>,
+}
+
+impl ReadHalf {
+    /// Lets closing the socket break the connection off, so that the system keeps nothing that the peer does not take.
+    pub(in crate::server) fn break_off(&self) {
+        super::break_off(self.stream.get_ref());
+    }
 }
 
 impl AsyncRead for ReadHalf {

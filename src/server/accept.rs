@@ -1,0 +1,127 @@
+//! Listening, accepting, and turning away.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use futures_lite::future;
+use smol::channel::Sender;
+use smol::{Async, Timer};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use super::config::ServerConfig;
+use super::connection::Greeting;
+use super::{Arrival, Shared};
+use crate::close::{CloseReason, Closed, Traffic};
+use crate::framing::{EncodeError, Encoder, Format};
+
+/// After a failed accept the listener rests, at first so long, then twice as long each time.
+const FIRST_REST: Duration = Duration::from_millis(10);
+/// The longest such rest.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// Accepts in a row after which a stop has its turn.
+const ACCEPTS_A_TURN: usize = 16;
+
+/// Connections that are refused with time to read why; further ones are told and closed at once.
+const REFUSED_AT_ONCE: u64 = 16;
+
+/// Between two questions whether the peer is still there, and how many go unanswered.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
+
+/// Listens at this address.
+pub(super) fn listen(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the old connections' TIME_WAIT. (On Windows the option means something else.)
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// Sets the options of a connection: on Linux at the listener, from which each connection has them without a system call of
+/// its own.
+pub(super) fn tune(socket: &SockRef<'_>, config: &ServerConfig) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let Some(idle) = config.keepalive else { return Ok(()) };
+    let keepalive = TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL);
+    #[cfg(not(any(target_os = "openbsd", target_os = "haiku")))]
+    let keepalive = keepalive.with_retries(PROBES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // Nobody is asked while bytes are unacknowledged: that has a time limit of its own, which must not end the questions early.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(idle + PROBE_INTERVAL * PROBES))?;
+    Ok(())
+}
+
+/// Hands connections to the threads in turn, for ever.
+pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, workers: &[Sender<Arrival>]) {
+    for (turn, worker) in workers.iter().cycle().enumerate() {
+        if turn % ACCEPTS_A_TURN == 0 {
+            future::yield_now().await;
+        }
+        let (stream, peer) = accept_one(listener, shared).await;
+        let place = shared.account.open(shared.allowed);
+        match open(shared, stream, peer, place) {
+            Ok(stream) => _ = worker.try_send(Arrival { stream, peer, place }),
+            Err(reason) => shared.closed(&Closed { peer, reason, traffic: Traffic::default() }),
+        }
+    }
+}
+
+/// An accept that fails is tried again after a rest: nothing that a peer does, and no lack of descriptors, ends the server.
+async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (Async<TcpStream>, SocketAddr) {
+    let mut rest = FIRST_REST;
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(_) => {
+                shared.account.accept_failed();
+                Timer::after(rest).await;
+                rest = (rest * 2).min(LONGEST_REST);
+            }
+        }
+    }
+}
+
+/// Tells of a connection, and makes its socket ready to be served.
+fn open(shared: &Shared, stream: Async<TcpStream>, peer: SocketAddr, place: bool) -> Result<TcpStream, CloseReason> {
+    let stream = stream.into_inner()?;
+    if !place && shared.account.refusing() > REFUSED_AT_ONCE {
+        // What the peer cannot be told at once it is not told.
+        _ = turn_away(&stream, shared);
+        return Err(CloseReason::Refused { max_connections: shared.allowed });
+    }
+    catch_unwind(AssertUnwindSafe(|| (shared.on_open)(peer))).map_err(|panic| CloseReason::of_panic(&*panic))?;
+    #[cfg(not(target_os = "linux"))]
+    tune(&SockRef::from(&stream), &shared.config)?;
+    Ok(stream)
+}
+
+fn turn_away(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let refusal = shared.config.greeting.refusal(shared.allowed);
+    let bytes = greeting_bytes(&refusal, shared.config.format).map_err(io::Error::other)?;
+    stream.set_nonblocking(true)?;
+    stream.write_all(&bytes)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+/// A greeting as it goes over the wire.
+///
+/// # Errors
+/// Where the format cannot say it.
+pub(super) fn greeting_bytes(greeting: &Greeting, format: Format) -> Result<Vec<u8>, EncodeError> {
+    let mut bytes = Vec::new();
+    match greeting {
+        Greeting::Frame(payload) => {
+            let prefix = vec![0; usize::from(format.layout().offset)];
+            Encoder::new(format).encode(&prefix, payload, &mut bytes)?;
+        }
+        Greeting::Raw(raw) => bytes.extend_from_slice(raw),
+        Greeting::None => {}
+    }
+    Ok(bytes)
+}

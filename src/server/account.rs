@@ -1,0 +1,229 @@
+//! What a server did so far: every connection is accounted for exactly once.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::close::{CloseReason, Traffic};
+
+/// A view of what a [`Server`](crate::Server) does, to look at from any thread, also when it has ended.
+///
+/// ```
+/// use unstick::{Server, ServerConfig};
+/// let server = Server::bind("127.0.0.1:0", ServerConfig::default())?;
+/// let account = server.account();
+/// assert_eq!(account.stats().accepted, 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Account {
+    books: Arc<Books>,
+}
+
+/// What a server did, as of one moment: `accepted = active + all closes`, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted, those that were refused included.
+    pub accepted: u64,
+    /// Connections that have not ended yet.
+    pub active: u64,
+    /// Times that the system failed to accept one: for want of descriptors, say.
+    pub accept_failures: u64,
+    /// What passed over all of them, those that are active included. A connection's figures are counted when it waits.
+    pub traffic: Traffic,
+    /// Bytes of memory that connections hold while they wait.
+    pub buffered: usize,
+    closes: [u64; CloseReason::NAMES.len()],
+}
+
+impl Stats {
+    /// How many connections ended for the reason of this name, one of [`CloseReason::NAMES`]; 0 for any other name.
+    pub fn closes(&self, name: &str) -> u64 {
+        CloseReason::NAMES.iter().position(|known| *known == name).map_or(0, |index| self.closes[index])
+    }
+
+    /// How many connections ended, for whatever reason.
+    pub fn closed(&self) -> u64 {
+        self.closes.iter().sum()
+    }
+
+    /// How many connections were refused because as many as are allowed were served already.
+    pub fn refused(&self) -> u64 {
+        self.closes("refused")
+    }
+}
+
+impl Account {
+    /// The books of a server with so many threads, and so many bytes for its connections to hold.
+    pub(super) fn new(threads: usize, memory_budget: usize) -> Account {
+        let lanes = (0..threads).map(|_| Lane::default()).collect();
+        Account { books: Arc::new(Books { counts: Mutex::default(), lanes, held: AtomicUsize::new(0), memory_budget }) }
+    }
+
+    /// What the server did so far.
+    pub fn stats(&self) -> Stats {
+        let mut traffic = Traffic::default();
+        for lane in &self.books.lanes {
+            let [frames_in, bytes_in, frames_out, bytes_out] = lane.passed.each_ref().map(|count| count.load(Relaxed));
+            traffic.frames_in += frames_in;
+            traffic.bytes_in += bytes_in;
+            traffic.frames_out += frames_out;
+            traffic.bytes_out += bytes_out;
+        }
+        let counts = self.counts();
+        Stats {
+            accepted: counts.accepted,
+            active: counts.active,
+            accept_failures: counts.accept_failures,
+            traffic,
+            buffered: self.books.held.load(Relaxed),
+            closes: counts.closes,
+        }
+    }
+
+    /// A connection was accepted; whether there is a place for it, of so many.
+    pub(super) fn open(&self, allowed: usize) -> bool {
+        let mut counts = self.counts();
+        counts.accepted += 1;
+        counts.active += 1;
+        let served = counts.active - counts.refusing;
+        let place = served <= allowed as u64;
+        counts.refusing += u64::from(!place);
+        place
+    }
+
+    /// A connection has ended, which has `open`ed before.
+    pub(super) fn close(&self, reason: &CloseReason) {
+        let mut counts = self.counts();
+        counts.active -= 1;
+        counts.refusing -= u64::from(matches!(reason, CloseReason::Refused { .. }));
+        counts.closes[reason.index()] += 1;
+    }
+
+    pub(super) fn accept_failed(&self) {
+        self.counts().accept_failures += 1;
+    }
+
+    /// How many connections are being told that there is no place for them.
+    pub(super) fn refusing(&self) -> u64 {
+        self.counts().refusing
+    }
+
+    /// A connection of the thread that passed `before` has now passed `now`. Each thread writes to its own figures only.
+    pub(super) fn passed(&self, thread: usize, before: Traffic, now: Traffic) {
+        let more = [
+            now.frames_in - before.frames_in,
+            now.bytes_in - before.bytes_in,
+            now.frames_out - before.frames_out,
+            now.bytes_out - before.bytes_out,
+        ];
+        for (count, more) in self.books.lanes[thread].passed.iter().zip(more) {
+            count.store(count.load(Relaxed) + more, Relaxed);
+        }
+    }
+
+    /// A connection that held `before` bytes holds `now`.
+    ///
+    /// # Errors
+    /// Where that is more than it leaves free for others. It is held all the same, until it is given back.
+    pub(super) fn hold(&self, before: usize, now: usize) -> Result<(), CloseReason> {
+        let Books { held, memory_budget, .. } = &*self.books;
+        if now <= before {
+            held.fetch_sub(before - now, Relaxed);
+            return Ok(());
+        }
+        let all = held.fetch_add(now - before, Relaxed) + (now - before);
+        let free = memory_budget.saturating_sub(all);
+        match now <= free {
+            true => Ok(()),
+            false => Err(CloseReason::OverBudget { held: now, free, memory_budget: *memory_budget }),
+        }
+    }
+
+    /// Nothing panics while it has the lock; and counts that were counted once are true.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.books.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stats().fmt(f)
+    }
+}
+
+struct Books {
+    counts: Mutex<Counts>,
+    /// What passed, thread by thread.
+    lanes: Box<[Lane]>,
+    /// Bytes that connections hold.
+    held: AtomicUsize,
+    memory_budget: usize,
+}
+
+/// Counted together, so that they balance at any moment. Only opening and closing takes the lock.
+#[derive(Default)]
+struct Counts {
+    accepted: u64,
+    active: u64,
+    /// Of the active ones, those for which there is no place.
+    refusing: u64,
+    accept_failures: u64,
+    closes: [u64; CloseReason::NAMES.len()],
+}
+
+/// One thread's figures, in a cache line of their own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Lane {
+    passed: [AtomicU64; 4],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_balance_and_the_refused_take_no_place() {
+        let account = Account::new(1, 100);
+        let refused = CloseReason::Refused { max_connections: 2 };
+        assert_eq!([2, 2, 2].map(|allowed| account.open(allowed)), [true, true, false]);
+        assert_eq!(account.refusing(), 1);
+        account.close(&CloseReason::Clean);
+        assert!(account.open(2), "the one that is being refused takes no place");
+        account.close(&refused);
+        assert_eq!(account.refusing(), 0);
+        assert!(!account.open(2));
+        account.close(&refused);
+        let stats = account.stats();
+        assert_eq!((stats.accepted, stats.active, stats.closed(), stats.refused()), (5, 2, 3, 2));
+        assert_eq!(stats.accepted, stats.active + stats.closed());
+        assert_eq!(stats.closes("no such reason"), 0);
+    }
+
+    /// Alone a connection may hold half; n of them, a part in n + 1 each; and nobody ever more than is left.
+    #[test]
+    fn whoever_holds_leaves_as_much_for_others() {
+        let account = Account::new(1, 100);
+        assert!(account.hold(0, 50).is_ok());
+        let over = account.hold(50, 51).expect_err("more than half");
+        assert_eq!(over.to_string(), "over budget: 51 bytes held, and 49 left of 100 for all");
+        assert!(account.hold(51, 30).is_ok());
+        assert!(account.hold(0, 30).is_ok(), "40 are left");
+        assert!(account.hold(30, 36).is_err(), "34 would be left");
+        assert!(account.hold(36, 0).is_ok());
+        assert!(account.hold(30, 0).is_ok());
+        assert_eq!(account.stats().buffered, 0);
+    }
+
+    #[test]
+    fn what_passed_is_of_all_threads() {
+        let account = Account::new(2, 100);
+        let one = Traffic { frames_in: 1, bytes_in: 5, frames_out: 2, bytes_out: 10 };
+        account.passed(0, Traffic::default(), one);
+        account.passed(1, Traffic::default(), one);
+        account.passed(1, one, Traffic { frames_in: 2, ..one });
+        assert_eq!(account.stats().traffic, Traffic { frames_in: 3, bytes_in: 10, frames_out: 4, bytes_out: 20 });
+    }
+}

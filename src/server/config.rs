@@ -1,0 +1,171 @@
+//! What a server does unless told otherwise, and every limit it holds.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use super::connection::Greeting;
+use crate::framing::{Format, Header};
+
+/// The seed's greeting, 23 bytes of UTF-8.
+pub const SEED_GREETING: &str = "Hello client! 你好...";
+
+/// Descriptors that are left to the process when [`ServerConfig::max_connections`] is derived from its limit.
+const RESERVE: usize = 32;
+
+/// What a server does unless told otherwise: the seed's format and greeting, one thread, and bounds on what peers can cost.
+///
+/// Each limit, when it fires, ends the connection for a reason of its own: see [`CloseReason`](crate::CloseReason). Nothing
+/// but [`idle_deadline`](ServerConfig::idle_deadline) has to be switched on.
+///
+/// # The worst case
+/// Whatever the peers do, what the server holds for them is at most
+/// `memory_budget + connections × 2 KiB + threads × 12 MiB`, besides what handlers hold and what the system buffers in its
+/// sockets; see [`memory_budget`](ServerConfig::memory_budget).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The format, in both directions, with the longest payload. [`Format::U32_LE`] with 1 MiB by default; a longer one
+    /// ends as *oversize*.
+    pub format: Format,
+    /// What is said first. The seed's greeting as a frame by default.
+    pub greeting: Greeting,
+    /// Connections that the system completes before they are accepted; the system has a limit of its own. 1024 by
+    /// default.
+    pub backlog: u32,
+    /// Threads that serve connections. 1 by default.
+    pub threads: NonZeroUsize,
+    /// Connections served at a time. A further one is accepted, told why in a frame (or in plain text, where the greeting is
+    /// [`Greeting::Raw`]), and ended as *refused*. By default, `None`, what the process's limit of open files allows, less 32
+    /// and three for each thread.
+    pub max_connections: Option<NonZeroUsize>,
+    /// Bytes of memory that all connections together may hold while they wait: unfinished frames, replies that are not
+    /// written, and what a handler that waits was lent. By default, `None`, 256 MiB, or eight times the longest payload where
+    /// that is more.
+    ///
+    /// A connection may hold as much as it would leave free for others: alone half of the budget, and less the more is held
+    /// by all, so that one peer cannot starve the rest (the *dynamic threshold* of Choudhury and Hahne, 1998). One that
+    /// holds more ends as *over budget*.
+    pub memory_budget: Option<NonZeroUsize>,
+    /// How long a peer may take to its first whole frame. 60 s by default; then it ends as *silent*. `None`: for ever.
+    pub first_frame_deadline: Option<Duration>,
+    /// How long a frame may take from its first byte to its last one. 10 s by default, and what
+    /// [`min_rate`](ServerConfig::min_rate) adds; then it ends as *slow frame*. `None`: for ever.
+    pub frame_deadline: Option<Duration>,
+    /// Bytes a second at which a frame may exceed its deadline: each second's worth of them that has come gives it one more
+    /// second. 64 KiB by default, so that a frame of 1 MiB has 26 s at most. `None`: the deadline stands.
+    pub min_rate: Option<NonZeroU32>,
+    /// How long a peer may send nothing between frames. `None`, for ever, by default; otherwise it ends as *idle*.
+    pub idle_deadline: Option<Duration>,
+    /// How long the peer may take no byte of what is to be written. 10 s by default; then it ends as *slow reader*. `None`:
+    /// for ever.
+    pub write_deadline: Option<Duration>,
+    /// After so long without a byte the system asks the peer's whether it is still there (TCP keepalive), every 10 s and
+    /// three times; and where it is not, the connection ends as *unreachable*. 60 s by default. `None`: it never asks.
+    pub keepalive: Option<Duration>,
+    /// Bytes of replies from which on a handler waits until they are written, and nothing is read. 64 KiB by default.
+    pub high_water: NonZeroU32,
+    /// Bytes of replies that may wait at most, which only a handler exceeds that gives up sending before it is done; it ends
+    /// as *overflow*. 4 MiB by default.
+    pub max_queued: NonZeroU32,
+    /// Frames of one connection that are handled before others have their turn, empty ones included. 1024 by default.
+    pub frames_a_turn: NonZeroU32,
+    /// How long a stop waits for what is in flight. 10 s by default; then what is left ends as *stopped*.
+    pub drain_deadline: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> ServerConfig {
+        let seconds = |n| Some(Duration::from_secs(n));
+        ServerConfig {
+            format: Format::U32_LE,
+            greeting: Greeting::Frame(SEED_GREETING.into()),
+            backlog: 1024,
+            threads: NonZeroUsize::MIN,
+            max_connections: None,
+            memory_budget: None,
+            first_frame_deadline: seconds(60),
+            frame_deadline: seconds(10),
+            min_rate: NonZeroU32::new(64 * 1024),
+            idle_deadline: None,
+            write_deadline: seconds(10),
+            keepalive: seconds(60),
+            high_water: const { NonZeroU32::new(64 * 1024).unwrap() },
+            max_queued: const { NonZeroU32::new(4 * 1024 * 1024).unwrap() },
+            frames_a_turn: const { NonZeroU32::new(1024).unwrap() },
+            drain_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($field:ident: $type:ty,)*) => {$(
+        #[doc = concat!("The same with another [`", stringify!($field), "`](ServerConfig#structfield.", stringify!($field), ").")]
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> ServerConfig {
+            self.$field = $field;
+            self
+        }
+    )*};
+}
+
+impl ServerConfig {
+    setters! {
+        format: Format,
+        greeting: Greeting,
+        backlog: u32,
+        threads: NonZeroUsize,
+        max_connections: Option<NonZeroUsize>,
+        memory_budget: Option<NonZeroUsize>,
+        first_frame_deadline: Option<Duration>,
+        frame_deadline: Option<Duration>,
+        min_rate: Option<NonZeroU32>,
+        idle_deadline: Option<Duration>,
+        write_deadline: Option<Duration>,
+        keepalive: Option<Duration>,
+        high_water: NonZeroU32,
+        max_queued: NonZeroU32,
+        frames_a_turn: NonZeroU32,
+        drain_deadline: Duration,
+    }
+
+    /// Connections served at a time, whether set or derived.
+    pub(super) fn connections_allowed(&self) -> usize {
+        let derived = || descriptors_allowed().saturating_sub(RESERVE + 3 * self.threads.get()).max(1);
+        self.max_connections.map_or_else(derived, NonZeroUsize::get)
+    }
+
+    /// Bytes that all connections may hold, whether set or derived.
+    pub(super) fn bytes_allowed(&self) -> usize {
+        let derived = || (256 * 1024 * 1024).max(self.format.max_payload_len().saturating_mul(8));
+        self.memory_budget.map_or_else(derived, NonZeroUsize::get)
+    }
+}
+
+/// How many descriptors this process may have open.
+#[cfg(unix)]
+fn descriptors_allowed() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// There is no such limit that could be asked for.
+#[cfg(not(unix))]
+fn descriptors_allowed() -> usize {
+    16 * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_derived_leaves_room() {
+        let config = ServerConfig::default();
+        assert_eq!(config.bytes_allowed(), 256 << 20);
+        let large = Format::new(config.format.layout(), 1 << 30).expect("a format");
+        assert_eq!(config.clone().format(large).bytes_allowed(), 8 << 30);
+        let connections = config.connections_allowed();
+        assert!(connections + 35 == descriptors_allowed() || connections == 1, "{connections}");
+        assert_eq!(config.max_connections(NonZeroUsize::new(7)).connections_allowed(), 7);
+    }
+}

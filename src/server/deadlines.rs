@@ -1,0 +1,95 @@
+//! When a peer must have sent something. Plain code over an `Instant`; who waits, and how, is not its matter.
+
+use std::time::{Duration, Instant};
+
+use super::ServerConfig;
+use crate::close::CloseReason;
+
+/// What is awaited of a peer, and since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Awaited {
+    since: Instant,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    /// The first frame's first byte, since the connection was opened.
+    First,
+    /// The rest of the first frame, whose first byte came so many milliseconds later.
+    FirstFrame { after: u32 },
+    /// The rest of a frame, since its first byte.
+    Frame,
+    /// The next frame's first byte, since the last frame.
+    Next,
+}
+
+impl Awaited {
+    /// A connection was opened.
+    pub(super) fn first(now: Instant) -> Awaited {
+        Awaited { since: now, what: What::First }
+    }
+
+    /// What came is dealt with: whether there was a whole frame among it, and how many bytes are left of an unfinished one.
+    pub(super) fn came(&mut self, now: Instant, frames: bool, unfinished: usize) {
+        let what = match (frames, unfinished) {
+            (false, 0) => return,
+            (false, _) => match self.what {
+                What::First => {
+                    let after = (now - self.since).as_millis();
+                    self.what = What::FirstFrame { after: u32::try_from(after).unwrap_or(u32::MAX) };
+                    return;
+                }
+                What::Next => What::Frame,
+                What::FirstFrame { .. } | What::Frame => return,
+            },
+            (true, 0) => What::Next,
+            (true, _) => What::Frame,
+        };
+        *self = Awaited { since: now, what };
+    }
+
+    /// When the peer is overdue, if ever, with so many bytes of a frame received.
+    pub(super) fn until(&self, limits: &ServerConfig, received: usize) -> Option<Instant> {
+        let first = limits.first_frame_deadline;
+        let frame = frame_deadline(limits, received);
+        let after_since = match self.what {
+            What::First => first,
+            What::FirstFrame { after } => earlier(first, frame.map(|frame| millis(after) + frame)),
+            What::Frame => frame,
+            What::Next => limits.idle_deadline,
+        };
+        self.since.checked_add(after_since?)
+    }
+
+    /// Why the peer's connection ends, where it is overdue: so many bytes of a frame came, and so many were missing.
+    pub(super) fn overdue(&self, limits: &ServerConfig, received: usize, missing: usize) -> CloseReason {
+        let frame = frame_deadline(limits, received);
+        let first = limits.first_frame_deadline;
+        match (self.what, frame) {
+            (What::FirstFrame { after }, Some(frame)) if first.is_none_or(|first| millis(after) + frame < first) => {
+                CloseReason::SlowFrame { received, missing, deadline: frame }
+            }
+            (What::Frame, Some(deadline)) => CloseReason::SlowFrame { received, missing, deadline },
+            (What::Next, _) => CloseReason::Idle { deadline: limits.idle_deadline.unwrap_or_default() },
+            _ => CloseReason::Silent { deadline: first.unwrap_or_default() },
+        }
+    }
+}
+
+/// How long a frame may take of which so much has come.
+fn frame_deadline(limits: &ServerConfig, received: usize) -> Option<Duration> {
+    let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / f64::from(rate.get()));
+    limits.frame_deadline?.checked_add(Duration::try_from_secs_f64(earned).ok()?)
+}
+
+fn millis(n: u32) -> Duration {
+    Duration::from_millis(u64::from(n))
+}
+
+fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
