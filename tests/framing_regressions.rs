@@ -6,7 +6,7 @@ use unstick::framing::{
 };
 use unstick::testing::choppy::{ChoppyRead, Step};
 use unstick::testing::{self, Case, Cuts, Oracle};
-use unstick::{Greeting, Replies, ServerConfig, serve_connection};
+use unstick::{Greeting, Replies, ServerConfig, SystemClock, serve_connection};
 
 /// `need` looked behind each skipped frame by calling itself, and a read full of them ended the stack.
 #[test]
@@ -132,7 +132,8 @@ fn a_short_frame_that_ends_a_read_is_served() {
             replies.send(frame.payload()).await
         };
         let peer = ([127, 0, 0, 1], 4747).into();
-        let closed = block_on(serve_connection(peer, reader, futures_lite::io::sink(), &config, handler));
+        let closed =
+            block_on(serve_connection(peer, reader, futures_lite::io::sink(), SystemClock::new(), &config, handler));
         assert_eq!((handled, closed.reason.name()), (3, "clean"));
         let answered = (closed.traffic.frames_out, closed.traffic.bytes_out);
         assert_eq!(answered, (3, stream.len() as u64), "all are answered");

@@ -95,6 +95,23 @@ fn raw_prints_each_read_and_never_a_torn_character() {
 }
 
 #[test]
+fn raw_reads_are_printed_in_hexadecimal_or_not_at_all() {
+    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "hex"]);
+    let mut stream = serve.connect();
+    let peer = stream.local_addr().unwrap();
+    stream.write_all(b"\xE4\xBD").unwrap();
+    assert_eq!(serve.program.out_line(), format!("{peer} e4bd"), "half a character is what it is");
+    assert_eq!(finish(stream), b"");
+    assert_eq!(serve.stop().out, b"", "nothing is printed of the end");
+
+    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "none", "--echo"]);
+    let mut stream = serve.connect();
+    stream.write_all(b"hello").unwrap();
+    assert_eq!(finish(stream), b"hello");
+    assert_eq!(serve.stop().out, b"");
+}
+
+#[test]
 fn a_client_killed_in_the_middle_of_a_frame_is_told_and_the_others_are_served_on() {
     let serve = Serve::start(&["--echo"]);
     let mut other = serve.greeted();

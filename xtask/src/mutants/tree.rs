@@ -48,6 +48,8 @@ impl Tree {
         };
         command.current_dir(&self.root).args(args).env("CARGO_TARGET_DIR", &self.target);
         command.env("PROPTEST_MAX_SHRINK_ITERS", "0").env("PROPTEST_FAILURE_PERSISTENCE", "off");
+        // Of a mutant that many tests notice, the traces of their panics take longer than the tests.
+        command.env("RUST_BACKTRACE", "0");
         // Without debug information a mutant builds in half the time.
         command.env("CARGO_PROFILE_DEV_DEBUG", "none").env("CARGO_PROFILE_TEST_DEBUG", "none");
         command
