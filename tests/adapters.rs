@@ -252,6 +252,20 @@ fn a_reader_that_fails_is_read_again_and_nothing_is_lost() {
         let error = block_on(read.next_frame()).expect_err("a reset");
         assert!(matches!(&error, ReadError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset), "{error}");
         assert_eq!(block_on(read.next_frame()).expect("a frame").expect("a frame").payload(), b"hello");
+
+        let mut read = FramedRead::new(ChoppyRead::new(b"\x05hello", script.iter().copied()), Format::U8);
+        let (mut parts, mut failures) = (Parts::default(), 0);
+        loop {
+            match block_on(read.next_part()) {
+                Ok(Some(part)) => parts.take(part),
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(matches!(error, ReadError::Io(_)), "{error}");
+                    failures += 1;
+                }
+            }
+        }
+        assert_eq!((&parts.whole[..], failures), (&[b"hello".to_vec()][..], 1));
     }
 }
 
