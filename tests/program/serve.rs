@@ -246,6 +246,16 @@ fn a_reader_that_goes_away_ends_the_server_quietly() {
 }
 
 #[test]
+fn an_address_that_is_not_ours_is_told() {
+    for flags in [&[][..], &["--raw"]] {
+        let ran = run(&[&["serve", "192.0.2.1:0"], flags].concat(), b"");
+        assert_eq!((ran.code, ran.text()), (1, ""));
+        assert!(ran.err.starts_with("unstick: cannot listen on 192.0.2.1:0: "), "{}", ran.err);
+        assert!(!ran.err.contains("another program"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn an_address_in_use_is_told() {
     let serve = Serve::start(&[]);
     for flags in [&[][..], &["--raw"]] {

@@ -226,6 +226,19 @@ fn the_history_is_kept_below_the_home_where_nothing_else_is_said() {
 }
 
 #[test]
+fn without_any_home_there_is_a_prompt_and_no_history() {
+    let serve = Serve::start(&["--no-greeting"]);
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "no-home", |command| {
+        command.env_remove("XDG_STATE_HOME").env_remove("HOME");
+    });
+    terminal.see("> ");
+    terminal.type_in("hi\rc\r");
+    terminal.see("closed: clean");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
 fn help_has_colour_unless_no_color_is_set() {
     let mut terminal = Terminal::start(&["--help"], "colour");
     terminal.see("Usage:");
