@@ -41,6 +41,10 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["encode", "--format", "adjustment=2000000"], &["--max-payload", "2000000"]),
         (&["encode", "--prefix", "0"], &["--prefix", "odd"]),
         (&["encode", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
+        (&["connect", "localhost:1", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
+        (&["connect", "localhost:1", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
+        (&["serve", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
+        (&["decode", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "one", "two"], &["'two'"]),
     ] {
         let ran = run(args, b"");

@@ -582,3 +582,17 @@ impl<H: Header> Decoder<H> {
 fn at_most(left: u64, available: usize) -> usize {
     left.min(available as u64) as usize
 }
+
+#[cfg(all(test, feature = "net"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inside_a_streamed_body_there_is_no_whole_frame() {
+        let mut decoder = Decoder::new(Format::U8);
+        decoder.feed(b"\x02hi\x01!");
+        assert!(decoder.next_part().is_ok_and(|part| part.is_some()));
+        assert_eq!(decoder.whole_frame(), None);
+        assert_eq!(decoder.next_frame().ok().flatten().map(Frame::payload), Some(&b"!"[..]));
+    }
+}

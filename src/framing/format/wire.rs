@@ -170,7 +170,7 @@ impl Format {
     // are moved at once: the next frame waits for nothing but the last of it.
     #[inline(always)]
     fn long_varint(&self, eight: u64) -> Option<(u64, u16)> {
-        let Field::Varint { max_width, minimal } = self.layout.field else { return None };
+        let (max_width, minimal) = (self.layout.field.max_width(), self.layout.field.is_minimal());
         let bits = |at: u32| eight >> at & 0x7F << (7 * at);
         let (field, width) = if eight & 0x8000 == 0 {
             (bits(0) | bits(1), 2)
@@ -216,9 +216,7 @@ impl Format {
     }
 
     fn parse_varint(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-        let Field::Varint { max_width, minimal } = self.layout.field else {
-            unreachable!("the kind says that it is a varint")
-        };
+        let (max_width, minimal) = (self.layout.field.max_width(), self.layout.field.is_minimal());
         let offset = usize::from(self.layout.offset);
         let mut field = 0u64;
         for at in 0..usize::from(max_width) {
