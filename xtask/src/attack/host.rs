@@ -102,7 +102,7 @@ impl Host {
         self.books().map(drop)
     }
 
-    /// Handlers that are asked to block do so again.
+    /// Handlers that are asked to sleep or block do so again.
     pub(super) fn shut_gate(&mut self) -> Result<(), Box<dyn Error>> {
         self.tell("shut")?;
         self.books().map(drop)

@@ -11,7 +11,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic;
 use std::pin::pin;
 use std::process::{self, ExitCode};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -160,47 +160,56 @@ async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Replies) -> Result<
 struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
-    sleeping: Mutex<Option<Sender<()>>>,
-    asleep: Receiver<()>,
+    /// Closed, and with it what sleepers wait for, when the gate opens.
+    sleeping: Mutex<Sender<()>>,
+    asleep: Mutex<Receiver<()>>,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         let (sender, asleep) = channel::bounded(1);
-        Gate { open: Mutex::new(false), opened: Condvar::new(), sleeping: Mutex::new(Some(sender)), asleep }
+        let (sleeping, asleep) = (Mutex::new(sender), Mutex::new(asleep));
+        Gate { open: Mutex::new(false), opened: Condvar::new(), sleeping, asleep }
     }
 }
 
 impl Gate {
     /// Those who wait go on, and nobody waits from now on.
     fn open(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.open) = true;
         self.opened.notify_all();
-        self.sleeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.sleeping).close();
     }
 
-    /// Who blocks waits again.
+    /// Who comes now waits again.
     fn shut(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *locked(&self.open) = false;
+        (*locked(&self.sleeping), *locked(&self.asleep)) = channel::bounded(1);
     }
 
     async fn sleep(&self) {
-        _ = self.asleep.recv().await;
+        let asleep = locked(&self.asleep).clone();
+        _ = asleep.recv().await;
     }
 
     fn block(&self) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = locked(&self.open);
         drop(self.opened.wait_while(open, |open| !*open));
     }
 }
 
-/// The text of the last close for each reason.
+/// Nothing panics while it has a lock here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was said of closes, by reason.
 #[derive(Default)]
 struct Said(Mutex<BTreeMap<&'static str, String>>);
 
 impl Said {
     fn note(&self, reason: &CloseReason) {
-        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut texts = locked(&self.0);
         let text = texts.entry(reason.name()).or_default();
         // One of each kind is enough; those of the wrong protocol are kept all.
         let new = reason.to_string();
@@ -236,7 +245,7 @@ impl Books {
             "bytes_out": stats.traffic.bytes_out,
             "buffered": stats.buffered,
             "closes": closes,
-            "said": &*self.said.0.lock().unwrap_or_else(PoisonError::into_inner),
+            "said": &*locked(&self.said.0),
         });
         let mut out = io::stdout().lock();
         writeln!(out, "{account}")?;
