@@ -114,13 +114,13 @@ fn everything(scene: &mut Scene, round: usize) -> Fallible {
     let addr = scene.addr();
     thread::scope(|scope| -> Fallible {
         for peer in floods {
-            scope.spawn(|| while !stop.load(Relaxed) && peer.send(&whole).and_then(|()| peer.frame()).is_ok() {});
+            scope.spawn(|| again(&stop, || peer.send(&whole).and_then(|()| peer.frame()).is_ok()));
         }
         for peer in readers {
-            scope.spawn(|| while !stop.load(Relaxed) && peer.send_until_stuck(&replies, STUCK) > 0 {});
+            scope.spawn(|| again(&stop, || peer.send_until_stuck(&replies, STUCK) > 0));
         }
         // Those that are over budget are ended, and fail.
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             waiting.iter_mut().for_each(|peer| _ = peer.send(&waits));
             small.iter_mut().for_each(|peer| _ = peer.send(held(60_000)));
         } else {
@@ -147,6 +147,15 @@ fn everything(scene: &mut Scene, round: usize) -> Fallible {
     scene.host.open_gate()?;
     scene.host.shut_gate()?;
     scene.await_books("their end", |books| books.active <= CLIENTS as u64).map(drop)
+}
+
+/// Does something again and again, until it is told to stop or it fails.
+fn again(stop: &AtomicBool, mut act: impl FnMut() -> bool) {
+    loop {
+        if stop.load(Relaxed) || !act() {
+            return;
+        }
+    }
 }
 
 /// What a peer waits for room to write, before it is stuck.
