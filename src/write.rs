@@ -19,7 +19,7 @@ use crate::queue::Queue;
 pub const NO_COPY_LEN: usize = 16 * 1024;
 
 /// Unless told otherwise, sending waits while so many bytes wait: 64 KiB.
-const HIGH_WATER: usize = 64 * 1024;
+const HIGH_WATER: u32 = 64 * 1024;
 
 /// Slices of one vectored write at most.
 const MAX_SLICES: usize = 64;
@@ -51,8 +51,8 @@ pub struct FramedWrite<W, H = Format> {
     io: W,
     encoder: Encoder<H>,
     queue: Queue,
-    high_water: usize,
-    max_queued: usize,
+    high_water: u32,
+    max_queued: u32,
     frames: u64,
     bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
@@ -69,7 +69,7 @@ impl<W, H: Header> FramedWrite<W, H> {
             encoder: Encoder::new(header),
             queue: Queue::default(),
             high_water: HIGH_WATER,
-            max_queued: usize::MAX,
+            max_queued: u32::MAX,
             frames: 0,
             bytes: 0,
             closed: false,
@@ -80,15 +80,16 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and the [`Sink`]
     /// write before they take more. 64 KiB unless told otherwise.
     #[must_use]
-    pub fn high_water(mut self, high_water: usize) -> FramedWrite<W, H> {
+    pub fn high_water(mut self, high_water: u32) -> FramedWrite<W, H> {
         self.high_water = high_water;
         self
     }
 
-    /// The same with a hard limit: where more bytes wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail.
-    /// Only who gives up sending before it is done, again and again, gets there. No limit unless told otherwise.
+    /// The same with a hard limit: where more bytes wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
+    /// and queue nothing. Only who gives up sending before it is done, again and again, gets there. No limit unless told
+    /// otherwise.
     #[must_use]
-    pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
+    pub fn max_queued(mut self, max_queued: u32) -> FramedWrite<W, H> {
         self.max_queued = max_queued;
         self
     }
@@ -308,7 +309,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
 
     #[cold]
     fn overflow(&mut self) -> WriteError {
-        let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued };
+        let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize };
         self.failure = Some(Box::new(overflow()));
         overflow()
     }
@@ -347,10 +348,13 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Feeding { write, prefix, payload, begun } = &mut *self;
+        if !*begun && write.queue.len() > write.max_queued as usize {
+            return Poll::Ready(Err(write.overflow()));
+        }
         if !*begun && payload.len() < NO_COPY_LEN {
             write.enqueue_with(prefix, payload)?;
             *payload = &[];
-            if write.queue.len() < write.high_water {
+            if write.queue.len() < write.high_water as usize {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -366,9 +370,6 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
             self.write.enqueue_header(self.prefix, self.payload.len())?;
         }
         self.begun = true;
-        if self.write.queue.len() > self.write.max_queued {
-            return Poll::Ready(Err(self.write.overflow()));
-        }
         while !self.payload.is_empty() || !self.write.queue.is_empty() {
             let n = ready!(self.write.poll_write_with(cx, self.payload))?;
             self.payload = &self.payload[n..];
@@ -390,7 +391,7 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H>
     type Error = WriteError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        while self.queue.len() >= self.high_water.max(1) {
+        while self.queue.len() >= self.high_water.max(1) as usize {
             ready!(self.poll_write_with(cx, &[]))?;
         }
         Poll::Ready(Ok(()))

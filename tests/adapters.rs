@@ -177,6 +177,7 @@ fn script_of(len: usize, cuts: u32) -> Vec<Step> {
 #[test]
 fn every_cut_of_a_small_stream_gives_the_same_frames() {
     let payloads = [&b"ab"[..], b"", b"c"].map(<[u8]>::to_vec);
+    let mut cases = 0;
     for format in [Format::U8, Format::U16_BE, Format::VARINT, Format::U8.with_max_payload_len(1).expect("a format")] {
         // The wire, also where it ends inside a frame or at the boundary before the last.
         let wire = encode(Format::new(format.layout(), 255).expect("a format"), &payloads);
@@ -186,16 +187,19 @@ fn every_cut_of_a_small_stream_gives_the_same_frames() {
                 for (name, take) in TAKES {
                     let given = take(ChoppyRead::new(&wire[..end], script_of(end, cuts)), format);
                     assert_same(&given, &expected, name);
+                    cases += 1;
                 }
             }
         }
     }
+    println!("cases: {cases}");
 }
 
 #[test]
 fn end_of_stream_inside_a_frame_is_truncated_with_its_numbers() {
     let wire = encode(Format::U32_LE, &[b"whole".to_vec(), b"torn".to_vec()]);
     let begin = 4 + 5;
+    let mut cases = 0;
     for end in begin + 1..wire.len() {
         let have = (end - begin) as u64;
         let (phase, need) = if have < 4 { (Phase::Header, 4) } else { (Phase::Payload, 8) };
@@ -205,8 +209,10 @@ fn end_of_stream_inside_a_frame_is_truncated_with_its_numbers() {
             let Err(ReadError::Decode(error)) = ended else { panic!("{name}: {have} bytes of a frame: {ended:?}") };
             assert_eq!(error.kind(), DecodeErrorKind::Truncated { phase, have, need }, "{name}");
             assert_eq!(error.offset(), begin as u64, "{name}");
+            cases += 1;
         }
     }
+    println!("cases: {cases}");
 }
 
 #[test]
@@ -216,7 +222,7 @@ fn after_a_truncated_end_nothing_more_is_read() {
     let mut read = FramedRead::new(ChoppyRead::new(b"\x05hello", script), Format::U8);
     for _ in 0..3 {
         let error = block_on(read.next_frame()).expect_err("truncated");
-        assert!(matches!(error, ReadError::Decode(error) if error.offset() == 0), "{error}");
+        assert!(matches!(&error, ReadError::Decode(error) if error.offset() == 0), "{error}");
         assert_eq!(read.get_ref().left(), 3);
     }
 
@@ -225,7 +231,7 @@ fn after_a_truncated_end_nothing_more_is_read() {
     assert!(matches!(block_on(read.next_part()), Ok(Some(Part::Chunk(b"he")))));
     for _ in 0..3 {
         let error = block_on(read.next_part()).expect_err("truncated");
-        assert!(matches!(error, ReadError::Decode(error) if error.offset() == 0), "{error}");
+        assert!(matches!(&error, ReadError::Decode(error) if error.offset() == 0), "{error}");
         assert_eq!(read.get_ref().left(), 3);
     }
 
@@ -268,6 +274,7 @@ fn reading_dropped_once_after_any_number_of_polls_loses_nothing() {
         }
         assert_eq!(payloads, expected.0, "dropped after {polls} polls");
     }
+    println!("cases: {}", 2 * wire.len());
 }
 
 /// How a test puts frames into a writer.
@@ -376,6 +383,7 @@ fn sending_dropped_after_any_number_of_polls_neither_loses_nor_tears_nor_doubles
     let expected = encode(Format::U32_LE, &payloads);
     // Short writes, and a wait at each.
     let script: Vec<_> = (0..12).flat_map(|n| [Step::Pending, Step::Pass(1 + n * n * 37), Step::Interrupted]).collect();
+    let mut cases = 0;
     for polls in 1..30 {
         for flushing in [true, false] {
             let mut write = FramedWrite::new(ChoppyWrite::new(script.clone()), Format::U32_LE);
@@ -392,8 +400,10 @@ fn sending_dropped_after_any_number_of_polls_neither_loses_nor_tears_nor_doubles
             while poll_times(polls, write.flush()).is_none() {}
             assert!(write.get_ref().written() == expected, "dropped after {polls} polls");
             assert_eq!(write.queued(), 0);
+            cases += 1;
         }
     }
+    println!("cases: {cases}");
 }
 
 #[test]
@@ -434,6 +444,7 @@ fn flushing_and_closing_dropped_after_any_number_of_polls_go_on_where_they_were(
         assert!(write.get_ref().is_closed());
         assert!(write.get_ref().written() == expected, "dropped after {polls} polls");
     }
+    println!("cases: {}", script.len());
 }
 
 /// The sink says the same as the methods, and a failure is told and not the end.
@@ -531,8 +542,6 @@ fn format() -> impl Strategy<Value = Format> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
     #[test]
     fn any_chopping_gives_the_same_frames(
         format in format(),

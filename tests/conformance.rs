@@ -1,16 +1,26 @@
 //! Replays the conformance corpus, `tests/conformance/cases.json`; its README is the schema.
 
+#[path = "support/sink.rs"]
+mod sink;
+
 use serde_json::Value;
 use unstick::framing::{
     DecodeErrorKind, Decoder, EncodeError, Encoder, Endian, Field, Format, FormatError, Head, Header, Layout, Oversize,
     Parsed,
 };
-use unstick::testing::Cuts;
+use unstick::testing::{self, Cuts};
+
+/// Streams up to so many bytes are cut in two at every place.
+const IN_TWO: usize = 20_000;
+
+/// Streams up to so many bytes are cut in three at every two places.
+const IN_THREE: usize = 1_200;
 
 #[test]
 fn every_case_is_replayed_or_says_why_not() {
     let cases = cases();
     let mut replayed = [0; 5];
+    let mut count = 0;
     let mut not_expressible = Vec::new();
     for case in &cases {
         if case.get("not_expressible").is_some() {
@@ -18,7 +28,7 @@ fn every_case_is_replayed_or_says_why_not() {
             continue;
         }
         let kind = match text(case, "kind") {
-            "decode" => decode(case),
+            "decode" => decode(case, &mut count),
             "encode" => encode(case),
             "value" => value(case),
             "format" => format_made(case),
@@ -39,6 +49,7 @@ fn every_case_is_replayed_or_says_why_not() {
         ]
     );
     assert_eq!(cases.len(), 190);
+    println!("cases: {}", count + replayed[1..].iter().sum::<usize>());
 }
 
 /// What no field description says is a custom header's: every frame has eight bytes, whatever its field is.
@@ -79,6 +90,10 @@ fn cases() -> Vec<Value> {
     cases.as_array().expect("the corpus is a list").clone()
 }
 
+fn is_replayed(case: &Value, kind: &str) -> bool {
+    case.get("not_expressible").is_none() && text(case, "kind") == kind
+}
+
 /// What a replay must see.
 struct Expected {
     frames: Vec<Vec<u8>>,
@@ -90,10 +105,15 @@ struct Expected {
     skipped: usize,
 }
 
-fn decode(case: &Value) -> usize {
+fn all_replays(cases: &[Value]) -> impl Iterator<Item = Replay<'_>> {
+    cases.iter().filter(|case| is_replayed(case, "decode")).flat_map(replays)
+}
+
+/// The streams of a decode case: under its own policy, and one with a frame that is skipped also under the policy that
+/// refuses the first of them.
+fn replays(case: &Value) -> Vec<Replay<'_>> {
     let id = text(case, "id");
     let format = format(case).unwrap_or_else(|error| panic!("{id}: {error}"));
-    let skips = case.get("on_oversize").is_some();
     let skipped = case.get("skipped").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let error = case.get("error");
     let expected = Expected {
@@ -104,36 +124,96 @@ fn decode(case: &Value) -> usize {
         ends: case["ends"] == true,
         skipped: skipped.len(),
     };
-    if let Some(error) = error {
-        assert_eq!(number(error, "after_frames"), Some(expected.frames.len()), "{id}: the error ends the stream");
-    }
-    let policy = if skips { Oversize::Skip { max_discard: u64::MAX } } else { Oversize::Reject };
-    let chunks = list(case, "chunks");
-    in_its_chunks(case, &format, policy, &expected, &chunks);
-    let stream = chunks.concat();
-    for cuts in all_cuts(id, &stream) {
-        replay(id, &format, policy, &expected, &stream, &cuts);
-    }
-    // The same stream under the other policy is refused at the first frame over the limit.
+    let policy = match case.get("on_oversize") {
+        Some(_) => Oversize::Skip { max_discard: u64::MAX },
+        None => Oversize::Reject,
+    };
+    let stream = list(case, "chunks").concat();
+    let mut replays = vec![Replay { id, format, policy, expected, stream: stream.clone() }];
     if let Some(first) = skipped.first() {
-        let frames = expected.frames[..number(first, "after_frames").expect("a number")].to_vec();
-        let expected = Expected { frames, error: Some("oversize".into()), at_end: false, skipped: 0, ..expected };
-        for cuts in all_cuts(id, &stream) {
-            replay(id, &format, Oversize::Reject, &expected, &stream, &cuts);
+        let frames = list(case, "frames")[..number(first, "after_frames").expect("a number")].to_vec();
+        let Expected { begins_at, ends, .. } = replays[0].expected;
+        let expected = Expected { frames, begins_at, error: Some("oversize".into()), at_end: false, ends, skipped: 0 };
+        replays.push(Replay { id, format, policy: Oversize::Reject, expected, stream });
+    }
+    replays
+}
+
+/// In its chunks; and all at once, byte by byte (a stream over 20,000 bytes in as many chunks), and at cuts by lot. Counts
+/// the replays.
+fn decode(case: &Value, count: &mut usize) -> usize {
+    for (index, replay) in replays(case).iter().enumerate() {
+        if index == 0 {
+            in_its_chunks(case, replay);
+            *count += 1;
         }
+        let finest = Cuts::every(replay.stream.len().div_ceil(IN_TWO));
+        *count += replay.in_cuts([Cuts::whole(), finest]) + replay.in_cuts(by_lot(replay));
     }
     0
 }
 
+/// Cuts in two at every place, of every stream up to 20,000 bytes: all but 15.
+#[test]
+fn every_stream_up_to_20_000_bytes_is_cut_in_two_at_every_place() {
+    let (cases, mut count) = (cases(), 0);
+    for replay in all_replays(&cases).filter(|replay| replay.stream.len() <= IN_TWO) {
+        count += replay.in_cuts((1..replay.stream.len()).map(|at| Cuts::at(&[at])));
+    }
+    println!("cases: {count}");
+}
+
+/// Cuts in three at every two places, of every stream up to 1,200 bytes: all but 19. Each is fed or read in place, in turn.
+#[test]
+fn every_stream_up_to_1_200_bytes_is_cut_in_three_at_every_two_places() {
+    let (cases, mut count) = (cases(), 0);
+    for replay in all_replays(&cases).filter(|replay| replay.stream.len() <= IN_THREE) {
+        let len = replay.stream.len();
+        for first in 1..len {
+            for second in first + 1..len {
+                replay.once(&Cuts::at(&[first, second]), second % 2 == 0);
+                count += 1;
+            }
+        }
+    }
+    println!("cases: {count}");
+}
+
+/// A stream that is too long for that is cut in two and in three wherever the decoder decides something: inside every
+/// header, and at every boundary of header, payload and frame and a byte before and behind it. A cut anywhere else is inside
+/// a payload; at each of those places, byte by byte, the decoder is seen to wait for just what is missing.
+#[test]
+fn every_longer_stream_is_cut_in_two_and_three_wherever_something_is_decided() {
+    let (cases, mut count) = (cases(), 0);
+    let longer_than = |len| all_replays(&cases).filter(|replay| replay.stream.len() > len).count();
+    assert_eq!((longer_than(IN_THREE), longer_than(IN_TWO)), (19, 15));
+    // Many cases are of one stream that was cut differently.
+    let mut seen: Vec<Replay<'_>> = Vec::new();
+    for replay in all_replays(&cases).filter(|replay| replay.stream.len() > IN_THREE) {
+        let places = replay.decisive();
+        for (index, &first) in places.iter().enumerate() {
+            count += replay.in_cuts([Cuts::at(&[first])]);
+            count += replay.in_cuts(places[index + 1..].iter().map(|&second| Cuts::at(&[first, second])));
+        }
+        let is_same = |other: &Replay<'_>| other.format == replay.format && other.stream == replay.stream;
+        if !seen.iter().any(is_same) {
+            replay.waits_at_every_byte();
+            seen.push(replay);
+            count += 1;
+        }
+    }
+    println!("cases: {count}");
+}
+
 /// In the chunks of the case: each frame and the error come just when the case says.
-fn in_its_chunks(case: &Value, format: &Format, policy: Oversize, expected: &Expected, chunks: &[Vec<u8>]) {
-    let id = text(case, "id");
+fn in_its_chunks(case: &Value, replay: &Replay<'_>) {
+    let Replay { id, format, policy, expected, .. } = replay;
     let error_at = case.get("error").and_then(|error| number(error, "after_chunk"));
     let skipped_at = case.get("skipped").map(|skipped| number(&skipped[0], "after_chunk").expect("a number"));
     let available = case.get("available").and_then(Value::as_array);
-    let mut decoder = Decoder::new(*format).on_oversize(policy);
+    let mut decoder = Decoder::new(*format).on_oversize(*policy);
     let mut frames = 0;
-    for (index, chunk) in chunks.iter().enumerate() {
+    for (index, chunk) in list(case, "chunks").iter().enumerate() {
         decoder.feed(chunk);
         let failed = loop {
             match decoder.next_frame() {
@@ -151,14 +231,39 @@ fn in_its_chunks(case: &Value, format: &Format, policy: Oversize, expected: &Exp
         }
     }
     assert_eq!(frames as usize, expected.frames.len(), "{id}");
+    if let Some(error) = case.get("error") {
+        assert_eq!(number(error, "after_frames"), Some(expected.frames.len()), "{id}: the error ends the stream");
+    }
 }
 
-fn replay(id: &str, format: &Format, policy: Oversize, expected: &Expected, stream: &[u8], cuts: &Cuts) {
-    for read in [false, true] {
-        let mut decoder = Decoder::with_read_len(*format, 64).on_oversize(policy);
+/// A stream, and what must be seen in whatever way it is cut.
+struct Replay<'a> {
+    id: &'a str,
+    format: Format,
+    policy: Oversize,
+    expected: Expected,
+    stream: Vec<u8>,
+}
+
+impl Replay<'_> {
+    /// In each of these cuts, fed and read in place. How many replays that were.
+    fn in_cuts(&self, all: impl IntoIterator<Item = Cuts>) -> usize {
+        let mut count = 0;
+        for cuts in all {
+            for read in [false, true] {
+                self.once(&cuts, read);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn once(&self, cuts: &Cuts, read: bool) {
+        let Replay { id, expected, .. } = self;
+        let mut decoder = Decoder::with_read_len(self.format, 64).on_oversize(self.policy);
         let mut frames = expected.frames.iter();
         let mut error = None;
-        for chunk in cuts.chunks(stream) {
+        for chunk in cuts.chunks(&self.stream) {
             put(&mut decoder, chunk, read);
             loop {
                 match decoder.next_frame() {
@@ -188,6 +293,39 @@ fn replay(id: &str, format: &Format, policy: Oversize, expected: &Expected, stre
             }
         }
     }
+
+    /// Byte by byte: inside a frame all that is missing of it is needed, and nothing is yielded before.
+    fn waits_at_every_byte(&self) {
+        let mut decoder = Decoder::new(self.format).on_oversize(self.policy);
+        let mut fed = 0;
+        for frame in testing::Expected::of(&self.format, self.policy, &self.stream).frames {
+            assert!(frame.whole && !frame.skipped, "{}: a long stream of whole frames", self.id);
+            let (body, end) = (frame.start + frame.header_len, frame.end() as usize);
+            for at in fed..end {
+                decoder.feed(&self.stream[at..=at]);
+                let missing = end - (at + 1);
+                if missing > 0 && at + 1 >= body {
+                    assert_eq!((decoder.need(), decoder.has_frame()), (missing, Ok(false)), "{} at {at}", self.id);
+                }
+            }
+            let yielded = decoder.next_frame().expect("no error").expect("a whole frame");
+            assert!(yielded.payload() == frame.payload(&self.stream), "{}: the frame that ends at {end}", self.id);
+            fed = end;
+        }
+    }
+
+    /// Where the decoder decides: inside each header, and at each boundary, and a byte before and behind it.
+    fn decisive(&self) -> Vec<usize> {
+        let frames = testing::Expected::of(&self.format, self.policy, &self.stream).frames;
+        let ranges = frames.iter().flat_map(|frame| {
+            let (header, end) = (frame.start, frame.end() as usize);
+            [header.saturating_sub(1)..=header + frame.header_len + 1, end.saturating_sub(1)..=end.saturating_add(1)]
+        });
+        let mut places: Vec<usize> = ranges.flatten().filter(|at| (1..self.stream.len()).contains(at)).collect();
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
 }
 
 fn put(decoder: &mut Decoder, mut chunk: &[u8], read: bool) {
@@ -204,24 +342,16 @@ fn put(decoder: &mut Decoder, mut chunk: &[u8], read: bool) {
     }
 }
 
-/// All at once, byte by byte, at every two-cut, at some cuts by lot. Of a stream over 2,000 bytes (a few of some MiB) the
-/// cuts in two are those in its first and last 12 bytes and in 50 places between (over 100,000: the first 12 alone), and byte by byte is in 2,000 chunks.
-fn all_cuts(id: &str, stream: &[u8]) -> Vec<Cuts> {
-    let len = stream.len();
-    let mut all = vec![Cuts::whole(), Cuts::every(len.div_ceil(2000))];
-    let step = if len <= 2000 { 1 } else { len / 50 };
-    let places = (1..len).filter(|at| at % step == 0 || *at < 12 || len - at < 12);
-    all.extend(places.filter(|at| len < 100_000 || *at < 12).map(|at| Cuts::at(&[at])));
-    let mut state = id.bytes().fold(0x9E37_79B9u32, |state, byte| state.rotate_left(5) ^ u32::from(byte));
+/// Ten ways by lot, or two where the stream has 100,000 bytes and more.
+fn by_lot(replay: &Replay<'_>) -> Vec<Cuts> {
+    let len = replay.stream.len();
+    let mut state = replay.id.bytes().fold(0x9E37_79B9u32, |state, byte| state.rotate_left(5) ^ u32::from(byte));
     let longest = if len <= 2000 { 30 } else { len as u32 / 20 };
-    for _ in 0..if len < 100_000 { 10 } else { 2 } {
-        let lot = |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            ((state >> 8) % longest) as usize
-        };
-        all.push(Cuts::of_lens((0..17).map(lot).collect()));
-    }
-    all
+    let mut lot = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) % longest) as usize
+    };
+    (0..if len < 100_000 { 10 } else { 2 }).map(|_| Cuts::of_lens((0..17).map(&mut lot).collect())).collect()
 }
 
 fn encode(case: &Value) -> usize {
@@ -247,11 +377,7 @@ fn encode_under(case: &Value, limit: impl Fn(usize) -> Option<usize>) {
                 assert!(out[6..] == image[..], "{id}: another wire image");
             }
             None => {
-                let error = match result.expect_err(id) {
-                    EncodeError::Oversize { .. } => "oversize",
-                    EncodeError::Undersize { .. } => "undersize",
-                    other => panic!("{id}: {other}"),
-                };
+                let error = refusal(result.expect_err(id));
                 assert_eq!((error, &out[..]), (text(case, "error"), &b"before"[..]), "{id}");
             }
         }
@@ -266,6 +392,15 @@ fn write(case: &Value) -> usize {
         number(then, "limit")
     });
     4
+}
+
+/// What the corpus calls an error of encoding.
+fn refusal(error: EncodeError) -> &'static str {
+    match error {
+        EncodeError::Oversize { .. } => "oversize",
+        EncodeError::Undersize { .. } => "undersize",
+        other => panic!("no case expects {other}"),
+    }
 }
 
 /// One varint: its number, or its error, or that it is not whole.

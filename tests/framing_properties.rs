@@ -148,6 +148,12 @@ proptest! {
         testing::targets::decode(&data);
     }
 
+    /// All of it, on frames of headers that are no format.
+    #[test]
+    fn custom_headers(data in vec(any::<u8>(), 0..120)) {
+        testing::targets::custom_header(&data);
+    }
+
     #[test]
     fn text_never_depends_on_the_cuts(
         cuts in cuts(),

@@ -1,6 +1,12 @@
 //! What was found once stays found: each test has the name of the mistake.
 
-use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Header, Oversize, Parsed, Phase};
+use futures_lite::future::block_on;
+use unstick::framing::{
+    DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Format, Frame, Head, Header, Oversize, Parsed, Phase,
+};
+use unstick::testing::choppy::{ChoppyRead, Step};
+use unstick::testing::{self, Case, Cuts, Oracle};
+use unstick::{Greeting, Replies, ServerConfig, SystemClock, serve_connection};
 
 /// `need` looked behind each skipped frame by calling itself, and a read full of them ended the stack.
 #[test]
@@ -78,4 +84,98 @@ fn the_end_inside_a_skipped_frame_of_the_greatest_length_is_told_where_it_begins
     let error = decoder.finish().expect_err("inside a frame");
     let kind = DecodeErrorKind::Truncated { phase: Phase::Payload, have: 11, need: u64::MAX };
     assert_eq!((error.offset(), error.kind()), (0, kind));
+}
+
+/// A TLS hello can declare a length within the limit (66,326 bytes as a little-endian u32), and nothing told that it was TLS.
+/// The kit, in turn, took the bytes that such an end shows for a mistake: it wants none of other ends.
+#[test]
+fn a_hello_within_the_limit_is_told_at_its_end_and_the_kit_lets_it_be() {
+    let hello = b"\x16\x03\x01\x00\xF5\x01\x00\x00\xF1\x03\x03";
+    let mut decoder = Decoder::new(Format::U32_LE);
+    for byte in hello {
+        decoder.feed(&[*byte]);
+        assert_eq!(decoder.next_frame(), Ok(None));
+    }
+    let error = decoder.finish().expect_err("inside a frame");
+    let kind = DecodeErrorKind::Truncated { phase: Phase::Payload, have: 11, need: 4 + 66_326 };
+    assert_eq!((error.kind(), error.diagnosis(), error.header()), (kind, Some(Diagnosis::Tls), &hello[..4]));
+    for len in 0..=hello.len() {
+        testing::check_stream(&Case::new(Format::U32_LE, &hello[..len]).cut(Cuts::every(3)));
+    }
+}
+
+/// The quick way to a frame looks at eight bytes, and leaves a frame that ends sooner to the thorough one. A chunk's last
+/// short frame was passed over until more came, and then it was not lent from the chunk.
+#[test]
+fn a_short_frame_that_ends_a_chunk_is_lent_from_it() {
+    for payload in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {
+        let wire = [&(payload.len() as u32).to_le_bytes()[..], payload].concat();
+        let mut decoder = Decoder::new(Format::U32_LE);
+        let mut feed = decoder.feed(&wire);
+        let frame = feed.next_frame().expect("no error").expect("a whole frame");
+        assert_eq!(frame.as_bytes().as_ptr_range(), wire.as_ptr_range(), "not a copy");
+        assert_eq!(feed.next_frame(), Ok(None));
+    }
+}
+
+/// The server took such a frame from the decoder to look for an error, and dropped it: it was neither handled nor answered.
+#[test]
+fn a_short_frame_that_ends_a_read_is_served() {
+    for payload in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {
+        let wire = [&(payload.len() as u32).to_le_bytes()[..], payload].concat();
+        let stream = wire.repeat(3);
+        let reader = ChoppyRead::new(&stream, [Step::Pass(wire.len()); 3]);
+        let config = ServerConfig::default().greeting(Greeting::None);
+        let mut handled = 0;
+        let handler = async |frame: Frame<'_>, replies: &mut Replies| {
+            handled += 1;
+            replies.send(frame.payload()).await
+        };
+        let peer = ([127, 0, 0, 1], 4747).into();
+        let closed =
+            block_on(serve_connection(peer, reader, futures_lite::io::sink(), SystemClock::new(), &config, handler));
+        assert_eq!((handled, closed.reason.name()), (3, "clean"));
+        let answered = (closed.traffic.frames_out, closed.traffic.bytes_out);
+        assert_eq!(answered, (3, stream.len() as u64), "all are answered");
+    }
+}
+
+/// The kit wanted a header that is refused at its first byte to have asked for just that byte.
+#[test]
+fn a_header_may_ask_for_a_whole_one_and_be_refused_sooner() {
+    #[derive(Clone, Debug)]
+    struct Star;
+
+    impl Oracle for Star {}
+
+    impl Header for Star {
+        fn max_header_len(&self) -> usize {
+            2
+        }
+
+        fn max_payload_len(&self) -> usize {
+            255
+        }
+
+        fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+            match *bytes {
+                [] => Ok(Parsed::Need(2)),
+                [b'*'] => Ok(Parsed::Need(1)),
+                [b'*', len, ..] => {
+                    let len = u64::from(len);
+                    Ok(Parsed::Head(Head { prefix_len: 0, header_len: 2, field: len, payload_len: len }))
+                }
+                _ => Err(DecodeErrorKind::Custom("no star")),
+            }
+        }
+
+        fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+            out.extend([b'*', payload_len as u8]);
+            Ok(())
+        }
+    }
+
+    for stream in [&b"*\x01a*\x00"[..], b"*\x01a+\x00", b"+"] {
+        testing::check_stream(&Case::new(Star, stream));
+    }
 }

@@ -25,6 +25,7 @@ fn replay(target: &str, run: fn(&[u8])) {
         }
     }
     assert!(count >= 5, "{target} has a corpus of {count} files");
+    println!("cases: {count}");
 }
 
 #[test]
@@ -58,6 +59,11 @@ fn session() {
 }
 
 #[test]
+fn custom_header() {
+    replay("custom_header", targets::custom_header);
+}
+
+#[test]
 fn text() {
     replay("text", targets::text);
 }
@@ -79,6 +85,16 @@ fn every_target_is_replayed() {
     targets.sort();
     assert_eq!(
         targets,
-        ["cli_format", "decode", "differential", "plan", "round_trip", "session", "stream_body", "text"]
+        [
+            "cli_format",
+            "custom_header",
+            "decode",
+            "differential",
+            "plan",
+            "round_trip",
+            "session",
+            "stream_body",
+            "text"
+        ]
     );
 }

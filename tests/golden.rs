@@ -6,7 +6,8 @@ use unstick::framing::{Decoder, EncodeError, Encoder, Endian, Field, Format, Hea
 #[track_caller]
 fn golden(format: Format, empty: &[u8], hello: &[u8], long: &[u8]) {
     let long_payload = vec![0x5A; 300.min(format.max_payload_len())];
-    for (payload, header) in [(&b""[..], empty), (b"hello", hello), (&long_payload, long)] {
+    let frames = [(&b""[..], empty), (b"hello", hello), (&long_payload, long)];
+    for (payload, header) in frames {
         let wire = [header, payload].concat();
         let mut out = Vec::new();
         Encoder::new(format).encode(&[], payload, &mut out).expect("a payload within the limit");
@@ -17,6 +18,7 @@ fn golden(format: Format, empty: &[u8], hello: &[u8], long: &[u8]) {
         assert_eq!((frame.header(), frame.payload()), (header, payload), "and read as ever");
         assert_eq!(decoder.buffered(), 0);
     }
+    println!("cases: {}", frames.len());
 }
 
 #[test]
@@ -134,6 +136,7 @@ fn varints_at_each_width() {
         Encoder::new(greatest).header(&[], payload_len, &mut out).expect("within the limit");
         assert_eq!(out, header, "{payload_len}");
     }
+    println!("cases: {}", rows.len());
     let minimal = Layout { field: Field::Varint { max_width: 10, minimal: true }, ..Layout::varint(10) };
     let mut decoder = Decoder::new(Format::with_default_limit(minimal).expect("a format"));
     decoder.feed(b"\x01a\x81\x00");

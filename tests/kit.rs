@@ -81,24 +81,30 @@ impl Subject for Subjected {
     }
 }
 
-fn violation(wrong: Wrong) -> Option<Violation> {
+/// How many cases the suite has, or what it finds.
+fn suite(wrong: Wrong) -> Result<u64, Violation> {
     let format = Format::U16_BE.with_max_payload_len(300).expect("a format");
     let make = || Subjected { decoder: Decoder::new(format), wrong, fed: 0, asked: 0 };
-    let failure = testing::try_suite(format, make).err()?;
+    let failure = match testing::try_suite(format, make) {
+        Ok(cases) => return Ok(cases),
+        Err(failure) => failure,
+    };
     let text = failure.to_string();
     assert!(text.starts_with(&failure.violation.to_string()), "{text}");
     assert!(text.contains("format u16be, limit 300") && text.contains("stream of"), "{text}");
-    Some(failure.violation)
+    Err(failure.violation)
 }
 
 #[test]
 fn a_decoder_without_fault_passes() {
-    assert_eq!(violation(Wrong::Nothing), None);
+    let cases = suite(Wrong::Nothing).expect("no fault");
+    assert!(cases > 1000, "{cases}");
+    println!("cases: {cases}");
 }
 
 #[test]
 fn each_fault_is_found_and_told() {
-    for (wrong, told) in [
+    let faults = [
         (Wrong::Late, "and not yielded"),
         (Wrong::Surplus, "is yielded where none is whole"),
         (Wrong::Altered, "was yielded"),
@@ -110,10 +116,12 @@ fn each_fault_is_found_and_told() {
         (Wrong::Forgets, "then Ok(None)"),
         (Wrong::Memory, "1048576 bytes of memory are held"),
         (Wrong::Cut, "the error depends on the cuts"),
-    ] {
-        let violation = violation(wrong).unwrap_or_else(|| panic!("{wrong:?} is not found"));
+    ];
+    for (wrong, told) in faults {
+        let Err(violation) = suite(wrong) else { panic!("{wrong:?} is not found") };
         assert!(violation.to_string().contains(told), "{wrong:?}: {violation}");
     }
+    println!("cases: {}", faults.len());
 }
 
 #[test]

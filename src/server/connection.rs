@@ -1,5 +1,6 @@
 //! One served connection: bytes in, frames to the handler, replies out. Over any reader and writer.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -9,7 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
@@ -18,9 +19,9 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use super::ServerConfig;
 use super::clock::Clock;
 use super::deadlines::Awaited;
-use super::guard::Guarded;
-use super::meter::Meter;
+use super::place::Place;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
+use super::writer::{To, Writer};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
@@ -41,21 +42,18 @@ const LAST_BYTES: u64 = 8 * 1024 * 1024;
 /// ([`ServerConfig::high_water`]); large ones at once, from where they are. A reply waits while the peer does not read, and
 /// nothing is read from such a peer meanwhile; after [`ServerConfig::write_deadline`] the connection ends.
 pub struct Replies {
-    meter: Rc<Meter>,
-    write: FramedWrite<Box<dyn AsyncWrite + Unpin>, Rc<Format>>,
+    write: FramedWrite<Writer, Rc<Format>>,
 }
 
 impl Replies {
-    fn new<S: Surroundings>(
-        writer: impl AsyncWrite + Unpin + 'static,
-        format: Rc<Format>,
-        surroundings: &S,
-    ) -> Replies {
-        let limits = surroundings.limits();
-        let write = FramedWrite::new(Box::new(Guarded::new(writer, surroundings.clone())) as Box<_>, format)
-            .high_water(limits.high_water.get() as usize)
-            .max_queued(limits.max_queued.get());
-        Replies { meter: Rc::clone(surroundings.meter()), write }
+    fn new(writer: Writer, format: Rc<Format>) -> Replies {
+        let config = writer.place.config();
+        let (high_water, max_queued) = (config.high_water.get(), config.max_queued.get());
+        Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
+    }
+
+    fn place(&self) -> &Rc<Place> {
+        &self.write.get_ref().place
     }
 
     /// Sends a frame: see [`FramedWrite::feed`].
@@ -86,13 +84,13 @@ impl Replies {
         payload: &'a [u8],
     ) -> impl Future<Output = Result<(), WriteError>> + 'a {
         // Of a large payload nothing is held, unless its sending is given up in the middle: then it is seen next time.
-        self.meter.replies.set(self.write.queued() + payload.len().min(NO_COPY_LEN));
+        self.place().replies.set(self.write.queued() + payload.len().min(NO_COPY_LEN));
         self.write.feed_with(prefix, payload)
     }
 
     /// The peer's address.
     pub fn peer(&self) -> SocketAddr {
-        self.meter.peer
+        self.place().peer()
     }
 
     /// Where nothing waits to be written, others may use the memory.
@@ -100,7 +98,16 @@ impl Replies {
         if self.write.queued() == 0 {
             pool::give_output(self.write.queue_mut().release());
         }
-        self.meter.replies.set(self.write.queue_mut().capacity());
+        let capacity = self.write.queue_mut().capacity();
+        self.place().replies.set(capacity);
+    }
+
+    /// There is something to reply to: memory to queue replies in.
+    fn unpark(&mut self) {
+        let queue = self.write.queue_mut();
+        queue.adopt(pool::take_output());
+        let capacity = queue.capacity();
+        self.place().replies.set(capacity);
     }
 }
 
@@ -108,27 +115,6 @@ impl fmt::Debug for Replies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replies").field("peer", &self.peer()).field("queued", &self.write.queued()).finish()
     }
-}
-
-/// What is around a connection: its limits, its time, what it is told and whom it tells.
-pub(super) trait Surroundings: Clock + Clone + Unpin + 'static {
-    /// What it may do.
-    fn limits(&self) -> &ServerConfig;
-
-    /// Its figures.
-    fn meter(&self) -> &Rc<Meter>;
-
-    /// Whether to end as soon as what is in flight is dealt with.
-    fn stopping(&self) -> bool;
-
-    /// The same; wakes the task when that changes.
-    fn poll_stopping(&self, cx: &mut Context<'_>) -> bool;
-
-    /// Enters its figures into the books, when it waits.
-    ///
-    /// # Errors
-    /// Where it holds more than it may.
-    fn settle(&self) -> Result<(), CloseReason>;
 }
 
 /// What a server says first.
@@ -192,84 +178,49 @@ where
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let alone = Rc::new(Alone { clock, config: config.clone(), meter: Rc::new(Meter::new(peer)) });
-    let format = Rc::new(config.format);
-    let mut connection = Connection::new((reader, writer), &format, handler, Rc::clone(&alone));
-    let reason = connection.serve(&config.greeting).await;
+    let place = Place::alone(config.clone(), clock, peer);
+    let writer = Writer::new(To::Other(Box::new(writer)), &place);
+    let mut connection = Connection::new(reader, writer, place.format(), handler);
+    let reason = *connection.serve().await;
     drop(connection);
-    Closed { peer, reason, traffic: alone.meter.traffic.get() }
-}
-
-/// A connection that nobody stops, and that shares with nobody.
-struct Alone<C> {
-    clock: C,
-    config: ServerConfig,
-    meter: Rc<Meter>,
-}
-
-impl<C: Clock> Clock for Rc<Alone<C>> {
-    fn now(&self) -> Instant {
-        self.clock.now()
-    }
-
-    fn poll_until(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        self.clock.poll_until(deadline, cx)
-    }
-}
-
-impl<C: Clock + 'static> Surroundings for Rc<Alone<C>> {
-    fn limits(&self) -> &ServerConfig {
-        &self.config
-    }
-
-    fn meter(&self) -> &Rc<Meter> {
-        &self.meter
-    }
-
-    fn stopping(&self) -> bool {
-        false
-    }
-
-    fn poll_stopping(&self, _cx: &mut Context<'_>) -> bool {
-        false
-    }
-
-    fn settle(&self) -> Result<(), CloseReason> {
-        Ok(())
-    }
+    Closed { peer, reason, traffic: place.traffic() }
 }
 
 /// One connection, over any reader and writer.
-pub(super) struct Connection<R, H, S> {
-    input: Input<R, S>,
+pub(super) struct Connection<R, H> {
+    input: Input<R>,
     replies: Replies,
     handler: H,
 }
 
-impl<R, H, S: Surroundings> Connection<R, H, S> {
-    pub(super) fn new(
-        (reader, writer): (R, impl AsyncWrite + Unpin + 'static),
-        format: &Rc<Format>,
-        handler: H,
-        surroundings: S,
-    ) -> Connection<R, H, S> {
+impl<R, H> Connection<R, H> {
+    pub(super) fn new(reader: R, writer: Writer, format: &Rc<Format>, handler: H) -> Connection<R, H> {
         let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
-        let replies = Replies::new(writer, Rc::clone(format), &surroundings);
-        let awaited = Awaited::first(surroundings.now());
-        let input = Input { reader, decoder, surroundings, awaited, frames_in: 0, bytes_in: 0, large_frames: false };
+        let replies = Replies::new(writer, Rc::clone(format));
+        let place = Rc::clone(replies.place());
+        let awaited = Awaited::first(place.now());
+        let input = Input {
+            reader,
+            decoder,
+            place,
+            awaited,
+            frames_in: 0,
+            bytes_in: 0,
+            last_byte: u64::MAX,
+            frames_came: false,
+            large_frames: false,
+        };
         Connection { input, replies, handler }
     }
-}
 
-impl<R, H, S> Connection<R, H, S> {
     pub(super) fn reader(&self) -> &R {
         &self.input.reader
     }
 
-    /// Tells its meter what has passed.
+    /// Tells what has passed.
     fn count(&self) {
         let Connection { input, replies, .. } = self;
-        replies.meter.traffic.set(Traffic {
+        replies.place().passed(Traffic {
             frames_in: input.frames_in,
             bytes_in: input.bytes_in,
             frames_out: replies.write.frames(),
@@ -278,7 +229,7 @@ impl<R, H, S> Connection<R, H, S> {
     }
 }
 
-impl<R, H, S> Drop for Connection<R, H, S> {
+impl<R, H> Drop for Connection<R, H> {
     fn drop(&mut self) {
         self.count();
     }
@@ -288,80 +239,97 @@ impl<R, H, S> Drop for Connection<R, H, S> {
 enum Woken {
     Bytes,
     End,
-    Stop,
 }
 
-impl<R, H, S, E> Connection<R, H, S>
+/// The same, with what the connection holds entered into the books whenever it waits.
+async fn accounted(
+    place: &Place,
+    future: impl Future<Output = Result<(), Box<CloseReason>>>,
+) -> Result<(), Box<CloseReason>> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Pending => place.hold().map_or_else(|over| Poll::Ready(Err(over.into())), |()| Poll::Pending),
+        ready => ready,
+    })
+    .await
+}
+
+impl<R, H, E> Connection<R, H>
 where
     R: AsyncRead + Unpin,
-    S: Surroundings,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Serves the connection to its end, and says why it ended.
-    pub(super) async fn serve(&mut self, greeting: &Greeting) -> CloseReason {
-        let surroundings = self.input.surroundings.clone();
-        let mut served = pin!(async {
-            let (Ok(reason) | Err(reason)) = self.run(greeting).await;
-            self.part(&reason).await;
-            reason
-        });
-        poll_fn(|cx| match served.as_mut().poll(cx) {
-            Poll::Ready(reason) => Poll::Ready(reason),
-            Poll::Pending => surroundings.settle().map_or_else(Poll::Ready, |()| Poll::Pending),
-        })
-        .await
+    ///
+    /// What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile, and so has the
+    /// reason: it keeps none for that while it waits, whatever a handler's future takes.
+    pub(super) async fn serve(&mut self) -> Box<CloseReason> {
+        let Err(reason) = self.run().await;
+        Box::pin(self.part(reason)).await
     }
 
     /// Tells the peer that there is no place for it.
-    pub(super) async fn refuse(&mut self, max_connections: usize) -> CloseReason {
-        let refusal = self.input.surroundings.limits().greeting.refusal(max_connections);
+    pub(super) async fn refuse(&mut self) -> Box<CloseReason> {
+        let max_connections = self.input.place.max_connections();
+        let refusal = self.input.place.config().greeting.refusal(max_connections);
         // A text that the format cannot say is left out, and the end of the stream tells enough.
         _ = self.greet(&refusal).await;
-        let reason = CloseReason::Refused { max_connections };
-        self.part(&reason).await;
-        reason
+        self.part(Box::new(CloseReason::Refused { max_connections })).await
     }
 
-    async fn run(&mut self, greeting: &Greeting) -> Result<CloseReason, CloseReason> {
-        self.greet(greeting).await?;
-        let mut last_bytes = 0;
+    async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {
+        Box::pin(self.greet_first()).await?;
         for turn in 1u32.. {
             if turn % READS_A_TURN == 0 {
                 future::yield_now().await;
             }
-            let (frames_before, bytes_before) = (self.input.frames_in, self.input.bytes_in);
             match self.input.wait(&mut self.replies).await? {
-                Woken::Bytes => {
-                    let handled = AssertUnwindSafe(self.handle_frames()).catch_unwind().await;
-                    let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic)));
-                    // What was answered before an error is still written.
-                    let written = self.replies.write.flush().await;
-                    self.count();
-                    handled?;
-                    written.map_err(|error| self.write_failed(error))?;
-                    self.input.dealt_with(frames_before);
-                    if self.input.surroundings.stopping() {
-                        last_bytes += self.input.bytes_in - bytes_before;
-                        if last_bytes > LAST_BYTES {
-                            return Ok(CloseReason::Stopped);
-                        }
-                    }
-                }
-                Woken::End => {
-                    self.input.decoder.finish()?;
-                    self.replies.write.close().await.map_err(|error| self.write_failed(error))?;
-                    return Ok(CloseReason::Clean);
-                }
-                Woken::Stop => return Ok(CloseReason::Stopped),
+                Woken::Bytes => Box::pin(self.turn()).await?,
+                Woken::End => Box::pin(self.end()).await?,
             }
         }
         unreachable!("a connection ends by a return")
     }
 
+    /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written. The error
+    /// is why the connection ends.
+    async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
+        let place = Rc::clone(&self.input.place);
+        let handled = AssertUnwindSafe(accounted(&place, self.handle_frames())).catch_unwind().await;
+        let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
+        self.count();
+        if let Err(reason) = &handled
+            && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
+                **reason
+        {
+            // The peer does not read, or costs too much: it is not waited for any more.
+            return handled;
+        }
+        // What was answered before any other error is still written.
+        let written = accounted(&place, self.flush()).await;
+        handled?;
+        written?;
+        self.input.dealt_with()
+    }
+
+    /// The peer has ended its stream.
+    async fn end(&mut self) -> Result<(), Box<CloseReason>> {
+        self.input.decoder.finish().map_err(CloseReason::from)?;
+        match self.replies.write.close().await {
+            Ok(()) => Err(CloseReason::Clean.into()),
+            Err(error) => Err(self.write_failed(error).into()),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Box<CloseReason>> {
+        let flushed = self.replies.write.flush().await;
+        flushed.map_err(|error| self.write_failed(error).into())
+    }
+
     /// Where it is we who end the connection, the peer sees the end of our stream, and has some time to read our last
     /// replies. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
-    async fn part(&mut self, reason: &CloseReason) {
+    async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
         if let CloseReason::Handler(_)
         | CloseReason::Panic(_)
         | CloseReason::Oversize(_)
@@ -370,14 +338,20 @@ where
         | CloseReason::Refused { .. }
         | CloseReason::Silent { .. }
         | CloseReason::Idle { .. }
-        | CloseReason::SlowFrame { .. } = reason
+        | CloseReason::SlowFrame { .. } = *reason
             && self.replies.write.close().await.is_ok()
         {
             self.input.discard().await;
         }
+        reason
     }
 
-    async fn greet(&mut self, greeting: &Greeting) -> Result<(), CloseReason> {
+    async fn greet_first(&mut self) -> Result<(), Box<CloseReason>> {
+        let place = Rc::clone(&self.input.place);
+        accounted(&place, self.greet(&place.config().greeting)).await
+    }
+
+    async fn greet(&mut self, greeting: &Greeting) -> Result<(), Box<CloseReason>> {
         match greeting {
             Greeting::Frame(payload) => {
                 let offset = usize::from(self.input.decoder.format().layout().offset);
@@ -387,23 +361,20 @@ where
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
             Greeting::None => return Ok(()),
         }
-        let written = self.replies.write.flush().await;
+        let written = self.flush().await;
         self.count();
-        written.map_err(|error| self.write_failed(error))
+        written
     }
 
     /// Every whole frame that has arrived goes to the handler.
-    async fn handle_frames(&mut self) -> Result<(), CloseReason> {
-        let frames_a_turn = self.input.surroundings.limits().frames_a_turn.get();
+    async fn handle_frames(&mut self) -> Result<(), Box<CloseReason>> {
+        let frames_a_turn = self.input.place.config().frames_a_turn.get();
         let mut left = frames_a_turn;
         while let Some((handler, frame, replies)) = self.next_frame() {
             if let Err(error) = handler(frame, replies).await {
                 // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
-                let failure = self.replies.write.take_failure();
-                return Err(match failure {
-                    Some(failure) => self.send_failed(failure),
-                    None => CloseReason::Handler(error.into()),
-                });
+                let failure = self.replies.write.take_failure().map(|failure| self.send_failed(failure));
+                return Err(failure.unwrap_or_else(|| CloseReason::Handler(error.into())).into());
             }
             left -= 1;
             if left == 0 {
@@ -413,10 +384,10 @@ where
         }
         // A handler may have paid no attention to it.
         if let Some(failure) = self.replies.write.take_failure() {
-            return Err(self.send_failed(failure));
+            return Err(self.send_failed(failure).into());
         }
         // Without a whole frame there is an error, or nothing that this decoder yields.
-        self.input.decoder.next_frame()?;
+        self.input.decoder.next_frame().map_err(CloseReason::from)?;
         Ok(())
     }
 
@@ -425,6 +396,7 @@ where
     fn next_frame(&mut self) -> Option<(&mut H, Frame<'_>, &mut Replies)> {
         let frame = self.input.decoder.whole_frame()?;
         self.input.frames_in += 1;
+        self.input.frames_came = true;
         self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
         Some((&mut self.handler, frame, &mut self.replies))
     }
@@ -437,9 +409,9 @@ where
     }
 
     fn write_failed(&self, error: io::Error) -> CloseReason {
-        let surroundings = &self.input.surroundings;
-        match surroundings.limits().write_deadline {
-            Some(deadline) if surroundings.meter().write_overdue.get() => {
+        let place = &self.input.place;
+        match place.config().write_deadline {
+            Some(deadline) if place.write_overdue.get() => {
                 CloseReason::SlowReader { queued: self.replies.write.queued(), deadline }
             }
             _ => error.into(),
@@ -448,68 +420,81 @@ where
 }
 
 /// The reading side.
-struct Input<R, S> {
+struct Input<R> {
     reader: R,
     decoder: Decoder<Rc<Format>>,
-    surroundings: S,
+    place: Rc<Place>,
     /// What the peer must send next, and since when.
     awaited: Awaited,
     frames_in: u64,
     bytes_in: u64,
+    /// Where a peer is cut off that goes on sending after a stop.
+    last_byte: u64,
+    /// Whether there was a whole frame among what came last.
+    frames_came: bool,
     /// Whether the last frame was a large one: more is read at once then.
     large_frames: bool,
 }
 
-impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
+impl<R: AsyncRead + Unpin> Input<R> {
     /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
     /// only when there are some.
-    async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, CloseReason> {
-        let woken = poll_fn(|cx| match self.poll_read(cx) {
-            Poll::Ready(woken) => Poll::Ready(woken.map_err(CloseReason::from)),
-            Poll::Pending if self.surroundings.poll_stopping(cx) && self.decoder.buffered() == 0 => {
-                Poll::Ready(Ok(Woken::Stop))
+    async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, Box<CloseReason>> {
+        poll_fn(|cx| match self.poll_read(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Woken::End)),
+            Poll::Ready(Ok(_)) => {
+                replies.unpark();
+                Poll::Ready(Ok(Woken::Bytes))
             }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Box::new(error.into()))),
             Poll::Pending => {
                 replies.park();
-                self.poll_deadline(cx)
+                match self.give_up(cx) {
+                    Some(reason) => Poll::Ready(Err(Box::new(reason))),
+                    None => Poll::Pending,
+                }
             }
         })
-        .await?;
-        if let Woken::Bytes = woken {
-            let output = replies.write.queue_mut();
-            output.adopt(pool::take_output());
-            replies.meter.replies.set(output.capacity());
+        .await
+    }
+
+    /// Why not to wait any longer, if so; wakes the task when that changes.
+    fn give_up(&self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        let received = self.decoder.buffered();
+        if self.place.poll_stopping(cx) && received == 0 {
+            return Some(CloseReason::Stopped);
         }
-        Ok(woken)
-    }
-
-    /// Ready once the peer is overdue.
-    fn poll_deadline(&self, cx: &mut Context<'_>) -> Poll<Result<Woken, CloseReason>> {
-        let (limits, received) = (self.surroundings.limits(), self.decoder.buffered());
-        match self.awaited.until(limits, received) {
-            Some(deadline) => self
-                .surroundings
-                .poll_until(deadline, cx)
-                .map(|()| Err(self.awaited.overdue(limits, received, self.decoder.need()))),
-            None => Poll::Pending,
+        let config = self.place.config();
+        if let Some(deadline) = self.awaited.until(config, received)
+            && self.place.poll_until(deadline, cx).is_ready()
+        {
+            return Some(self.awaited.overdue(config, received, self.decoder.need()));
         }
+        self.place.hold().err()
     }
 
-    /// What came last is dealt with; before it, so many frames had come.
-    fn dealt_with(&mut self, frames_before: u64) {
-        let unfinished = self.decoder.buffered();
-        self.awaited.came(self.surroundings.now(), self.frames_in > frames_before, unfinished);
+    /// What came last is dealt with.
+    ///
+    /// # Errors
+    /// Where the peer goes on sending after a stop.
+    fn dealt_with(&mut self) -> Result<(), Box<CloseReason>> {
+        let frames_came = std::mem::take(&mut self.frames_came);
+        self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
+        if self.place.stopping() {
+            self.last_byte = self.last_byte.min(self.bytes_in + LAST_BYTES);
+        }
+        if self.bytes_in < self.last_byte { Ok(()) } else { Err(CloseReason::Stopped.into()) }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Woken>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.make_room();
         loop {
             match Pin::new(&mut self.reader).poll_read(cx, self.decoder.space()) {
                 Poll::Ready(Ok(n)) => {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
-                    self.surroundings.meter().input.set(self.decoder.capacity());
-                    return Poll::Ready(Ok(if n == 0 { Woken::End } else { Woken::Bytes }));
+                    self.place.input.set(self.decoder.capacity());
+                    return Poll::Ready(Ok(n));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -544,7 +529,7 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
         if self.decoder.buffered() <= self.decoder.capacity() / 4 {
             self.move_to(Vec::new());
         }
-        self.surroundings.meter().input.set(self.decoder.capacity());
+        self.place.input.set(self.decoder.capacity());
     }
 
     fn move_to(&mut self, buffer: Vec<u8>) {
@@ -553,8 +538,8 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
 
     /// Reads to the peer's end, or until it had its time, and keeps nothing.
     async fn discard(&mut self) {
-        let Input { reader, surroundings, .. } = self;
-        let until = surroundings.now().checked_add(LINGER);
+        let Input { reader, place, .. } = self;
+        let until = place.now().checked_add(LINGER);
         poll_fn(|cx| {
             let mut buffer = pool::take_input(READ_LEN);
             let polled = loop {
@@ -566,7 +551,7 @@ impl<R: AsyncRead + Unpin, S: Surroundings> Input<R, S> {
             };
             pool::give_input(buffer);
             match until {
-                Some(until) if polled.is_pending() => surroundings.poll_until(until, cx),
+                Some(until) if polled.is_pending() => place.poll_until(until, cx),
                 _ => polled,
             }
         })

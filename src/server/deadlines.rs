@@ -16,8 +16,8 @@ pub(super) struct Awaited {
 enum What {
     /// The first frame's first byte, since the connection was opened.
     First,
-    /// The rest of the first frame, whose first byte came so much later.
-    FirstFrame { after: Duration },
+    /// The rest of the first frame, whose first byte came so many milliseconds later.
+    FirstFrame { after: u32 },
     /// The rest of a frame, since its first byte.
     Frame,
     /// The next frame's first byte, since the last frame.
@@ -36,7 +36,8 @@ impl Awaited {
             (false, 0) => return,
             (false, _) => match self.what {
                 What::First => {
-                    self.what = What::FirstFrame { after: now - self.since };
+                    let after = (now - self.since).as_millis();
+                    self.what = What::FirstFrame { after: u32::try_from(after).unwrap_or(u32::MAX) };
                     return;
                 }
                 What::Next => What::Frame,
@@ -54,7 +55,7 @@ impl Awaited {
         let frame = frame_deadline(limits, received);
         let after_since = match self.what {
             What::First => first,
-            What::FirstFrame { after } => earlier(first, frame.map(|frame| after + frame)),
+            What::FirstFrame { after } => earlier(first, frame.map(|frame| millis(after) + frame)),
             What::Frame => frame,
             What::Next => limits.idle_deadline,
         };
@@ -66,7 +67,7 @@ impl Awaited {
         let frame = frame_deadline(limits, received);
         let first = limits.first_frame_deadline;
         match (self.what, frame) {
-            (What::FirstFrame { after }, Some(frame)) if first.is_none_or(|first| after + frame < first) => {
+            (What::FirstFrame { after }, Some(frame)) if first.is_none_or(|first| millis(after) + frame < first) => {
                 CloseReason::SlowFrame { received, missing, deadline: frame }
             }
             (What::Frame, Some(deadline)) => CloseReason::SlowFrame { received, missing, deadline },
@@ -80,6 +81,10 @@ impl Awaited {
 fn frame_deadline(limits: &ServerConfig, received: usize) -> Option<Duration> {
     let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / f64::from(rate.get()));
     limits.frame_deadline?.checked_add(Duration::try_from_secs_f64(earned).ok()?)
+}
+
+fn millis(n: u32) -> Duration {
+    Duration::from_millis(u64::from(n))
 }
 
 fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {

@@ -5,13 +5,14 @@ mod account;
 mod clock;
 mod config;
 mod connection;
+mod connections;
 mod deadlines;
 mod events;
-mod guard;
-mod meter;
+mod place;
 mod pool;
 mod reactor;
 mod worker;
+mod writer;
 
 use std::error::Error;
 use std::fmt;

@@ -4,15 +4,16 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::source::Source;
-use crate::framing::{DEFAULT_READ_LEN, Decoder, Format, Oversize};
+use crate::framing::{DEFAULT_READ_LEN, Decoder, Format, Header, Oversize};
 
 /// A byte stream, how it is cut, and the settings of the decoder that reads it.
 ///
 /// The stream is any bytes at all; a [`Plan`](super::Plan) makes cases whose streams are frames, with or without a fault.
+/// What they are read as is a [`Format`], or any [`Header`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
+pub struct Case<H = Format> {
     /// What the bytes are read as.
-    pub format: Format,
+    pub format: H,
     /// What happens to a frame over the limit.
     pub oversize: Oversize,
     /// Bytes of one read, for decoders that are read into.
@@ -24,8 +25,20 @@ pub struct Case {
 }
 
 impl Case {
+    /// The case that these bytes describe: settings and cuts first, and what is left is the stream. Every input is a case.
+    pub fn from_bytes(data: &[u8]) -> Case {
+        let mut source = Source::new(data);
+        let format = source.format();
+        let oversize = source.oversize(&format);
+        let read_len = source.read_len();
+        let cuts = source.cuts();
+        Case { format, oversize, read_len, cuts, stream: source.rest().to_vec() }
+    }
+}
+
+impl<H> Case<H> {
     /// The stream in one chunk, for a decoder with default settings.
-    pub fn new(format: Format, stream: impl Into<Vec<u8>>) -> Case {
+    pub fn new(format: H, stream: impl Into<Vec<u8>>) -> Case<H> {
         Case {
             format,
             oversize: Oversize::Reject,
@@ -37,35 +50,28 @@ impl Case {
 
     /// The same case with other cuts.
     #[must_use]
-    pub fn cut(self, cuts: Cuts) -> Case {
+    pub fn cut(self, cuts: Cuts) -> Case<H> {
         Case { cuts, ..self }
     }
 
     /// The same case under another oversize policy.
     #[must_use]
-    pub fn on_oversize(self, oversize: Oversize) -> Case {
+    pub fn on_oversize(self, oversize: Oversize) -> Case<H> {
         Case { oversize, ..self }
     }
 
     /// The same case with another length of a read.
     #[must_use]
-    pub fn with_read_len(self, read_len: usize) -> Case {
+    pub fn with_read_len(self, read_len: usize) -> Case<H> {
         Case { read_len: read_len.max(1), ..self }
     }
 
-    /// The case that these bytes describe: settings and cuts first, and what is left is the stream. Every input is a case.
-    pub fn from_bytes(data: &[u8]) -> Case {
-        let mut source = Source::new(data);
-        let format = source.format();
-        let oversize = source.oversize(&format);
-        let read_len = source.read_len();
-        let cuts = source.cuts();
-        Case { format, oversize, read_len, cuts, stream: source.rest().to_vec() }
-    }
-
     /// A decoder with these settings, at the start of the stream.
-    pub fn decoder(&self) -> Decoder {
-        Decoder::with_read_len(self.format, self.read_len).on_oversize(self.oversize)
+    pub fn decoder(&self) -> Decoder<H>
+    where
+        H: Header + Clone,
+    {
+        Decoder::with_read_len(self.format.clone(), self.read_len).on_oversize(self.oversize)
     }
 
     /// Byte by byte, or in 300 chunks where the stream is longer than that, so that the checks take linear time.

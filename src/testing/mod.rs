@@ -78,11 +78,16 @@
 //! assert!(matches!(failure.violation, Violation::End { received: 1, found: None, .. }));
 //! println!("{failure}"); // at the end, after 1 bytes: said to be clean, and it is Truncated { … }
 //! ```
+//!
+//! # Test your own header
+//! A header that no [`Format`](crate::framing::Format) describes is under the same suite: `impl Oracle for Mine {}`, and every
+//! check takes a [`Case`] of it. [`check_header`] has an example.
 
 mod case;
 mod checks;
 #[cfg(feature = "net")]
 pub mod choppy;
+mod headers;
 mod layouts;
 mod oracle;
 mod plan;
@@ -99,8 +104,9 @@ pub use checks::{
     check_chunking, check_cuts, check_end, check_final_error, check_need, check_oracle, check_plan,
     check_refused_encode, check_round_trip, check_skip, check_stream, check_streamed_body,
 };
+pub use headers::check_header;
 pub use layouts::{check_layout, check_limits};
-pub use oracle::{End, Expected, Located};
+pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
 #[cfg(feature = "net")]
 pub use session::check_session;

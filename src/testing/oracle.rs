@@ -1,8 +1,9 @@
 //! What a stream is, found in the simplest way there is: the whole of it at once, and one number type for everything.
 
 use alloc::vec::Vec;
+use core::fmt;
 
-use crate::framing::{DecodeErrorKind, Endian, Field, Format, Header, Layout, Oversize, Phase};
+use crate::framing::{DecodeErrorKind, Endian, Field, Format, Head, Header, Layout, Oversize, Parsed, Phase};
 
 /// What a stream of bytes is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub enum End {
 
 impl Expected {
     /// Reads the whole stream.
-    pub fn of(format: &Format, oversize: Oversize, stream: &[u8]) -> Expected {
+    pub fn of<H: Oracle>(header: &H, oversize: Oversize, stream: &[u8]) -> Expected {
         let mut frames = Vec::new();
         let mut start = 0;
         let end = loop {
@@ -84,18 +85,18 @@ impl Expected {
             if left.is_empty() {
                 break End::Clean;
             }
-            let (header_len, field) = match head(&format.layout(), left) {
+            let head = match header.seen(left) {
                 Seen::Short { need } => {
                     break End::Truncated { start, phase: Phase::Header, have: left.len() as u64, need: need as u64 };
                 }
                 Seen::Bad { decided, kind } => break End::Refused { start, decided, kind },
-                Seen::Whole { header_len, field } => (header_len, field),
+                Seen::Whole(head) => head,
             };
-            let (payload_len, skipped) = match payload(format, oversize, field) {
-                Ok(judged) => judged,
+            let Head { prefix_len, header_len, payload_len, .. } = head;
+            let skipped = match is_skipped(head, header.max_payload_len(), oversize) {
+                Ok(skipped) => skipped,
                 Err(kind) => break End::Refused { start, decided: header_len, kind },
             };
-            let prefix_len = usize::from(format.layout().offset);
             let mut frame = Located { start, prefix_len, header_len, payload_len, skipped, whole: true };
             frame.whole = frame.frame_len() <= left.len() as u64;
             frames.push(frame);
@@ -114,57 +115,118 @@ impl Expected {
     }
 }
 
-enum Seen {
-    Short { need: usize },
-    Bad { decided: usize, kind: DecodeErrorKind },
-    Whole { header_len: usize, field: u64 },
+/// A header whose streams the oracle can read.
+///
+/// For a header of your own `impl Oracle for Mine {}` is all there is to write, and every check of this module then takes a
+/// [`Case`](super::Case) of it. The oracle asks [`Header::parse`] again with every byte more, so that it also sees where
+/// `parse` does not keep its promises.
+pub trait Oracle: Header + Clone + fmt::Debug {
+    /// What the bytes, at least one, begin with.
+    ///
+    /// # Panics
+    /// Where `parse` does not do what [`Header`] says: it asks for no byte or for more than the header has, or takes another
+    /// number of bytes for the header than decided.
+    fn seen(&self, bytes: &[u8]) -> Seen {
+        let mut need = 0;
+        for decided in 1..=bytes.len() {
+            match self.parse(&bytes[..decided]) {
+                Ok(Parsed::Need(more)) => {
+                    assert!(more > 0, "a header that is not whole needs a byte: {self:?}");
+                    need = need.max(decided + more);
+                }
+                Ok(Parsed::Head(head)) => {
+                    assert!(need <= decided, "{need} bytes were asked for, and the header has {decided}: {self:?}");
+                    assert_eq!(head.header_len, decided, "the bytes that decide are the header: {self:?}");
+                    assert!(head.prefix_len <= decided && decided <= self.max_header_len(), "{head:?} of {self:?}");
+                    return Seen::Whole(head);
+                }
+                Err(kind) => return Seen::Bad { decided, kind },
+            }
+        }
+        match self.parse(bytes) {
+            Ok(Parsed::Need(more)) => Seen::Short { need: bytes.len() + more },
+            other => unreachable!("a header is a function of its bytes: {other:?} of {self:?}"),
+        }
+    }
 }
 
-fn head(layout: &Layout, bytes: &[u8]) -> Seen {
+/// What some bytes begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A header that is not whole.
+    Short {
+        /// Bytes of it that are known to be needed.
+        need: usize,
+    },
+    /// No header.
+    Bad {
+        /// Bytes that decide that.
+        decided: usize,
+        /// Why.
+        kind: DecodeErrorKind,
+    },
+    /// A header, whose payload may be over the limit.
+    Whole(Head),
+}
+
+/// Of a format by arithmetic of its own, in place of [`Header::parse`].
+impl Oracle for Format {
+    fn seen(&self, bytes: &[u8]) -> Seen {
+        let layout = self.layout();
+        let (header_len, field) = match field(&layout, bytes) {
+            Ok(found) => found,
+            Err(seen) => return seen,
+        };
+        let Ok(payload_len) = u128::try_from(i128::from(field) + i128::from(layout.adjustment)) else {
+            let kind = DecodeErrorKind::Underflow { field, adjustment: layout.adjustment };
+            return Seen::Bad { decided: header_len, kind };
+        };
+        let payload_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
+        Seen::Whole(Head { prefix_len: usize::from(layout.offset), header_len, field, payload_len })
+    }
+}
+
+/// The length of the header, and the number in its field.
+fn field(layout: &Layout, bytes: &[u8]) -> Result<(usize, u64), Seen> {
     let offset = usize::from(layout.offset);
     match layout.field {
         Field::Fixed { width, endian } => {
             let header_len = offset + usize::from(width);
-            let Some(digits) = bytes.get(offset..header_len) else { return Seen::Short { need: header_len } };
+            let Some(digits) = bytes.get(offset..header_len) else { return Err(Seen::Short { need: header_len }) };
             let sum = |field: u64, digit: &u8| field * 256 + u64::from(*digit);
             let field = match endian {
                 Endian::Big => digits.iter().fold(0, sum),
                 Endian::Little => digits.iter().rev().fold(0, sum),
             };
-            Seen::Whole { header_len, field }
+            Ok((header_len, field))
         }
         Field::Varint { max_width, minimal } => {
             let mut field = 0u128;
             for width in 1..=usize::from(max_width) {
                 let header_len = offset + width;
-                let Some(&byte) = bytes.get(header_len - 1) else { return Seen::Short { need: header_len } };
+                let Some(&byte) = bytes.get(header_len - 1) else { return Err(Seen::Short { need: header_len }) };
                 field += u128::from(byte % 128) << (7 * (width - 1));
-                let bad = |kind| Seen::Bad { decided: header_len, kind };
+                let bad = |kind| Err(Seen::Bad { decided: header_len, kind });
                 let Ok(field) = u64::try_from(field) else { return bad(DecodeErrorKind::VarintOverflow) };
                 if byte < 128 {
                     return match minimal && width > 1 && byte == 0 {
                         true => bad(DecodeErrorKind::VarintNotMinimal { width: width as u8, field }),
-                        false => Seen::Whole { header_len, field },
+                        false => Ok((header_len, field)),
                     };
                 }
             }
             let decided = offset + usize::from(max_width);
-            Seen::Bad { decided, kind: DecodeErrorKind::VarintTooLong { max_width } }
+            Err(Seen::Bad { decided, kind: DecodeErrorKind::VarintTooLong { max_width } })
         }
     }
 }
 
-/// The payload's length, and whether it is skipped.
-fn payload(format: &Format, oversize: Oversize, field: u64) -> Result<(u64, bool), DecodeErrorKind> {
-    let adjustment = format.layout().adjustment;
-    let Ok(payload_len) = u128::try_from(i128::from(field) + i128::from(adjustment)) else {
-        return Err(DecodeErrorKind::Underflow { field, adjustment });
-    };
-    let payload_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
-    let max_payload_len = format.max_payload_len();
+/// Whether a payload is skipped; over the limit and not to be skipped, it is refused.
+fn is_skipped(head: Head, max_payload_len: usize, oversize: Oversize) -> Result<bool, DecodeErrorKind> {
+    let Head { field, payload_len, .. } = head;
     match oversize {
-        _ if payload_len <= max_payload_len as u64 => Ok((payload_len, false)),
-        Oversize::Skip { max_discard } if payload_len <= max_discard => Ok((payload_len, true)),
+        _ if payload_len <= max_payload_len as u64 => Ok(false),
+        Oversize::Skip { max_discard } if payload_len <= max_discard => Ok(true),
         _ => Err(DecodeErrorKind::Oversize { field, payload_len, max_payload_len }),
     }
 }

@@ -115,10 +115,10 @@ pub enum Fault {
 
 /// The stream of a plan before it is cut.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Wire {
-    bytes: Vec<u8>,
+pub(crate) struct Wire {
+    pub(crate) bytes: Vec<u8>,
     /// Where each frame begins.
-    starts: Vec<usize>,
+    pub(crate) starts: Vec<usize>,
 }
 
 impl Plan {
@@ -180,7 +180,7 @@ impl Plan {
         for frame in &self.frames {
             wire.push(&layout, frame.payload_len(&self.format));
         }
-        wire.spoil(&layout, &self.fault);
+        wire.spoil(&self.fault, usize::from(layout.offset), |field| field_bytes(&layout, field));
         wire.bytes
     }
 }
@@ -194,12 +194,14 @@ impl Wire {
         self.fill(payload_len);
     }
 
-    fn fill(&mut self, len: usize) {
+    /// So many bytes of payload or prefix.
+    pub(crate) fn fill(&mut self, len: usize) {
         let begin = self.bytes.len() as u64;
         self.bytes.extend((begin..begin + len as u64).map(byte_at));
     }
 
-    fn spoil(&mut self, layout: &Layout, fault: &Fault) {
+    /// Does what is wrong. A field stands at `offset` in its frame.
+    pub(crate) fn spoil(&mut self, fault: &Fault, offset: usize, field_bytes: impl Fn(u64) -> Vec<u8>) {
         let len = self.bytes.len();
         match *fault {
             Fault::None => {}
@@ -210,8 +212,8 @@ impl Wire {
             Fault::Flip { at, mask } => self.bytes[at % len] ^= mask,
             Fault::Remove { at } => _ = self.bytes.remove(at % len),
             Fault::Field { frame, field } => {
-                let at = self.starts[frame % self.starts.len()] + usize::from(layout.offset);
-                for (byte, new) in self.bytes[at..].iter_mut().zip(field_bytes(layout, field)) {
+                let at = self.starts[frame % self.starts.len()] + offset;
+                for (byte, new) in self.bytes[at..].iter_mut().zip(field_bytes(field)) {
                     *byte = new;
                 }
             }

@@ -89,8 +89,8 @@ impl<'a> Source<'a> {
         Layout { adjustment, ..layout }
     }
 
-    pub(crate) fn oversize(&mut self, format: &Format) -> Oversize {
-        let limit = format.max_payload_len() as u64;
+    pub(crate) fn oversize(&mut self, header: &impl Header) -> Oversize {
+        let limit = header.max_payload_len() as u64;
         match self.below(4) {
             0 | 1 => Oversize::Reject,
             2 => Oversize::Skip { max_discard: limit + u64::from(self.u8()) },

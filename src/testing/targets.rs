@@ -7,6 +7,7 @@ use super::case::Case;
 use super::checks::{
     check_oracle, check_plan, check_refused_encode, check_round_trip, check_stream, check_streamed_body,
 };
+use super::headers::check_custom;
 use super::layouts::check_layout;
 use super::plan::Plan;
 use super::source::Source;
@@ -39,6 +40,12 @@ pub fn stream_body(data: &[u8]) {
         check_oracle(&case);
         check_streamed_body(&case);
     }
+}
+
+/// Headers that are no format: one with a tag and two lengths to add, one that asks for a byte at a time, and the longest.
+#[track_caller]
+pub fn custom_header(data: &[u8]) {
+    check_custom(&mut Source::new(data));
 }
 
 /// Text in any cuts is the text of the whole.

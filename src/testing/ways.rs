@@ -4,8 +4,9 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::case::Case;
+use super::oracle::Oracle;
 use super::subject::Subject;
-use crate::framing::{DecodeError, Decoder, Part};
+use crate::framing::{DecodeError, Decoder, Format, Part};
 
 /// A way to put bytes into a [`Decoder`] and take frames out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,9 +32,9 @@ impl Way {
 
 /// A [`Decoder`] that is used in one [`Way`].
 #[derive(Debug)]
-pub struct OwnDecoder {
+pub struct OwnDecoder<H = Format> {
     way: Way,
-    decoder: Decoder,
+    decoder: Decoder<H>,
     read_len: usize,
     /// Payloads that a `Feed` yielded.
     queue: VecDeque<Vec<u8>>,
@@ -43,9 +44,9 @@ pub struct OwnDecoder {
     spare: Vec<u8>,
 }
 
-impl OwnDecoder {
+impl<H: Oracle> OwnDecoder<H> {
     /// A decoder for this case.
-    pub fn new(case: &Case, way: Way) -> OwnDecoder {
+    pub fn new(case: &Case<H>, way: Way) -> OwnDecoder<H> {
         let (queue, body, spare) = (VecDeque::new(), Vec::new(), Vec::new());
         OwnDecoder { way, decoder: case.decoder(), read_len: case.read_len, queue, body, spare }
     }
@@ -97,7 +98,7 @@ impl OwnDecoder {
     }
 }
 
-impl Subject for OwnDecoder {
+impl<H: Oracle> Subject for OwnDecoder<H> {
     type Error = DecodeError;
 
     fn feed(&mut self, chunk: &[u8]) {

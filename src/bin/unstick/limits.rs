@@ -59,8 +59,8 @@ pub(crate) struct Limits {
     high_water: NonZeroU32,
 
     /// Replies of one connection that may wait at most (overflow)
-    #[arg(long, value_name = "LENGTH", default_value = "4MiB", value_parser = parse_amount, conflicts_with = "raw")]
-    max_queued: NonZeroUsize,
+    #[arg(long, value_name = "LENGTH", default_value = "4MiB", value_parser = parse_small_amount, conflicts_with = "raw")]
+    max_queued: NonZeroU32,
 
     /// Frames of one connection that are handled before others have their turn
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
@@ -80,7 +80,7 @@ impl Limits {
     pub(crate) fn apply(&self, config: ServerConfig) -> Result<ServerConfig, Failure> {
         // Replies below high-water may wait, and then one more that is copied, with its header.
         let least = self.high_water.get() as usize + 2 * NO_COPY_LEN;
-        if self.max_queued.get() < least {
+        if (self.max_queued.get() as usize) < least {
             return Err(Failure::usage(format_args!(
                 "--max-queued: {} bytes leave no room above --high-water, which is {}: at least {least}",
                 self.max_queued, self.high_water

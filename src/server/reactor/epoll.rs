@@ -1,6 +1,6 @@
 //! A thread's own epoll, edge-triggered: a socket is registered once, and a wait costs no system call but the thread's one.
 //!
-//! Safe throughout: a source's key names a slot, and an event for a slot that has changed hands is just a spurious wake-up.
+//! Safe throughout: a socket's key names a slot, and an event for a slot that has changed hands is just a spurious wake-up.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
@@ -30,22 +30,10 @@ const EVENTS: usize = 256;
 /// The I/O of one thread.
 pub(in crate::server) struct Reactor {
     epoll: OwnedFd,
-    sources: RefCell<Slab<Rc<Source>>>,
+    sockets: RefCell<Slab<Weak<Socket>>>,
     alarm: Arc<Alarm>,
     /// The time of the last wait's end.
     now: Cell<Instant>,
-}
-
-/// The readiness of one socket as last reported, and who waits for it.
-#[derive(Default)]
-struct Source {
-    readable: Cell<bool>,
-    writable: Cell<bool>,
-    /// The peer sends no more: there is no edge after that one, and a read never has to wait again. Or it sent urgent data,
-    /// and a read stops at its mark. Either way a short read does not say that nothing more is there.
-    doubtful: Cell<bool>,
-    reader: Cell<Option<Waker>>,
-    writer: Cell<Option<Waker>>,
 }
 
 impl Reactor {
@@ -54,7 +42,7 @@ impl Reactor {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &descriptor, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
         let alarm = Arc::new(Alarm { descriptor, rung: AtomicBool::new(false), asleep: AtomicBool::new(false) });
-        Ok(Rc::new(Reactor { epoll, sources: RefCell::default(), alarm, now: Cell::new(Instant::now()) }))
+        Ok(Rc::new(Reactor { epoll, sockets: RefCell::default(), alarm, now: Cell::new(Instant::now()) }))
     }
 
     /// What time it was when the last events came: deadlines need no better.
@@ -93,11 +81,11 @@ impl Reactor {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let sources = self.sources.borrow();
+        let sockets = self.sockets.borrow();
         for event in &*events {
             let (flags, data) = (event.flags, event.data);
-            if let Some(source) = sources.get(data.u64() as usize) {
-                source.report(flags);
+            if let Some(socket) = sockets.get(data.u64() as usize).and_then(Weak::upgrade) {
+                socket.report(flags);
             }
         }
         Ok(())
@@ -109,47 +97,20 @@ impl Reactor {
     /// Where the system refuses to register it.
     pub(in crate::server) fn halves(self: &Rc<Reactor>, stream: TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
         stream.set_nonblocking(true)?;
-        let source = Rc::new(Source::default());
-        // A new socket can be written to; what can be read the system reports.
-        source.writable.set(true);
-        let key = self.sources.borrow_mut().insert(Rc::clone(&source));
-        let socket = Rc::new(Socket { stream, source, key, reactor: Rc::clone(self) });
+        let socket = Rc::new_cyclic(|this| Socket {
+            stream,
+            readable: Cell::new(false),
+            // A new socket can be written to; what can be read the system reports.
+            writable: Cell::new(true),
+            doubtful: Cell::new(false),
+            awaited: Cell::new(Awaited::Nothing),
+            task: Cell::new(None),
+            key: self.sockets.borrow_mut().insert(Weak::clone(this)),
+            reactor: Rc::clone(self),
+        });
         let flags = EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket.stream, EventData::new_u64(key as u64), flags)?;
+        epoll::add(&self.epoll, &socket.stream, EventData::new_u64(socket.key as u64), flags)?;
         Ok((ReadHalf { socket: Rc::clone(&socket) }, WriteHalf { socket }))
-    }
-}
-
-impl Source {
-    fn report(&self, flags: EventFlags) {
-        let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
-        if broken || flags.intersects(EventFlags::RDHUP | EventFlags::PRI) {
-            self.doubtful.set(true);
-        }
-        if broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
-            self.readable.set(true);
-            wake(&self.reader);
-        }
-        // Every edge reports OUT, too; only who found the send buffer full waits for it.
-        if broken || flags.contains(EventFlags::OUT) {
-            self.writable.set(true);
-            wake(&self.writer);
-        }
-    }
-}
-
-/// Registers the task, unless it is registered already.
-fn wait_by(slot: &Cell<Option<Waker>>, cx: &Context<'_>) {
-    let waker = slot.take().filter(|waker| waker.will_wake(cx.waker()));
-    slot.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
-}
-
-/// Wakes the task and lets it stay registered, which saves its next wait the registration. At worst it is woken once too
-/// often.
-fn wake(slot: &Cell<Option<Waker>>) {
-    if let Some(waker) = slot.take() {
-        waker.wake_by_ref();
-        slot.set(Some(waker));
     }
 }
 
@@ -176,22 +137,72 @@ impl Wake for Alarm {
     }
 }
 
+/// A socket, its readiness as last reported, and the task that waits for it. One task has both halves and waits for one of
+/// them at a time, so that one place for a waker is enough.
 struct Socket {
     stream: TcpStream,
-    source: Rc<Source>,
+    readable: Cell<bool>,
+    writable: Cell<bool>,
+    /// The peer sends no more: there is no edge after that one, and a read never has to wait again. Or it sent urgent data,
+    /// and a read stops at its mark. Either way a short read does not say that nothing more is there.
+    doubtful: Cell<bool>,
+    awaited: Cell<Awaited>,
+    /// It stays registered when it is woken, which saves its next wait the registration.
+    task: Cell<Option<Waker>>,
     key: usize,
     reactor: Rc<Reactor>,
+}
+
+/// What the task waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    Reading,
+    Writing,
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         // The descriptor is closed next, and with it the system drops the registration.
-        let source = self.reactor.sources.borrow_mut().try_remove(self.key);
-        drop(source);
+        self.reactor.sockets.borrow_mut().try_remove(self.key);
     }
 }
 
 impl Socket {
+    fn report(&self, flags: EventFlags) {
+        let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        if broken || flags.intersects(EventFlags::RDHUP | EventFlags::PRI) {
+            self.doubtful.set(true);
+        }
+        if broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
+            self.readable.set(true);
+            self.wake(Awaited::Reading);
+        }
+        // Every edge reports OUT, too; only who found the send buffer full waits for it.
+        if broken || flags.contains(EventFlags::OUT) {
+            self.writable.set(true);
+            self.wake(Awaited::Writing);
+        }
+    }
+
+    /// Registers the task, unless it is registered already.
+    fn wait_for(&self, awaited: Awaited, cx: &Context<'_>) {
+        let task = self.task.take().filter(|task| task.will_wake(cx.waker()));
+        self.task.set(Some(task.unwrap_or_else(|| cx.waker().clone())));
+        self.awaited.set(awaited);
+    }
+
+    /// Wakes the task where it waits for that.
+    fn wake(&self, happened: Awaited) {
+        if self.awaited.get() == happened
+            && let Some(task) = self.task.take()
+        {
+            self.awaited.set(Awaited::Nothing);
+            task.wake_by_ref();
+            self.task.set(Some(task));
+        }
+    }
+
     /// Writes `len` bytes or some of them.
     fn poll_write(
         &self,
@@ -199,19 +210,18 @@ impl Socket {
         len: usize,
         mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let writable = &self.source.writable;
-        while writable.get() {
+        while self.writable.get() {
             match write(&self.stream) {
                 Ok(n) => {
                     // A short write has filled the send buffer: the next edge comes when there is room again.
-                    writable.set(n == len);
+                    self.writable.set(n == len);
                     return Poll::Ready(Ok(n));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable.set(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable.set(false),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        wait_by(&self.source.writer, cx);
+        self.wait_for(Awaited::Writing, cx);
         Poll::Pending
     }
 }
@@ -230,21 +240,21 @@ impl ReadHalf {
 
 impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let Socket { stream, source, .. } = &*self.socket;
-        let mut stream = stream;
-        while source.readable.get() {
+        let socket = &*self.socket;
+        let mut stream = &socket.stream;
+        while socket.readable.get() {
             match stream.read(buf) {
                 Ok(n) => {
                     // A short read has emptied the receive buffer: the next edge comes with the next bytes. So the system
                     // call that would only say "not yet" is saved.
-                    source.readable.set(n == buf.len() || source.doubtful.get());
+                    socket.readable.set(n == buf.len() || socket.doubtful.get());
                     return Poll::Ready(Ok(n));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => source.readable.set(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable.set(false),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        wait_by(&source.reader, cx);
+        socket.wait_for(Awaited::Reading, cx);
         Poll::Pending
     }
 }

@@ -47,6 +47,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
     only: Vec<Group>,
 
+    /// End to end, only these shapes, numbered from 1 as the table has them
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "only")]
+    shapes: Vec<usize>,
+
     /// Rounds of each comparison
     #[arg(long, value_name = "N", conflicts_with = "quick")]
     rounds: Option<NonZeroUsize>,
@@ -93,6 +97,8 @@ enum Group {
 #[derive(Clone, Debug)]
 struct Pace {
     quick: bool,
+    /// End to end, only these shapes, from 1 on; empty: all of them.
+    shapes: Vec<usize>,
     /// Of servers.
     rounds: usize,
     span: Span,
@@ -111,6 +117,7 @@ impl Pace {
     fn new(rounds: usize, slices: usize, [warm_up, counted, slice]: [u64; 3]) -> io::Result<Pace> {
         Ok(Pace {
             quick: false,
+            shapes: Vec::new(),
             rounds,
             span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
             slices,
@@ -169,11 +176,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
 
 impl Args {
     fn pace(&self) -> io::Result<Pace> {
-        match (self.quick, self.rounds) {
+        let pace = match (self.quick, self.rounds) {
             (true, _) => Pace::quick(),
             (false, None) => Pace::new(5, 40, [300, 1000, 4]),
             (false, Some(rounds)) => Pace::new(rounds.get(), 8 * rounds.get(), [300, 1000, 4]),
-        }
+        };
+        Ok(Pace { shapes: self.shapes.clone(), ..pace? })
     }
 
     /// Where to write, if anywhere.

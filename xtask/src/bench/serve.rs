@@ -24,7 +24,8 @@ pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     let hosts = kinds.map(|kind| Host::start(kind, pace.cores.server()));
     let hosts = hosts.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut figures = figures();
-    for (index, shape) in SHAPES.into_iter().enumerate() {
+    let wanted = |index: usize| pace.shapes.is_empty() || pace.shapes.contains(&(index + 1));
+    for (index, shape) in SHAPES.into_iter().enumerate().filter(|(index, _)| wanted(*index)) {
         pace.say(&format!("end to end, {}", name(shape)));
         let outcomes = measure_shape(&hosts, shape, pace)?;
         findings.rows.extend(rows_of(shape, FASTER_ON.contains(&index), &outcomes));

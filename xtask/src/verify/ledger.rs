@@ -33,6 +33,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             (PROPERTIES, "cuts_never_matter"),
             (PROPERTIES, "the_oracle_agrees"),
             (PROPERTIES, "any_bytes"),
+            (PROPERTIES, "custom_headers"),
             (PROPERTIES, "a_streamed_body_is_the_buffered_one"),
             (EXHAUSTIVE, "*"),
             (CONFORMANCE, "*"),
@@ -40,7 +41,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             (ADAPTERS, "any_chopping_gives_the_same_frames"),
             (CORPUS, "*"),
         ],
-        targets: &["decode", "plan", "stream_body", "text", "differential", "session"],
+        targets: &["decode", "plan", "stream_body", "text", "differential", "session", "custom_header"],
         files: &["src/framing/decoder/mod.rs", "src/framing/decoder/feed.rs", "src/framing/text.rs"],
     },
     Invariant {
@@ -66,7 +67,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     Invariant {
         number: 4,
         promise: "Encode mirrors decode: what cannot round-trip cannot be made a format",
-        checks: "`check_round_trip`, `check_limits`, `check_layout`",
+        checks: "`check_round_trip`, `check_limits`, `check_layout`, `check_header`",
         tests: &[
             (PROPERTIES, "round_trip"),
             (PROPERTIES, "a_format_is_made_just_where_it_can_be"),
@@ -74,7 +75,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             ("tests/golden.rs", "*"),
             (CONFORMANCE, "*"),
         ],
-        targets: &["round_trip", "cli_format"],
+        targets: &["round_trip", "cli_format", "custom_header"],
         files: &["src/framing/format.rs", "src/framing/spec.rs"],
     },
     Invariant {

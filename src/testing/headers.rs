@@ -1,0 +1,246 @@
+//! What must hold of a header that is not a [`Format`](crate::framing::Format), and three such headers to hold it to.
+
+use alloc::vec::Vec;
+
+use super::case::Case;
+use super::checks::check_stream;
+use super::oracle::{Oracle, Seen};
+use super::plan::{Wire, byte_at};
+use super::source::Source;
+use crate::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Head, Header, MAX_HEADER_LEN, Parsed};
+
+/// A header of one's own writes what it reads: each payload of these lengths that it does not refuse comes back as it was,
+/// with its prefix, behind a header that asks for no byte too many on its way; and what it refuses leaves no trace.
+///
+/// ```
+/// use unstick::framing::{DecodeErrorKind, EncodeError, Head, Header, Parsed};
+/// use unstick::testing::{self, Case, Cuts, Oracle};
+///
+/// /// A star, and a byte that counts the payload.
+/// #[derive(Clone, Debug)]
+/// struct Star;
+///
+/// impl Header for Star {
+///     fn max_header_len(&self) -> usize { 2 }
+///     fn max_payload_len(&self) -> usize { 255 }
+///     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+///         match *bytes {
+///             [] => Ok(Parsed::Need(2)),
+///             [b'*'] => Ok(Parsed::Need(1)),
+///             [b'*', len, ..] => {
+///                 let len = u64::from(len);
+///                 Ok(Parsed::Head(Head { prefix_len: 0, header_len: 2, field: len, payload_len: len }))
+///             }
+///             _ => Err(DecodeErrorKind::Custom("no star")),
+///         }
+///     }
+///     fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+///         let len = u8::try_from(payload_len).map_err(|_| EncodeError::Custom("255 bytes at most"))?;
+///         out.extend([b'*', len]);
+///         Ok(())
+///     }
+/// }
+///
+/// impl Oracle for Star {}
+///
+/// testing::check_header(&Star, b"", &[0, 1, 255, 256]);
+/// testing::check_stream(&Case::new(Star, b"*\x02hi*\x00!").cut(Cuts::every(2)));
+/// ```
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_header<H: Oracle>(header: &H, prefix: &[u8], payload_lens: &[usize]) {
+    let encoder = Encoder::new(header.clone());
+    let mut wire = Vec::new();
+    let mut lens = Vec::new();
+    for &payload_len in payload_lens {
+        let before = wire.len();
+        if encoder.header(prefix, payload_len, &mut wire).is_err() {
+            assert_eq!(wire.len(), before, "a refused header leaves no trace");
+            continue;
+        }
+        let Seen::Whole(head) = header.seen(&wire[before..]) else { panic!("{header:?} reads what it wrote") };
+        let read = (head.header_len, head.payload_len);
+        assert_eq!(read, (wire.len() - before, payload_len as u64), "what is written is read: {header:?}");
+        assert!(payload_len <= header.max_payload_len(), "what is over the limit is refused: {header:?}");
+        wire.extend((0..payload_len as u64).map(byte_at));
+        lens.push(payload_len);
+    }
+    let mut decoder = Decoder::new(header.clone());
+    decoder.feed(&wire);
+    for len in lens {
+        let frame = decoder.next_frame().expect("what was encoded decodes").expect("a whole frame is yielded");
+        assert_eq!(frame.prefix(), prefix, "the prefix is as it was");
+        assert!(frame.payload().iter().copied().eq((0..len as u64).map(byte_at)), "the payload is as it was");
+    }
+    assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
+}
+
+/// A header of these, frames with a fault among them, and all that must hold.
+#[track_caller]
+pub(crate) fn check_custom(source: &mut Source<'_>) {
+    let limit = usize::from(source.u8()) + 1;
+    match source.u8() % 3 {
+        0 => check_frames(source, &Tagged { limit }, &Tagged { limit: usize::MAX }, &TAG),
+        1 => check_frames(source, &Steps { limit }, &Steps { limit: usize::MAX }, b""),
+        _ => check_frames(source, &Longest { limit }, &Longest { limit: usize::MAX }, &[b'L'; LONGEST_PREFIX]),
+    }
+}
+
+/// `unlimited` writes also what is over the limit.
+#[track_caller]
+fn check_frames<H: Oracle>(source: &mut Source<'_>, header: &H, unlimited: &H, prefix: &[u8]) {
+    let oversize = source.oversize(header);
+    let read_len = source.read_len();
+    let cuts = source.cuts();
+    let fault = source.fault();
+    let lens: Vec<usize> = (0..source.u8() % 8).map(|_| usize::from(source.u16() % 300)).collect();
+    check_header(header, prefix, &lens);
+    let mut wire = Wire::default();
+    for &len in &lens {
+        wire.starts.push(wire.bytes.len());
+        Encoder::new(unlimited.clone()).header(prefix, len, &mut wire.bytes).expect("what has no limit can be said");
+        wire.fill(len);
+    }
+    wire.spoil(&fault, prefix.len(), |field| field.to_be_bytes()[4..].to_vec());
+    for stream in [wire.bytes, source.rest().to_vec()] {
+        check_stream(&Case { format: header.clone(), oversize, read_len, stream, cuts: cuts.clone() });
+    }
+}
+
+const TAG: [u8; 2] = [0xF5, 0x9A];
+
+/// The longest trailer, in bytes.
+const TRAILER: usize = 7;
+
+/// Two bytes that are always the same, a varint, and a byte: payload and trailer, of at most seven bytes, are two lengths to
+/// add. The first wrong byte decides.
+#[derive(Clone, Debug)]
+struct Tagged {
+    limit: usize,
+}
+
+impl Oracle for Tagged {}
+
+impl Header for Tagged {
+    fn max_header_len(&self) -> usize {
+        2 + 3 + 1
+    }
+
+    fn max_payload_len(&self) -> usize {
+        self.limit
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        if !TAG.starts_with(&bytes[..bytes.len().min(TAG.len())]) {
+            return Err(DecodeErrorKind::Custom("no tag"));
+        }
+        let mut field = 0;
+        for width in 0..3 {
+            let Some(&byte) = bytes.get(2 + width) else { return Ok(Parsed::Need(2 + width + 2 - bytes.len())) };
+            field |= u64::from(byte & 0x7F) << (7 * width);
+            if byte >= 0x80 {
+                continue;
+            }
+            let header_len = 2 + width + 2;
+            let Some(&trailer) = bytes.get(header_len - 1) else { return Ok(Parsed::Need(1)) };
+            if usize::from(trailer) > TRAILER {
+                return Err(DecodeErrorKind::Custom("a trailer has seven bytes at most"));
+            }
+            let payload_len = field + u64::from(trailer);
+            return Ok(Parsed::Head(Head { prefix_len: 2, header_len, field, payload_len }));
+        }
+        Err(DecodeErrorKind::Custom("a varint of three bytes at most"))
+    }
+
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(prefix);
+        let trailer = payload_len.min(TRAILER);
+        let mut left = payload_len - trailer;
+        while left >= 0x80 {
+            out.push(left as u8 | 0x80);
+            left >>= 7;
+        }
+        out.extend([left as u8, trailer as u8]);
+        within(payload_len, self.limit)
+    }
+}
+
+/// A byte that says how many bytes follow, which are the length: a header that knows of one byte more at a time only.
+#[derive(Clone, Debug)]
+struct Steps {
+    limit: usize,
+}
+
+impl Oracle for Steps {}
+
+impl Header for Steps {
+    fn max_header_len(&self) -> usize {
+        1 + 4
+    }
+
+    fn max_payload_len(&self) -> usize {
+        self.limit
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        let Some(&width) = bytes.first() else { return Ok(Parsed::Need(1)) };
+        if width > 4 {
+            return Err(DecodeErrorKind::Custom("a length has four bytes at most"));
+        }
+        let header_len = 1 + usize::from(width);
+        let Some(digits) = bytes.get(1..header_len) else { return Ok(Parsed::Need(1)) };
+        let field = digits.iter().fold(0, |field, digit| field << 8 | u64::from(*digit));
+        Ok(Parsed::Head(Head { prefix_len: 0, header_len, field, payload_len: field }))
+    }
+
+    fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        within(payload_len, self.limit)?;
+        let digits = (payload_len as u32).to_be_bytes();
+        let width = digits.iter().skip_while(|digit| **digit == 0).count();
+        out.push(width as u8);
+        out.extend_from_slice(&digits[4 - width..]);
+        Ok(())
+    }
+}
+
+const LONGEST_PREFIX: usize = MAX_HEADER_LEN - 4;
+
+/// The longest header there may be: a prefix of anything, and a big-endian u32.
+#[derive(Clone, Debug)]
+struct Longest {
+    limit: usize,
+}
+
+impl Oracle for Longest {}
+
+impl Header for Longest {
+    fn max_header_len(&self) -> usize {
+        MAX_HEADER_LEN
+    }
+
+    fn max_payload_len(&self) -> usize {
+        self.limit
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        let Some(header) = bytes.first_chunk::<MAX_HEADER_LEN>() else {
+            return Ok(Parsed::Need(MAX_HEADER_LEN - bytes.len()));
+        };
+        let field = header[LONGEST_PREFIX..].iter().fold(0, |field, digit| field << 8 | u64::from(*digit));
+        let (prefix_len, header_len) = (LONGEST_PREFIX, MAX_HEADER_LEN);
+        Ok(Parsed::Head(Head { prefix_len, header_len, field, payload_len: field }))
+    }
+
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        within(payload_len, self.limit)?;
+        out.extend_from_slice(prefix);
+        out.extend_from_slice(&(payload_len as u32).to_be_bytes());
+        Ok(())
+    }
+}
+
+fn within(payload_len: usize, max_payload_len: usize) -> Result<(), EncodeError> {
+    if payload_len > max_payload_len { Err(EncodeError::Oversize { payload_len, max_payload_len }) } else { Ok(()) }
+}
