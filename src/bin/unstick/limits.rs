@@ -4,7 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Args;
-use unstick::{NO_COPY_LEN, ServerConfig};
+use unstick::ServerConfig;
 
 use crate::args::{parse_length, parse_seconds};
 use crate::exit::Failure;
@@ -78,11 +78,10 @@ pub(crate) struct Limits {
 impl Limits {
     /// The configuration with these limits.
     pub(crate) fn apply(&self, config: ServerConfig) -> Result<ServerConfig, Failure> {
-        // Replies below high-water may wait, and then one more that is copied, with its header.
-        let least = self.high_water.get() as usize + 2 * NO_COPY_LEN;
-        if (self.max_queued.get() as usize) < least {
+        // Replies below the high-water mark wait for nobody, so that many must be able to wait.
+        if self.max_queued < self.high_water {
             return Err(Failure::usage(format_args!(
-                "--max-queued: {} bytes leave no room above --high-water, which is {}: at least {least}",
+                "--max-queued: {} bytes are less than --high-water, which is {}",
                 self.max_queued, self.high_water
             )));
         }
