@@ -180,3 +180,11 @@ fn the_narrowest_queue_is_wide_enough() {
     drop(stream);
     assert_eq!(serve.stop().err.matches("closed: clean").count(), 1);
 }
+
+#[test]
+fn more_connections_than_files_are_warned_of() {
+    let serve = Serve::start(&["--max-connections", "4000000000"]);
+    let line = serve.program.err_line();
+    assert!(line.starts_with("unstick: --max-connections 4000000000: this process may open "), "{line}");
+    serve.stop();
+}

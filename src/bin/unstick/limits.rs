@@ -7,7 +7,7 @@ use clap::Args;
 use unstick::ServerConfig;
 
 use crate::args::{parse_length, parse_seconds};
-use crate::exit::Failure;
+use crate::exit::{Failure, log};
 
 /// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
 const RAW_CONNECTIONS: usize = 512;
@@ -99,6 +99,19 @@ impl Limits {
             .frames_a_turn(self.frames_a_turn)
             .drain_deadline(self.drain_deadline)
             .backlog(self.backlog.get()))
+    }
+
+    /// Says so where more connections are allowed than the process may open files: those beyond wait to be accepted, and are
+    /// not refused.
+    pub(crate) fn warn_of_files(&self) {
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let (Some(connections), Some(files)) = (self.max_connections, files) else { return };
+        if connections.get() as u64 >= files {
+            log(format_args!(
+                "unstick: --max-connections {connections}: this process may open {files} files (ulimit -n), so connections beyond \
+                 that wait and are not refused"
+            ));
+        }
     }
 
     /// How many connections are served at a time with --raw.
