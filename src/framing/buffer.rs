@@ -2,6 +2,8 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(feature = "net")]
+use core::ops::Range;
 
 /// Received bytes that wait to be taken, in one piece of memory.
 ///
@@ -160,6 +162,22 @@ impl Buffer {
         }
         self.forget();
         Some(core::mem::take(&mut self.storage))
+    }
+
+    /// All the memory and the place of the unread bytes in it: nothing is buffered until it is taken back.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
+        let unread = self.start..self.end;
+        (self.start, self.end) = (0, 0);
+        (core::mem::take(&mut self.storage), unread)
+    }
+
+    /// Takes memory back that was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
+        self.storage = storage;
+        (self.start, self.end) = (unread.start, unread.end);
+        self.check();
     }
 
     /// Forgets everything but the place in the stream, and gives all memory back.

@@ -130,3 +130,29 @@ pub(super) fn greeting_bytes(greeting: &Greeting, format: Format) -> Result<Vec<
     }
     Ok(bytes)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_the_options_of_its_listener() {
+        for keepalive in [Some(Duration::from_secs(7)), None] {
+            let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
+            let listener = listen(addr, 1).expect("a port");
+            tune(&SockRef::from(&listener), &ServerConfig::default().keepalive(keepalive)).expect("options");
+            let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+            let (accepted, _) = listener.accept().expect("accepted");
+            let socket = SockRef::from(&accepted);
+            assert!(socket.tcp_nodelay().expect("an option"));
+            assert_eq!(socket.keepalive().expect("an option"), keepalive.is_some());
+            if let Some(idle) = keepalive {
+                assert_eq!(socket.tcp_keepalive_time().expect("an option"), idle);
+                assert_eq!(socket.tcp_keepalive_interval().expect("an option"), PROBE_INTERVAL);
+                assert_eq!(socket.tcp_keepalive_retries().expect("an option"), PROBES);
+                assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(Duration::from_secs(37)));
+            }
+            drop(peer);
+        }
+    }
+}

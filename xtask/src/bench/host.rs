@@ -87,7 +87,7 @@ impl Drop for Host {
 }
 
 /// Time on the cores of a process's threads that still run, as the scheduler counts it: to the nanosecond.
-pub(super) fn cpu_of(pid: u32) -> Duration {
+pub(crate) fn cpu_of(pid: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
     let nanoseconds = |text: String| text.split(' ').next().and_then(|field| field.parse::<u64>().ok());
