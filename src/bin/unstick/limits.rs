@@ -59,8 +59,8 @@ pub(crate) struct Limits {
     high_water: NonZeroU32,
 
     /// Replies of one connection that may wait at most (overflow)
-    #[arg(long, value_name = "LENGTH", default_value = "4MiB", value_parser = parse_small_amount, conflicts_with = "raw")]
-    max_queued: NonZeroU32,
+    #[arg(long, value_name = "LENGTH", default_value = "4MiB", value_parser = parse_amount, conflicts_with = "raw")]
+    max_queued: NonZeroUsize,
 
     /// Frames of one connection that are handled before others have their turn
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
@@ -79,7 +79,7 @@ impl Limits {
     /// The configuration with these limits.
     pub(crate) fn apply(&self, config: ServerConfig) -> Result<ServerConfig, Failure> {
         // Replies below the high-water mark wait for nobody, so that many must be able to wait.
-        if self.max_queued < self.high_water {
+        if self.max_queued.get() < self.high_water.get() as usize {
             return Err(Failure::usage(format_args!(
                 "--max-queued: {} bytes are less than --high-water, which is {}",
                 self.max_queued, self.high_water
