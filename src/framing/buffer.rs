@@ -164,22 +164,6 @@ impl Buffer {
         Some(core::mem::take(&mut self.storage))
     }
 
-    /// All the memory and the place of the unread bytes in it: nothing is buffered until it is taken back.
-    #[cfg(feature = "net")]
-    pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
-        let unread = self.start..self.end;
-        (self.start, self.end) = (0, 0);
-        (core::mem::take(&mut self.storage), unread)
-    }
-
-    /// Takes memory back that was lent, with what is still unread in it.
-    #[cfg(feature = "net")]
-    pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
-        self.storage = storage;
-        (self.start, self.end) = (unread.start, unread.end);
-        self.check();
-    }
-
     /// Forgets everything but the place in the stream, and gives all memory back.
     pub(crate) fn clear(&mut self) {
         *self = Buffer { base: self.offset(), ..Buffer::new() };
@@ -191,6 +175,22 @@ impl Buffer {
         self.pass(self.start);
         self.start = 0;
         self.end = 0;
+    }
+
+    /// All the memory, and where in it the unread bytes are: nothing is here from then on.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
+        let unread = self.start..self.end;
+        self.forget();
+        (core::mem::take(&mut self.storage), unread)
+    }
+
+    /// Takes memory back that was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
+        self.base = self.base.wrapping_sub(unread.start as u64);
+        (self.storage, self.start, self.end) = (storage, unread.start, unread.end);
+        self.check();
     }
 
     /// Ends a round: what both it and the one before needed, at least `keep_len`, is the memory to keep.

@@ -434,6 +434,7 @@ impl<H: Header> Decoder<H> {
         let State::Frame = self.state else { return None };
         let (bytes, start) = (&memory[..unread.end], unread.start);
         let span = self.header.whole_frame(bytes, start).or_else(|| header::frame_at(&self.header, bytes, start))?;
+        self.buffer.pass(span.end - span.start);
         unread.start = span.end;
         Some(Frame::new(&bytes[span.start..span.end], span))
     }
