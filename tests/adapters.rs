@@ -222,7 +222,7 @@ fn after_a_truncated_end_nothing_more_is_read() {
     let mut read = FramedRead::new(ChoppyRead::new(b"\x05hello", script), Format::U8);
     for _ in 0..3 {
         let error = block_on(read.next_frame()).expect_err("truncated");
-        assert!(matches!(error, ReadError::Decode(error) if error.offset() == 0), "{error}");
+        assert!(matches!(&error, ReadError::Decode(error) if error.offset() == 0), "{error}");
         assert_eq!(read.get_ref().left(), 3);
     }
 
@@ -231,7 +231,7 @@ fn after_a_truncated_end_nothing_more_is_read() {
     assert!(matches!(block_on(read.next_part()), Ok(Some(Part::Chunk(b"he")))));
     for _ in 0..3 {
         let error = block_on(read.next_part()).expect_err("truncated");
-        assert!(matches!(error, ReadError::Decode(error) if error.offset() == 0), "{error}");
+        assert!(matches!(&error, ReadError::Decode(error) if error.offset() == 0), "{error}");
         assert_eq!(read.get_ref().left(), 3);
     }
 

@@ -19,8 +19,8 @@ fn a_reason_is_of_the_error_that_it_was() {
     for (reason, text) in [
         (CloseReason::Clean, "clean".to_string()),
         (CloseReason::Stopped, "stopped".to_string()),
-        (CloseReason::from(cut), format!("truncated: {cut}")),
-        (CloseReason::from(ReadError::Decode(cut)), format!("truncated: {cut}")),
+        (CloseReason::from(cut.clone()), format!("truncated: {cut}")),
+        (CloseReason::from(ReadError::Decode(cut.clone())), format!("truncated: {cut}")),
         (CloseReason::from(reset()), format!("reset: {}", reset())),
         (CloseReason::from(ReadError::Io(reset())), format!("reset: {}", reset())),
         (CloseReason::from(WriteError::Io(reset())), format!("reset: {}", reset())),

@@ -2,6 +2,8 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(feature = "net")]
+use core::ops::Range;
 
 /// Received bytes that wait to be taken, in one piece of memory.
 ///
@@ -13,18 +15,25 @@ use alloc::vec::Vec;
 /// initialised; only `start..end` was received, and nothing else is ever shown.
 ///
 /// How far it grows: to the frame at hand, to what was received plus `read_len`, or to twice what was received, whichever
-/// holds; never because a length was merely declared. What grew is given back as soon as it is empty, or
-/// four times more than is wanted.
+/// holds; never because a length was merely declared.
+///
+/// A *round* ends where nothing is unread, or where what is unread moves to the front. What grew is given back at the end of
+/// a round, unless this one and the one before both needed half of it: so memory serves large frames that follow each other.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     storage: Vec<u8>,
     start: usize,
     end: usize,
+    /// The place in the stream of the first byte of `storage`. The one counter that moves with each frame is `start`.
+    base: u64,
+    /// The most bytes that were unread at once in this round, and in the one before; or the greatest number.
+    needed: u32,
+    needed_before: u32,
 }
 
 impl Buffer {
     pub(crate) const fn new() -> Buffer {
-        Buffer { storage: Vec::new(), start: 0, end: 0 }
+        Buffer { storage: Vec::new(), start: 0, end: 0, base: 0, needed: 0, needed_before: 0 }
     }
 
     #[inline]
@@ -41,7 +50,32 @@ impl Buffer {
         self.storage.capacity()
     }
 
-    /// Takes `n` unread bytes: they are what stands before the unread ones until the buffer is next written to.
+    /// The place in the stream of the first unread byte.
+    #[inline]
+    pub(crate) fn offset(&self) -> u64 {
+        self.base.wrapping_add(self.start as u64)
+    }
+
+    /// Counts `n` bytes that were taken without ever being here.
+    #[inline]
+    pub(crate) fn pass(&mut self, n: usize) {
+        self.base = self.base.wrapping_add(n as u64);
+    }
+
+    /// All bytes up to the last unread one, and the place of the first unread one among them.
+    #[inline]
+    pub(crate) fn window(&self) -> (&[u8], usize) {
+        (&self.storage[..self.end], self.start)
+    }
+
+    /// Takes the unread bytes up to `place` in the window. They stay until the buffer is next written to.
+    #[inline]
+    pub(crate) fn take_to(&mut self, place: usize) {
+        debug_assert!(self.start <= place && place <= self.end);
+        self.start = place;
+    }
+
+    /// Takes `n` unread bytes.
     #[inline]
     pub(crate) fn take(&mut self, n: usize) -> &[u8] {
         let taken = &self.storage[self.start..self.end][..n];
@@ -49,56 +83,55 @@ impl Buffer {
         taken
     }
 
-    /// The `len` bytes that were taken last; they stay until the buffer is next written to.
+    /// Bytes at their places in the window, also such that are taken, until the buffer is next written to.
     #[inline]
-    pub(crate) fn taken(&self, len: usize) -> &[u8] {
-        &self.storage[self.start - len..self.start]
+    pub(crate) fn at(&self, start: usize, end: usize) -> &[u8] {
+        &self.storage[start..end]
     }
 
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
     pub(crate) fn space(&mut self, read_len: usize, keep_len: usize, frame_len: Option<usize>) -> &mut [u8] {
-        let goal = self.goal(read_len, frame_len);
-        self.compact(goal, keep_len);
+        let wanted = self.goal(read_len, frame_len);
         // What is there is enough while a read fits, so that growing is as rare as doubling makes it.
-        if self.storage.len() < goal.min(self.len() + read_len) {
-            self.grow(goal);
+        let needed = wanted.min(self.len() + read_len);
+        self.compact(needed <= self.storage.len() - self.start, wanted, keep_len);
+        if self.storage.len() - self.start < needed {
+            self.grow(wanted);
         }
         &mut self.storage[self.end..]
     }
 
     /// Says that the first `n` bytes of the last `space` were received.
+    #[inline]
     pub(crate) fn filled(&mut self, n: usize) {
         assert!(
             n <= self.storage.len() - self.end,
             "filled({n}) where the space had {}",
             self.storage.len() - self.end
         );
-        self.end += n;
-        self.check();
+        self.received(n);
     }
 
     /// Copies `bytes` behind the unread ones.
     pub(crate) fn append(&mut self, bytes: &[u8], keep_len: usize, frame_len: Option<usize>) {
         let needed = self.len() + bytes.len();
         let wanted = self.goal(bytes.len(), frame_len).max(needed);
-        self.compact(wanted, keep_len);
-        if self.storage.capacity() < needed {
+        self.compact(needed <= self.storage.capacity() - self.start, wanted, keep_len);
+        if self.storage.capacity() - self.start < needed {
             self.storage.truncate(self.end);
             self.storage.reserve_exact(wanted - self.end);
         }
         let over = bytes.len().min(self.storage.len() - self.end);
         self.storage[self.end..self.end + over].copy_from_slice(&bytes[..over]);
         self.storage.extend_from_slice(&bytes[over..]);
-        self.end = needed;
-        self.check();
+        self.received(bytes.len());
     }
 
-    /// Gives back what is more than `keep` bytes, where nothing is unread.
-    pub(crate) fn shrink(&mut self, keep: usize) {
+    /// Where nothing is unread, gives back what is more than `keep_len` bytes and more than two rounds needed.
+    pub(crate) fn shrink(&mut self, keep_len: usize) {
         if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-            if self.storage.capacity() > keep {
+            self.forget();
+            if self.storage.capacity() > self.end_round(keep_len) {
                 self.storage = Vec::new();
             }
         }
@@ -114,47 +147,92 @@ impl Buffer {
         } else {
             storage[..len].copy_from_slice(self.unread());
         }
+        self.pass(self.start);
         self.start = 0;
         self.end = len;
         self.check();
         core::mem::replace(&mut self.storage, storage)
     }
 
-    /// All the memory, and where in it the `len` bytes begin that were taken last, if nothing is unread and they are at
-    /// least half of it.
+    /// All the memory, if nothing is unread and the `len` bytes that were taken last are at least half of it.
     #[cfg(feature = "net")]
-    pub(crate) fn detach(&mut self, len: usize) -> Option<(Vec<u8>, usize)> {
+    pub(crate) fn detach(&mut self, len: usize) -> Option<Vec<u8>> {
         if self.start < self.end || len < self.storage.capacity() / 2 {
             return None;
         }
-        let at = self.start - len;
+        self.forget();
+        Some(core::mem::take(&mut self.storage))
+    }
+
+    /// Forgets everything but the place in the stream, and gives all memory back.
+    pub(crate) fn clear(&mut self) {
+        *self = Buffer { base: self.offset(), ..Buffer::new() };
+    }
+
+    /// Begins anew at the front, where nothing is unread.
+    #[inline]
+    fn forget(&mut self) {
+        self.pass(self.start);
         self.start = 0;
         self.end = 0;
-        Some((core::mem::take(&mut self.storage), at))
     }
 
-    /// Forgets everything and gives all memory back.
-    pub(crate) fn clear(&mut self) {
-        *self = Buffer::new();
+    /// All the memory, and where in it the unread bytes are: nothing is here from then on.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
+        let unread = self.start..self.end;
+        self.forget();
+        (core::mem::take(&mut self.storage), unread)
     }
 
-    /// Moves the unread bytes to the front. A byte moves at most once while its frame is unfinished: afterwards `start`
-    /// is 0 until a frame is taken. So all the moves of a stream are linear in its bytes.
+    /// Takes memory back that was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
+        self.base = self.base.wrapping_sub(unread.start as u64);
+        (self.storage, self.start, self.end) = (storage, unread.start, unread.end);
+        self.check();
+    }
+
+    /// Ends a round: what both it and the one before needed, at least `keep_len`, is the memory to keep.
+    fn end_round(&mut self, keep_len: usize) -> usize {
+        let both = self.needed.min(self.needed_before) as usize;
+        self.needed_before = self.needed;
+        self.needed = 0;
+        keep_len.max(both.saturating_mul(2))
+    }
+
+    #[inline]
+    fn received(&mut self, n: usize) {
+        self.end += n;
+        self.needed = self.needed.max(self.len().try_into().unwrap_or(u32::MAX));
+        self.check();
+    }
+
+    /// Moves the unread bytes to the front. `fits` says whether what is to come has room without that.
     ///
-    /// They move to new memory where the old is over four times what is wanted, and over four times `keep_len`: it was for
-    /// a frame that is taken.
-    fn compact(&mut self, wanted: usize, keep_len: usize) {
-        if self.start == 0 {
+    /// All the moves of a stream are linear in its bytes: either no more move than were taken since the last move, or
+    /// they move to memory that is twice as long.
+    ///
+    /// They move to new memory also where the old is over four times what is wanted, and over four times what is kept: it
+    /// was for a frame that is taken.
+    fn compact(&mut self, fits: bool, wanted: usize, keep_len: usize) {
+        let len = self.len();
+        if self.start == 0 || fits && self.start < len {
             return;
         }
-        if self.storage.capacity() / 4 > wanted.max(keep_len) {
+        let keep = self.end_round(keep_len);
+        if self.start < len {
+            drop(self.swap(Vec::with_capacity(wanted.max(2 * len))));
+        } else if self.storage.capacity() / 4 > wanted.max(keep) {
             drop(self.swap(Vec::with_capacity(wanted)));
         } else {
             self.storage.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
+            self.pass(self.start);
+            self.end = len;
             self.start = 0;
             self.check();
         }
+        self.received(0);
     }
 
     /// The length to grow to: the whole frame where it is longer than a read, but no more than a read, or as much
@@ -170,7 +248,7 @@ impl Buffer {
     }
 
     fn grow(&mut self, wanted: usize) {
-        if self.end == 0 {
+        if self.end == 0 && self.storage.capacity() < wanted {
             // Zeroed memory is cheapest from the allocator.
             self.storage = vec![0; wanted];
         } else {
@@ -223,8 +301,8 @@ mod tests {
         assert!(buffer(100, 50, 1).detach(50).is_none());
         assert!(buffer(100, 50, 0).detach(49).is_none());
         let mut half = buffer(100, 60, 0);
-        let (memory, at) = half.detach(50).expect("half of the memory");
-        assert_eq!((memory.capacity(), at), (100, 10));
+        let memory = half.detach(50).expect("half of the memory");
+        assert_eq!((memory.capacity(), memory.len()), (100, 60));
         assert_eq!((half.len(), half.capacity()), (0, 0));
     }
 }

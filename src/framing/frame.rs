@@ -2,6 +2,8 @@
 
 use core::str::Utf8Error;
 
+use super::header::Span;
+
 /// One frame: header and payload, borrowed where they arrived. Nothing was copied for it.
 ///
 /// ```
@@ -21,33 +23,34 @@ use core::str::Utf8Error;
 pub struct Frame<'a> {
     bytes: &'a [u8],
     /// `prefix_len ≤ header_len ≤ bytes.len()`.
-    prefix_len: usize,
-    header_len: usize,
+    prefix_len: u16,
+    header_len: u16,
 }
 
 impl<'a> Frame<'a> {
     #[inline]
-    pub(crate) fn new(bytes: &'a [u8], prefix_len: usize, header_len: usize) -> Frame<'a> {
-        debug_assert!(prefix_len <= header_len && header_len <= bytes.len());
+    pub(crate) fn new(bytes: &'a [u8], span: Span) -> Frame<'a> {
+        let Span { start, end, header_len, prefix_len } = span;
+        debug_assert!(prefix_len <= header_len && usize::from(header_len) <= bytes.len() && bytes.len() == end - start);
         Frame { bytes, prefix_len, header_len }
     }
 
     /// The payload.
     #[inline]
     pub fn payload(self) -> &'a [u8] {
-        &self.bytes[self.header_len..]
+        &self.bytes[usize::from(self.header_len)..]
     }
 
     /// What stands before the length field: the layout's `offset` bytes.
     #[inline]
     pub fn prefix(self) -> &'a [u8] {
-        &self.bytes[..self.prefix_len]
+        &self.bytes[..usize::from(self.prefix_len)]
     }
 
     /// The header: prefix and length field.
     #[inline]
     pub fn header(self) -> &'a [u8] {
-        &self.bytes[..self.header_len]
+        &self.bytes[..usize::from(self.header_len)]
     }
 
     /// The whole frame as it stands on the wire, for whoever passes it on.

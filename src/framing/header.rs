@@ -67,13 +67,14 @@ pub trait Header {
     /// Where no frame can begin with these bytes. An oversize payload is no error here: the decoder compares.
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind>;
 
-    /// Where the first frame of `bytes` is, if all of it is there and within the limit: what the decoder asks first, as it
-    /// is mostly so. It says what [`parse`](Header::parse) says, and is here so that a [`Format`](super::Format) can say
-    /// it faster.
+    /// Where the frame is that begins at `start`, if all of it is in `bytes` and within the limit: what the decoder asks
+    /// first, as it is mostly so. It says what [`parse`](Header::parse) says of `bytes[start..]`, and is here so that a
+    /// [`Format`](super::Format) can say it faster.
     #[doc(hidden)]
     #[inline]
-    fn whole_frame(&self, bytes: &[u8]) -> Option<Span> {
-        Span::of(self.parse(bytes).ok()?, self.max_payload_len(), bytes.len())
+    fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
+        let parsed = self.parse(bytes.get(start..)?).ok()?;
+        Span::of(parsed, self.max_payload_len(), start, bytes.len())
     }
 
     /// Appends the header of a payload of `payload_len` bytes to `out`.
@@ -87,6 +88,13 @@ pub trait Header {
         let _ = kind;
         Diagnosis::of_protocol(offset, header).or_else(|| Diagnosis::of_text(header))
     }
+}
+
+/// Where the frame is that begins at `start`, also where the bytes end too soon behind its header for the quick way.
+#[cold]
+pub(crate) fn frame_at(header: &impl Header, bytes: &[u8], start: usize) -> Option<Span> {
+    let parsed = header.parse(bytes.get(start..)?).ok()?;
+    Span::of(parsed, header.max_payload_len(), start, bytes.len())
 }
 
 /// A header that many decoders share.
@@ -107,8 +115,8 @@ impl<H: Header + ?Sized> Header for Rc<H> {
     }
 
     #[inline(always)]
-    fn whole_frame(&self, bytes: &[u8]) -> Option<Span> {
-        (**self).whole_frame(bytes)
+    fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
+        (**self).whole_frame(bytes, start)
     }
 
     #[inline(always)]
@@ -143,30 +151,36 @@ pub struct Head {
     pub payload_len: u64,
 }
 
-/// Where a whole frame is in the bytes that begin with it: `prefix_len ≤ header_len ≤ frame_len`.
+/// Where a whole frame is in the bytes that it was looked for in: `prefix_len ≤ header_len ≤ end - start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    pub(crate) prefix_len: usize,
-    pub(crate) header_len: usize,
-    pub(crate) frame_len: usize,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) header_len: u16,
+    pub(crate) prefix_len: u16,
 }
 
 impl Span {
-    /// The span of what was parsed, if it is a head whose payload is within the limit and its frame within `available` bytes.
+    /// The span of what was parsed at `start`, if it is a head whose payload is within the limit and whose frame ends within
+    /// `available` bytes.
     #[inline]
-    pub(crate) fn of(parsed: Parsed, max_payload_len: usize, available: usize) -> Option<Span> {
+    pub(crate) fn of(parsed: Parsed, max_payload_len: usize, start: usize, available: usize) -> Option<Span> {
         match parsed {
-            Parsed::Head(head) if head.payload_len <= max_payload_len as u64 => Span::within(head, available),
+            Parsed::Head(head) if head.payload_len <= max_payload_len as u64 => Span::within(head, start, available),
             _ => None,
         }
     }
 
-    /// The span of a frame with this header, whose payload is within the limit, if it is within `available` bytes.
+    /// The span of a frame with this header, whose payload is within the limit, if it ends within `available` bytes.
     #[inline]
-    pub(crate) fn within(head: Head, available: usize) -> Option<Span> {
+    pub(crate) fn within(head: Head, start: usize, available: usize) -> Option<Span> {
         let Head { prefix_len, header_len, .. } = head;
-        let frame_len = header_len + head.payload_len as usize;
-        debug_assert!(prefix_len <= header_len && header_len > 0, "a header has a length and holds its prefix");
-        (frame_len <= available).then_some(Span { prefix_len, header_len, frame_len })
+        assert!(
+            prefix_len <= header_len && (1..=MAX_HEADER_LEN).contains(&header_len),
+            "a header has 1 to {MAX_HEADER_LEN} bytes and its prefix is in it: {header_len} and {prefix_len}"
+        );
+        let end = start + header_len + head.payload_len as usize;
+        let span = Span { start, end, header_len: header_len as u16, prefix_len: prefix_len as u16 };
+        (end <= available).then_some(span)
     }
 }

@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 
 use super::case::{Case, Cuts};
 use super::oracle::{End, Expected, Located, Oracle};
@@ -186,7 +187,7 @@ pub(crate) fn follow<H, S: Subject>(
     expected: &Expected,
     subject: &mut S,
 ) -> Result<Option<S::Error>, Violation> {
-    let mut run = Run { stream: &case.stream, expected, received: 0, index: 0, passed: 0, peak: 0 };
+    let mut run = Run { stream: &case.stream, expected, received: 0, index: 0, passed: 0, peak: 0, peak_before: 0 };
     let mut due = expected.yielded().peekable();
     let mut chunks = cuts.chunks(&case.stream);
     while let Some(chunk) = chunks.next() {
@@ -201,6 +202,9 @@ pub(crate) fn follow<H, S: Subject>(
             return run.stays(subject, error, chunks).map(Some);
         }
         let unread = run.received - run.taken();
+        if unread == 0 {
+            run.peak_before = mem::take(&mut run.peak);
+        }
         run.memory(subject, unread)?;
     }
     run.finish(subject)
@@ -215,8 +219,9 @@ struct Run<'a> {
     index: usize,
     /// Frames that are all received, or of which the rest is skipped.
     passed: usize,
-    /// The most bytes that were received and not taken since there were none of them.
+    /// The most bytes that were received and not taken since there were none of them, and the most in the time before that.
     peak: usize,
+    peak_before: usize,
 }
 
 impl Run<'_> {
@@ -304,11 +309,13 @@ impl Run<'_> {
     }
 
     /// No more than the bytes at hand and one read, or than twice those bytes, is held; of bytes that were at hand
-    /// before, too, until there are none. `unread` is how many are at hand.
+    /// before, too, until there are none for the second time: memory may serve a frame like the one before. `unread` is how
+    /// many are at hand.
     fn memory<S: Subject>(&mut self, subject: &S, unread: usize) -> Result<(), Violation> {
         let Some(held) = subject.memory() else { return Ok(()) };
-        self.peak = if unread == 0 { 0 } else { self.peak.max(unread) };
-        let bound = (self.peak + subject.read_len()).max(2 * self.peak);
+        self.peak = self.peak.max(unread);
+        let peak = self.peak.max(self.peak_before);
+        let bound = (peak + subject.read_len()).max(2 * peak);
         if held > bound { Err(Violation::Memory { received: self.received, held, bound }) } else { Ok(()) }
     }
 

@@ -36,8 +36,10 @@ pub struct Ended {
 
 impl Ended {
     fn of(closed: &Closed) -> Ended {
-        let error = match closed.reason {
-            CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => Some(error),
+        let error = match &closed.reason {
+            CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
+                Some(error.clone())
+            }
             _ => None,
         };
         let (reason, text) = (closed.reason.name(), closed.reason.to_string());

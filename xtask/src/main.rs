@@ -1,6 +1,8 @@
 //! The tasks of this repository: `cargo xtask TASK`, one file or folder for each.
 
 #[cfg(target_os = "linux")]
+mod attack;
+#[cfg(target_os = "linux")]
 mod bench;
 mod coverage;
 mod evidence;
@@ -17,6 +19,14 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
+    #[cfg(target_os = "linux")]
+    Attack(attack::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    AttackServer(attack::ServerArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    AttackClient(attack::ClientArgs),
     Coverage(coverage::Args),
     Fuzz(fuzz::Args),
     Load(load::Args),
@@ -31,6 +41,12 @@ enum Task {
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
+        #[cfg(target_os = "linux")]
+        Task::Attack(args) => attack::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::AttackServer(args) => attack::serve(&args),
+        #[cfg(target_os = "linux")]
+        Task::AttackClient(args) => attack::be_client(&args),
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Load(args) => load::run(&args),

@@ -1,10 +1,14 @@
 //! Why a stream is not a stream of frames.
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use crate::framing::diagnosis::Diagnosis;
 
 /// Why a stream is not a stream of frames: what, where, with its numbers, and what it looks like. Final.
+///
+/// It is one pointer long, as every frame is handed out in a `Result` beside it; its numbers are in memory of their own,
+/// which is allocated where a stream fails.
 ///
 /// ```
 /// use unstick::framing::{Decoder, DecodeErrorKind, Diagnosis, Format};
@@ -19,8 +23,11 @@ use crate::framing::diagnosis::Diagnosis;
 ///     "at byte 0: a payload of 1195725856 bytes is over the limit of 1048576 (header 47 45 54 20: looks like HTTP)",
 /// );
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeError {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeError(Box<Numbers>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Numbers {
     offset: u64,
     kind: DecodeErrorKind,
     /// The first bytes of the header: `header[..header_len]`.
@@ -34,33 +41,33 @@ impl DecodeError {
         let mut first = [0; 16];
         let len = header.len().min(first.len());
         first[..len].copy_from_slice(&header[..len]);
-        DecodeError { offset, kind, header: first, header_len: len as u8, diagnosis }
+        DecodeError(Box::new(Numbers { offset, kind, header: first, header_len: len as u8, diagnosis }))
     }
 
     /// What is wrong.
     pub fn kind(&self) -> DecodeErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The place in the stream of the first byte of the frame that is wrong.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.0.offset
     }
 
     /// The header, as far as it decided: at most its first 16 bytes.
     pub fn header(&self) -> &[u8] {
-        &self.header[..usize::from(self.header_len)]
+        &self.0.header[..usize::from(self.0.header_len)]
     }
 
     /// What the header looks like, where it looks like anything.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
-        self.diagnosis
+        self.0.diagnosis
     }
 }
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: {}", self.offset, self.kind)?;
+        write!(f, "at byte {}: {}", self.0.offset, self.0.kind)?;
         let Some((first, rest)) = self.header().split_first() else {
             return Ok(());
         };
@@ -68,7 +75,7 @@ impl fmt::Display for DecodeError {
         for byte in rest {
             write!(f, " {byte:02x}")?;
         }
-        match self.diagnosis {
+        match self.0.diagnosis {
             Some(diagnosis) => write!(f, ": {diagnosis})"),
             None => f.write_str(")"),
         }

@@ -3,7 +3,7 @@
 use super::{DecodeError, Decoder, State};
 use crate::framing::format::Format;
 use crate::framing::frame::Frame;
-use crate::framing::header::{Header, Span};
+use crate::framing::header::{self, Header};
 
 impl<H: Header> Decoder<H> {
     /// Takes a chunk of the stream.
@@ -25,8 +25,8 @@ impl<H: Header> Decoder<H> {
     /// ```
     #[inline]
     pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Feed<'a, H> {
-        let direct = self.is_direct();
-        Feed { decoder: self, chunk, direct }
+        let direct = if self.is_direct() { chunk } else { &[] };
+        Feed { decoder: self, direct, chunk, taken: 0, counted: 0 }
     }
 }
 
@@ -36,9 +36,13 @@ impl<H: Header> Decoder<H> {
 #[derive(Debug)]
 pub struct Feed<'a, H: Header = Format> {
     decoder: &'a mut Decoder<H>,
+    /// The chunk where the next frame begins in it; no bytes where it began in an earlier chunk.
+    direct: &'a [u8],
     chunk: &'a [u8],
-    /// Whether the next frame begins where the chunk does.
-    direct: bool,
+    /// How many bytes of the chunk are taken, and of how many of them the decoder knows. The one counter that moves with
+    /// each frame is `taken`.
+    taken: usize,
+    counted: usize,
 }
 
 impl<H: Header> Feed<'_, H> {
@@ -50,33 +54,25 @@ impl<H: Header> Feed<'_, H> {
     // Always inline, as there.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        if self.direct
-            && let Some(span) =
-                self.decoder.header.whole_frame(self.chunk).or_else(|| self.decoder.frame_at(self.chunk))
-        {
-            let frame = &self.chunk[..span.frame_len];
-            self.chunk = &self.chunk[span.frame_len..];
-            self.decoder.offset += span.frame_len as u64;
-            return Ok(Some(Frame::new(frame, span.prefix_len, span.header_len)));
+        if let Some(span) = self.decoder.header.whole_frame(self.direct, self.taken) {
+            self.taken = span.end;
+            return Ok(Some(Frame::new(&self.direct[span.start..span.end], span)));
         }
-        // A copy is lent, so that the cursor itself has no address and stays in registers.
-        let mut chunk = self.chunk;
-        let found = self.decoder.next_span_of(&mut chunk);
-        self.chunk = chunk;
-        self.direct = self.decoder.is_direct();
-        match found {
-            Ok(Some(span)) => Ok(Some(self.decoder.frame(span))),
-            Ok(None) => Ok(None),
-            Err(error) => Err(error),
-        }
+        // The cursor itself is not lent, so that it has no address and stays in registers.
+        let (found, taken, is_direct) = self.decoder.next_frame_of(self.chunk, self.taken, self.counted);
+        self.taken = taken;
+        self.counted = taken;
+        self.direct = if is_direct { self.chunk } else { &[] };
+        found
     }
 }
 
 impl<H: Header> Drop for Feed<'_, H> {
     #[inline]
     fn drop(&mut self) {
-        if !self.chunk.is_empty() {
-            self.decoder.buffer(self.chunk);
+        self.decoder.buffer.pass(self.taken - self.counted);
+        if self.taken < self.chunk.len() {
+            self.decoder.buffer(&self.chunk[self.taken..]);
         }
     }
 }
@@ -89,25 +85,43 @@ impl<H: Header> Decoder<H> {
         self.buffer.len() == 0 && matches!(self.state, State::Frame)
     }
 
-    /// A frame that began in an earlier chunk, or none: just what it needs of this chunk is buffered.
+    /// All but the common case: a frame that began in an earlier chunk, or near the chunk's end, or none. What such a frame
+    /// needs of the chunk, from `taken` on, is buffered. Returns, too, how many bytes of the chunk are taken then, and whether
+    /// the next frame begins behind them.
     #[cold]
-    fn next_span_of(&mut self, chunk: &mut &[u8]) -> Result<Option<Span>, DecodeError> {
-        loop {
-            if let Some(span) = self.next_span()? {
-                return Ok(Some(span));
-            }
-            if chunk.is_empty() {
-                return Ok(None);
-            }
-            let (bytes, rest) = chunk.split_at(self.need().clamp(1, chunk.len()));
-            *chunk = rest;
-            self.buffer(bytes);
+    fn next_frame_of<'a>(
+        &'a mut self,
+        chunk: &'a [u8],
+        mut taken: usize,
+        counted: usize,
+    ) -> (Result<Option<Frame<'a>>, DecodeError>, usize, bool) {
+        self.buffer.pass(taken - counted);
+        if self.is_direct()
+            && let Some(span) = header::frame_at(&self.header, chunk, taken)
+        {
+            self.buffer.pass(span.end - taken);
+            return (Ok(Some(Frame::new(&chunk[taken..span.end], span))), span.end, true);
         }
+        let found = loop {
+            let rest = &chunk[taken..];
+            // An empty buffer is not asked while there are bytes for it: it would give back the memory that they go to.
+            if rest.is_empty() || !self.is_direct() {
+                let found = self.next_span_slow();
+                if rest.is_empty() || !matches!(found, Ok(None)) {
+                    break found;
+                }
+            }
+            let bytes = &rest[..self.need().clamp(1, rest.len())];
+            taken += bytes.len();
+            self.buffer(bytes);
+        };
+        let is_direct = self.is_direct();
+        (found.map(|span| span.map(|span| self.frame(span))), taken, is_direct)
     }
 
     /// Buffers these bytes, unless the stream failed.
     fn buffer(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Failed) {
+        if !matches!(self.state, State::Failed(_)) {
             let frame_len = self.frame_len();
             self.buffer.append(bytes, self.keep_len, frame_len);
         }

@@ -13,7 +13,7 @@ use super::buffer::Buffer;
 use super::diagnosis::Diagnosis;
 use super::format::Format;
 use super::frame::Frame;
-use super::header::{Head, Header, Parsed, Span};
+use super::header::{self, Head, Header, Parsed, Span};
 
 /// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
 pub const DEFAULT_READ_LEN: usize = 16 * 1024;
@@ -30,8 +30,9 @@ pub const DEFAULT_READ_LEN: usize = 16 * 1024;
 /// - *Incomplete is no error*: `Ok(None)` asks for more bytes. [`need`](Decoder::need) says how many at least.
 /// - *The first error is final*: the same error comes back for ever, and what is fed afterwards is dropped.
 /// - *Memory follows what was received*: at most the bytes received plus one read (`read_len`), or twice the bytes
-///   received where that is more; nothing for a declared length. Once a large frame is taken, its memory is given back,
-///   unless [`keeping`](Decoder::keeping) says otherwise.
+///   received where that is more; nothing for a declared length. Once a large frame is taken, its memory is given back;
+///   where a second one as large followed, it stays for a third, until less than half of it is needed.
+///   [`keeping`](Decoder::keeping) keeps more, and [`swap_buffer`](Decoder::swap_buffer) takes what is kept.
 ///
 /// ```
 /// use unstick::framing::{Decoder, Format};
@@ -51,10 +52,6 @@ pub struct Decoder<H = Format> {
     header: H,
     buffer: Buffer,
     state: State,
-    /// Why the stream failed, in memory of its own: most streams never do.
-    failure: Option<Box<DecodeError>>,
-    /// The place in the stream of the first unread byte.
-    offset: u64,
     read_len: usize,
     /// Memory of up to so many bytes is kept while it is empty: `read_len`, unless told otherwise.
     keep_len: usize,
@@ -69,7 +66,7 @@ struct Skip {
 }
 
 /// What the unread bytes begin with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
     /// A frame.
     Frame,
@@ -77,8 +74,8 @@ enum State {
     Body(Rest),
     /// The rest of a payload that is discarded.
     Skip(Rest),
-    /// Nothing: the stream failed, and the buffer is empty.
-    Failed,
+    /// Nothing: the stream failed, for this reason, and the buffer is empty.
+    Failed(DecodeError),
 }
 
 /// The rest of a frame whose begin is taken already.
@@ -158,16 +155,7 @@ impl<H: Header> Decoder<H> {
     /// A decoder whose [`space`](Decoder::space) offers about `read_len` bytes (at least 1) where nothing else is known.
     pub const fn with_read_len(header: H, read_len: usize) -> Decoder<H> {
         let read_len = if read_len == 0 { 1 } else { read_len };
-        Decoder {
-            header,
-            buffer: Buffer::new(),
-            state: State::Frame,
-            failure: None,
-            offset: 0,
-            read_len,
-            keep_len: read_len,
-            skip: None,
-        }
+        Decoder { header, buffer: Buffer::new(), state: State::Frame, read_len, keep_len: read_len, skip: None }
     }
 
     /// What to do with a frame over the limit; [`Oversize::Reject`] unless said otherwise.
@@ -194,26 +182,33 @@ impl<H: Header> Decoder<H> {
     ///
     /// # Errors
     /// [`DecodeError`], the same one for ever.
-    // Always inline, as `Header::whole_frame` in it: as a call it takes 85 instructions instead of 59.
+    // Always inline, as `Header::whole_frame` in it: a call hands the frame over in memory.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        if let State::Frame = self.state
-            && let Some(span) = self.header.whole_frame(self.buffer.unread())
-        {
-            return Ok(Some(Frame::new(self.advance(span.frame_len), span.prefix_len, span.header_len)));
+        if let State::Frame = self.state {
+            let (bytes, start) = self.buffer.window();
+            if let Some(span) = self.header.whole_frame(bytes, start) {
+                self.buffer.take_to(span.end);
+                return Ok(Some(self.frame(span)));
+            }
         }
-        self.next_frame_slow()
+        match self.next_span_slow() {
+            Ok(Some(span)) => Ok(Some(self.frame(span))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
-    /// option is cheaper to hand on to a handler than a result with a large error in it.
+    /// option is cheaper to hand on to a handler than a result.
     #[cfg(feature = "net")]
     #[inline]
     pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
         let State::Frame = self.state else { return None };
-        let unread = self.buffer.unread();
-        let span = self.header.whole_frame(unread).or_else(|| self.frame_at(unread))?;
-        Some(Frame::new(self.advance(span.frame_len), span.prefix_len, span.header_len))
+        let (bytes, start) = self.buffer.window();
+        let span = self.header.whole_frame(bytes, start).or_else(|| header::frame_at(&self.header, bytes, start))?;
+        self.buffer.take_to(span.end);
+        Some(self.frame(span))
     }
 
     /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
@@ -239,7 +234,7 @@ impl<H: Header> Decoder<H> {
     pub fn next_part(&mut self) -> Result<Option<Part<'_>>, DecodeError> {
         self.pass_skipped();
         match self.state {
-            State::Failed => Err(self.failure()),
+            State::Failed(ref error) => Err(error.clone()),
             State::Skip(_) => Ok(None),
             State::Body(Rest { left: 0, .. }) => {
                 self.state = State::Frame;
@@ -252,14 +247,14 @@ impl<H: Header> Decoder<H> {
                     return Ok(None);
                 }
                 self.state = State::Body(rest.less(len));
-                Ok(Some(Part::Chunk(self.advance(len))))
+                Ok(Some(Part::Chunk(self.buffer.take(len))))
             }
             State::Frame => match self.next_head()? {
                 None => Ok(None),
                 Some(head) => {
                     self.state = State::Body(Rest::of(head));
                     Ok(Some(Part::Start {
-                        header: self.advance(head.header_len),
+                        header: self.buffer.take(head.header_len),
                         prefix_len: head.prefix_len,
                         payload_len: head.payload_len as usize,
                     }))
@@ -283,7 +278,7 @@ impl<H: Header> Decoder<H> {
     pub fn has_part(&mut self) -> bool {
         self.pass_skipped();
         match self.state {
-            State::Failed | State::Body(Rest { left: 0, .. }) => true,
+            State::Failed(_) | State::Body(Rest { left: 0, .. }) => true,
             State::Skip(_) => false,
             State::Body(_) => self.buffer.len() > 0,
             State::Frame => !matches!(self.next_head(), Ok(None)),
@@ -295,7 +290,7 @@ impl<H: Header> Decoder<H> {
     pub fn need(&self) -> usize {
         let unread = self.buffer.unread();
         match self.state {
-            State::Failed => 0,
+            State::Failed(_) => 0,
             State::Body(_) if !unread.is_empty() => 0,
             State::Body(rest) => at_most(rest.left, usize::MAX),
             State::Skip(rest) => self.need_behind(rest.left, unread),
@@ -308,7 +303,7 @@ impl<H: Header> Decoder<H> {
     ///
     /// Its contents are bytes that were received before, or zeros.
     pub fn space(&mut self) -> &mut [u8] {
-        let frame_len = self.frame_len();
+        let frame_len = if self.buffer.len() == 0 { None } else { self.frame_len() };
         self.buffer.space(self.read_len, self.keep_len, frame_len)
     }
 
@@ -316,9 +311,10 @@ impl<H: Header> Decoder<H> {
     ///
     /// # Panics
     /// Where `n` is more than the space had.
+    #[inline]
     pub fn filled(&mut self, n: usize) {
         self.buffer.filled(n);
-        if let State::Failed = self.state {
+        if let State::Failed(_) = self.state {
             self.buffer.clear();
         }
     }
@@ -341,7 +337,7 @@ impl<H: Header> Decoder<H> {
     pub fn finish(&self) -> Result<(), DecodeError> {
         let unread = self.buffer.len() as u64;
         let (phase, taken, need) = match self.state {
-            State::Failed => return Err(self.failure()),
+            State::Failed(ref error) => return Err(error.clone()),
             State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.taken, rest.frame_len()),
             State::Frame if unread == 0 => return Ok(()),
             State::Frame => match self.header.parse(self.buffer.unread()) {
@@ -356,10 +352,10 @@ impl<H: Header> Decoder<H> {
         }
         let kind = DecodeErrorKind::Truncated { phase, have, need };
         match Diagnosis::of_hello(self.buffer.unread()) {
-            Some(diagnosis) if self.offset == 0 => {
+            Some(diagnosis) if self.offset() == 0 => {
                 Err(DecodeError::new(0, kind, self.decisive(self.buffer.unread()), Some(diagnosis)))
             }
-            _ => Err(DecodeError::new(self.offset - taken, kind, &[], None)),
+            _ => Err(DecodeError::new(self.offset() - taken, kind, &[], None)),
         }
     }
 
@@ -376,7 +372,7 @@ impl<H: Header> Decoder<H> {
 
     /// The place in the stream of the first byte that was not yet taken.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.buffer.offset()
     }
 
     /// What was skipped so far.
@@ -395,20 +391,15 @@ impl<H: Header> Decoder<H> {
         self.buffer.swap(storage)
     }
 
-    /// The frame that `bytes` begin with, also where they end too soon behind its header for the quick way.
-    #[cold]
-    fn frame_at(&self, bytes: &[u8]) -> Option<Span> {
-        Span::of(self.header.parse(bytes).ok()?, self.header.max_payload_len(), bytes.len())
-    }
-
     /// Takes the next whole frame without borrowing it, for callers who must go on where there is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_span(&mut self) -> Result<Option<Span>, DecodeError> {
-        if let State::Frame = self.state
-            && let Some(span) = self.header.whole_frame(self.buffer.unread())
-        {
-            self.advance(span.frame_len);
-            return Ok(Some(span));
+        if let State::Frame = self.state {
+            let (bytes, start) = self.buffer.window();
+            if let Some(span) = self.header.whole_frame(bytes, start) {
+                self.buffer.take_to(span.end);
+                return Ok(Some(span));
+            }
         }
         self.next_span_slow()
     }
@@ -416,40 +407,62 @@ impl<H: Header> Decoder<H> {
     /// The frame of a span that was just taken.
     #[inline]
     pub(crate) fn frame(&self, span: Span) -> Frame<'_> {
-        Frame::new(self.buffer.taken(span.frame_len), span.prefix_len, span.header_len)
-    }
-
-    #[cold]
-    fn next_frame_slow(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        Ok(self.next_span_slow()?.map(|span| self.frame(span)))
+        Frame::new(self.buffer.at(span.start, span.end), span)
     }
 
     /// The memory that holds the frame of a span that was just taken, and the place of the payload in it, where nothing
     /// else waits there and the frame is at least half of it: whoever keeps it does not keep much more than the payload.
     #[cfg(feature = "net")]
     pub(crate) fn detach(&mut self, span: Span) -> Option<(Vec<u8>, core::ops::Range<usize>)> {
-        self.buffer.detach(span.frame_len).map(|(memory, at)| (memory, at + span.header_len..at + span.frame_len))
+        let memory = self.buffer.detach(span.end - span.start)?;
+        Some((memory, span.start + usize::from(span.header_len)..span.end))
+    }
+
+    /// Lends all the memory, and tells where in it the unread bytes are; until it is taken back, nothing is buffered.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, core::ops::Range<usize>) {
+        self.buffer.lend()
+    }
+
+    /// Takes the next frame out of memory that was lent, where it is whole.
+    #[cfg(feature = "net")]
+    pub(crate) fn frame_of_lent<'a>(
+        &mut self,
+        memory: &'a [u8],
+        unread: &mut core::ops::Range<usize>,
+    ) -> Option<Frame<'a>> {
+        let State::Frame = self.state else { return None };
+        let (bytes, start) = (&memory[..unread.end], unread.start);
+        let span = self.header.whole_frame(bytes, start).or_else(|| header::frame_at(&self.header, bytes, start))?;
+        self.buffer.pass(span.end - span.start);
+        unread.start = span.end;
+        Some(Frame::new(&bytes[span.start..span.end], span))
+    }
+
+    /// Takes back what was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, memory: Vec<u8>, unread: core::ops::Range<usize>) {
+        self.buffer.take_back(memory, unread);
     }
 
     /// All but the common case: no whole frame, an error, or the rest of another frame first.
     #[cold]
     fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {
         self.pass_over();
-        let Some(span) = self.next_head()?.and_then(|head| Span::within(head, self.buffer.len())) else {
-            return Ok(None);
-        };
-        self.advance(span.frame_len);
+        let head = self.next_head()?;
+        let (bytes, start) = self.buffer.window();
+        let Some(span) = head.and_then(|head| Span::within(head, start, bytes.len())) else { return Ok(None) };
+        self.buffer.take_to(span.end);
         Ok(Some(span))
     }
 
     /// The next frame's header, where it is whole and not to be skipped. It is not taken.
     fn next_head(&mut self) -> Result<Option<Head>, DecodeError> {
         loop {
-            if let State::Failed = self.state {
-                return Err(self.failure());
-            }
-            if self.state != State::Frame {
-                return Ok(None);
+            match &self.state {
+                State::Frame => {}
+                State::Failed(error) => return Err(error.clone()),
+                State::Body(_) | State::Skip(_) => return Ok(None),
             }
             match self.header.parse(self.buffer.unread()) {
                 Err(kind) => return Err(self.fail(kind)),
@@ -471,8 +484,8 @@ impl<H: Header> Decoder<H> {
             Some(Skip { max_discard, skipped }) if head.payload_len <= *max_discard => {
                 skipped.frames += 1;
                 skipped.bytes = skipped.bytes.saturating_add(head.payload_len);
-                skipped.last_offset = self.offset;
-                self.advance(head.header_len);
+                skipped.last_offset = self.buffer.offset();
+                self.buffer.take(head.header_len);
                 self.state = State::Skip(Rest::of(head));
                 self.pass_skipped();
                 Ok(())
@@ -499,22 +512,16 @@ impl<H: Header> Decoder<H> {
     fn pass_skipped(&mut self) {
         if let State::Skip(rest) = self.state {
             let len = at_most(rest.left, self.buffer.len());
-            self.advance(len);
+            self.buffer.take(len);
             let rest = rest.less(len);
             self.state = if rest.left == 0 { State::Frame } else { State::Skip(rest) };
             self.buffer.shrink(self.keep_len);
         }
     }
 
-    #[inline]
-    fn advance(&mut self, len: usize) -> &[u8] {
-        self.offset += len as u64;
-        self.buffer.take(len)
-    }
-
     /// The length of the frame that the unread bytes begin, where it is known and within the limit.
     fn frame_len(&self) -> Option<usize> {
-        match (self.state, self.header.parse(self.buffer.unread())) {
+        match (&self.state, self.header.parse(self.buffer.unread())) {
             (State::Frame, Ok(Parsed::Head(head))) if head.payload_len <= self.header.max_payload_len() as u64 => {
                 Some(head.header_len + head.payload_len as usize)
             }
@@ -548,17 +555,10 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// The error of a stream that failed.
-    #[cold]
-    fn failure(&self) -> DecodeError {
-        *self.failure.as_deref().expect("a stream that failed has its error")
-    }
-
     #[cold]
     fn fail(&mut self, kind: DecodeErrorKind) -> DecodeError {
         let error = self.error(kind);
-        self.state = State::Failed;
-        self.failure = Some(Box::new(error));
+        self.state = State::Failed(error.clone());
         self.buffer.clear();
         error
     }
@@ -567,7 +567,7 @@ impl<H: Header> Decoder<H> {
     /// not depend on how many more had arrived.
     fn error(&self, kind: DecodeErrorKind) -> DecodeError {
         let header = self.decisive(self.buffer.unread());
-        DecodeError::new(self.offset, kind, header, self.header.diagnose(kind, self.offset, header))
+        DecodeError::new(self.offset(), kind, header, self.header.diagnose(kind, self.offset(), header))
     }
 
     /// The header that `bytes` begin with, as far as it decides; all of them where they are less.

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+pub(crate) use host::cpu_of;
 pub(crate) use peers::{PeerArgs, serve_as_peer};
 
 use cores::Cores;

@@ -26,9 +26,12 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use unstick::framing::{Encoder, Format, FormatError, Header, Layout};
 
-use generator::{Greeting, Plan, Progress, Wish};
+use generator::Progress;
+pub(crate) use generator::{Greeting, Plan, Wish, run as generate};
+pub(crate) use pattern::Pattern;
 use pin::Cores;
 use process::Cpu;
+pub(crate) use process::{peak_memory, resident_memory};
 pub(crate) use report::count;
 use report::{Report, ServerUse, Verdict};
 use server::Server;
@@ -133,7 +136,7 @@ fn measure(plan: Plan, server: Option<Server>, threads: usize) -> Result<Report,
 }
 
 fn stop(server: Server, threads: usize, cpu: Option<Cpu>) -> Result<ServerUse, Box<dyn Error>> {
-    let peak_memory = process::peak_memory(server.pid());
+    let peak_memory = peak_memory(server.pid());
     let ended = server.stop()?;
     let failure = (!ended.status.success()).then(|| format!("the server ended with {}", ended.status));
     Ok(ServerUse { threads, cpu, peak_memory, failure, said: ended.said.into() })
@@ -246,7 +249,7 @@ pub(crate) fn raise_open_files() {
     _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
-fn parse_length(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_length(text: &str) -> Result<usize, String> {
     let (number, factor) = match text {
         _ if text.ends_with("KiB") => (&text[..text.len() - 3], 1 << 10),
         _ if text.ends_with("MiB") => (&text[..text.len() - 3], 1 << 20),
@@ -256,7 +259,7 @@ fn parse_length(text: &str) -> Result<usize, String> {
     length.ok_or_else(|| "write a number of bytes, as in 64, 16KiB or 1MiB".into())
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "write a number of seconds, as in 5 or 0.5".into())
 }

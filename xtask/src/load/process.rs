@@ -33,7 +33,12 @@ impl Sub for Cpu {
 
 /// The most memory that a process ever had resident, in bytes; `None` where the system does not say.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
-    parse_peak(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+    parse_line("VmHWM:", &fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
+/// The memory that a process has resident now, in bytes; `None` where the system does not say.
+pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
+    parse_line("VmRSS:", &fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
 }
 
 fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<Cpu> {
@@ -47,8 +52,8 @@ fn parse_stat(stat: &str, ticks_per_second: u64) -> Option<Cpu> {
     Some(Cpu { user: next()?, system: next()? })
 }
 
-fn parse_peak(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+fn parse_line(name: &str, status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -80,9 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_in_bytes() {
-        assert_eq!(parse_peak("VmPeak:\t 9 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 7 kB\n"), Some(1234 * 1024));
-        assert_eq!(parse_peak("VmRSS:\t 7 kB\n"), None);
+    fn memory_is_in_bytes() {
+        let status = "VmPeak:\t 9 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 7 kB\n";
+        assert_eq!(parse_line("VmHWM:", status), Some(1234 * 1024));
+        assert_eq!(parse_line("VmRSS:", status), Some(7 * 1024));
+        assert_eq!(parse_line("VmSwap:", status), None);
     }
 
     #[cfg(target_os = "linux")]
@@ -95,5 +102,6 @@ mod tests {
             assert!(begin.elapsed() < Duration::from_secs(60), "a busy loop takes no time");
         }
         assert!(peak_memory(pid).is_some_and(|bytes| bytes > 100 * 1024));
+        assert!(resident_memory(pid) <= peak_memory(pid));
     }
 }

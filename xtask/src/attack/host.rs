@@ -1,0 +1,183 @@
+//! The attacked server as its attacker sees it: where it listens, its own account, its memory and its time on the cores.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use serde::Deserialize;
+
+use crate::bench::cpu_of;
+use crate::load::{peak_memory, resident_memory};
+
+/// What the server says of itself: as of one moment, or at its end.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Books {
+    pub(super) accepted: u64,
+    pub(super) active: u64,
+    pub(super) accept_failures: u64,
+    pub(super) frames_in: u64,
+    pub(super) bytes_in: u64,
+    pub(super) frames_out: u64,
+    pub(super) bytes_out: u64,
+    pub(super) buffered: u64,
+    pub(super) closes: BTreeMap<String, u64>,
+    /// What was said of closes, by reason: of one of each, or more where that matters.
+    pub(super) said: BTreeMap<String, String>,
+}
+
+impl Books {
+    pub(super) fn closes(&self, reason: &str) -> u64 {
+        self.closes.get(reason).copied().unwrap_or(0)
+    }
+
+    pub(super) fn closed(&self) -> u64 {
+        self.closes.values().sum()
+    }
+
+    pub(super) fn balance(&self) -> bool {
+        self.accepted == self.active + self.closed()
+    }
+
+    /// What was said when connections ended for this reason.
+    pub(super) fn said(&self, reason: &str) -> &str {
+        self.said.get(reason).map_or("", String::as_str)
+    }
+}
+
+/// A running server. Dropped, it ends, as its standard input does.
+#[derive(Debug)]
+pub(super) struct Host {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    pub(super) addr: SocketAddr,
+}
+
+impl Host {
+    /// Starts a server with these flags at a free port of the loopback.
+    ///
+    /// # Errors
+    /// Where it cannot be run or does not listen.
+    pub(super) fn start(flags: &[String]) -> Result<Host, Box<dyn Error>> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("attack-server").args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().ok_or("no stdout")?);
+        let mut host = Host { child, stdin, stdout: BufReader::new(stdout), addr: ([0, 0, 0, 0], 0).into() };
+        let first = host.line()?;
+        let addr = first.strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
+        host.addr = addr.ok_or_else(|| format!("the server does not listen with {flags:?}: {first:?}"))?;
+        Ok(host)
+    }
+
+    fn line(&mut self) -> Result<String, Box<dyn Error>> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    fn tell(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
+        let stdin = self.stdin.as_mut().ok_or("the server was told to end")?;
+        Ok(writeln!(stdin, "{line}").map_err(|error| format!("the server is gone: {error}"))?)
+    }
+
+    /// The server's account as of now.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub(super) fn books(&mut self) -> Result<Books, Box<dyn Error>> {
+        self.tell("account")?;
+        let line = self.line()?;
+        Ok(serde_json::from_str(&line).map_err(|error| format!("the server's account: {error}: {line:?}"))?)
+    }
+
+    /// Handlers that sleep or block go on, and none does from now on.
+    pub(super) fn open_gate(&mut self) -> Result<(), Box<dyn Error>> {
+        self.tell("open")?;
+        self.books().map(drop)
+    }
+
+    /// Handlers that are asked to block do so again.
+    pub(super) fn shut_gate(&mut self) -> Result<(), Box<dyn Error>> {
+        self.tell("shut")?;
+        self.books().map(drop)
+    }
+
+    /// Asks it to end by closing its standard input, and waits for the end.
+    ///
+    /// # Errors
+    /// As [`ended`](Host::ended).
+    pub(super) fn end(&mut self) -> Result<(Books, ExitStatus), Box<dyn Error>> {
+        drop(self.stdin.take());
+        self.ended()
+    }
+
+    /// Waits for the end of a server that was asked to.
+    ///
+    /// # Errors
+    /// Where it does not tell its account.
+    pub(super) fn ended(&mut self) -> Result<(Books, ExitStatus), Box<dyn Error>> {
+        let line = self.line()?;
+        let status = self.child.wait()?;
+        let books = serde_json::from_str(&line).map_err(|_| format!("the server ended with {status}: {line:?}"))?;
+        Ok((books, status))
+    }
+
+    /// Waits for the end of a server that has no time to tell its account.
+    pub(super) fn wait(&mut self) -> Result<ExitStatus, Box<dyn Error>> {
+        Ok(self.child.wait()?)
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), Box<dyn Error>> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+    }
+
+    /// Time on the cores so far.
+    pub(super) fn cpu(&self) -> Duration {
+        cpu_of(self.child.id())
+    }
+
+    /// Part of one core that it takes within this time.
+    pub(super) fn cpu_share(&self, span: Duration) -> f64 {
+        let (before, begin) = (self.cpu(), Instant::now());
+        std::thread::sleep(span);
+        (self.cpu() - before).as_secs_f64() / begin.elapsed().as_secs_f64()
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    pub(super) fn peak(&self) -> u64 {
+        peak_memory(self.child.id()).unwrap_or(0)
+    }
+
+    /// The memory that it has resident now, in bytes.
+    pub(super) fn resident(&self) -> u64 {
+        resident_memory(self.child.id()).unwrap_or(0)
+    }
+
+    /// Descriptors that it has open.
+    pub(super) fn descriptors(&self) -> Result<u64, Box<dyn Error>> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
+    }
+
+    /// Allows it so many descriptors.
+    pub(super) fn limit_descriptors(&self, most: u64) -> Result<(), Box<dyn Error>> {
+        let pid = Some(Pid::from_child(&self.child));
+        let limit = rustix::process::getrlimit(Resource::Nofile);
+        prlimit(pid, Resource::Nofile, Rlimit { current: Some(most), ..limit })?;
+        Ok(())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It ends with its standard input; where it was stopped in the middle, it need not drain.
+        drop(self.stdin.take());
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}

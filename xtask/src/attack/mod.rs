@@ -1,0 +1,129 @@
+//! `cargo xtask attack`: attacks a server in every way we know, beside well-behaved clients, and says whether it held.
+//!
+//! Each attack has a server of its own, a process of this very program ([`server`]), whose account, memory and time on the
+//! cores are looked at from outside ([`host`]).
+
+mod healthy;
+mod host;
+mod peer;
+mod report;
+mod scenarios;
+mod scene;
+mod server;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+pub(crate) use scenarios::{ClientArgs, be_client};
+pub(crate) use server::{ServerArgs, serve};
+
+use crate::load::{parse_seconds, raise_open_files};
+use scene::{Pace, Row, Scenario};
+
+/// The longest that one attack may take: more than all deadlines in it together.
+const LONGEST: Duration = Duration::from_secs(180);
+
+/// Attack a server in every way we know, and see whether it holds
+///
+/// Each attack has a server of its own, as a process, and well-behaved clients beside it, which verify every byte of their
+/// replies. Prints for each: what was sent, for what reasons the server ended those connections by its own account, its
+/// memory before, at most and after, its time on a core, and the 99th percentile of the healthy clients' round trips without
+/// and with the attack. Ends with 0 only if every attack was held, 1 otherwise, 2 for wrong flags. Stays on the loopback.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    /// Only these attacks; see --list
+    #[arg(value_name = "NAME", value_parser = parse_name)]
+    names: Vec<&'static Scenario>,
+
+    /// Say what the attacks are, and end
+    #[arg(long)]
+    list: bool,
+
+    /// How long a flood lasts [default: 2; with --quick 0.3]
+    #[arg(long, value_name = "T", value_parser = parse_seconds)]
+    seconds: Option<Duration>,
+
+    /// Fewer connections and shorter floods: whether each attack is held, but no figures worth telling
+    #[arg(long)]
+    quick: bool,
+
+    /// Print each attack as a line of JSON; the table goes to standard error
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plays the attacks and tells what they came to.
+///
+/// # Errors
+/// Where the output fails.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    if args.list {
+        return list();
+    }
+    raise_open_files();
+    let span = if args.quick { Duration::from_millis(300) } else { Duration::from_secs(2) };
+    let pace = Pace { quick: args.quick, span: args.seconds.unwrap_or(span) };
+    let all: Vec<_> = scenarios::ALL.iter().collect();
+    let chosen = if args.names.is_empty() { &all } else { &args.names };
+    args.tell(&report::header())?;
+    let mut rows: Vec<Row> = Vec::new();
+    for scenario in chosen {
+        let row = in_time(scenario, pace);
+        args.tell(&report::lines(&row))?;
+        if args.json {
+            writeln!(io::stdout(), "{}", report::json(&row))?;
+        }
+        rows.push(row);
+    }
+    args.tell(&report::summary(&rows))?;
+    Ok(if rows.iter().all(Row::held) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Plays an attack; ends the process, and with it its server, where that takes too long.
+fn in_time(scenario: &Scenario, pace: Pace) -> Row {
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let (name, longest) = (scenario.name, LONGEST + pace.span * 4);
+    thread::spawn(move || {
+        if is_done.recv_timeout(longest) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("NOT HELD  {name}: it did not end within {longest:?}");
+            process::exit(1);
+        }
+    });
+    let row = scene::play(scenario, pace);
+    drop(done);
+    row
+}
+
+fn list() -> Result<ExitCode, Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    for scenario in scenarios::ALL {
+        writeln!(out, "{:18} {}", scenario.name, scenario.about)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    fn tell(&self, text: &str) -> io::Result<()> {
+        match self.json {
+            true => io::stderr().write_all(text.as_bytes()),
+            false => io::stdout().write_all(text.as_bytes()),
+        }
+    }
+}
+
+fn parse_name(text: &str) -> Result<&'static Scenario, String> {
+    let found = scenarios::ALL.iter().find(|scenario| scenario.name == text);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = scenarios::ALL.iter().map(|scenario| scenario.name).collect();
+        format!("no attack is called so; there are {}", names.join(", "))
+    })
+}
+
+impl std::fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,141 @@
+//! What the attacks came to: a table for people, and JSON.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::scene::Row;
+
+const HEADER: &str = "\
+verdict   attack            what was sent; what the server did                        memory MiB         CPU    p99 ms
+                                                                              before   peak  after  core  without  with";
+
+/// What stands above the rows.
+pub(super) fn header() -> String {
+    format!("{HEADER}\n{}\n", "─".repeat(118))
+}
+
+/// Two lines and more: what was sent with the figures, what the server did, and what is wrong.
+pub(super) fn lines(row: &Row) -> String {
+    let verdict = match (row.held(), &row.skipped) {
+        (false, _) => "NOT HELD",
+        (true, Some(_)) => "skipped",
+        (true, None) => "held",
+    };
+    let mib = |bytes: u64| match bytes {
+        0 => "–".into(),
+        bytes => format!("{:.1}", bytes as f64 / 1_048_576.0),
+    };
+    let [before, peak, after] = row.memory.map(mib);
+    let [without, with] = match &row.seen {
+        Some(seen) => seen.p99().map(|p99| format!("{p99:.2}")),
+        None => ["–".into(), "–".into()],
+    };
+    let cpu = format!("{:.0} %", row.cpu * 100.0);
+    let mut texts = wrapped(&row.sent, 49).into_iter();
+    let first = texts.next().unwrap_or_default();
+    let mut out = format!(
+        "{verdict:9} {:17} {first:49} {before:>6} {peak:>6} {after:>6} {cpu:>5} {without:>8} {with:>5}\n",
+        row.name
+    );
+    let mut line = |text: &str| _ = writeln!(out, "{:27} {text}", "");
+    texts.for_each(|text| line(&text));
+    if let Some(why) = &row.skipped {
+        line(&format!("skipped: {why}"));
+    } else {
+        wrapped(&format!("→ {}", closes(row)), 88).iter().for_each(|text| line(text));
+    }
+    row.noted.iter().for_each(|text| line(&format!("→ {text}")));
+    row.failures.iter().for_each(|text| line(&format!("! {text}")));
+    out
+}
+
+/// The closes of the attack, most first.
+fn closes(row: &Row) -> String {
+    let own = |(reason, count): (&String, &u64)| {
+        let count = count - if reason == "clean" { row.healthy_closes.min(*count) } else { 0 };
+        (count > 0).then(|| (count, reason.clone()))
+    };
+    let mut closes: Vec<_> = row.books.closes.iter().filter_map(own).collect();
+    closes.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let closes: Vec<_> = closes.iter().map(|(count, reason)| format!("{count} × {reason}")).collect();
+    match closes.is_empty() {
+        true => "ended no connection".into(),
+        false => closes.join(", "),
+    }
+}
+
+/// The text in lines of so many characters, if its words allow.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("there is one");
+        if last.is_empty() {
+            word.clone_into(last);
+        } else if last.chars().count() + 1 + word.chars().count() <= width {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
+/// The last line.
+pub(super) fn summary(rows: &[Row]) -> String {
+    let not_held: Vec<&str> = rows.iter().filter(|row| !row.held()).map(|row| row.name).collect();
+    let skipped = rows.iter().filter(|row| row.held() && row.skipped.is_some()).count();
+    let held = rows.len() - not_held.len() - skipped;
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    match not_held.is_empty() {
+        true => format!("\nheld {held} of {}{skipped}\n", rows.len()),
+        false => format!("\nheld {held} of {}{skipped}; NOT HELD: {}\n", rows.len(), not_held.join(", ")),
+    }
+}
+
+pub(super) fn json(row: &Row) -> Value {
+    let healthy = row.seen.as_ref().map(|seen| {
+        let [without, with] = seen.p99();
+        json!({
+            "verified": seen.verified,
+            "faults": seen.faults,
+            "p99_ms_without": without,
+            "p99_ms_with": with,
+        })
+    });
+    json!({
+        "attack": row.name,
+        "verdict": match (row.held(), &row.skipped) {
+            (false, _) => "not held",
+            (true, Some(_)) => "skipped",
+            (true, None) => "held",
+        },
+        "failures": row.failures,
+        "skipped": row.skipped,
+        "sent": row.sent,
+        "noted": row.noted,
+        "accepted": row.books.accepted,
+        "active": row.books.active,
+        "closes": row.books.closes,
+        "frames_in": row.books.frames_in,
+        "bytes_in": row.books.bytes_in,
+        "frames_out": row.books.frames_out,
+        "bytes_out": row.books.bytes_out,
+        "memory_bytes": { "before": row.memory[0], "peak": row.memory[1], "after": row.memory[2] },
+        "cpu_cores": row.cpu,
+        "healthy": healthy,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wrapped_and_none_is_lost() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("longer-than-that", 7), ["longer-than-that"]);
+        assert_eq!(wrapped("", 7), [""]);
+    }
+}

@@ -1,0 +1,91 @@
+//! More connections than there are places, and than there are descriptors.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::healthy::CLIENTS;
+use super::*;
+
+/// Places beside the healthy clients, in the attack below: those have 4 of 20.
+const PLACES: usize = 20 - CLIENTS;
+
+pub(super) const OVER_CAPACITY: Scenario = Scenario {
+    name: "over-capacity",
+    about: "more connections than are allowed: refused at once with a frame that says so, and places are given back",
+    limits: "--max-connections 20",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let over = scene.pace.of(200, 50);
+        scene.sent =
+            format!("{over} connections more than the 20 that are allowed, then {PLACES} when places are free");
+        let mut served = scene.crowd(PLACES)?;
+        served.iter_mut().try_for_each(|peer| peer.echo(b"served"))?;
+        let (begin, mut longest) = (Instant::now(), Duration::ZERO);
+        let mut refused = Vec::new();
+        for _ in 0..over {
+            let asked = Instant::now();
+            let mut peer = scene.connect()?;
+            let told = String::from_utf8(peer.frame()?)?;
+            longest = longest.max(asked.elapsed());
+            scene.check(told == "refused: 20 connections are served already", || format!("told {told:?}"));
+            see_the_end(scene, std::slice::from_mut(&mut peer));
+            refused.push(peer);
+        }
+        scene.noted.push(format!("each told within {longest:.1?}, all within {:.1?}", begin.elapsed()));
+        // They stay, and are not waited for.
+        scene.await_closes("refused", over)?;
+        served.iter_mut().try_for_each(|peer| peer.echo(b"still served"))?;
+        drop(served);
+        scene.await_closes("clean", PLACES)?;
+        let mut served = scene.crowd(PLACES)?;
+        served.iter_mut().try_for_each(|peer| peer.echo(b"served again"))?;
+        Ok(())
+    },
+};
+
+/// Descriptors that are left when they are limited, and connections that wait for one.
+const LEFT: usize = 16;
+/// Part of a core that a server may take for being out of descriptors.
+const MOST_CPU: f64 = 0.05;
+/// How soon it serves again, when there are some: its longest rest, and what a machine takes to get to it.
+const BACK_WITHIN: Duration = Duration::from_millis(1100);
+
+pub(super) const DESCRIPTORS: Scenario = Scenario {
+    name: "descriptors",
+    about: "file descriptors exhausted, then freed: no spinning meanwhile, and service is back within a second",
+    limits: "--max-connections 10000",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        scene.sent = format!("{} connections where the process has descriptors for {LEFT}; then they leave", 2 * LEFT);
+        let span = scene.pace.span;
+        let calm = scene.host.cpu_share(span);
+        scene.host.limit_descriptors(scene.host.descriptors()? + LEFT as u64)?;
+        let mut served = scene.crowd(LEFT)?;
+        served.iter_mut().try_for_each(|peer| peer.echo(b"served"))?;
+        let mut waiting = scene.crowd(LEFT)?;
+        waiting.iter_mut().try_for_each(|peer| peer.send(&frame(b"waited")))?;
+        scene.await_books("a failed accept", |books| books.accept_failures >= 3)?;
+        let exhausted = scene.host.cpu_share(span);
+        let failures = scene.host.books()?.accept_failures;
+        let freed = Instant::now();
+        drop(served);
+        waiting.iter_mut().try_for_each(|peer| peer.expect(b"waited"))?;
+        let back = freed.elapsed();
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        scene.noted.push(format!(
+            "{failures} accepts failed; CPU {} before, {} while exhausted; back within {back:.1?}",
+            percent(calm),
+            percent(exhausted)
+        ));
+        if !scene.pace.quick {
+            scene.check(exhausted - calm < MOST_CPU, || {
+                format!("it takes {} of a core more", percent(exhausted - calm))
+            });
+            scene.check(back < BACK_WITHIN, || format!("service was back only after {back:.1?}"));
+        }
+        drop(waiting);
+        scene.connect()?.echo(b"served as before")?;
+        thread::sleep(Duration::from_millis(10));
+        Ok(())
+    },
+};

@@ -1,0 +1,111 @@
+//! Handlers that do what they must not.
+
+use super::super::server;
+use super::*;
+
+pub(super) const PANICS: Scenario = Scenario {
+    name: "handler-panics",
+    about: "a handler that panics: its connection ends alone, what it answered before still comes",
+    limits: "",
+    beside: Beside::Healthy,
+    attack: |scene| misbehave(scene, server::PANIC, "handler panic", "asked to panic"),
+};
+
+pub(super) const ERRS: Scenario = Scenario {
+    name: "handler-errs",
+    about: "a handler that fails: its connection ends alone, what it answered before still comes",
+    limits: "",
+    beside: Beside::Healthy,
+    attack: |scene| misbehave(scene, server::FAIL, "handler error", "asked to fail"),
+};
+
+fn misbehave(scene: &mut Scene, how: &[u8], reason: &str, says: &str) -> Fallible {
+    let count = scene.pace.of(200, 20);
+    scene.sent = format!("{count} connections: a frame, one at which the handler ends as {reason}, another one");
+    let wire = [frame(b"before"), frame(how), frame(b"after")].concat();
+    let mut peers = scene.crowd(count)?;
+    for peer in &mut peers {
+        peer.send(&wire)?;
+        peer.expect(b"before")?;
+    }
+    see_the_end(scene, &mut peers);
+    drop(peers);
+    let books = scene.await_closes(reason, count)?;
+    let said = books.said(reason);
+    scene.check(said.contains(says), || format!("it does not say why: {said}"));
+    Ok(())
+}
+
+pub(super) const SLEEPS: Scenario = Scenario {
+    name: "handler-sleeps",
+    about: "handlers that wait: the others on the same thread go on, and the waiting ones are answered in the end",
+    limits: "--threads 1",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let count = scene.pace.of(200, 20);
+        scene.sent = format!("{count} connections whose handlers wait, on the only thread; {count} others meanwhile");
+        let mut asleep = scene.crowd(count)?;
+        asleep.iter_mut().try_for_each(|peer| peer.send(&frame(server::SLEEP)))?;
+        let mut others = scene.crowd(count)?;
+        others.iter_mut().try_for_each(|peer| peer.echo(b"awake"))?;
+        scene.host.open_gate()?;
+        asleep.iter_mut().try_for_each(|peer| peer.expect(server::SLEEP))?;
+        Ok(())
+    },
+};
+
+pub(super) const BLOCKS: Scenario = Scenario {
+    name: "handler-blocks",
+    about: "a handler that keeps its thread: those on the other thread go on, and a stop ends all the same",
+    limits: "--threads 2 --drain-deadline 0.3",
+    beside: Beside::Nobody,
+    attack: |scene| {
+        scene.sent = "a handler that blocks one of two threads, for a while; then for ever, and a stop".into();
+        // Connections go to the threads in turn.
+        let mut peers = scene.crowd(4)?;
+        peers.iter_mut().try_for_each(|peer| peer.echo(b"hello"))?;
+        let [blocking, other, behind, another] = &mut peers[..] else { return Err("four connections".into()) };
+        blocking.send(&frame(server::BLOCK))?;
+        behind.send(&frame(b"behind it"))?;
+        for _ in 0..100 {
+            other.echo(b"on the other thread")?;
+            another.echo(b"on the other thread")?;
+        }
+        scene.host.open_gate()?;
+        blocking.expect(server::BLOCK)?;
+        behind.expect(b"behind it")?;
+
+        scene.host.shut_gate()?;
+        blocking.send(&frame(server::BLOCK))?;
+        other.echo(b"on the other thread")?;
+        scene.look();
+        let ended = scene.host.end()?;
+        let books = scene.ended_by(ended);
+        scene.check((books.active, books.closes("stopped")) == (2, 2), || {
+            format!("of four connections, two on a blocked thread, {} are active: {:?}", books.active, books.closes)
+        });
+        for peer in [other, another] {
+            see_the_end(scene, std::slice::from_mut(peer));
+        }
+        Ok(())
+    },
+};
+
+pub(super) const OVERFLOW: Scenario = Scenario {
+    name: "overflow",
+    about: "a handler that gives up its sends while its peer does not read: ended at the hard limit, memory bounded",
+    // The write deadline is later than any patience: it is not what ends them.
+    limits: "--max-queued 512KiB --write-deadline 600",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let count = scene.pace.of(20, 5);
+        scene.sent = format!("{count} connections whose handlers give up sending replies of 20 KB, again and again");
+        let mut peers = scene.crowd(count)?;
+        peers.iter_mut().try_for_each(|peer| peer.send(&frame(server::GIVE_UP)))?;
+        let books = scene.await_closes("overflow", count)?;
+        let said = books.said("overflow");
+        scene.check(said.contains("and 524288 may"), || format!("it does not say the limit: {said}"));
+        scene.check_memory(6 << 20);
+        Ok(())
+    },
+};

@@ -1,0 +1,55 @@
+//! The attacks, those of one kind in one file.
+
+mod crowds;
+mod ends;
+mod handlers;
+mod lengths;
+mod memory;
+mod signals;
+mod slow;
+
+pub(crate) use ends::{ClientArgs, be_client};
+
+use super::peer::{Peer, frame};
+use super::scene::{Beside, Fallible, PATIENCE, Scenario, Scene};
+
+/// All of them, in the order in which they are made.
+pub(super) const ALL: &[Scenario] = &[
+    lengths::DECLARED_OVERSIZE,
+    lengths::DECLARED_SILENCE,
+    lengths::OVERSIZE,
+    lengths::NEGATIVE,
+    lengths::WRONG_PROTOCOL,
+    lengths::ZERO_FLOOD,
+    slow::SILENT,
+    slow::DRIP,
+    slow::PARTIAL_FRAME,
+    slow::IDLE,
+    slow::NEVER_READS,
+    ends::RESET,
+    ends::FIN_INSIDE,
+    ends::HALF_CLOSE,
+    ends::KILLED_CLIENTS,
+    ends::CONNECT_STORM,
+    crowds::OVER_CAPACITY,
+    crowds::DESCRIPTORS,
+    handlers::PANICS,
+    handlers::ERRS,
+    handlers::SLEEPS,
+    handlers::BLOCKS,
+    handlers::OVERFLOW,
+    memory::OVER_BUDGET,
+    memory::MANY_SMALL_HOLDS,
+    signals::SIGTERM,
+    signals::SECOND_SIGNAL,
+];
+
+/// Each of them sees the end of the server's stream, and nothing before it.
+fn see_the_end(scene: &mut Scene, peers: &mut [Peer]) {
+    for peer in peers {
+        match peer.rest() {
+            Ok(bytes) => scene.check(bytes.is_empty(), || format!("{} bytes came before the end", bytes.len())),
+            Err(error) => scene.failures.push(format!("the end of the server's stream: {error}")),
+        }
+    }
+}

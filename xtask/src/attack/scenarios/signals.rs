@@ -1,0 +1,112 @@
+//! The end of the server, asked for by signal.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use unstick::framing::Format;
+
+use super::super::server;
+use super::*;
+use crate::load::{Greeting, Plan, Wish, generate};
+
+pub(super) const SIGTERM: Scenario = Scenario {
+    name: "sigterm",
+    about: "SIGTERM under load: the listener closes, what was received is answered in order, then FIN, exit code 0",
+    limits: "",
+    beside: Beside::Nobody,
+    attack: |scene| {
+        let plan = Plan {
+            addr: scene.addr(),
+            connections: 16,
+            in_flight: 16,
+            payload_len: 1000,
+            duration: PATIENCE,
+            frames: None,
+            drain: PATIENCE,
+            format: Format::U32_LE,
+            greeting: Greeting::None,
+        };
+        let span = scene.pace.span;
+        let over = AtomicBool::new(false);
+        let outcome = thread::scope(|scope| -> Result<_, Box<dyn std::error::Error>> {
+            let loading = scope.spawn(|| {
+                let mut watch = |_| if over.load(Relaxed) { Wish::Abort } else { Wish::GoOn };
+                generate(&plan, &mut watch).map_err(|error| error.to_string())
+            });
+            let signalled = scene
+                .await_books("load", |books| books.frames_in > 1000)
+                .and_then(|_| scene.await_signalled(span))
+                .inspect_err(|_| over.store(true, Relaxed));
+            let outcome = loading.join().map_err(|_| "the load panicked")??;
+            signalled.map(|()| outcome)
+        })?;
+        let (answered, begun) = (outcome.answered, outcome.begun);
+        scene.sent = format!("{begun} frames of 1000 bytes on 16 connections, SIGTERM among them");
+        let early = outcome.faults.iter().filter(|fault| fault.fault.name() == "ended early").count();
+        scene.check(early == 16 && outcome.faults.len() == 16, || {
+            let faults: Vec<_> = outcome.faults.iter().map(|fault| fault.fault.to_string()).collect();
+            format!("a stream did not end by FIN between two frames: {faults:?}")
+        });
+        let books = scene.await_end()?;
+        scene
+            .noted
+            .push(format!("every byte of {answered} replies verified, in order; {} were in flight", begun - answered));
+        scene.check(books.frames_out == answered && books.frames_in == books.frames_out, || {
+            let (frames_in, frames_out) = (books.frames_in, books.frames_out);
+            format!("{frames_in} frames received, {frames_out} answered, {answered} replies came")
+        });
+        scene.check(books.bytes_out == answered * 1004, || format!("{} bytes were sent", books.bytes_out));
+        scene.check(books.closes("stopped") >= 16, || format!("16 connections were stopped: {:?}", books.closes));
+        Ok(())
+    },
+};
+
+impl Scene {
+    /// Tells the server to end, when it was loaded for a while; nobody can connect any more.
+    fn await_signalled(&mut self, span: Duration) -> Fallible {
+        thread::sleep(span / 2);
+        self.look();
+        self.host.signal(Signal::TERM)?;
+        self.await_refusal()
+    }
+
+    fn await_refusal(&mut self) -> Fallible {
+        let begin = Instant::now();
+        while TcpStream::connect(self.addr()).is_ok() {
+            if begin.elapsed() > PATIENCE {
+                return Err(format!("the listener is open {PATIENCE:?} after the signal").into());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+}
+
+pub(super) const SECOND_SIGNAL: Scenario = Scenario {
+    name: "second-signal",
+    about: "a second SIGTERM while the drain waits for a handler: exits at once, with 143",
+    limits: "--drain-deadline 60",
+    beside: Beside::Nobody,
+    attack: |scene| {
+        scene.sent = "a frame whose handler waits for ever, SIGTERM, and SIGTERM again".into();
+        let mut peer = scene.connect()?;
+        peer.send(&frame(server::SLEEP))?;
+        scene.await_books("the connection", |books| books.active == 1)?;
+        scene.host.signal(Signal::TERM)?;
+        scene.await_refusal()?;
+        let books = scene.host.books()?;
+        scene.check(books.active == 1, || "the drain does not wait for the handler".into());
+        let begin = Instant::now();
+        scene.host.signal(Signal::TERM)?;
+        let status = scene.host.wait()?;
+        let took = begin.elapsed();
+        scene.check(status.code() == Some(143), || format!("it ended with {status}"));
+        scene.check(took < PATIENCE, || format!("it took {took:?}"));
+        scene.noted.push(format!("gone {took:.1?} after the second signal"));
+        scene.gone(books);
+        Ok(())
+    },
+};

@@ -1,0 +1,312 @@
+//! One attack from its begin to its verdict: a server of its own, healthy clients beside it, and what became of all.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use unstick::framing::Format;
+
+use super::healthy::{CLIENTS, Healthy, Seen};
+use super::host::{Books, Host};
+use super::peer::Peer;
+
+/// What ought to happen happens within this time, or the attack was not held.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) type Fallible = Result<(), Box<dyn Error>>;
+
+/// An attack, and what the server is to do.
+#[derive(Clone, Copy)]
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    /// What is done, and what must come of it: a line for `--list`.
+    pub(super) about: &'static str,
+    /// The server's flags.
+    pub(super) limits: &'static str,
+    pub(super) beside: Beside,
+    pub(super) attack: fn(&mut Scene) -> Fallible,
+}
+
+impl Scenario {
+    /// The format that its limits name.
+    fn format(&self) -> Result<Format, Box<dyn Error>> {
+        let mut words = self.limits.split_whitespace().skip_while(|word| *word != "--format").skip(1);
+        match words.next() {
+            Some(layout) => Ok(Format::with_default_limit(layout.parse()?)?),
+            None => Ok(Format::U32_LE),
+        }
+    }
+}
+
+/// Who is there beside the attackers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Healthy clients, before the attack and during it.
+    Healthy,
+    /// Nobody: the attack is on all connections there are.
+    Nobody,
+}
+
+/// How much is done, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) quick: bool,
+    /// How long what has no end of its own goes on.
+    pub(super) span: Duration,
+}
+
+impl Pace {
+    /// How long healthy clients are measured before the attack.
+    fn calm(&self) -> Duration {
+        if self.quick { Duration::from_millis(100) } else { Duration::from_secs(1) }
+    }
+
+    /// The longest that a healthy client may wait for a reply. A quick run says nothing about time.
+    fn starved(&self) -> Duration {
+        if self.quick { PATIENCE } else { Duration::from_secs(2) }
+    }
+
+    pub(super) fn of(&self, full: usize, quick: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// What an attack has at hand.
+pub(super) struct Scene {
+    pub(super) host: Host,
+    pub(super) pace: Pace,
+    /// What was sent, for the table.
+    pub(super) sent: String,
+    /// What the attack measured itself, for the table.
+    pub(super) noted: Vec<String>,
+    /// Resident memory before the attack, in bytes.
+    pub(super) base: u64,
+    pub(super) failures: Vec<String>,
+    /// Why the attack cannot be made here.
+    pub(super) skipped: Option<String>,
+    usage: Usage,
+    /// The server's end, where the attack is that.
+    ended: Option<Books>,
+}
+
+/// What the server took when it was last looked at.
+#[derive(Clone, Copy, Default)]
+struct Usage {
+    peak: u64,
+    resident: u64,
+    cpu: Duration,
+}
+
+/// What became of an attack.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) sent: String,
+    pub(super) noted: Vec<String>,
+    /// The server's account at its end.
+    pub(super) books: Books,
+    /// Closes of healthy clients, which are none of the attack's.
+    pub(super) healthy_closes: u64,
+    /// Resident memory in bytes: before the attack, at most, and after it.
+    pub(super) memory: [u64; 3],
+    /// Part of one core during the attack.
+    pub(super) cpu: f64,
+    /// What healthy clients saw.
+    pub(super) seen: Option<Seen>,
+    /// Why it was not held.
+    pub(super) failures: Vec<String>,
+    pub(super) skipped: Option<String>,
+}
+
+impl Row {
+    pub(super) fn held(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// Plays an attack to its verdict.
+pub(super) fn play(scenario: &Scenario, pace: Pace) -> Row {
+    let mut row = Row {
+        name: scenario.name,
+        sent: String::new(),
+        noted: Vec::new(),
+        books: Books::default(),
+        healthy_closes: 0,
+        memory: [0; 3],
+        cpu: 0.0,
+        seen: None,
+        failures: Vec::new(),
+        skipped: None,
+    };
+    if let Err(error) = play_into(&mut row, scenario, pace) {
+        row.failures.push(error.to_string());
+    }
+    row
+}
+
+fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
+    let flags: Vec<String> = scenario.limits.split_whitespace().map(String::from).collect();
+    let host = Host::start(&flags)?;
+    let (sent, noted, failures) = <_>::default();
+    let usage = Usage::default();
+    let mut scene = Scene { host, pace, sent, noted, base: 0, failures, skipped: None, usage, ended: None };
+    let healthy = match scenario.beside {
+        Beside::Healthy => Some(Healthy::start(scene.host.addr, scenario.format()?)?),
+        Beside::Nobody => None,
+    };
+    if healthy.is_some() {
+        thread::sleep(pace.calm());
+    }
+    scene.base = scene.host.resident();
+    let (cpu, begin) = (scene.host.cpu(), Instant::now());
+    healthy.iter().for_each(Healthy::attacked);
+    let attacked = (scenario.attack)(&mut scene);
+    if healthy.is_some() {
+        // However short the attack was, the clients have something to tell.
+        thread::sleep(pace.calm().saturating_sub(begin.elapsed()));
+    }
+    scene.look();
+    row.memory = [scene.base, scene.usage.peak, scene.usage.resident];
+    row.cpu = scene.usage.cpu.saturating_sub(cpu).as_secs_f64() / begin.elapsed().as_secs_f64();
+    row.seen = healthy.map(Healthy::end);
+    row.healthy_closes = if row.seen.is_some() { CLIENTS as u64 } else { 0 };
+    let ended = match attacked {
+        Ok(()) => scene.all_ended(row),
+        Err(error) => {
+            row.books = scene.host.books().unwrap_or_default();
+            Err(error)
+        }
+    };
+    (row.sent, row.noted, row.skipped) = (scene.sent, scene.noted, scene.skipped);
+    row.failures.append(&mut scene.failures);
+    row.judge_the_healthy(pace);
+    ended
+}
+
+impl Row {
+    fn judge_the_healthy(&mut self, pace: Pace) {
+        let Some(seen) = &self.seen else { return };
+        self.healthy_closes -= seen.faults.len().min(CLIENTS) as u64;
+        self.failures.extend(seen.faults.iter().map(|fault| format!("a healthy client noticed: {fault}")));
+        if seen.verified == 0 {
+            self.failures.push("no healthy client had a reply".into());
+        }
+        if seen.longest() > pace.starved() {
+            let (longest, most) = (seen.longest(), pace.starved());
+            self.failures.push(format!("a healthy client waited {longest:.1?} for a reply, and {most:?} are allowed"));
+        }
+    }
+}
+
+impl Scene {
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.host.addr
+    }
+
+    pub(super) fn connect(&self) -> Result<Peer, Box<dyn Error>> {
+        Ok(Peer::connect(self.addr())?)
+    }
+
+    /// So many connections.
+    pub(super) fn crowd(&self, count: usize) -> Result<Vec<Peer>, Box<dyn Error>> {
+        (0..count).map(|_| self.connect()).collect()
+    }
+
+    /// Looks at what the server takes, while it is there to be looked at.
+    pub(super) fn look(&mut self) {
+        let (peak, resident, cpu) = (self.host.peak(), self.host.resident(), self.host.cpu());
+        if peak > 0 {
+            self.usage = Usage { peak, resident, cpu };
+        }
+    }
+
+    /// Notes a failure where what ought to be is not.
+    pub(super) fn check(&mut self, ought: bool, otherwise: impl FnOnce() -> String) {
+        if !ought {
+            self.failures.push(otherwise());
+        }
+    }
+
+    /// Waits until the account is as it ought to be; fails with it where it is not in time.
+    pub(super) fn await_books(&mut self, what: &str, ought: impl Fn(&Books) -> bool) -> Result<Books, Box<dyn Error>> {
+        let begin = Instant::now();
+        loop {
+            let books = self.host.books()?;
+            if !books.balance() {
+                return Err(format!("the account does not balance: {books:?}").into());
+            }
+            if ought(&books) {
+                return Ok(books);
+            }
+            if begin.elapsed() > PATIENCE {
+                let Books { accepted, active, closes, .. } = books;
+                return Err(format!(
+                    "{what} did not come within {PATIENCE:?}: accepted {accepted}, active {active}, closes {closes:?}"
+                )
+                .into());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until so many connections ended for this reason.
+    pub(super) fn await_closes(&mut self, reason: &str, count: usize) -> Result<Books, Box<dyn Error>> {
+        let what = format!("{count} closes as {reason}");
+        self.await_books(&what, |books| books.closes(reason) >= count as u64)
+    }
+
+    /// Notes a failure where the server ever held more than this many bytes beyond what it had before the attack.
+    pub(super) fn check_memory(&mut self, most: u64) {
+        let grown = self.host.peak().saturating_sub(self.base);
+        let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+        self.check(grown <= most, || {
+            format!("memory grew by {:.1} MiB, and {:.1} MiB are allowed", mib(grown), mib(most))
+        });
+    }
+
+    /// Waits for the end of a server that was stopped as part of the attack.
+    ///
+    /// # Errors
+    /// Where it does not tell its account.
+    pub(super) fn await_end(&mut self) -> Result<Books, Box<dyn Error>> {
+        let ended = self.host.ended()?;
+        Ok(self.ended_by(ended))
+    }
+
+    /// The server ended so, as part of the attack.
+    pub(super) fn ended_by(&mut self, (books, status): (Books, ExitStatus)) -> Books {
+        self.check(status.success(), || format!("the server ended with {status}"));
+        self.ended = Some(books.clone());
+        books
+    }
+
+    /// The server is gone as it ought to be, without a word; this was its account.
+    pub(super) fn gone(&mut self, books: Books) {
+        self.ended = Some(books);
+    }
+
+    /// Everybody has left: the server sees that, ends, and its account balances.
+    fn all_ended(&mut self, row: &mut Row) -> Fallible {
+        let books = match self.ended.take() {
+            Some(books) => books,
+            None => {
+                self.await_books("the end of every connection", |books| books.active == 0)?;
+                row.memory[2] = self.host.resident();
+                let ended = self.host.end()?;
+                let books = self.ended_by(ended);
+                self.check(books.active == 0, || format!("{} connections were active at the end", books.active));
+                self.check(books.buffered == 0, || format!("{} bytes are held by nobody", books.buffered));
+                books
+            }
+        };
+        let (accepted, active, closed) = (books.accepted, books.active, books.closed());
+        self.check(books.balance(), || format!("the account: {accepted} accepted, {active} active, {closed} closed"));
+        let clean = books.closes("clean");
+        self.check(clean >= row.healthy_closes, || {
+            format!("of {} healthy clients {clean} ended clean", row.healthy_closes)
+        });
+        row.books = books;
+        Ok(())
+    }
+}

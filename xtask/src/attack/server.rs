@@ -1,0 +1,280 @@
+//! The server that is attacked, as a process of its own: `cargo xtask attack-server`.
+//!
+//! It prints `listening on IP:PORT`, then a line of JSON, the account so far, for each line `account` on its standard input
+//! and one more when it has ended. It ends by SIGTERM, by SIGINT, or with its standard input: none is left behind.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io::{self, BufRead, Write};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::panic;
+use std::pin::pin;
+use std::process::{self, ExitCode};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use smol::channel::{self, Receiver, Sender};
+use unstick::framing::{Format, Frame, Layout};
+use unstick::{Account, CloseReason, Greeting, Replies, Server, ServerConfig, Stats};
+
+use crate::load::{parse_length, parse_seconds, raise_open_files};
+
+/// A frame with this payload makes the handler panic, and so on; any other one is sent back.
+pub(super) const PANIC: &[u8] = b"attack: panic";
+pub(super) const FAIL: &[u8] = b"attack: fail";
+/// Waits until it is told to go on, and lets others have the thread.
+pub(super) const SLEEP: &[u8] = b"attack: sleep";
+/// Waits until it is told to go on, and keeps the thread.
+pub(super) const BLOCK: &[u8] = b"attack: block";
+/// Gives up one send after the other before it is done.
+pub(super) const GIVE_UP: &[u8] = b"attack: give up";
+
+/// Bytes of each reply that is given up: a large one, of which what is not written is queued.
+const GIVEN_UP_LEN: usize = 20_000;
+
+/// Bytes of what is said for one reason, about.
+const LONGEST_SAID: usize = 2000;
+
+/// How much longer than its drain deadline the process may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Serve as the server that `cargo xtask attack` attacks; each flag is the limit of that name, times in seconds
+#[derive(clap::Args, Debug)]
+pub(crate) struct ServerArgs {
+    #[arg(long, default_value = "u32le")]
+    format: Layout,
+    #[arg(long, value_parser = parse_length)]
+    max_payload: Option<usize>,
+    #[arg(long)]
+    greeting: Option<String>,
+    #[arg(long, default_value = "1024")]
+    backlog: u32,
+    #[arg(long, default_value = "1")]
+    threads: NonZeroUsize,
+    #[arg(long)]
+    max_connections: Option<NonZeroUsize>,
+    #[arg(long, value_parser = parse_length)]
+    memory_budget: Option<usize>,
+    #[arg(long, default_value = "60", value_parser = parse_seconds)]
+    first_frame_deadline: Duration,
+    #[arg(long, default_value = "10", value_parser = parse_seconds)]
+    frame_deadline: Duration,
+    #[arg(long, default_value = "65536")]
+    min_rate: NonZeroU32,
+    #[arg(long, value_parser = parse_seconds)]
+    idle_deadline: Option<Duration>,
+    #[arg(long, default_value = "10", value_parser = parse_seconds)]
+    write_deadline: Duration,
+    #[arg(long, default_value = "60", value_parser = parse_seconds)]
+    keepalive: Duration,
+    #[arg(long, default_value = "65536")]
+    high_water: NonZeroU32,
+    #[arg(long, default_value = "4MiB", value_parser = parse_length)]
+    max_queued: usize,
+    #[arg(long, default_value = "1024")]
+    frames_a_turn: NonZeroU32,
+    #[arg(long, default_value = "10", value_parser = parse_seconds)]
+    drain_deadline: Duration,
+}
+
+/// Serves until it is told to end.
+///
+/// # Errors
+/// Where it cannot listen.
+pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
+    raise_open_files();
+    // Panics are asked for here, and counted.
+    panic::set_hook(Box::new(|_| ()));
+    let server = Server::bind("127.0.0.1:0", args.config()?)?;
+    let said = Arc::new(Said::default());
+    let books = Books { account: server.account(), said: Arc::clone(&said) };
+    println!("listening on {}", server.local_addr());
+    let server = server.on_close(move |closed| said.note(&closed.reason));
+    let gate = Arc::new(Gate::default());
+    let stopped = stop_by_signal()?;
+    let stop = stop_by_input(books.clone(), Arc::clone(&gate), args.drain_deadline);
+    let ended = smol::block_on(server.serve(
+        move |_| {
+            let gate = Arc::clone(&gate);
+            async move |frame: Frame<'_>, replies: &mut Replies| handle(&gate, frame, replies).await
+        },
+        async move {
+            _ = futures_util::future::select(pin!(stopped.recv()), pin!(stop.recv())).await;
+        },
+    ));
+    books.print(&ended)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl ServerArgs {
+    fn config(&self) -> Result<ServerConfig, Box<dyn Error>> {
+        let format = Format::with_default_limit(self.format)?;
+        let format = self.max_payload.map_or(Ok(format), |len| format.with_max_payload_len(len))?;
+        let greeting = self.greeting.clone().map_or(Greeting::None, |text| Greeting::Frame(text.into()));
+        let max_queued = NonZeroUsize::new(self.max_queued).ok_or("--max-queued 0")?;
+        Ok(ServerConfig::default()
+            .format(format)
+            .greeting(greeting)
+            .backlog(self.backlog)
+            .threads(self.threads)
+            .max_connections(self.max_connections)
+            .memory_budget(self.memory_budget.and_then(NonZeroUsize::new))
+            .first_frame_deadline(Some(self.first_frame_deadline))
+            .frame_deadline(Some(self.frame_deadline))
+            .min_rate(Some(self.min_rate))
+            .idle_deadline(self.idle_deadline)
+            .write_deadline(Some(self.write_deadline))
+            .keepalive(Some(self.keepalive))
+            .high_water(self.high_water)
+            .max_queued(max_queued)
+            .frames_a_turn(self.frames_a_turn)
+            .drain_deadline(self.drain_deadline))
+    }
+}
+
+async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Replies) -> Result<(), Box<dyn Error + Send + Sync>> {
+    match frame.payload() {
+        PANIC => panic!("asked to panic"),
+        FAIL => return Err("asked to fail".into()),
+        SLEEP => gate.sleep().await,
+        BLOCK => gate.block(),
+        GIVE_UP => loop {
+            let mut send = pin!(replies.send(&[7; GIVEN_UP_LEN]));
+            // Polled once, and dropped.
+            if let Poll::Ready(Err(error)) = poll_fn(|cx| Poll::Ready(send.as_mut().poll(cx))).await {
+                return Err(error.into());
+            }
+        },
+        _ => {}
+    }
+    Ok(replies.send_with(frame.prefix(), frame.payload()).await?)
+}
+
+/// What handlers wait at until they are told to go on.
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+    sleeping: Mutex<Option<Sender<()>>>,
+    asleep: Receiver<()>,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        let (sender, asleep) = channel::bounded(1);
+        Gate { open: Mutex::new(false), opened: Condvar::new(), sleeping: Mutex::new(Some(sender)), asleep }
+    }
+}
+
+impl Gate {
+    /// Those who wait go on, and nobody waits from now on.
+    fn open(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.opened.notify_all();
+        self.sleeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Who blocks waits again.
+    fn shut(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
+    async fn sleep(&self) {
+        _ = self.asleep.recv().await;
+    }
+
+    fn block(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.opened.wait_while(open, |open| !*open));
+    }
+}
+
+/// The text of the last close for each reason.
+#[derive(Default)]
+struct Said(Mutex<BTreeMap<&'static str, String>>);
+
+impl Said {
+    fn note(&self, reason: &CloseReason) {
+        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = texts.entry(reason.name()).or_default();
+        // One of each kind is enough; those of the wrong protocol are kept all.
+        let new = reason.to_string();
+        if text.is_empty() {
+            *text = new;
+        } else if text.len() < LONGEST_SAID && (new.contains("looks like") || new.contains("signed")) {
+            text.push_str("; ");
+            text.push_str(&new);
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Books {
+    account: Account,
+    said: Arc<Said>,
+}
+
+impl Books {
+    fn print(&self, stats: &Stats) -> io::Result<()> {
+        let closes: serde_json::Map<String, Value> = CloseReason::NAMES
+            .iter()
+            .map(|name| ((*name).to_owned(), json!(stats.closes(name))))
+            .filter(|(_, count)| *count != 0)
+            .collect();
+        let account = json!({
+            "accepted": stats.accepted,
+            "active": stats.active,
+            "accept_failures": stats.accept_failures,
+            "frames_in": stats.traffic.frames_in,
+            "bytes_in": stats.traffic.bytes_in,
+            "frames_out": stats.traffic.frames_out,
+            "bytes_out": stats.traffic.bytes_out,
+            "buffered": stats.buffered,
+            "closes": closes,
+            "said": &*self.said.0.lock().unwrap_or_else(PoisonError::into_inner),
+        });
+        let mut out = io::stdout().lock();
+        writeln!(out, "{account}")?;
+        out.flush()
+    }
+}
+
+/// SIGTERM and SIGINT: the first one asks for an end, the second one is one.
+fn stop_by_signal() -> io::Result<Receiver<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (sender, receiver) = channel::bounded(1);
+    thread::spawn(move || {
+        let mut signals = signals.forever();
+        signals.next();
+        _ = sender.send_blocking(());
+        if let Some(signal) = signals.next() {
+            process::exit(128 + signal);
+        }
+    });
+    Ok(receiver)
+}
+
+/// Does what standard input says; its end asks for an end, which comes in time whatever happens.
+fn stop_by_input(books: Books, gate: Arc<Gate>, drain: Duration) -> Receiver<()> {
+    let (sender, receiver) = channel::bounded(1);
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            match &*line {
+                "account" => _ = books.print(&books.account.stats()),
+                "open" => gate.open(),
+                "shut" => gate.shut(),
+                _ => eprintln!("attack-server: nothing is called {line:?}"),
+            }
+        }
+        _ = sender.send_blocking(());
+        thread::sleep(drain + END_DEADLINE);
+        eprintln!("attack-server: the drain has not ended {END_DEADLINE:?} after its deadline");
+        process::exit(3);
+    });
+    receiver
+}
