@@ -33,6 +33,10 @@ enum Wrong {
     Torn,
     /// Forgets its error when more comes.
     ForgetsLater,
+    /// Refuses to be asked where there is no frame.
+    ErrorAtRest,
+    /// Ends a stream that failed with another error.
+    OtherEnd,
 }
 
 struct Subjected {
@@ -72,6 +76,7 @@ impl Subject for Subjected {
                 Ok(Some(payload))
             }
             (Ok(Some(_)), Wrong::EarlyError) => Err("refused".into()),
+            (Ok(None), Wrong::ErrorAtRest) => Err("there is none".into()),
             (Ok(Some(_)), Wrong::Torn) if self.feeds > 1 => Ok(None),
             (Ok(found), _) => Ok(found),
             (Err(_), Wrong::ForgetsLater) if *self.failed_at.get_or_insert(self.feeds) < self.feeds => Ok(None),
@@ -88,6 +93,7 @@ impl Subject for Subjected {
             (_, Wrong::CleanEnd) => Ok(()),
             (Ok(()), Wrong::BadEnd) => Err("ended".into()),
             (Err(error), Wrong::Cut) => Err(format!("{error}, in a chunk of {}", self.fed.min(2))),
+            (Err(error), Wrong::OtherEnd) => Err(format!("{error}, at the end")),
             (found, _) => found.map_err(|error| error.to_string()),
         }
     }
@@ -134,6 +140,8 @@ fn each_fault_is_found_and_told() {
         (Wrong::Cut, "the error depends on the cuts"),
         (Wrong::Torn, "and not yielded"),
         (Wrong::ForgetsLater, "then Ok(None)"),
+        (Wrong::ErrorAtRest, "an error where there must be none"),
+        (Wrong::OtherEnd, "the error is not final"),
     ];
     for (wrong, told) in faults {
         let Err(violation) = suite(wrong) else { panic!("{wrong:?} is not found") };

@@ -110,6 +110,20 @@ fn finish_tells_how_the_server_ended() {
 }
 
 #[test]
+fn a_reply_that_is_no_frame_fails_the_call() {
+    let (addr, server) = by_hand(|mut socket| {
+        assert_eq!(read_frame(&mut socket), b"hello");
+        write(&mut socket, b"\xFF\xFF\xFF\xFF");
+    });
+    in_time(async {
+        let mut client = Client::connect(addr, unawaited()).await.expect("connected");
+        let error = client.call(b"hello").await.expect_err("no frame");
+        assert!(matches!(error, CallError::Recv(ReadError::Decode(_))), "{error}");
+    });
+    server.join().expect("the end");
+}
+
+#[test]
 fn what_cannot_be_encoded_is_not_sent_and_the_connection_goes_on() {
     let server = start(silent(), |_| echo);
     in_time(async {

@@ -207,7 +207,7 @@ impl Run {
         }
     }
 
-    /// Five times what the tests take without a mutant, and 20 seconds: what does not end by then never ends, or the machine
+    /// Five times what the tests take without a mutant, and 8 seconds at least: what does not end by then never ends, or the machine
     /// got much busier.
     fn timeout(&mut self, tests: &Tests) -> Done<Duration> {
         let known = self.timeouts[usize::from(tests.is_thorough)];
@@ -215,7 +215,7 @@ impl Run {
             return Ok(timeout);
         }
         let took = self.tree.baseline(|| tests.command(&self.tree))?;
-        let timeout = took * 5 + Duration::from_secs(20);
+        let timeout = (took * 5).max(Duration::from_secs(8));
         println!(
             "without a mutant the tests pass in {:.1} s; each may take {} s",
             took.as_secs_f64(),
