@@ -290,6 +290,7 @@ where
                 // Who only waits for its turn holds no more than who waits for bytes.
                 self.input.park();
                 self.replies.park();
+                self.input.place.hold()?;
                 future::yield_now().await;
             }
             match self.input.wait(&mut self.replies).await? {

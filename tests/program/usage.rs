@@ -18,7 +18,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--keepalive", "0.5"], &["--keepalive", "1 to 32767", "off"]),
         (&["serve", "--min-rate", "fast"], &["--min-rate", "64KiB", "a second", "off"]),
         (&["serve", "--high-water", "5GiB"], &["--high-water", "4294967295"]),
-        (&["serve", "--max-queued", "64KiB"], &["--max-queued", "65536", "--high-water", "98304"]),
+        (&["serve", "--max-queued", "32KiB"], &["--max-queued", "32768", "--high-water", "65536"]),
         (&["serve", "--drain-deadline", "off"], &["--drain-deadline", "0 or more"]),
         (&["serve", "--stats", "0"], &["--stats", "0.01 or more"]),
         (&["serve", "--metrics", "9747"], &["--metrics", "HOST:PORT"]),

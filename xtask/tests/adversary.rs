@@ -78,6 +78,7 @@ attacks! {
     overflow: "overflow",
     over_budget: "over-budget",
     many_small_holds: "many-small-holds",
+    everything: "everything",
     sigterm: "sigterm",
     second_signal: "second-signal",
 }

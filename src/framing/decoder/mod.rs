@@ -168,8 +168,8 @@ impl<H: Header> Decoder<H> {
         self
     }
 
-    /// Keeps memory of up to `keep_len` bytes while it is empty, instead of one read's: a stream of large frames then
-    /// does not allocate each of them anew. It is kept until [`swap_buffer`](Decoder::swap_buffer) takes it.
+    /// Keeps memory of up to `keep_len` bytes while it is empty, instead of one read's: large frames with small ones between
+    /// them are then not allocated each anew. It is kept until [`swap_buffer`](Decoder::swap_buffer) takes it.
     #[must_use]
     pub fn keeping(mut self, keep_len: usize) -> Decoder<H> {
         self.keep_len = keep_len;

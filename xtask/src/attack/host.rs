@@ -26,8 +26,8 @@ pub(super) struct Books {
     pub(super) bytes_out: u64,
     pub(super) buffered: u64,
     pub(super) closes: BTreeMap<String, u64>,
-    /// What was said of closes, by reason: of one of each, or more where that matters.
-    pub(super) said: BTreeMap<String, String>,
+    /// What was said of closes, by reason: the first few different texts.
+    pub(super) said: BTreeMap<String, Vec<String>>,
 }
 
 impl Books {
@@ -44,8 +44,8 @@ impl Books {
     }
 
     /// What was said when connections ended for this reason.
-    pub(super) fn said(&self, reason: &str) -> &str {
-        self.said.get(reason).map_or("", String::as_str)
+    pub(super) fn said(&self, reason: &str) -> String {
+        self.said.get(reason).map(|texts| texts.join("; ")).unwrap_or_default()
     }
 }
 
@@ -102,7 +102,7 @@ impl Host {
         self.books().map(drop)
     }
 
-    /// Handlers that are asked to block do so again.
+    /// Handlers that are asked to sleep or block do so again.
     pub(super) fn shut_gate(&mut self) -> Result<(), Box<dyn Error>> {
         self.tell("shut")?;
         self.books().map(drop)

@@ -3,7 +3,7 @@
 //! It prints `listening on IP:PORT`, then a line of JSON, the account so far, for each line `account` on its standard input
 //! and one more when it has ended. It ends by SIGTERM, by SIGINT, or with its standard input: none is left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, Write};
@@ -11,7 +11,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic;
 use std::pin::pin;
 use std::process::{self, ExitCode};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -38,8 +38,8 @@ pub(super) const GIVE_UP: &[u8] = b"attack: give up";
 /// Bytes of each reply that is given up: a large one, of which what is not written is queued.
 const GIVEN_UP_LEN: usize = 20_000;
 
-/// Bytes of what is said for one reason, about.
-const LONGEST_SAID: usize = 2000;
+/// Different texts that are kept for one reason.
+const MOST_SAID: usize = 8;
 
 /// How much longer than its drain deadline the process may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -75,8 +75,8 @@ pub(crate) struct ServerArgs {
     keepalive: Duration,
     #[arg(long, default_value = "65536")]
     high_water: NonZeroU32,
-    #[arg(long, default_value = "4MiB", value_parser = parse_length)]
-    max_queued: usize,
+    #[arg(long, default_value = "4194304")]
+    max_queued: NonZeroUsize,
     #[arg(long, default_value = "1024")]
     frames_a_turn: NonZeroU32,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
@@ -117,7 +117,6 @@ impl ServerArgs {
         let format = Format::with_default_limit(self.format)?;
         let format = self.max_payload.map_or(Ok(format), |len| format.with_max_payload_len(len))?;
         let greeting = self.greeting.clone().map_or(Greeting::None, |text| Greeting::Frame(text.into()));
-        let max_queued = NonZeroUsize::new(self.max_queued).ok_or("--max-queued 0")?;
         Ok(ServerConfig::default()
             .format(format)
             .greeting(greeting)
@@ -132,7 +131,7 @@ impl ServerArgs {
             .write_deadline(Some(self.write_deadline))
             .keepalive(Some(self.keepalive))
             .high_water(self.high_water)
-            .max_queued(max_queued)
+            .max_queued(self.max_queued)
             .frames_a_turn(self.frames_a_turn)
             .drain_deadline(self.drain_deadline))
     }
@@ -160,55 +159,59 @@ async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Replies) -> Result<
 struct Gate {
     open: Mutex<bool>,
     opened: Condvar,
-    sleeping: Mutex<Option<Sender<()>>>,
-    asleep: Receiver<()>,
+    /// Closed, and with it what sleepers wait for, when the gate opens.
+    sleeping: Mutex<Sender<()>>,
+    asleep: Mutex<Receiver<()>>,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         let (sender, asleep) = channel::bounded(1);
-        Gate { open: Mutex::new(false), opened: Condvar::new(), sleeping: Mutex::new(Some(sender)), asleep }
+        let (sleeping, asleep) = (Mutex::new(sender), Mutex::new(asleep));
+        Gate { open: Mutex::new(false), opened: Condvar::new(), sleeping, asleep }
     }
 }
 
 impl Gate {
     /// Those who wait go on, and nobody waits from now on.
     fn open(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *locked(&self.open) = true;
         self.opened.notify_all();
-        self.sleeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        locked(&self.sleeping).close();
     }
 
-    /// Who blocks waits again.
+    /// Who comes now waits again.
     fn shut(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *locked(&self.open) = false;
+        (*locked(&self.sleeping), *locked(&self.asleep)) = channel::bounded(1);
     }
 
     async fn sleep(&self) {
-        _ = self.asleep.recv().await;
+        let asleep = locked(&self.asleep).clone();
+        _ = asleep.recv().await;
     }
 
     fn block(&self) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = locked(&self.open);
         drop(self.opened.wait_while(open, |open| !*open));
     }
 }
 
-/// The text of the last close for each reason.
+/// Nothing panics while it has a lock here.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was said of closes, by reason.
 #[derive(Default)]
-struct Said(Mutex<BTreeMap<&'static str, String>>);
+struct Said(Mutex<BTreeMap<&'static str, BTreeSet<String>>>);
 
 impl Said {
     fn note(&self, reason: &CloseReason) {
-        let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = texts.entry(reason.name()).or_default();
-        // One of each kind is enough; those of the wrong protocol are kept all.
-        let new = reason.to_string();
-        if text.is_empty() {
-            *text = new;
-        } else if text.len() < LONGEST_SAID && (new.contains("looks like") || new.contains("signed")) {
-            text.push_str("; ");
-            text.push_str(&new);
+        let mut texts = locked(&self.0);
+        let texts = texts.entry(reason.name()).or_default();
+        if texts.len() < MOST_SAID {
+            texts.insert(reason.to_string());
         }
     }
 }
@@ -236,7 +239,7 @@ impl Books {
             "bytes_out": stats.traffic.bytes_out,
             "buffered": stats.buffered,
             "closes": closes,
-            "said": &*self.said.0.lock().unwrap_or_else(PoisonError::into_inner),
+            "said": &*locked(&self.said.0),
         });
         let mut out = io::stdout().lock();
         writeln!(out, "{account}")?;

@@ -95,7 +95,7 @@ pub(super) const OVERFLOW: Scenario = Scenario {
     name: "overflow",
     about: "a handler that gives up its sends while its peer does not read: ended at the hard limit, memory bounded",
     // The write deadline is later than any patience: it is not what ends them.
-    limits: "--max-queued 512KiB --write-deadline 600",
+    limits: "--max-queued 524288 --write-deadline 600",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(20, 5);

@@ -1,5 +1,11 @@
 //! The memory of all connections together.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use super::super::healthy::CLIENTS;
+use super::super::server;
 use super::*;
 
 pub(super) const OVER_BUDGET: Scenario = Scenario {
@@ -64,3 +70,93 @@ pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
         Ok(())
     },
 };
+
+/// The limits of the attack below: what the formula is made of.
+const BUDGET: u64 = 32 << 20;
+const THREADS: u64 = 2;
+const CONNECTIONS: usize = 1200;
+
+pub(super) const EVERYTHING: Scenario = Scenario {
+    name: "everything",
+    about: "every limit loaded at once, again and again: memory stays within the documented worst case",
+    limits: "--memory-budget 32MiB --threads 2 --max-connections 1200 --frame-deadline 60 --write-deadline 60",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let rounds = scene.pace.of(4, 2);
+        scene.sent =
+            format!("{rounds} × 1,196 connections: idle, flooding, not reading, unfinished frames, waiting handlers");
+        for round in 0..rounds {
+            everything(scene, round)?;
+        }
+        let most = BUDGET + CONNECTIONS as u64 * 2048 + THREADS * (12 << 20);
+        let grown = scene.host.peak() - scene.base;
+        scene.noted.push(format!("{} MiB more at most, and {} MiB by the formula", grown >> 20, most >> 20));
+        scene.check_memory(most);
+        Ok(())
+    },
+};
+
+/// Loads every limit at once. What is held is of other lengths in each round, so that memory given back does not just fit.
+fn everything(scene: &mut Scene, round: usize) -> Fallible {
+    let mut peers = scene.crowd(CONNECTIONS - CLIENTS)?;
+    let (readers, rest) = peers.split_at_mut(30);
+    let (large, rest) = rest.split_at_mut(60);
+    let (small, rest) = rest.split_at_mut(200);
+    let (waiting, rest) = rest.split_at_mut(300);
+    let (given_up, rest) = rest.split_at_mut(10);
+    let (floods, idle) = rest.split_at_mut(4);
+    idle.iter_mut().try_for_each(|peer| peer.echo(b"hello"))?;
+    let whole = frame(&vec![7; 1 << 20]);
+    let held = |most: usize| &whole[..most >> (round / 2 % 3)];
+    let replies: Vec<u8> = frame(&[7; 1000]).repeat(64);
+    let waits = [&replies, &frame(server::SLEEP)[..]].concat();
+    let stop = AtomicBool::new(false);
+    let addr = scene.addr();
+    thread::scope(|scope| -> Fallible {
+        for peer in floods {
+            scope.spawn(|| again(&stop, || peer.send(&whole).and_then(|()| peer.frame()).is_ok()));
+        }
+        for peer in readers {
+            scope.spawn(|| again(&stop, || peer.send_until_stuck(&replies, STUCK) > 0));
+        }
+        // Those that are over budget are ended, and fail.
+        if round.is_multiple_of(2) {
+            waiting.iter_mut().for_each(|peer| _ = peer.send(&waits));
+            small.iter_mut().for_each(|peer| _ = peer.send(held(60_000)));
+        } else {
+            // So little that it is held in memory of its own length, and the threads' buffers stay with them.
+            let many = waiting.iter_mut().chain(small).chain(idle);
+            many.for_each(|peer| _ = peer.send(&whole[..15_500]));
+        }
+        large.iter_mut().for_each(|peer| _ = peer.send(held(900_000)));
+        given_up.iter_mut().for_each(|peer| _ = peer.send(&frame(server::GIVE_UP)));
+        for _ in 0..100 {
+            // Refused while all places are taken, and oversize where one is free.
+            _ = Peer::connect(addr).and_then(|mut peer| peer.send(&[0xFF; 4]));
+        }
+        thread::sleep(scene.pace.span);
+        stop.store(true, Relaxed);
+        Ok(())
+    })?;
+    let books = scene.host.books()?;
+    let (held, active, over) = (books.buffered >> 10, books.active, books.closes("over budget"));
+    scene.noted.push(format!("{held} of {} KiB held, {active} connections, {over} over budget", BUDGET >> 10));
+    scene.check(books.buffered <= BUDGET, || format!("{held} KiB are held"));
+    scene.check(over > 0, || "the budget was not reached".into());
+    drop(peers);
+    scene.host.open_gate()?;
+    scene.host.shut_gate()?;
+    scene.await_books("their end", |books| books.active <= CLIENTS as u64).map(drop)
+}
+
+/// Does something again and again, until it is told to stop or it fails.
+fn again(stop: &AtomicBool, mut act: impl FnMut() -> bool) {
+    loop {
+        if stop.load(Relaxed) || !act() {
+            return;
+        }
+    }
+}
+
+/// What a peer waits for room to write, before it is stuck.
+const STUCK: Duration = Duration::from_millis(50);

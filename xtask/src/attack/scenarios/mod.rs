@@ -40,6 +40,7 @@ pub(super) const ALL: &[Scenario] = &[
     handlers::OVERFLOW,
     memory::OVER_BUDGET,
     memory::MANY_SMALL_HOLDS,
+    memory::EVERYTHING,
     signals::SIGTERM,
     signals::SECOND_SIGNAL,
 ];
