@@ -32,6 +32,8 @@ struct LargeOnes {
     queue: VecDeque<Large>,
     /// Bytes of all of them.
     len: usize,
+    /// Memory in which payloads may be that are to be written: see [`Queue::lend`].
+    lent: Bytes,
 }
 
 /// A payload that is written from where it is, after `copied[..at]`. Never empty.
@@ -44,7 +46,12 @@ struct Large {
 impl Queue {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.copied.len() - self.start + self.large.as_deref().map_or(0, |large| large.len)
+        self.copied_len() + self.large.as_deref().map_or(0, |large| large.len)
+    }
+
+    /// Bytes that wait and were copied.
+    pub(crate) fn copied_len(&self) -> usize {
+        self.copied.len() - self.start
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,6 +76,26 @@ impl Queue {
             large.queue.push_back(Large { at: self.copied.len(), bytes });
             self.check();
         }
+    }
+
+    /// A payload that lies in this memory needs no copy to wait: see [`lent`](Queue::lent).
+    pub(crate) fn lend(&mut self, memory: Bytes) {
+        self.large.get_or_insert_default().lent = memory;
+    }
+
+    /// Ends that. What waits still holds the memory.
+    pub(crate) fn end_lending(&mut self) {
+        if let Some(large) = &mut self.large {
+            large.lent = Bytes::new();
+        }
+    }
+
+    /// These bytes as a part of the memory that was lent, if they are one.
+    pub(crate) fn lent(&self, bytes: &[u8]) -> Option<Bytes> {
+        let lent = &self.large.as_deref()?.lent;
+        let start = bytes.as_ptr().addr().checked_sub(lent.as_ptr().addr())?;
+        let end = start.checked_add(bytes.len())?;
+        (end <= lent.len()).then(|| lent.slice(start..end))
     }
 
     /// All that waits, where it is in one piece.
@@ -116,6 +143,7 @@ impl Queue {
     /// Where nothing waits: the memory of what is copied, for others to use meanwhile.
     pub(crate) fn release(&mut self) -> Vec<u8> {
         debug_assert!(self.is_empty(), "released while bytes wait");
+        self.large = None;
         std::mem::take(&mut self.copied)
     }
 
@@ -231,6 +259,27 @@ mod tests {
         assert_eq!((queue.len(), queue.larges().count()), (1, 1));
         queue.written(1);
         assert_eq!((queue.len(), queue.larges().count()), (0, 0));
+    }
+
+    #[test]
+    fn what_lies_in_lent_memory_is_known_by_its_place() {
+        let mut queue = Queue::default();
+        let memory = Bytes::from(vec![7; 100]);
+        assert!(queue.lent(&memory[..1]).is_none());
+        queue.lend(memory.clone());
+        for place in [0..100, 0..1, 99..100, 20..70] {
+            let found = queue.lent(&memory[place.clone()]).expect("a part of it");
+            assert_eq!((found.as_ptr(), found.len()), (memory[place.clone()].as_ptr(), place.len()));
+        }
+        assert!(queue.lent(&[7; 10]).is_none());
+        // It begins before the memory, or ends behind it.
+        let whole = Bytes::from(vec![7; 100]);
+        queue.lend(whole.slice(10..90));
+        for place in [9..20, 80..91, 0..100] {
+            assert!(queue.lent(&whole[place.clone()]).is_none(), "{place:?}");
+        }
+        queue.end_lending();
+        assert!(queue.lent(&whole[10..20]).is_none());
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub const NO_COPY_LEN: usize = 16 * 1024;
 /// Unless told otherwise, sending waits while so many bytes wait: 64 KiB.
 const HIGH_WATER: u32 = 64 * 1024;
 
+/// Payloads that are in memory that is there anyway may wait until so many times the high-water mark waits.
+const LENT_WATER: usize = 4;
+
 /// Slices of one vectored write at most.
 const MAX_SLICES: usize = 64;
 
@@ -80,8 +83,8 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and the [`Sink`]
     /// write before they take more. 64 KiB unless told otherwise.
     #[must_use]
-    pub fn high_water(mut self, high_water: u32) -> FramedWrite<W, H> {
-        self.high_water = high_water;
+    pub fn high_water(mut self, high_water: usize) -> FramedWrite<W, H> {
+        self.high_water = high_water.try_into().unwrap_or(u32::MAX);
         self
     }
 
@@ -89,8 +92,8 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// and queue nothing. Only who gives up sending before it is done, again and again, gets there. No limit unless told
     /// otherwise.
     #[must_use]
-    pub fn max_queued(mut self, max_queued: u32) -> FramedWrite<W, H> {
-        self.max_queued = max_queued;
+    pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
+        self.max_queued = max_queued.try_into().unwrap_or(u32::MAX);
         self
     }
 
@@ -164,6 +167,15 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// The queue's memory, to be lent and taken back while nothing waits.
     pub(crate) fn queue_mut(&mut self) -> &mut Queue {
         &mut self.queue
+    }
+
+    /// Bytes that wait to be written in memory of the queue's own.
+    pub(crate) fn copied(&self) -> usize {
+        self.queue.copied_len()
+    }
+
+    fn lent_high_water(&self) -> usize {
+        (LENT_WATER * self.high_water as usize).min(self.max_queued as usize)
     }
 
     /// Bytes that wait to be written.
@@ -363,11 +375,18 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
-    /// Writes all that waits, and behind it the payload, where it is large.
+    /// Writes all that waits, and behind it the payload, where it is large. Where it is in lent memory, it can wait.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         if !self.begun && !self.payload.is_empty() {
             self.write.enqueue_header(self.prefix, self.payload.len())?;
+            if let Some(lent) = self.write.queue.lent(self.payload) {
+                self.write.queue.push(lent);
+                self.payload = &[];
+                if self.write.queue.len() < self.write.lent_high_water() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
         }
         self.begun = true;
         while !self.payload.is_empty() || !self.write.queue.is_empty() {

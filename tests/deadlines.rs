@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -305,7 +305,7 @@ fn the_time_of_a_handler_is_not_the_peers() {
 /// Also a handler that does not mind that its replies are not written cannot keep the connection.
 #[test]
 fn a_handler_that_gives_up_sending_overflows() {
-    let config = silent().max_queued(const { NonZeroU32::new(300_000).unwrap() });
+    let config = silent().max_queued(const { NonZeroUsize::new(300_000).unwrap() });
     let (closed, after) = serve_with(
         &config,
         |_| {

@@ -54,6 +54,16 @@ fn what_serves_a_connection_knows_no_clock() {
     }
 }
 
+/// The worst case is told in two places, and it is the same.
+#[test]
+fn the_readme_knows_the_worst_case() {
+    let config = source("src/server/config.rs");
+    let (_, worst_case) = config.split_once("# The worst case").expect("a heading");
+    let formula = worst_case.split('`').nth(1).expect("a formula");
+    assert!(formula.starts_with("memory_budget + "), "{formula}");
+    assert!(source("README.md").lines().any(|line| line == formula), "README.md does not say {formula}");
+}
+
 /// Invariant 9: what a configuration limits, its documentation says with the default, and that is the default.
 #[test]
 fn every_limit_has_a_default_that_is_documented() {

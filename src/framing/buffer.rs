@@ -2,6 +2,8 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+#[cfg(feature = "net")]
+use core::ops::Range;
 
 /// Received bytes that wait to be taken, in one piece of memory.
 ///
@@ -173,6 +175,22 @@ impl Buffer {
         self.pass(self.start);
         self.start = 0;
         self.end = 0;
+    }
+
+    /// All the memory, and where in it the unread bytes are: nothing is here from then on.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
+        let unread = self.start..self.end;
+        self.forget();
+        (core::mem::take(&mut self.storage), unread)
+    }
+
+    /// Takes memory back that was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
+        self.base = self.base.wrapping_sub(unread.start as u64);
+        (self.storage, self.start, self.end) = (storage, unread.start, unread.end);
+        self.check();
     }
 
     /// Ends a round: what both it and the one before needed, at least `keep_len`, is the memory to keep.

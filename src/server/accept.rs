@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::config::ServerConfig;
 use super::connection::Greeting;
-use super::{Arrival, Shared};
+use super::{Arrival, Shared, events};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{EncodeError, Encoder, Format};
 
@@ -65,6 +65,10 @@ pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, worke
         }
         let (stream, peer) = accept_one(listener, shared).await;
         let place = shared.account.open(shared.allowed);
+        match place {
+            true => events::opened(peer),
+            false => events::refused(peer, shared.allowed),
+        }
         match open(shared, stream, peer, place) {
             Ok(stream) => _ = worker.try_send(Arrival { stream, peer, place }),
             Err(reason) => shared.closed(&Closed { peer, reason, traffic: Traffic::default() }),
@@ -78,8 +82,9 @@ async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (Async<Tc
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(_) => {
+            Err(error) => {
                 shared.account.accept_failed();
+                events::accept_failed(&error, rest);
                 Timer::after(rest).await;
                 rest = (rest * 2).min(LONGEST_REST);
             }
@@ -124,4 +129,30 @@ pub(super) fn greeting_bytes(greeting: &Greeting, format: Format) -> Result<Vec<
         Greeting::None => {}
     }
     Ok(bytes)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_the_options_of_its_listener() {
+        for keepalive in [Some(Duration::from_secs(7)), None] {
+            let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
+            let listener = listen(addr, 1).expect("a port");
+            tune(&SockRef::from(&listener), &ServerConfig::default().keepalive(keepalive)).expect("options");
+            let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+            let (accepted, _) = listener.accept().expect("accepted");
+            let socket = SockRef::from(&accepted);
+            assert!(socket.tcp_nodelay().expect("an option"));
+            assert_eq!(socket.keepalive().expect("an option"), keepalive.is_some());
+            if let Some(idle) = keepalive {
+                assert_eq!(socket.tcp_keepalive_time().expect("an option"), idle);
+                assert_eq!(socket.tcp_keepalive_interval().expect("an option"), PROBE_INTERVAL);
+                assert_eq!(socket.tcp_keepalive_retries().expect("an option"), PROBES);
+                assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(Duration::from_secs(37)));
+            }
+            drop(peer);
+        }
+    }
 }

@@ -19,8 +19,13 @@ const RESERVE: usize = 32;
 ///
 /// # The worst case
 /// Whatever the peers do, what the server holds for them is at most
-/// `memory_budget + connections × 2 KiB + threads × 12 MiB`, besides what handlers hold and what the system buffers in its
-/// sockets; see [`memory_budget`](ServerConfig::memory_budget).
+/// `memory_budget + connections × 2 KiB + threads × (12 MiB + 3 × longest payload + 2 × max_queued)`, where the last part is
+/// 23 MiB a thread by default; besides what handlers hold and what the system buffers in its sockets.
+///
+/// 12 MiB are the buffers that a thread keeps to use again. The rest of that part is for the one connection that has its turn
+/// on the thread, as the [`memory_budget`](ServerConfig::memory_budget) is asked when a connection waits: until then it may
+/// receive one frame more, and queue replies up to [`max_queued`](ServerConfig::max_queued) and one more, in memory that
+/// doubles as it grows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
@@ -66,7 +71,7 @@ pub struct ServerConfig {
     pub high_water: NonZeroU32,
     /// Bytes of replies that may wait at most, which only a handler exceeds that gives up sending before it is done; it ends
     /// as *overflow*. 4 MiB by default.
-    pub max_queued: NonZeroU32,
+    pub max_queued: NonZeroUsize,
     /// Frames of one connection that are handled before others have their turn, empty ones included. 1024 by default.
     pub frames_a_turn: NonZeroU32,
     /// How long a stop waits for what is in flight. 10 s by default; then what is left ends as *stopped*.
@@ -90,7 +95,7 @@ impl Default for ServerConfig {
             write_deadline: seconds(10),
             keepalive: seconds(60),
             high_water: const { NonZeroU32::new(64 * 1024).unwrap() },
-            max_queued: const { NonZeroU32::new(4 * 1024 * 1024).unwrap() },
+            max_queued: const { NonZeroUsize::new(4 * 1024 * 1024).unwrap() },
             frames_a_turn: const { NonZeroU32::new(1024).unwrap() },
             drain_deadline: Duration::from_secs(10),
         }
@@ -123,7 +128,7 @@ impl ServerConfig {
         write_deadline: Option<Duration>,
         keepalive: Option<Duration>,
         high_water: NonZeroU32,
-        max_queued: NonZeroU32,
+        max_queued: NonZeroUsize,
         frames_a_turn: NonZeroU32,
         drain_deadline: Duration,
     }

@@ -6,12 +6,14 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_lite::FutureExt;
 use futures_lite::future::{self, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -26,7 +28,7 @@ use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
 
-/// Reads in a row after which other connections have their turn.
+/// Reads in a row, without a wait, after which other connections have their turn; a long one counts as several.
 const READS_A_TURN: u32 = 16;
 
 /// How long a peer has to read our last replies after we closed, before it is cut off.
@@ -39,8 +41,9 @@ const LAST_BYTES: u64 = 8 * 1024 * 1024;
 /// Where a handler puts its replies.
 ///
 /// Small replies are written together, once the input at hand is dealt with or 64 KiB wait
-/// ([`ServerConfig::high_water`]); large ones at once, from where they are. A reply waits while the peer does not read, and
-/// nothing is read from such a peer meanwhile; after [`ServerConfig::write_deadline`] the connection ends.
+/// ([`ServerConfig::high_water`]); large ones at once, from where they are; large ones that are what was received, sent back
+/// as it is, together, up to four times as many bytes. A reply waits while the peer does not read, and nothing is read from
+/// such a peer meanwhile; after [`ServerConfig::write_deadline`] the connection ends.
 pub struct Replies {
     write: FramedWrite<Writer, Rc<Format>>,
 }
@@ -48,7 +51,7 @@ pub struct Replies {
 impl Replies {
     fn new(writer: Writer, format: Rc<Format>) -> Replies {
         let config = writer.place.config();
-        let (high_water, max_queued) = (config.high_water.get(), config.max_queued.get());
+        let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
         Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
     }
 
@@ -84,7 +87,7 @@ impl Replies {
         payload: &'a [u8],
     ) -> impl Future<Output = Result<(), WriteError>> + 'a {
         // Of a large payload nothing is held, unless its sending is given up in the middle: then it is seen next time.
-        self.place().replies.set(self.write.queued() + payload.len().min(NO_COPY_LEN));
+        self.place().replies.set(self.write.copied() + payload.len().min(NO_COPY_LEN));
         self.write.feed_with(prefix, payload)
     }
 
@@ -208,6 +211,7 @@ impl<R, H> Connection<R, H> {
             bytes_in: 0,
             last_byte: u64::MAX,
             frames_came: false,
+            reads_in_a_row: 0,
             large_frames: false,
         };
         Connection { input, replies, handler }
@@ -280,8 +284,9 @@ where
 
     async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {
         Box::pin(self.greet_first()).await?;
-        for turn in 1u32.. {
-            if turn % READS_A_TURN == 0 {
+        loop {
+            if self.input.reads_in_a_row >= READS_A_TURN {
+                self.input.reads_in_a_row = 0;
                 // Who only waits for its turn holds no more than who waits for bytes.
                 self.input.park();
                 self.replies.park();
@@ -293,7 +298,6 @@ where
                 Woken::End => Box::pin(self.end()).await?,
             }
         }
-        unreachable!("a connection ends by a return")
     }
 
     /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written. The error
@@ -302,7 +306,6 @@ where
         let place = Rc::clone(&self.input.place);
         let handled = AssertUnwindSafe(accounted(&place, self.handle_frames())).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
-        self.count();
         if let Err(reason) = &handled
             && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
                 **reason
@@ -326,7 +329,9 @@ where
         }
     }
 
+    /// Tells what has passed, and writes what waits.
     async fn flush(&mut self) -> Result<(), Box<CloseReason>> {
+        self.count();
         let flushed = self.replies.write.flush().await;
         flushed.map_err(|error| self.write_failed(error).into())
     }
@@ -370,9 +375,10 @@ where
 
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), Box<CloseReason>> {
+        let mut lent = self.lend();
         let frames_a_turn = self.input.place.config().frames_a_turn.get();
         let mut left = frames_a_turn;
-        while let Some((handler, frame, replies)) = self.next_frame() {
+        while let Some((handler, frame, replies)) = self.next_frame(&mut lent) {
             if let Err(error) = handler(frame, replies).await {
                 // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
                 let failure = self.replies.write.take_failure().map(|failure| self.send_failed(failure));
@@ -388,6 +394,9 @@ where
         if let Some(failure) = self.replies.write.take_failure() {
             return Err(self.send_failed(failure).into());
         }
+        if let Some(lent) = lent {
+            self.take_back(lent).await?;
+        }
         // Without a whole frame there is an error, or nothing that this decoder yields.
         self.input.decoder.next_frame().map_err(CloseReason::from)?;
         Ok(())
@@ -395,12 +404,36 @@ where
 
     /// The next whole frame, and who deals with it. Here, as what an async function borrows it keeps in memory.
     #[inline]
-    fn next_frame(&mut self) -> Option<(&mut H, Frame<'_>, &mut Replies)> {
-        let frame = self.input.decoder.whole_frame()?;
+    fn next_frame<'a>(&'a mut self, lent: &'a mut Option<Lent>) -> Option<(&'a mut H, Frame<'a>, &'a mut Replies)> {
+        let frame = match lent {
+            None => self.input.decoder.whole_frame()?,
+            Some(Lent { memory, unread }) => self.input.decoder.frame_of_lent(memory, unread)?,
+        };
         self.input.frames_in += 1;
         self.input.frames_came = true;
         self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
         Some((&mut self.handler, frame, &mut self.replies))
+    }
+
+    /// Where large frames came, lends the memory that they are in to the replies: those payloads that are sent back as they
+    /// are wait there, without a copy, and one write takes them all.
+    fn lend(&mut self) -> Option<Lent> {
+        let Input { decoder, large_frames: true, .. } = &mut self.input else { return None };
+        if !matches!(decoder.has_frame(), Ok(true)) {
+            return None;
+        }
+        let (memory, unread) = decoder.lend();
+        let memory = Bytes::from(memory);
+        self.replies.write.queue_mut().lend(memory.clone());
+        Some(Lent { memory, unread })
+    }
+
+    /// Writes what waits. Then nobody else has the memory, and it is taken back as it is.
+    async fn take_back(&mut self, lent: Lent) -> Result<(), Box<CloseReason>> {
+        self.flush().await?;
+        self.replies.write.queue_mut().end_lending();
+        self.input.decoder.take_back(lent.memory.into(), lent.unread);
+        Ok(())
     }
 
     fn send_failed(&self, error: WriteError) -> CloseReason {
@@ -421,6 +454,12 @@ where
     }
 }
 
+/// The decoder's memory while it is lent to the replies, and where in it the bytes are that are not yet handled.
+struct Lent {
+    memory: Bytes,
+    unread: Range<usize>,
+}
+
 /// The reading side.
 struct Input<R> {
     reader: R,
@@ -434,6 +473,8 @@ struct Input<R> {
     last_byte: u64,
     /// Whether there was a whole frame among what came last.
     frames_came: bool,
+    /// Reads of [`READ_LEN`] since it last waited or gave others their turn.
+    reads_in_a_row: u32,
     /// Whether the last frame was a large one: more is read at once then.
     large_frames: bool,
 }
@@ -495,12 +536,14 @@ impl<R: AsyncRead + Unpin> Input<R> {
                 Poll::Ready(Ok(n)) => {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
+                    self.reads_in_a_row += n.div_ceil(READ_LEN) as u32;
                     self.place.input.set(self.decoder.capacity());
                     return Poll::Ready(Ok(n));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
+                    self.reads_in_a_row = 0;
                     self.park();
                     return Poll::Pending;
                 }

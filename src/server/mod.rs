@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod connections;
 mod deadlines;
+mod events;
 mod place;
 mod pool;
 mod reactor;
@@ -123,6 +124,7 @@ impl Server {
         let listener = Async::new(listener)?;
         let addr = listener.get_ref().local_addr()?;
         let account = Account::new(config.threads.get(), config.bytes_allowed());
+        events::listening(addr);
         Ok(Server { listener, addr, config, account, on_open: Box::new(|_| ()), on_close: Box::new(|_| ()) })
     }
 
@@ -199,13 +201,16 @@ impl Server {
         _ = all_ready.recv().await;
         let accept = accept::accept(&self.listener, &shared, &workers);
         stop.or(accept).await;
+        events::stopping(shared.account.stats().active);
         // The listener first, then the connections.
         drop(self.listener);
         drop(workers);
         let all_ended = async { _ = all_ended.recv().await };
         let overdue = async { _ = Timer::after(shared.config.drain_deadline + GRACE).await };
         all_ended.or(overdue).await;
-        shared.account.stats()
+        let stats = shared.account.stats();
+        events::drained(&stats);
+        stats
     }
 }
 
@@ -219,6 +224,7 @@ impl Shared {
     /// Accounts for a connection that has ended.
     fn closed(&self, closed: &Closed) {
         self.account.close(&closed.reason);
+        events::closed(closed);
         // A panic there is the caller's, and the panic hook tells of it. Here it must not keep the drain from its end.
         _ = catch_unwind(AssertUnwindSafe(|| (self.on_close)(closed)));
     }

@@ -5,8 +5,9 @@ use std::cell::RefCell;
 /// Bytes of one read.
 pub(super) const READ_LEN: usize = 64 * 1024;
 
-/// Bytes of one read from a peer that sends large frames. A frame of 64 KiB does not fit in `READ_LEN`, by its header.
-pub(super) const LARGE_READ_LEN: usize = 4 * READ_LEN;
+/// Bytes of one read from a peer that sends large frames: four of 64 KiB, with their headers. One of them does not fit in
+/// `READ_LEN`, by its header.
+pub(super) const LARGE_READ_LEN: usize = 4 * (READ_LEN + 1024);
 
 /// Bytes of each kind that a thread keeps for its connections.
 const KEPT: usize = 4 * 1024 * 1024;

@@ -77,25 +77,40 @@ fn refuse_all(shared: &Shared, arrivals: &Receiver<Arrival>, error: &io::Error) 
     }
 }
 
-async fn serve<N, H, E>(place: Rc<Place>, (reader, writer): (ReadHalf, WriteHalf), new_handler: &N)
+/// Serves a connection to its end. An async function keeps room for what it is given beside what it makes of it; so the
+/// connection is made here, and used where it is.
+fn serve<N, H, E>(
+    place: Rc<Place>,
+    (reader, writer): (ReadHalf, WriteHalf),
+    new_handler: &N,
+) -> impl Future<Output = ()> + use<N, H, E>
 where
     N: Fn(SocketAddr) -> H,
     H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let handler = match catch_unwind(AssertUnwindSafe(|| new_handler(place.peer()))) {
-        Ok(handler) => handler,
-        Err(panic) => return place.close(CloseReason::of_panic(&*panic)),
-    };
-    let writer = Writer::new(To::Own(writer), &place);
-    let mut connection = Connection::new(reader, writer, place.format(), handler);
-    let served = AssertUnwindSafe(connection.serve()).catch_unwind().await;
-    let reason = served.map_or_else(|panic| CloseReason::of_panic(&*panic), |reason| *reason);
-    if let CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } = reason {
-        connection.reader().break_off();
+    let handler = catch_unwind(AssertUnwindSafe(|| new_handler(place.peer())));
+    let mut connection = handler.map(|handler| {
+        let writer = Writer::new(To::Own(writer), &place);
+        Connection::new(reader, writer, place.format(), handler)
+    });
+    async move {
+        let reason = match &mut connection {
+            Err(panic) => CloseReason::of_panic(&**panic),
+            Ok(connection) => match AssertUnwindSafe(connection.serve()).catch_unwind().await {
+                Err(panic) => CloseReason::of_panic(&*panic),
+                Ok(reason) => *reason,
+            },
+        };
+        if let Ok(connection) = &connection
+            && let CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } =
+                reason
+        {
+            connection.reader().break_off();
+        }
+        drop(connection);
+        place.close(reason);
     }
-    drop(connection);
-    place.close(reason);
 }
 
 /// Tells a peer that there is no place for it.

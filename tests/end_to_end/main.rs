@@ -5,6 +5,7 @@ mod common;
 
 mod client;
 mod closing;
+mod limits;
 mod passing;
 mod stopping;
 

@@ -1,7 +1,7 @@
 //! Runs the program. Nothing here waits for ever: a program that hangs fails its test.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -67,6 +67,16 @@ impl Program {
     /// The next line of standard error, without its end.
     pub(crate) fn err_line(&self) -> String {
         self.err.line()
+    }
+
+    /// The first line of standard error with this in it; those before it are passed over.
+    pub(crate) fn err_line_with(&self, part: &str) -> String {
+        loop {
+            let line = self.err_line();
+            if line.contains(part) {
+                return line;
+            }
+        }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
@@ -188,4 +198,17 @@ pub(crate) fn read(stream: &mut TcpStream, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     stream.read_exact(&mut bytes).unwrap();
     bytes
+}
+
+/// Ends our side and gives what still came.
+pub(crate) fn finish(mut stream: TcpStream) -> Vec<u8> {
+    stream.shutdown(Shutdown::Write).unwrap();
+    rest(&mut stream)
+}
+
+/// What comes until the peer ends its side.
+pub(crate) fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    rest
 }

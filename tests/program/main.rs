@@ -6,6 +6,8 @@
 mod connect;
 mod encode_decode;
 mod harness;
+mod limits;
+mod observers;
 mod serve;
 mod terminal;
 mod usage;

@@ -1,21 +1,13 @@
 //! `unstick serve`.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::{GREETING, PATIENCE, Program, Serve, command, frame, read, run, wait};
-
-/// Ends our side and gives what still came.
-fn finish(mut stream: TcpStream) -> Vec<u8> {
-    stream.shutdown(Shutdown::Write).unwrap();
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).unwrap();
-    rest
-}
+use crate::harness::{GREETING, PATIENCE, Program, Serve, command, finish, frame, read, run, wait};
 
 #[test]
 fn frames_are_printed_and_ends_are_told() {

@@ -10,6 +10,20 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--print", "binary"], &["'binary'", "--print", "text, hex, none"]),
         (&["serve", "--threads", "0"], &["--threads", "1 or more"]),
         (&["serve", "4747"], &["ADDR", "HOST:PORT"]),
+        (&["serve", "--max-connections", "0"], &["--max-connections", "1 or more"]),
+        (&["serve", "--memory", "0"], &["--memory", "64KiB"]),
+        (&["serve", "--idle-deadline", "-1"], &["--idle-deadline", "over 0", "off"]),
+        (&["serve", "--frame-deadline", "0"], &["--frame-deadline", "over 0", "off"]),
+        (&["serve", "--first-frame-deadline", "1e19"], &["--first-frame-deadline", "a year"]),
+        (&["serve", "--keepalive", "0.5"], &["--keepalive", "1 to 32767", "off"]),
+        (&["serve", "--min-rate", "fast"], &["--min-rate", "64KiB", "a second", "off"]),
+        (&["serve", "--high-water", "5GiB"], &["--high-water", "4294967295"]),
+        (&["serve", "--max-queued", "64KiB"], &["--max-queued", "65536", "--high-water", "98304"]),
+        (&["serve", "--drain-deadline", "off"], &["--drain-deadline", "0 or more"]),
+        (&["serve", "--stats", "0"], &["--stats", "0.01 or more"]),
+        (&["serve", "--metrics", "9747"], &["--metrics", "HOST:PORT"]),
+        (&["serve", "--raw", "--memory", "1MiB"], &["--raw", "--memory"]),
+        (&["serve", "--raw", "--stats", "1"], &["--raw", "--stats"]),
         (&["serve", "--raw", "--format", "u8"], &["--raw", "--format"]),
         (&["serve", "--no-greeting", "--raw-greeting"], &["--no-greeting", "--raw-greeting"]),
         (&["serve", "--max-payload", "10"], &["--greeting", "23 bytes", "10"]),
@@ -55,6 +69,24 @@ fn help_teaches() {
         }
     }
     assert!(run(&["--version"], b"").text().starts_with("unstick 0."));
+}
+
+/// The README's table of limits has every flag of that heading, with the default that the help says.
+#[test]
+fn the_readme_knows_every_limit() {
+    let help = run(&["serve", "-h"], b"");
+    let (_, limits) = help.text().split_once("\nLimits (").expect("a heading");
+    let (limits, _) = limits.split_once("\n\n").expect("its end");
+    let readme = include_str!("../../README.md");
+    let mut count = 0;
+    for (name, help) in limits.split("\n      --").skip(1).map(|limit| limit.split_once(' ').expect("a value")) {
+        let (_, row) = readme.split_once(&format!("| `--{name}")).unwrap_or_else(|| panic!("no row for --{name}"));
+        let (default, _) = row.split_once('`').expect("the end of the flag");
+        let said = help.contains(&format!("[default: {}", default.trim_start()));
+        assert!(said || default == " N", "README.md says --{name}{default}, the help: {help}");
+        count += 1;
+    }
+    assert_eq!(count, 13, "{limits}");
 }
 
 #[test]

@@ -9,6 +9,9 @@ use unstick::framing::{Format, FormatError, Layout, PRESETS};
 use crate::exit::Failure;
 use crate::text;
 
+/// The longest time that a flag takes.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How frames look on the wire.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct FormatArgs {
@@ -105,7 +108,7 @@ pub(crate) fn parse_addr(text: &str) -> Result<String, String> {
 }
 
 /// A number of bytes, with a unit or without.
-fn parse_length(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_length(text: &str) -> Result<usize, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let factor = match unit.trim_start().to_ascii_lowercase().as_str() {
@@ -135,10 +138,17 @@ pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number of threads, 1 or more".into())
 }
 
-/// A time in seconds, also a part of one.
+/// A time in seconds, also a part of one. A longer one is a mistake, and could not be added to the time of day.
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "write a number of seconds, 0 or more, as in 5 or 0.5".into())
+    let possible = seconds.filter(|seconds| *seconds <= LONGEST);
+    possible.ok_or_else(|| "write a number of seconds, 0 or more, as in 5 or 0.5; a year (31536000) at most".into())
+}
+
+/// A time in seconds after which something is done again.
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
+    let teach = "write a number of seconds, 0.01 or more, as in 10 or 0.5; a year (31536000) at most";
+    parse_seconds(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
 }
 
 #[cfg(test)]
@@ -178,7 +188,7 @@ mod tests {
     #[test]
     fn seconds_may_be_parts() {
         assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "-1", "NaN", "inf", "soon", "1e400"] {
+        for wrong in ["", "-1", "NaN", "inf", "soon", "1e400", "1e19", "31536001"] {
             assert!(parse_seconds(wrong).is_err(), "{wrong}");
         }
     }

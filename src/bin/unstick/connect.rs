@@ -38,7 +38,8 @@ const BUSY_GRACE: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "\
 Standard input: each line is a frame, without its line feed (and nothing else is changed). At its end our side is closed
 (half-close), what still comes is shown, and the program exits with the code of the connection's end. The server may end
-it before: then the program ends at once, and with 1 where something was not yet sent.
+it before: then the program ends at once, and with 1 where something was not yet sent. Where the server is full and says so,
+the program ends with 7.
 Standard output: each frame is a line. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
 On a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history); the line c, or Ctrl-D,
 closes; Ctrl-C breaks off.
@@ -106,8 +107,8 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let sending = Sending { write, prefix, raw: command.raw, sent: Arc::clone(&sent) };
     thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
 
-    let mut receiving =
-        Receiving { reader, show: Show::new(command.hex, command.timestamps, printer), traffic: Traffic::default() };
+    let show = Show::new(command.hex, command.timestamps, printer);
+    let mut receiving = Receiving { reader, show, refusal: None, traffic: Traffic::default() };
     let unframed = command.raw || command.raw_greeting;
     let ended = smol::block_on(receiving.until_end(unframed, command.wait, &reported, &sent));
     let Receiving { show, mut traffic, .. } = receiving;
@@ -277,6 +278,8 @@ impl Sending {
 struct Receiving {
     reader: FramedRead<TcpStream>,
     show: Show,
+    /// What the server said, where all that it said is that it refuses us.
+    refusal: Option<CloseReason>,
     traffic: Traffic,
 }
 
@@ -316,6 +319,9 @@ impl Receiving {
             let hear = async { reported.recv().await.ok() };
             report.replace(hear.or(sent.silent()).await);
         }
+        if let Some(refusal) = self.refusal.take() {
+            return Ok((refusal, None));
+        }
         Ok(match (reason, report.into_inner()) {
             // The socket tells of a reset once, and it told the sending side.
             (CloseReason::Clean, Some(Report::Broken(error))) => (error.into(), None),
@@ -338,6 +344,7 @@ impl Receiving {
             };
             match next {
                 Ok(Some(frame)) => {
+                    self.refusal = if self.traffic.frames_in == 0 { exit::refusal(frame.payload()) } else { None };
                     self.traffic.frames_in += 1;
                     self.show.frame(frame.payload())?;
                 }
@@ -355,6 +362,7 @@ impl Receiving {
             match self.reader.get_mut().read(&mut buffer).await {
                 Ok(0) => return Ok(CloseReason::Clean),
                 Ok(len) => {
+                    self.refusal = if self.traffic.bytes_in == 0 { exit::refusal(&buffer[..len]) } else { None };
                     self.traffic.bytes_in += len as u64;
                     self.show.read(&buffer[..len])?;
                 }

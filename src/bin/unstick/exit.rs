@@ -16,7 +16,8 @@ Exit codes:
   3  malformed or oversize frame, or input
   4  truncated: the stream ended inside a frame
   5  reset: the peer broke the connection off
-  6  timed out";
+  6  timed out, or the peer's system does not answer any more
+  7  refused: the server serves as many connections as it may; try again later";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub(crate) enum Code {
     Truncated = 4,
     Reset = 5,
     TimedOut = 6,
+    Refused = 7,
     /// Ctrl-C at the prompt, as a shell counts it.
     Interrupted = 130,
 }
@@ -117,8 +119,18 @@ pub(crate) fn of_reason(reason: &CloseReason) -> Code {
             of_decode(error)
         }
         CloseReason::Reset(_) => Code::Reset,
+        CloseReason::Unreachable(_) => Code::TimedOut,
+        CloseReason::Refused { .. } => Code::Refused,
         _ => Code::Other,
     }
+}
+
+/// What a server that is full says first, and nothing else: how many connections it serves. It is a text like any other, so
+/// it takes the whole text to know it.
+pub(crate) fn refusal(text: &[u8]) -> Option<CloseReason> {
+    let digits = std::str::from_utf8(text).ok()?.strip_prefix("refused: ")?.split(' ').next()?;
+    let reason = CloseReason::Refused { max_connections: digits.parse().ok()? };
+    (reason.to_string().as_bytes() == text).then_some(reason)
 }
 
 /// A line of input that makes no frame: `what` says which.
@@ -129,5 +141,20 @@ pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
         }
         EncodeError::Prefix { .. } => Failure::usage(format_args!("--prefix: {error}")),
         _ => Failure::new(Code::Malformed, format_args!("{what}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_known_by_its_whole_text() {
+        let refused = CloseReason::Refused { max_connections: 12 };
+        assert_eq!(refusal(refused.to_string().as_bytes()).map(|reason| of_reason(&reason)), Some(Code::Refused));
+        for other in ["", "refused: ", "refused: 12", "refused: x connections are served already", "hello"] {
+            assert!(refusal(other.as_bytes()).is_none(), "{other}");
+        }
+        assert!(refusal(format!("{refused}!").as_bytes()).is_none());
     }
 }

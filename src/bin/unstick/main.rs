@@ -5,12 +5,15 @@ mod connect;
 mod decode;
 mod encode;
 mod exit;
+mod limits;
 mod lines;
+mod metrics;
 mod prompt;
 mod serve;
 mod serve_raw;
 mod show;
 mod signals;
+mod stats;
 mod text;
 
 use std::process::ExitCode;

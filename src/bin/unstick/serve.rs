@@ -4,20 +4,24 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::thread;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use futures_lite::FutureExt;
 use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Replies, SEED_GREETING, Server, ServerConfig, WriteError};
 
 use crate::args::{self, FormatArgs};
 use crate::exit::{self, Failure, log};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
 use crate::text::{self, push_hex, push_text, put};
-use crate::{serve_raw, signals};
+use crate::{serve_raw, signals, stats};
 
 const EXAMPLES: &str = "\
 Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
 Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
-SIGINT and SIGTERM close the listener, finish what is in flight (for up to 10 s) and exit with 0; a second one exits at
+SIGINT and SIGTERM close the listener, finish what is in flight (for --drain-deadline) and exit with 0; a second one exits at
 once, with 128 and the signal's number. Where the reader of standard output goes away, the server ends with 0.
 
 Examples:
@@ -25,11 +29,12 @@ Examples:
   unstick serve 0.0.0.0:9000 --format u16be   any address of this machine, another format
   unstick serve 127.0.0.1:0 --print hex       a free port
   unstick serve --raw-greeting                for clients that expect an unframed text first
-  unstick serve --raw                         no framing: see how TCP glues and tears what is sent";
+  unstick serve --raw                         no framing: see how TCP glues and tears what is sent
+  unstick serve --idle-deadline 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
 
 /// Serve: print each frame that comes, and return it with --echo
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
+#[command(after_help = EXAMPLES, after_long_help = long_help(), allow_negative_numbers = true)]
 pub(crate) struct Serve {
     /// Where to listen; port 0 picks a free one
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
@@ -58,13 +63,29 @@ pub(crate) struct Serve {
     #[arg(long)]
     raw_greeting: bool,
 
-    /// No framing at all: print each read as it came, but never a torn character
+    /// No framing at all: print each read as it came, but never a torn character. Of the limits, those of connections, keepalive,
+    /// and the idle, write and drain deadlines hold
     #[arg(long, conflicts_with_all = ["format", "max_payload"])]
     raw: bool,
 
     /// Threads that serve connections [default: the cores]
     #[arg(long, value_name = "N", value_parser = args::parse_threads)]
     threads: Option<NonZeroUsize>,
+
+    /// Print the numbers to standard error so often, where they have changed, and once at the end
+    #[arg(long, value_name = "SECONDS", value_parser = args::parse_interval, conflicts_with = "raw")]
+    stats: Option<Duration>,
+
+    /// Give the numbers over HTTP at ADDR, path /metrics, in the text format of Prometheus
+    #[arg(long, value_name = "ADDR", value_parser = args::parse_addr, conflicts_with = "raw")]
+    metrics: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+fn long_help() -> String {
+    format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::HELP, args::formats_help(), text::HELP, exit::HELP)
 }
 
 /// How what comes is shown.
@@ -104,7 +125,14 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     }
     let format = command.format.format()?;
     let config = ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads());
+    let config = command.limits.apply(config)?;
     let server = Server::bind(&command.addr, config).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let account = server.account();
+    if let Some(addr) = &command.metrics {
+        let metrics = Metrics::listen(addr)?;
+        log(format_args!("metrics at http://{}/metrics", metrics.addr()));
+        metrics.serve(account.clone()).map_err(Failure::other)?;
+    }
     let stop = signals::first().map_err(Failure::other)?;
     announce(server.local_addr())?;
     let (print, echo) = (command.print, command.echo);
@@ -121,7 +149,12 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         },
         async move { _ = stop.recv().await },
     );
-    smol::block_on(serving);
+    match command.stats {
+        None => _ = smol::block_on(serving),
+        Some(every) => {
+            stats::print(&smol::block_on(serving.or(stats::report(account, every))));
+        }
+    }
     Ok(())
 }
 

@@ -1,18 +1,21 @@
 //! `unstick serve --raw`: no framing at all, what TCP gives.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::future;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use smol::channel::{self, Receiver, Sender};
 use smol::{Async, Executor, Timer};
+use socket2::{SockRef, TcpKeepalive};
 use unstick::CloseReason;
 use unstick::framing::Utf8Reader;
 
 use crate::exit::{Failure, log};
+use crate::limits::Limits;
 use crate::serve::{Print, Serve, announce, cannot_listen, log_open, show};
 use crate::signals;
 
@@ -27,6 +30,16 @@ struct Settings {
     greeting: Vec<u8>,
     print: Print,
     echo: bool,
+    limits: Limits,
+}
+
+/// What a connection holds while it is served.
+#[derive(Clone)]
+struct Signs {
+    /// Closed by a stop.
+    stopped: Receiver<()>,
+    /// Closed when the last connection has ended.
+    ended: Sender<()>,
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
@@ -36,59 +49,73 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let stop = signals::first().map_err(Failure::other)?;
     announce(addr)?;
     let greeting = if command.no_greeting { Vec::new() } else { command.greeting.clone().into_bytes() };
-    let settings = Arc::new(Settings { greeting, print: command.print, echo: command.echo });
+    let limits = command.limits.clone();
+    let drain_deadline = limits.drain_deadline;
+    let settings = Arc::new(Settings { greeting, print: command.print, echo: command.echo, limits });
     let executor = Arc::new(Executor::new());
     for _ in 1..command.threads().get() {
         let executor = Arc::clone(&executor);
         thread::spawn(move || smol::block_on(executor.run(std::future::pending::<()>())));
     }
     smol::block_on(executor.run(async {
-        // Connections hold `stopping` open to hear of the stop, and `ended` to be waited for.
         let (stopping, stopped) = channel::bounded::<()>(1);
         let (ended, all_ended) = channel::bounded::<()>(1);
-        let accept = accept(&listener, &executor, &settings, (&stopped, &ended));
+        let accept = accept(&listener, &executor, &settings, Signs { stopped, ended });
         accept.or(async { _ = stop.recv().await }).await;
-        drop((listener, stopping, ended));
-        _ = all_ended.recv().await;
+        drop((listener, stopping));
+        let all_ended = async { _ = all_ended.recv().await };
+        all_ended.or(async { _ = Timer::after(drain_deadline).await }).await;
     }));
     Ok(())
 }
 
 /// Accepts for ever.
-async fn accept(
-    listener: &Async<TcpListener>,
-    executor: &Executor<'static>,
-    settings: &Arc<Settings>,
-    (stopped, ended): (&Receiver<()>, &Sender<()>),
-) {
+async fn accept(listener: &Async<TcpListener>, executor: &Executor<'static>, settings: &Arc<Settings>, signs: Signs) {
+    let allowed = settings.limits.max_raw_connections();
     loop {
         let Ok((stream, peer)) = listener.accept().await else {
             Timer::after(REST).await;
             continue;
         };
         log_open(peer);
-        let (settings, stopped, ended) = (Arc::clone(settings), stopped.clone(), ended.clone());
+        // Each connection has a sender, and this function has one.
+        if signs.ended.sender_count() > allowed {
+            let refused = CloseReason::Refused { max_connections: allowed };
+            // What the peer cannot be told at once it is not told.
+            _ = stream.get_ref().write_all(refused.to_string().as_bytes());
+            log(format_args!("{peer} closed: {refused}"));
+            continue;
+        }
+        let (settings, signs) = (Arc::clone(settings), signs.clone());
         executor
             .spawn(async move {
-                let stop = async {
-                    _ = stopped.recv().await;
-                    Ok(CloseReason::Stopped)
-                };
-                let reason = serve(&stream, peer, &settings).or(stop).await.unwrap_or_else(CloseReason::from);
+                let reason = serve(&stream, peer, &settings, &signs).await.unwrap_or_else(|reason| reason);
                 log(format_args!("{peer} closed: {reason}"));
-                drop(ended);
+                drop(signs);
             })
             .detach();
     }
 }
 
-async fn serve(mut stream: &Async<TcpStream>, peer: SocketAddr, settings: &Settings) -> io::Result<CloseReason> {
-    stream.get_ref().set_nodelay(true)?;
-    stream.write_all(&settings.greeting).await?;
+async fn serve(
+    mut stream: &Async<TcpStream>,
+    peer: SocketAddr,
+    settings: &Settings,
+    signs: &Signs,
+) -> Result<CloseReason, CloseReason> {
+    tune(stream, &settings.limits)?;
+    write(stream, &settings.greeting, &settings.limits).await?;
     let mut buffer = vec![0; READ_LEN];
     let (mut reader, mut text, mut line) = (Utf8Reader::new(), String::new(), Vec::new());
     loop {
-        let len = stream.read(&mut buffer).await?;
+        // A stop is heard between a read and the next one: what was read is dealt with.
+        let stop = async {
+            _ = signs.stopped.recv().await;
+            Err(CloseReason::Stopped)
+        };
+        let read = async { Ok(stream.read(&mut buffer).await?) };
+        let idle = settings.limits.idle_deadline();
+        let len = read.or(stop).or(after(idle, |deadline| CloseReason::Idle { deadline })).await?;
         let bytes = &buffer[..len];
         match settings.print {
             Print::None => {}
@@ -110,7 +137,32 @@ async fn serve(mut stream: &Async<TcpStream>, peer: SocketAddr, settings: &Setti
             return Ok(CloseReason::Clean);
         }
         if settings.echo {
-            stream.write_all(bytes).await?;
+            write(stream, bytes, &settings.limits).await?;
         }
     }
+}
+
+fn tune(stream: &Async<TcpStream>, limits: &Limits) -> io::Result<()> {
+    stream.get_ref().set_nodelay(true)?;
+    match limits.keepalive() {
+        Some(idle) => SockRef::from(stream.get_ref()).set_tcp_keepalive(&TcpKeepalive::new().with_time(idle)),
+        None => Ok(()),
+    }
+}
+
+async fn write(mut stream: &Async<TcpStream>, mut bytes: &[u8], limits: &Limits) -> Result<(), CloseReason> {
+    while !bytes.is_empty() {
+        let queued = bytes.len();
+        let slow = after(limits.write_deadline(), |deadline| CloseReason::SlowReader { queued, deadline });
+        let written = async { Ok(stream.write(bytes).await?) };
+        bytes = &bytes[written.or(slow).await?..];
+    }
+    Ok(())
+}
+
+/// Fails after the deadline, if there is one.
+async fn after<T>(deadline: Option<Duration>, reason: impl FnOnce(Duration) -> CloseReason) -> Result<T, CloseReason> {
+    let Some(deadline) = deadline else { return future::pending().await };
+    Timer::after(deadline).await;
+    Err(reason(deadline))
 }

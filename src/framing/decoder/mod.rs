@@ -418,6 +418,33 @@ impl<H: Header> Decoder<H> {
         Some((memory, span.start + usize::from(span.header_len)..span.end))
     }
 
+    /// Lends all the memory, and tells where in it the unread bytes are; until it is taken back, nothing is buffered.
+    #[cfg(feature = "net")]
+    pub(crate) fn lend(&mut self) -> (Vec<u8>, core::ops::Range<usize>) {
+        self.buffer.lend()
+    }
+
+    /// Takes the next frame out of memory that was lent, where it is whole.
+    #[cfg(feature = "net")]
+    pub(crate) fn frame_of_lent<'a>(
+        &mut self,
+        memory: &'a [u8],
+        unread: &mut core::ops::Range<usize>,
+    ) -> Option<Frame<'a>> {
+        let State::Frame = self.state else { return None };
+        let (bytes, start) = (&memory[..unread.end], unread.start);
+        let span = self.header.whole_frame(bytes, start).or_else(|| header::frame_at(&self.header, bytes, start))?;
+        self.buffer.pass(span.end - span.start);
+        unread.start = span.end;
+        Some(Frame::new(&bytes[span.start..span.end], span))
+    }
+
+    /// Takes back what was lent, with what is still unread in it.
+    #[cfg(feature = "net")]
+    pub(crate) fn take_back(&mut self, memory: Vec<u8>, unread: core::ops::Range<usize>) {
+        self.buffer.take_back(memory, unread);
+    }
+
     /// All but the common case: no whole frame, an error, or the rest of another frame first.
     #[cold]
     fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {

@@ -76,7 +76,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value = "65536")]
     high_water: NonZeroU32,
     #[arg(long, default_value = "4194304")]
-    max_queued: NonZeroU32,
+    max_queued: NonZeroUsize,
     #[arg(long, default_value = "1024")]
     frames_a_turn: NonZeroU32,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]

@@ -1,0 +1,211 @@
+//! The limits of `unstick serve`: a flag for each of them.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use clap::Args;
+use unstick::{NO_COPY_LEN, ServerConfig};
+
+use crate::args::{parse_length, parse_seconds};
+use crate::exit::Failure;
+
+/// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
+const RAW_CONNECTIONS: usize = 512;
+
+/// A limit that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OrOff<T>(Option<T>);
+
+/// What a peer, and all peers together, may cost. Times are in seconds, parts of one included.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits (in brackets: the reason with which a connection ends)")]
+pub(crate) struct Limits {
+    /// Connections served at a time; a further one is told so and closed (refused) [default: what the limit of open files
+    /// allows; 512 with --raw]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    max_connections: Option<NonZeroUsize>,
+
+    /// Memory of all connections while they wait, as in 64MiB; one of them may hold half of it at most, less where others
+    /// hold some (over budget) [default: 256MiB, or eight times --max-payload]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw")]
+    memory: Option<NonZeroUsize>,
+
+    /// The longest time from connecting to the end of the first frame (silent)
+    #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_deadline, conflicts_with = "raw")]
+    first_frame_deadline: OrOff<Duration>,
+
+    /// The longest time from a frame's first byte to its last one, without what --min-rate adds (slow frame)
+    #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_deadline, conflicts_with = "raw")]
+    frame_deadline: OrOff<Duration>,
+
+    /// Bytes a second at which a frame may exceed its deadline: so many that have come give it one more second
+    #[arg(long, value_name = "LENGTH|off", default_value = "64KiB", value_parser = parse_rate, conflicts_with = "raw")]
+    min_rate: OrOff<NonZeroU32>,
+
+    /// The longest time without a byte between frames, from the first one on (idle)
+    #[arg(long, value_name = "SECONDS|off", default_value = "off", value_parser = parse_deadline)]
+    idle_deadline: OrOff<Duration>,
+
+    /// The longest time in which the peer takes no byte of what waits for it (slow reader)
+    #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_deadline)]
+    write_deadline: OrOff<Duration>,
+
+    /// The time without a byte until the peer's system is asked whether it is there, every 10 s and three times (unreachable)
+    #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
+    keepalive: OrOff<Duration>,
+
+    /// Replies of one connection from which on nothing more is read from it until they are written
+    #[arg(long, value_name = "LENGTH", default_value = "64KiB", value_parser = parse_small_amount, conflicts_with = "raw")]
+    high_water: NonZeroU32,
+
+    /// Replies of one connection that may wait at most (overflow)
+    #[arg(long, value_name = "LENGTH", default_value = "4MiB", value_parser = parse_amount, conflicts_with = "raw")]
+    max_queued: NonZeroUsize,
+
+    /// Frames of one connection that are handled before others have their turn
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
+    frames_a_turn: NonZeroU32,
+
+    /// The longest time from a signal until what is still in flight is given up (stopped)
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds, allow_negative_numbers = true)]
+    pub(crate) drain_deadline: Duration,
+
+    /// Connections that wait to be accepted; the system has a limit of its own
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
+    backlog: NonZeroU32,
+}
+
+impl Limits {
+    /// The configuration with these limits.
+    pub(crate) fn apply(&self, config: ServerConfig) -> Result<ServerConfig, Failure> {
+        // Replies below high-water may wait, and then one more that is copied, with its header.
+        let least = self.high_water.get() as usize + 2 * NO_COPY_LEN;
+        if self.max_queued.get() < least {
+            return Err(Failure::usage(format_args!(
+                "--max-queued: {} bytes leave no room above --high-water, which is {}: at least {least}",
+                self.max_queued, self.high_water
+            )));
+        }
+        Ok(config
+            .max_connections(self.max_connections)
+            .memory_budget(self.memory)
+            .first_frame_deadline(self.first_frame_deadline.0)
+            .frame_deadline(self.frame_deadline.0)
+            .min_rate(self.min_rate.0)
+            .idle_deadline(self.idle_deadline.0)
+            .write_deadline(self.write_deadline.0)
+            .keepalive(self.keepalive.0)
+            .high_water(self.high_water)
+            .max_queued(self.max_queued)
+            .frames_a_turn(self.frames_a_turn)
+            .drain_deadline(self.drain_deadline)
+            .backlog(self.backlog.get()))
+    }
+
+    /// How many connections are served at a time with --raw.
+    pub(crate) fn max_raw_connections(&self) -> usize {
+        self.max_connections.map_or(RAW_CONNECTIONS, NonZeroUsize::get)
+    }
+
+    pub(crate) fn idle_deadline(&self) -> Option<Duration> {
+        self.idle_deadline.0
+    }
+
+    pub(crate) fn write_deadline(&self) -> Option<Duration> {
+        self.write_deadline.0
+    }
+
+    pub(crate) fn keepalive(&self) -> Option<Duration> {
+        self.keepalive.0
+    }
+}
+
+fn parse_count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a number, 1 or more".into())
+}
+
+fn parse_small_count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("write a number, 1 to {}", u32::MAX))
+}
+
+fn parse_amount(text: &str) -> Result<NonZeroUsize, String> {
+    NonZeroUsize::new(parse_length(text)?).ok_or_else(|| "write 1 byte or more, as in 64KiB or 4MiB".into())
+}
+
+fn parse_small_amount(text: &str) -> Result<NonZeroU32, String> {
+    u32::try_from(parse_amount(text)?.get())
+        .ok()
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| format!("too great a number: {} at most", u32::MAX))
+}
+
+fn parse_rate(text: &str) -> Result<OrOff<NonZeroU32>, String> {
+    or_off(text, |text| parse_small_amount(text).map_err(|error| format!("{error} (of bytes a second), or off")))
+}
+
+fn parse_deadline(text: &str) -> Result<OrOff<Duration>, String> {
+    let teach = "write a number of seconds over 0, as in 5 or 0.5, and a year (31536000) at most, or off";
+    or_off(text, |text| parse_seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
+}
+
+/// The system counts whole seconds, and in 15 bits.
+fn parse_keepalive(text: &str) -> Result<OrOff<Duration>, String> {
+    let teach = "write a number of whole seconds, 1 to 32767, or off";
+    let whole = |text: &str| text.parse().ok().filter(|seconds| (1..=32_767).contains(seconds));
+    or_off(text, |text| whole(text).map(Duration::from_secs).ok_or_else(|| teach.into()))
+}
+
+fn or_off<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<OrOff<T>, String> {
+    if text == "off" { Ok(OrOff(None)) } else { parse(text).map(|value| OrOff(Some(value))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[arg(long)]
+        raw: bool,
+        #[command(flatten)]
+        limits: Limits,
+    }
+
+    fn limits(flags: &[&str]) -> Limits {
+        Flags::parse_from([&["unstick"], flags].concat()).limits
+    }
+
+    #[test]
+    fn without_flags_the_limits_are_those_of_the_library() {
+        let library = ServerConfig::default();
+        let program = limits(&[]).apply(library.clone()).expect("the defaults fit together");
+        assert_eq!(format!("{program:?}"), format!("{library:?}"));
+    }
+
+    #[test]
+    fn every_flag_sets_its_limit() {
+        let flags = "--max-connections 2 --memory 3MiB --first-frame-deadline 4 --frame-deadline 5 --min-rate 6 \
+            --idle-deadline 7 --write-deadline 8 --keepalive 9 --high-water 10 --max-queued 1MiB --frames-a-turn 12 \
+            --drain-deadline 13 --backlog 14";
+        let set = limits(&flags.split(' ').filter(|flag| !flag.is_empty()).collect::<Vec<_>>());
+        let set = set.apply(ServerConfig::default()).expect("they fit together");
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!((set.max_connections, set.memory_budget), (NonZeroUsize::new(2), NonZeroUsize::new(3 << 20)));
+        let deadlines = [set.first_frame_deadline, set.frame_deadline, set.idle_deadline, set.write_deadline];
+        assert_eq!(deadlines, [4, 5, 7, 8].map(seconds));
+        assert_eq!((set.min_rate, set.keepalive), (NonZeroU32::new(6), seconds(9)));
+        assert_eq!((set.high_water.get(), set.max_queued.get(), set.frames_a_turn.get()), (10, 1 << 20, 12));
+        assert_eq!((set.drain_deadline, set.backlog), (Duration::from_secs(13), 14));
+    }
+
+    #[test]
+    fn what_can_be_switched_off_is() {
+        let off = ["--first-frame-deadline", "--frame-deadline", "--min-rate", "--write-deadline", "--keepalive"];
+        let flags: Vec<&str> = off.into_iter().flat_map(|flag| [flag, "off"]).collect();
+        let set = limits(&flags).apply(ServerConfig::default()).expect("they fit together");
+        let deadlines = [set.first_frame_deadline, set.frame_deadline, set.write_deadline, set.keepalive];
+        assert_eq!((deadlines, set.min_rate), ([None; 4], None));
+    }
+}

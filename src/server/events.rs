@@ -1,0 +1,59 @@
+//! Structured events for who subscribes to the crate `tracing`. Without the feature of that name nothing of this is compiled.
+//!
+//! One event for each thing that happens to the server or to a connection as a whole; none for a frame.
+
+#![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Stats;
+use crate::close::Closed;
+
+#[cfg(feature = "tracing")]
+macro_rules! event {
+    ($level:ident, $($rest:tt)*) => { tracing::event!(target: "unstick::server", tracing::Level::$level, $($rest)*) };
+}
+#[cfg(not(feature = "tracing"))]
+macro_rules! event {
+    ($($all:tt)*) => {};
+}
+
+pub(super) fn listening(addr: SocketAddr) {
+    event!(INFO, %addr, "listening");
+}
+
+pub(super) fn accept_failed(error: &io::Error, rest: Duration) {
+    event!(WARN, %error, ?rest, "accept failed");
+}
+
+pub(super) fn opened(peer: SocketAddr) {
+    event!(DEBUG, %peer, "opened");
+}
+
+pub(super) fn refused(peer: SocketAddr, max_connections: usize) {
+    event!(DEBUG, %peer, max_connections, "refused");
+}
+
+pub(super) fn closed(closed: &Closed) {
+    event!(
+        INFO,
+        peer = %closed.peer,
+        reason = closed.reason.name(),
+        text = %closed.reason,
+        frames_in = closed.traffic.frames_in,
+        bytes_in = closed.traffic.bytes_in,
+        frames_out = closed.traffic.frames_out,
+        bytes_out = closed.traffic.bytes_out,
+        "closed"
+    );
+}
+
+pub(super) fn stopping(active: u64) {
+    event!(INFO, active, "stopping");
+}
+
+pub(super) fn drained(stats: &Stats) {
+    event!(INFO, accepted = stats.accepted, active = stats.active, closed = stats.closed(), "drained");
+}

@@ -1,0 +1,171 @@
+//! Limits over real sockets, as far as only those can show them; every deadline has its test in `tests/deadlines.rs`.
+
+use std::io::{ErrorKind, Read};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::thread;
+use std::time::Duration;
+
+use smol::channel;
+use unstick::framing::Frame;
+use unstick::{Greeting, Replies, Server, ServerConfig};
+
+use crate::common::*;
+use crate::silent;
+
+const MILLIS: fn(u64) -> Option<Duration> = |n| Some(Duration::from_millis(n));
+
+#[test]
+fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
+    for greeting in [Greeting::None, Greeting::Frame(b"hello".to_vec()), Greeting::Raw(b"hello".to_vec())] {
+        let text = b"refused: 2 connections are served already";
+        let (hello, told) = match &greeting {
+            Greeting::None => (vec![], frame(text)),
+            Greeting::Frame(payload) => (frame(payload), frame(text)),
+            Greeting::Raw(bytes) => (bytes.clone(), text.to_vec()),
+        };
+        let server = start(silent().greeting(greeting).max_connections(NonZeroUsize::new(2)), |_| echo);
+        let served = || {
+            let mut socket = connect(server.addr);
+            write(&mut socket, &frame(b"hi"));
+            let mut reply = vec![0; hello.len() + 6];
+            socket.read_exact(&mut reply).expect("a reply");
+            assert_eq!(reply, [&hello[..], &frame(b"hi")].concat());
+            socket
+        };
+        let first = [served(), served()];
+        // More than are given time to read it.
+        for _ in 0..40 {
+            assert_eq!(read_to_end(&mut connect(server.addr)), told);
+        }
+        drop(first);
+        while server.next_close().reason != "clean" {}
+        let last = served();
+        drop(last);
+        let (stats, _) = server.served();
+        assert_eq!((stats.refused(), stats.closes("clean"), stats.accepted), (40, 3, 43));
+    }
+}
+
+#[test]
+fn the_time_for_which_a_handler_blocks_its_thread_is_not_the_other_peers() {
+    let (arrived, has_arrived) = channel::unbounded();
+    let (open, gate) = channel::unbounded::<()>();
+    let server = start(silent().frame_deadline(MILLIS(1000)).min_rate(None), move |_| {
+        let (arrived, gate) = (arrived.clone(), gate.clone());
+        async move |frame: Frame<'_>, replies: &mut Replies| {
+            if frame.payload() == b"block" {
+                arrived.send(()).await.expect("a test");
+                gate.recv_blocking().expect("a test");
+            }
+            replies.send(frame.payload()).await
+        }
+    });
+    let mut torn = connect(server.addr);
+    write(&mut torn, &[&frame(b"whole")[..], b"\x04\0"].concat());
+    assert_eq!(read_frame(&mut torn), b"whole");
+    let mut blocking = connect(server.addr);
+    write(&mut blocking, &frame(b"block"));
+    in_time(has_arrived.recv()).expect("arrived");
+    // By the clock on the wall the other peer is late, and by the time that it was listened to it is not.
+    thread::sleep(Duration::from_millis(1500));
+    open.try_send(()).expect("sent");
+    assert_eq!(read_frame(&mut blocking), b"block");
+    write(&mut torn, b"\0\0torn");
+    assert_eq!(read_frame(&mut torn), b"torn");
+    drop((torn, blocking));
+    assert_eq!(server.served().0.closes("clean"), 2);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
+    let (arrived, has_arrived) = channel::unbounded();
+    let (open, gate) = channel::unbounded::<()>();
+    let config = silent().drain_deadline(Duration::from_millis(50));
+    let server = Server::bind("127.0.0.1:0", config).expect("a port");
+    let (addr, account) = (server.local_addr(), server.account());
+    let (stop, stopped) = channel::bounded::<()>(1);
+    let serving = smol::spawn(server.serve(
+        move |_| {
+            let (arrived, gate) = (arrived.clone(), gate.clone());
+            async move |_: Frame<'_>, _: &mut Replies| {
+                arrived.send(()).await.expect("a test");
+                _ = gate.recv_blocking();
+                Ok::<(), std::io::Error>(())
+            }
+        },
+        async move { _ = stopped.recv().await },
+    ));
+    let mut socket = connect(addr);
+    write(&mut socket, &frame(b"block"));
+    in_time(has_arrived.recv()).expect("arrived");
+    drop(stop);
+    let stats = in_time(serving);
+    assert_eq!((stats.accepted, stats.active, stats.closed()), (1, 1, 0), "it has not ended yet");
+    drop(open);
+    while account.stats().active > 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(account.stats().closes("stopped"), 1);
+    assert!(matches!(socket.read(&mut [0]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served() {
+    let budget = NonZeroUsize::new(1 << 20);
+    let server = Server::bind("127.0.0.1:0", silent().memory_budget(budget)).expect("a port");
+    let account = server.account();
+    let server = run(server, |_| echo);
+    let mut healthy = connect(server.addr);
+    // Of a frame of 1 MiB nearly all comes: more than half of the budget.
+    let mut greedy = connect(server.addr);
+    write(&mut greedy, &(1u32 << 20).to_le_bytes());
+    let sent = (0..15).all(|_| std::io::Write::write_all(&mut greedy, &[7; 64 << 10]).is_ok());
+    let ended = server.next_close();
+    assert_eq!(ended.reason, "over budget", "{} {sent}", ended.text);
+    assert!(ended.text.ends_with("left of 1048576 for all"), "{}", ended.text);
+    let broken = greedy.read(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(broken, Ok(0) | Err(ErrorKind::ConnectionReset)), "{broken:?}");
+    write(&mut healthy, &frame(&[7; 200_000]));
+    assert_eq!(read_frame(&mut healthy).len(), 200_000);
+    drop(healthy);
+    assert_eq!(server.next_close().reason, "clean");
+    assert_eq!(account.stats().buffered, 0, "all is given back");
+}
+
+/// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.
+#[test]
+fn a_flood_of_empty_frames_does_not_starve_others() {
+    let frames_a_turn = const { NonZeroU32::new(16).unwrap() };
+    let server = start(silent().frames_a_turn(frames_a_turn), |_| echo);
+    let mut flooding = connect(server.addr);
+    let mut reading = flooding.try_clone().expect("a second handle");
+    let flood = vec![0; 4 << 20];
+    let frames = flood.len() / 4;
+    let (begun, has_begun) = channel::unbounded::<()>();
+    let reader = thread::spawn(move || {
+        let mut reply = vec![0; 4 << 20];
+        reading.read_exact(&mut reply[..4]).expect("a reply");
+        begun.try_send(()).expect("sent");
+        reading.read_exact(&mut reply[4..]).expect("all replies");
+    });
+    let writer = thread::spawn(move || write(&mut flooding, &flood));
+    in_time(has_begun.recv()).expect("begun");
+    let mut healthy = connect(server.addr);
+    for n in 0..100u32 {
+        write(&mut healthy, &frame(&n.to_le_bytes()));
+        assert_eq!(read_frame(&mut healthy), n.to_le_bytes());
+    }
+    drop(healthy);
+    writer.join().expect("written");
+    reader.join().expect("read");
+    let (stats, _) = server.served();
+    assert_eq!((stats.traffic.frames_in, stats.closes("clean")), (frames as u64 + 100, 2));
+}
+
+#[test]
+fn what_cannot_be_said_in_the_format_is_refused_before_anybody_connects() {
+    let config = ServerConfig::default().greeting(Greeting::Frame(vec![0; (1 << 20) + 1]));
+    let error = Server::bind("127.0.0.1:0", config).expect_err("too long a greeting");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().starts_with("the greeting: "), "{error}");
+}

@@ -1,0 +1,170 @@
+//! `unstick serve` at each of its limits: the connection ends, for the reason of that name.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use crate::harness::{GREETING, Program, Serve, frame, read, rest, run};
+
+const REFUSED: &str = "refused: 1 connections are served already";
+
+/// The line that tells of this connection's end, without the address.
+fn closed(serve: &Serve, stream: &TcpStream) -> String {
+    let begin = format!("{} closed: ", stream.local_addr().unwrap());
+    serve.program.err_line_with(&begin)[begin.len()..].to_owned()
+}
+
+/// Sends until the server ends the connection, and reads nothing.
+fn send_without_reading(stream: &TcpStream, bytes: &[u8]) {
+    let mut writer = stream;
+    while writer.write_all(bytes).is_ok() {}
+}
+
+#[test]
+fn one_connection_too_many_is_refused_with_a_text() {
+    let serve = Serve::start(&["--max-connections", "1", "--echo"]);
+    let mut first = serve.greeted();
+    let mut second = serve.connect();
+    assert_eq!(rest(&mut second), frame(REFUSED.as_bytes()));
+    drop(second);
+
+    let addr = serve.addr.to_string();
+    for input in [&b""[..], b"hello\n"] {
+        let ran = run(&["connect", &addr], input);
+        assert_eq!((ran.code, ran.text()), (7, &*format!("{REFUSED}\n")), "{ran:?}");
+        assert!(ran.err.contains(&format!("closed: {REFUSED} (")), "{ran:?}");
+    }
+    let mut waiting = Program::start(&["connect", &addr]);
+    assert_eq!(waiting.out_line(), REFUSED);
+    waiting.stdin.take();
+    assert_eq!(waiting.end().code, 7, "also where standard input is still open");
+
+    first.write_all(&frame(b"still here")).unwrap();
+    assert_eq!(read(&mut first, 14), frame(b"still here"), "who was there is served on");
+    drop(first);
+    serve.program.err_line_with("closed: clean");
+    let mut next = serve.greeted();
+    next.write_all(&frame(b"a place")).unwrap();
+    assert_eq!(read(&mut next, 11), frame(b"a place"));
+    drop(next);
+    serve.stop();
+}
+
+#[test]
+fn a_refusal_is_plain_text_where_the_greeting_is() {
+    for flag in ["--raw-greeting", "--raw"] {
+        let serve = Serve::start(&["--max-connections", "1", flag]);
+        let mut first = serve.connect();
+        read(&mut first, GREETING.len() - 4);
+        let mut second = serve.connect();
+        assert_eq!(rest(&mut second), REFUSED.as_bytes(), "{flag}");
+        assert!(closed(&serve, &second).starts_with(REFUSED), "{flag}");
+        let ran = run(&["connect", &serve.addr.to_string(), flag], b"");
+        assert_eq!((ran.code, ran.text()), (7, REFUSED), "{flag}: {ran:?}");
+        drop(first);
+        serve.stop();
+    }
+}
+
+#[test]
+fn a_text_like_a_refusal_is_none_in_the_midst_of_others() {
+    let serve = Serve::start(&["--echo"]);
+    let ran = run(&["connect", &serve.addr.to_string()], format!("{REFUSED}\n").as_bytes());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    serve.stop();
+}
+
+#[test]
+fn who_never_sends_a_frame_is_silent() {
+    let serve = Serve::start(&["--first-frame-deadline", "0.2"]);
+    let mut stream = serve.connect();
+    assert_eq!(rest(&mut stream), GREETING);
+    assert!(closed(&serve, &stream).starts_with("silent: no whole frame within 200ms (0 frames and 0 bytes in"));
+    serve.stop();
+}
+
+#[test]
+fn who_sends_nothing_between_frames_is_idle() {
+    let serve = Serve::start(&["--idle-deadline", "0.2", "--echo"]);
+    let mut stream = serve.connect();
+    stream.write_all(&frame(b"one")).unwrap();
+    assert_eq!(rest(&mut stream), [GREETING, &frame(b"one")].concat());
+    assert!(closed(&serve, &stream).starts_with("idle: nothing sent for 200ms (1 frames and 7 bytes in"));
+    serve.stop();
+}
+
+#[test]
+fn who_does_not_finish_a_frame_is_slow() {
+    let serve = Serve::start(&["--frame-deadline", "0.2", "--min-rate", "off"]);
+    let mut stream = serve.connect();
+    stream.write_all(&[&frame(b"one")[..], b"\x10\0\0\0half"].concat()).unwrap();
+    assert_eq!(rest(&mut stream), GREETING);
+    assert!(closed(&serve, &stream).starts_with("slow frame: 8 bytes within 200ms, and 12 missing (1 frames"));
+    serve.stop();
+}
+
+#[test]
+fn who_reads_nothing_is_a_slow_reader() {
+    let serve = Serve::start(&["--write-deadline", "0.2", "--echo", "--print", "none"]);
+    let mut other = serve.greeted();
+    let stream = serve.connect();
+    send_without_reading(&stream, &frame(&[7; 100_000]));
+    let line = closed(&serve, &stream);
+    assert!(line.starts_with("slow reader: nothing read for 200ms, with "), "{line}");
+    other.write_all(&frame(b"not moved")).unwrap();
+    assert_eq!(read(&mut other, 13), frame(b"not moved"));
+    drop(other);
+    serve.stop();
+}
+
+#[test]
+fn who_declares_too_much_is_oversize() {
+    let serve = Serve::start(&["--max-payload", "1KiB"]);
+    let mut stream = serve.connect();
+    stream.write_all(b"\x01\x04\0\0").unwrap();
+    assert_eq!(rest(&mut stream), GREETING);
+    let line = closed(&serve, &stream);
+    assert!(line.starts_with("oversize: at byte 0: a payload of 1025 bytes is over the limit of 1024"), "{line}");
+    serve.stop();
+}
+
+#[test]
+fn who_holds_more_than_its_part_of_the_memory_is_over_budget() {
+    let serve = Serve::start(&["--memory", "64KiB"]);
+    let mut stream = serve.connect();
+    // Half a frame, of which the server may not wait for the rest; nor for all of the half.
+    _ = stream.write_all(&frame(&[7; 1_000_000])[..500_000]);
+    let line = closed(&serve, &stream);
+    assert!(line.starts_with("over budget: ") && line.contains(" left of 65536 for all"), "{line}");
+    serve.stop();
+}
+
+/// The frame would have ten seconds.
+#[test]
+fn a_drain_is_given_up_at_its_deadline() {
+    let serve = Serve::start(&["--drain-deadline", "0.2"]);
+    let mut stream = serve.greeted();
+    stream.write_all(&[&frame(b"one")[..], b"\x10\0\0\0half"].concat()).unwrap();
+    serve.program.out_line();
+    serve.program.signal(Signal::TERM);
+    assert!(closed(&serve, &stream).starts_with("stopped ("));
+    assert_eq!(serve.program.end().code, 0);
+}
+
+#[test]
+fn raw_has_deadlines_too() {
+    let serve = Serve::start(&["--raw", "--idle-deadline", "0.2"]);
+    let mut stream = serve.connect();
+    assert_eq!(rest(&mut stream), &GREETING[4..]);
+    assert_eq!(closed(&serve, &stream), "idle: nothing sent for 200ms");
+    serve.stop();
+
+    let serve = Serve::start(&["--raw", "--write-deadline", "0.2", "--echo", "--print", "none"]);
+    let stream = serve.connect();
+    send_without_reading(&stream, &[7; 100_000]);
+    let line = closed(&serve, &stream);
+    assert!(line.starts_with("slow reader: nothing read for 200ms, with "), "{line}");
+    // The writer waits for who does not read: a stop gives it up at the deadline.
+    serve.stop();
+}

@@ -1,0 +1,144 @@
+//! Large payloads that a handler sends back: they wait where they were received, go out together, and in order.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_lite::future::block_on;
+use futures_lite::io::AsyncWrite;
+use unstick::framing::Frame;
+use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};
+use unstick::{Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
+
+const KIB: usize = 1024;
+
+/// A writer of which the test keeps a share.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<ChoppyWrite>>);
+
+impl AsyncWrite for Shared {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_close(cx)
+    }
+}
+
+/// Frames of payloads of these lengths, whose bytes tell them apart.
+fn frames(lens: &[usize]) -> Vec<u8> {
+    let payload = |(n, len): (usize, &usize)| (0..*len).map(|at| (at * 7 + at / 251 + n) as u8).collect::<Vec<_>>();
+    lens.iter().enumerate().map(payload).flat_map(|payload| frame(&payload)).collect()
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u32).to_le_bytes(), payload].concat()
+}
+
+/// Serves a stream to its end; what was written, with the writes.
+fn serve(
+    stream: &[u8],
+    read: impl IntoIterator<Item = Step>,
+    write: impl IntoIterator<Item = Step>,
+    handler: impl AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>,
+) -> Shared {
+    let writer = Shared(Rc::new(RefCell::new(ChoppyWrite::new(write))));
+    let config = ServerConfig::default().greeting(Greeting::None);
+    let peer = ([127, 0, 0, 1], 4747).into();
+    let reader = ChoppyRead::new(stream, read);
+    let closed = block_on(serve_connection(peer, reader, writer.clone(), SystemClock::new(), &config, handler));
+    assert_eq!(closed.reason.name(), "clean");
+    assert_eq!(closed.traffic.bytes_out, writer.0.borrow().written().len() as u64);
+    writer
+}
+
+async fn echo(frame: Frame<'_>, replies: &mut Replies) -> Result<(), WriteError> {
+    replies.send(frame.payload()).await
+}
+
+#[test]
+fn the_large_replies_to_one_read_are_one_write_from_where_they_were_received() {
+    let first = frames(&[20 * KIB]);
+    let stream = [first.clone(), frames(&[20 * KIB, 5, NO_COPY_LEN, 30 * KIB, 0])].concat();
+    // Behind a large frame, what one read brings is answered at once.
+    let writer = serve(&stream, [Step::Pass(first.len())], [], echo);
+    assert!(writer.0.borrow().written() == stream);
+    let writes = writer.0.borrow().writes().to_vec();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    let slices = &writes[1].slices;
+    let lens: Vec<usize> = slices.iter().map(|(_, len)| *len).collect();
+    assert_eq!(lens, [4, 20 * KIB, 4 + 5 + 4, NO_COPY_LEN, 4, 30 * KIB, 4]);
+    // They are as far apart as they were in the stream.
+    assert_eq!(slices[3].0 - slices[1].0, 20 * KIB + 4 + 5 + 4);
+    assert_eq!(slices[5].0 - slices[3].0, NO_COPY_LEN + 4);
+}
+
+#[test]
+fn no_more_than_256_kib_of_them_wait() {
+    let lens = [20 * KIB; 13];
+    let stream = [frames(&lens[..1]), frames(&lens[1..])].concat();
+    // Each is sent five times: 1,200 KiB for the second read.
+    let writer = serve(&stream, [Step::Pass(4 + lens[0])], [], async |frame, replies| {
+        for _ in 0..5 {
+            replies.send(frame.payload()).await?;
+        }
+        Ok(())
+    });
+    let taken: Vec<usize> = writer.0.borrow().writes().iter().map(|write| write.taken).collect();
+    assert_eq!(taken.iter().sum::<usize>(), stream.len() * 5);
+    assert!(taken.iter().all(|taken| *taken < 256 * KIB + 20 * KIB + 4), "{taken:?}");
+    assert!(taken.len() < 5 + 6, "{taken:?}");
+}
+
+#[test]
+fn whatever_is_sent_comes_whole_and_in_order() {
+    let lens = [30 * KIB, 20 * KIB, 5, 70 * KIB, 0, 300 * KIB, NO_COPY_LEN, 40 * KIB, 40 * KIB, 17 * KIB, 1];
+    let stream = frames(&lens);
+    let own = vec![9; 50 * KIB];
+    let mut expected = Vec::new();
+    let mut rest = &stream[..];
+    while !rest.is_empty() {
+        let len = u32::from_le_bytes(rest[..4].try_into().expect("four bytes")) as usize;
+        let payload = &rest[4..4 + len];
+        for reply in [payload, b"small", &payload[len / 4..], &own, payload] {
+            expected.extend(frame(reply));
+        }
+        rest = &rest[4 + len..];
+    }
+    for seed in 0..64u8 {
+        let steps = |salt: u8| (0..255u8).cycle().map(move |n| n.wrapping_mul(salt | 1) ^ seed);
+        let cuts = steps(seed).map(|byte| match byte % 8 {
+            0 => Step::Pending,
+            1 => Step::Pass(1 + usize::from(byte)),
+            _ => Step::Pass(usize::from(byte) * KIB),
+        });
+        let shorts = steps(seed.wrapping_mul(3)).map(|byte| match byte % 4 {
+            0 => Step::Pending,
+            _ => Step::Pass(1 + usize::from(byte) * 977),
+        });
+        let own = &own;
+        let writer = serve(&stream, cuts.take(2000), shorts.take(4000), async |frame, replies| {
+            replies.send(frame.payload()).await?;
+            replies.send(b"small").await?;
+            replies.send(&frame.payload()[frame.payload().len() / 4..]).await?;
+            replies.send(own).await?;
+            replies.send(frame.payload()).await
+        });
+        assert!(writer.0.borrow().written() == expected, "seed {seed}");
+    }
+}
