@@ -82,6 +82,7 @@ attacks! {
     everything: "everything",
     sigterm: "sigterm",
     second_signal: "second-signal",
+    half_open: "half-open",
 }
 
 #[test]
