@@ -57,6 +57,7 @@ attacks! {
     declared_oversize: "declared-oversize",
     declared_silence: "declared-silence",
     oversize: "oversize",
+    deaf_flood: "deaf-flood",
     negative: "negative",
     wrong_protocol: "wrong-protocol",
     zero_flood: "zero-flood",

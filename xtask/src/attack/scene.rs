@@ -208,8 +208,8 @@ impl Row {
         let Some(seen) = &self.seen else { return };
         self.healthy_closes -= seen.faults.len().min(CLIENTS) as u64;
         self.failures.extend(seen.faults.iter().map(|fault| format!("a healthy client noticed: {fault}")));
-        if seen.verified == 0 {
-            self.failures.push("no healthy client had a reply".into());
+        if seen.during() == 0 {
+            self.failures.push("no healthy client had a reply during the attack".into());
         }
         if seen.longest() > pace.starved() {
             let (longest, most) = (seen.longest(), pace.starved());

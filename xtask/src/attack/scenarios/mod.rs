@@ -20,6 +20,7 @@ pub(super) const ALL: &[Scenario] = &[
     lengths::DECLARED_OVERSIZE,
     lengths::DECLARED_SILENCE,
     lengths::OVERSIZE,
+    lengths::DEAF_FLOOD,
     lengths::NEGATIVE,
     lengths::WRONG_PROTOCOL,
     lengths::ZERO_FLOOD,
