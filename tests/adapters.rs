@@ -252,6 +252,20 @@ fn a_reader_that_fails_is_read_again_and_nothing_is_lost() {
         let error = block_on(read.next_frame()).expect_err("a reset");
         assert!(matches!(&error, ReadError::Io(error) if error.kind() == io::ErrorKind::ConnectionReset), "{error}");
         assert_eq!(block_on(read.next_frame()).expect("a frame").expect("a frame").payload(), b"hello");
+
+        let mut read = FramedRead::new(ChoppyRead::new(b"\x05hello", script.iter().copied()), Format::U8);
+        let (mut parts, mut failures) = (Parts::default(), 0);
+        loop {
+            match block_on(read.next_part()) {
+                Ok(Some(part)) => parts.take(part),
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(matches!(error, ReadError::Io(_)), "{error}");
+                    failures += 1;
+                }
+            }
+        }
+        assert_eq!((&parts.whole[..], failures), (&[b"hello".to_vec()][..], 1));
     }
 }
 
@@ -519,6 +533,38 @@ fn the_sink_takes_no_more_while_64_kib_wait() {
     block_on(poll_fn(|cx| Pin::new(&mut write).poll_close(cx))).expect("closed");
     assert_eq!(write.get_ref().written().len(), 64 * 1024);
     assert!(write.get_ref().is_closed());
+}
+
+/// A flush is one of the writer's, too, which a buffered writer needs; and a closed writer takes nothing, as a socket does.
+#[test]
+fn a_flush_reaches_the_writer_and_a_closed_one_takes_nothing() {
+    let mut write = FramedWrite::new(ChoppyWrite::new([]), Format::U8);
+    block_on(write.feed(b"fed")).expect("queued");
+    assert_eq!((write.get_ref().flushes(), write.queued()), (0, 4));
+    block_on(write.send(b"sent")).expect("written");
+    assert_eq!((write.get_ref().flushes(), write.queued()), (1, 0));
+    block_on(write.close()).expect("closed");
+    let error = block_on(write.send(b"late")).expect_err("closed");
+    assert!(matches!(&error, WriteError::Io(error) if error.kind() == io::ErrorKind::BrokenPipe), "{error}");
+    assert_eq!(write.get_ref().written(), b"\x03fed\x04sent");
+    let mut writer = write.into_inner();
+    let again = block_on(poll_fn(|cx| Pin::new(&mut writer).poll_close(cx)));
+    assert_eq!(again.expect_err("closed").kind(), io::ErrorKind::NotConnected);
+}
+
+/// Handlers that answer once, twice, not at all, with much, and that fail; the bytes before the stream say: u24, big-endian,
+/// a limit of 70,000 bytes, no greeting, writes and reads of one byte and more.
+#[test]
+fn a_session_is_answered_as_its_frames_ask() {
+    let settings = [&[0, 2, 0, 0, 31, 0, 0][..], &[0, 0x40, 0xB0, 0xE0, 3, 0x7F, 0x8F, 0x8E].repeat(2)].concat();
+    let frame = |first: u8, len: usize| [&(len as u32).to_be_bytes()[1..], &vec![first; len]].concat();
+    let once = [frame(9, 1), frame(0, 5), frame(2, 7), frame(3, 20_000), frame(9, 0)].concat();
+    let failing = [&once[..], &frame(1, 3), &frame(9, 3)].concat();
+    let cut = &once[..once.len() - 1];
+    for stream in [&once[..], &failing, cut, b"\xFF\xFF\xFF"] {
+        unstick::testing::check_session(&[&settings, stream].concat());
+    }
+    println!("cases: 4");
 }
 
 #[track_caller]

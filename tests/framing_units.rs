@@ -180,6 +180,28 @@ fn a_header_of_ones_own_is_diagnosed_too() {
     assert_eq!(MAX_HEADER_LEN, 255 + 10);
 }
 
+/// A header that many decoders share says all that it says alone.
+#[test]
+fn a_shared_header_is_the_header() {
+    let alone = Format::U32_BE.with_max_payload_len(9).expect("a format");
+    let shared = std::rc::Rc::new(alone);
+    assert_eq!(shared.max_header_len(), alone.max_header_len());
+    assert_eq!(shared.max_payload_len(), alone.max_payload_len());
+    let stream = b"\0\0\0\x02hi\x03\0\0\0behind";
+    assert_eq!(shared.parse(stream), alone.parse(stream));
+    let mut decoder = Decoder::new(std::rc::Rc::clone(&shared));
+    decoder.feed(stream);
+    assert_eq!(decoder.next_frame().expect("no error").expect("a whole frame").payload(), b"hi");
+    let error = decoder.next_frame().expect_err("over the limit");
+    assert_eq!(error, error_of(alone, stream));
+    assert_eq!(error.header(), b"\x03\0\0\0");
+    assert_eq!(error.diagnosis(), Some(Diagnosis::OtherByteOrder { payload_len: 3 }));
+    let mut wires = [Vec::new(), Vec::new()];
+    Encoder::new(shared).encode(b"", b"hi", &mut wires[0]).expect("a frame");
+    Encoder::new(alone).encode(b"", b"hi", &mut wires[1]).expect("a frame");
+    assert_eq!(wires[0], wires[1]);
+}
+
 #[test]
 fn a_header_of_ones_own_is_limited_by_the_decoder() {
     let mut decoder = Decoder::new(Magic);

@@ -1,7 +1,7 @@
 //! The property kit itself: a decoder that does one thing wrong is found, and told by what it does.
 
 use unstick::framing::{Decoder, Format};
-use unstick::testing::{self, Subject, Violation};
+use unstick::testing::{self, Case, Subject, Violation};
 
 /// What a decoder does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +29,30 @@ enum Wrong {
     Memory,
     /// Has an error that says how much had come.
     Cut,
+    /// Loses a frame that came in pieces.
+    Torn,
+    /// Forgets its error when more comes.
+    ForgetsLater,
+    /// Refuses to be asked where there is no frame.
+    ErrorAtRest,
+    /// Ends a stream that failed with another error.
+    OtherEnd,
 }
 
 struct Subjected {
     decoder: Decoder,
     wrong: Wrong,
+    /// Bytes of the last chunk.
     fed: usize,
+    feeds: usize,
     asked: usize,
+    failed_at: Option<usize>,
+}
+
+impl Subjected {
+    fn new(format: Format, wrong: Wrong) -> Subjected {
+        Subjected { decoder: Decoder::new(format), wrong, fed: 0, feeds: 0, asked: 0, failed_at: None }
+    }
 }
 
 impl Subject for Subjected {
@@ -43,6 +60,7 @@ impl Subject for Subjected {
 
     fn feed(&mut self, chunk: &[u8]) {
         self.fed = chunk.len();
+        self.feeds += 1;
         self.decoder.feed(chunk);
     }
 
@@ -58,7 +76,10 @@ impl Subject for Subjected {
                 Ok(Some(payload))
             }
             (Ok(Some(_)), Wrong::EarlyError) => Err("refused".into()),
+            (Ok(None), Wrong::ErrorAtRest) => Err("there is none".into()),
+            (Ok(Some(_)), Wrong::Torn) if self.feeds > 1 => Ok(None),
             (Ok(found), _) => Ok(found),
+            (Err(_), Wrong::ForgetsLater) if *self.failed_at.get_or_insert(self.feeds) < self.feeds => Ok(None),
             (Err(_), Wrong::NoError) => Ok(None),
             (Err(_), Wrong::Forgets) if self.asked > 1 => Ok(None),
             (Err(error), Wrong::NotFinal) => Err(format!("{error}, asked {} times", self.asked)),
@@ -72,6 +93,7 @@ impl Subject for Subjected {
             (_, Wrong::CleanEnd) => Ok(()),
             (Ok(()), Wrong::BadEnd) => Err("ended".into()),
             (Err(error), Wrong::Cut) => Err(format!("{error}, in a chunk of {}", self.fed.min(2))),
+            (Err(error), Wrong::OtherEnd) => Err(format!("{error}, at the end")),
             (found, _) => found.map_err(|error| error.to_string()),
         }
     }
@@ -84,7 +106,7 @@ impl Subject for Subjected {
 /// How many cases the suite has, or what it finds.
 fn suite(wrong: Wrong) -> Result<u64, Violation> {
     let format = Format::U16_BE.with_max_payload_len(300).expect("a format");
-    let make = || Subjected { decoder: Decoder::new(format), wrong, fed: 0, asked: 0 };
+    let make = || Subjected::new(format, wrong);
     let failure = match testing::try_suite(format, make) {
         Ok(cases) => return Ok(cases),
         Err(failure) => failure,
@@ -116,6 +138,10 @@ fn each_fault_is_found_and_told() {
         (Wrong::Forgets, "then Ok(None)"),
         (Wrong::Memory, "1048576 bytes of memory are held"),
         (Wrong::Cut, "the error depends on the cuts"),
+        (Wrong::Torn, "and not yielded"),
+        (Wrong::ForgetsLater, "then Ok(None)"),
+        (Wrong::ErrorAtRest, "an error where there must be none"),
+        (Wrong::OtherEnd, "the error is not final"),
     ];
     for (wrong, told) in faults {
         let Err(violation) = suite(wrong) else { panic!("{wrong:?} is not found") };
@@ -127,10 +153,38 @@ fn each_fault_is_found_and_told() {
 #[test]
 #[should_panic(expected = "1048576 bytes of memory are held")]
 fn the_suite_panics_with_what_was_wrong() {
-    testing::suite(Format::U8, || Subjected {
-        decoder: Decoder::new(Format::U8),
-        wrong: Wrong::Memory,
-        fed: 0,
-        asked: 0,
-    });
+    testing::suite(Format::U8, || Subjected::new(Format::U8, Wrong::Memory));
+}
+
+#[test]
+#[should_panic(expected = "no error where there must be one: a payload of 4 bytes is over the limit of 3")]
+fn a_checked_case_panics_with_what_was_wrong() {
+    let format = Format::U8.with_max_payload_len(3).expect("a format");
+    testing::check_case(&Case::new(format, b"\x04"), || Subjected::new(format, Wrong::NoError));
+}
+
+/// A decoder of which nobody knows how much memory it holds is held to all the rest.
+#[test]
+fn memory_that_is_not_told_is_not_judged() {
+    struct Untold(Subjected);
+
+    impl Subject for Untold {
+        type Error = String;
+
+        fn feed(&mut self, chunk: &[u8]) {
+            self.0.feed(chunk);
+        }
+
+        fn next_frame(&mut self) -> Result<Option<Vec<u8>>, String> {
+            self.0.next_frame()
+        }
+
+        fn finish(&mut self) -> Result<(), String> {
+            self.0.finish()
+        }
+    }
+
+    let suite = |wrong| testing::try_suite(Format::U8, || Untold(Subjected::new(Format::U8, wrong)));
+    assert!(suite(Wrong::Memory).is_ok());
+    assert!(suite(Wrong::Altered).is_err());
 }

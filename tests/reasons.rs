@@ -16,6 +16,8 @@ fn a_reason_is_of_the_error_that_it_was() {
     decoder.feed(b"\x02a");
     assert_eq!(decoder.next_frame(), Ok(None));
     let cut = decoder.finish().unwrap_err();
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let deadline = Duration::from_secs(3);
     for (reason, text) in [
         (CloseReason::Clean, "clean".to_string()),
         (CloseReason::Stopped, "stopped".to_string()),
@@ -27,6 +29,23 @@ fn a_reason_is_of_the_error_that_it_was() {
         (CloseReason::from(io::Error::other("the disk")), "io error: the disk".to_string()),
         (CloseReason::from(WriteError::Encode(EncodeError::Custom("no"))), "handler error: no".to_string()),
         (CloseReason::Panic("oh".into()), "handler panic: oh".to_string()),
+        (CloseReason::from(late()), format!("unreachable: {}", late())),
+        (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already".into()),
+        (CloseReason::Silent { deadline }, "silent: no whole frame within 3s".into()),
+        (CloseReason::Idle { deadline }, "idle: nothing sent for 3s".into()),
+        (
+            CloseReason::SlowFrame { received: 5, missing: 4, deadline },
+            "slow frame: 5 bytes within 3s, and 4 missing".into(),
+        ),
+        (
+            CloseReason::SlowReader { queued: 5, deadline },
+            "slow reader: nothing read for 3s, with 5 bytes waiting".into(),
+        ),
+        (CloseReason::Overflow { queued: 9, max_queued: 8 }, "overflow: 9 bytes of replies wait, and 8 may".into()),
+        (
+            CloseReason::OverBudget { held: 3, free: 2, memory_budget: 9 },
+            "over budget: 3 bytes held, and 2 left of 9 for all".into(),
+        ),
     ] {
         assert_eq!(reason.to_string(), text);
         assert_eq!(CloseReason::NAMES[reason.index()], reason.name());
@@ -58,4 +77,11 @@ fn a_connection_or_a_call_that_failed_says_why() {
 #[test]
 fn a_backlog_is_what_was_asked_for() {
     assert_eq!(ServerConfig::default().backlog(5).backlog, 5);
+}
+
+#[test]
+fn a_queue_that_is_full_says_how_full_it_may_be() {
+    let error = WriteError::Overflow { queued: 9, max_queued: 8 };
+    assert_eq!(error.to_string(), "9 bytes wait to be written, and 8 may");
+    assert!(std::error::Error::source(&error).is_none());
 }

@@ -295,6 +295,48 @@ mod tests {
         }
     }
 
+    /// What is kept where so many bytes came, were taken, and nothing is left, again and again.
+    fn kept(rounds: &[usize]) -> Vec<usize> {
+        let mut buffer = Buffer::new();
+        let round = |&len: &usize| {
+            buffer.append(&vec![7; len], 100, None);
+            buffer.take(len);
+            buffer.shrink(100);
+            buffer.capacity()
+        };
+        rounds.iter().map(round).collect()
+    }
+
+    #[test]
+    fn memory_of_a_large_frame_serves_a_third_one_and_goes_with_a_small_one() {
+        assert_eq!(kept(&[1000, 1000, 1000, 900, 400, 1000, 1000]), [0, 1000, 1000, 1000, 0, 0, 1000]);
+        // A round in which nothing came is one, too: an idle decoder that is asked again holds nothing.
+        assert_eq!(kept(&[1000, 1000, 0]), [0, 1000, 0]);
+        assert_eq!(kept(&[100, 100, 0, 0]), [100; 4]);
+    }
+
+    /// A byte is taken and one comes, again and again, while many wait: they stay where they are until as many were taken.
+    #[test]
+    fn what_waits_is_not_moved_for_each_byte_that_is_taken() {
+        let mut buffer = buffer(0, 0, 10_000);
+        let (mut moves, mut before) = (0, buffer.unread().as_ptr());
+        for turn in 0..100_000 {
+            buffer.take(1);
+            if turn % 2 == 0 {
+                buffer.append(&[7], 0, None);
+            } else {
+                buffer.space(1, 0, None);
+                buffer.filled(1);
+            }
+            let unread = buffer.unread();
+            moves += usize::from(unread.as_ptr() != before.wrapping_add(1));
+            before = unread.as_ptr();
+        }
+        assert!((1..=12).contains(&moves), "{moves} moves");
+        assert!(buffer.capacity() <= 2 * 10_000 + 2, "{} bytes for 10,000", buffer.capacity());
+        assert_eq!((buffer.len(), buffer.offset()), (10_000, 100_000));
+    }
+
     #[cfg(feature = "net")]
     #[test]
     fn memory_is_lent_with_a_payload_that_is_half_of_it() {

@@ -52,7 +52,7 @@ impl<H: Header> Encoder<H> {
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
-    #[inline]
+    #[inline(always)]
     pub fn header(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let before = out.len();
         self.header.write(prefix, payload_len, out).inspect_err(|_| out.truncate(before))

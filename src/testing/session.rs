@@ -14,7 +14,7 @@ use super::choppy::{ChoppyRead, ChoppyWrite, Step};
 use super::oracle::{End, Expected};
 use super::source::Source;
 use crate::framing::{DecodeErrorKind, Encoder, Format, Frame, Header, Oversize};
-use crate::{Greeting, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
+use crate::{CloseReason, Greeting, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
 
 /// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
 /// that the oracle sees, their replies come whole and in order behind the greeting, and the connection ends for the reason
@@ -48,6 +48,9 @@ pub fn check_session(data: &[u8]) {
     assert_eq!(seen, expected.seen, "the handler gets the frames of the stream");
     assert_eq!(closed.traffic.frames_in, seen.len() as u64, "each is counted");
     assert_eq!(closed.reason.name(), expected.reason, "the end has the reason that the stream gives");
+    if let CloseReason::Handler(error) = &closed.reason {
+        assert_eq!(error.to_string(), REFUSAL, "a handler's error is told as it said it");
+    }
     assert!(written.0.borrow().written() == expected.written, "the replies are whole and in order");
     assert_eq!(closed.traffic.bytes_out, expected.written.len() as u64, "what is sent is counted");
 }
@@ -76,13 +79,15 @@ async fn answer(frame: Frame<'_>, replies: &mut Replies) -> Result<(), Refused> 
     Ok(())
 }
 
+const REFUSAL: &str = "the first byte of the payload is 1";
+
 /// The handler's own error.
 #[derive(Debug)]
 struct Refused;
 
 impl core::fmt::Display for Refused {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the first byte of the payload is 1")
+        f.write_str(REFUSAL)
     }
 }
 

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use unstick::framing::{DecodeErrorKind, Phase};
-use unstick::{Awaited, CallError, Client, ClientConfig, CloseReason, ConnectError, ReadError, SEED_GREETING};
+use unstick::{
+    Awaited, CallError, Client, ClientConfig, CloseReason, ConnectError, ReadError, SEED_GREETING, WriteError,
+};
 
 use crate::common::*;
 use crate::{silent, unawaited};
@@ -105,6 +107,36 @@ fn finish_tells_how_the_server_ended() {
         client.finish().await
     });
     assert!(matches!(closed.reason, CloseReason::Reset(_)), "{closed}");
+}
+
+#[test]
+fn a_reply_that_is_no_frame_fails_the_call() {
+    let (addr, server) = by_hand(|mut socket| {
+        assert_eq!(read_frame(&mut socket), b"hello");
+        write(&mut socket, b"\xFF\xFF\xFF\xFF");
+    });
+    in_time(async {
+        let mut client = Client::connect(addr, unawaited()).await.expect("connected");
+        let error = client.call(b"hello").await.expect_err("no frame");
+        assert!(matches!(error, CallError::Recv(ReadError::Decode(_))), "{error}");
+    });
+    server.join().expect("the end");
+}
+
+#[test]
+fn what_cannot_be_encoded_is_not_sent_and_the_connection_goes_on() {
+    let server = start(silent(), |_| echo);
+    in_time(async {
+        let config = unawaited();
+        let format = config.format.with_max_payload_len(3).expect("a format");
+        let mut client = Client::connect(server.addr, config.format(format)).await.expect("connected");
+        let error = client.call(b"four").await.expect_err("over the limit");
+        assert!(matches!(error, CallError::Send(WriteError::Encode(_))), "{error}");
+        let error = client.enqueue(b"four").expect_err("over the limit");
+        assert!(matches!(error, WriteError::Encode(_)), "{error}");
+        assert_eq!(client.call(b"two").await.expect("a reply").payload(), b"two");
+        assert_eq!(client.finish().await.traffic.frames_out, 1);
+    });
 }
 
 #[test]

@@ -202,6 +202,35 @@ fn raw_is_what_the_other_side_sends_and_nothing_else() {
 }
 
 #[test]
+fn raw_reads_are_shown_in_hexadecimal_and_with_what_the_end_left_unfinished() {
+    let answer = |bytes: &'static [u8]| {
+        let addr = server(move |mut stream| {
+            stream.write_all(bytes).unwrap();
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            read_to_end(&mut stream);
+        });
+        addr.to_string()
+    };
+    let ran = run(&["connect", &answer(b"\0\xFFhi"), "--raw", "--hex"], b"");
+    assert_eq!((ran.code, ran.text()), (0, "00ff6869\n"), "{}", ran.err);
+    // Two of the three bytes of a character, and then the end.
+    let ran = run(&["connect", &answer(b"hi\n\xE4\xBD"), "--raw", "--timestamps"], b"");
+    let shown: Vec<&str> = ran.text().lines().map(|line| line.split_once(' ').unwrap().1).collect();
+    assert_eq!((ran.code, &shown[..]), (0, &["hi", "\u{FFFD}"][..]), "{}", ran.err);
+}
+
+#[test]
+fn a_line_that_the_format_cannot_say_ends_our_side() {
+    let serve = Serve::start(&["--echo", "--no-greeting", "--format", "width=1,adjustment=3"]);
+    let ran = run(&["connect", &serve.addr.to_string(), "--format", "width=1,adjustment=3"], b"abc\nab\n");
+    assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
+    assert!(ran.err.contains("line 2 of standard input: a payload of 2 bytes is below the 3"), "{}", ran.err);
+    serve.stop();
+    let ran = run(&["encode", "--format", "width=1,adjustment=3"], b"abc\nab\n");
+    assert_eq!((ran.code, ran.text()), (3, "\0abc"), "{}", ran.err);
+}
+
+#[test]
 fn the_seeds_framed_server_is_spoken_to() {
     // It greets without framing, and parses what comes.
     let addr = server(|mut stream| {

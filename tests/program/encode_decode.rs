@@ -177,6 +177,30 @@ fn a_reader_that_goes_away_is_no_error() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_does_not_fit_on_the_disk_is_an_error() {
+    let serve = crate::harness::Serve::start(&["--raw"]);
+    let addr = serve.addr.to_string();
+    for (args, input) in [
+        (&["decode"][..], frame(b"hello")),
+        (&["encode"], b"hello\n".to_vec()),
+        (&["serve", "127.0.0.1:0"], Vec::new()),
+        (&["serve", "127.0.0.1:0", "--raw"], Vec::new()),
+        (&["connect", &addr, "--raw"], Vec::new()),
+        (&["--help"], Vec::new()),
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut child = command(args).stdout(full).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), &input).unwrap();
+        let status = wait(&mut child);
+        let mut err = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut err).unwrap();
+        assert_eq!(status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.contains("unstick: cannot write to standard output: "), "{args:?}: {err}");
+    }
+}
+
 #[test]
 fn many_frames_pass_through_a_pipe() {
     let lines: String = (0..200_000).map(|n| format!("line {n}\n")).collect();

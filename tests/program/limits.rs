@@ -168,3 +168,23 @@ fn raw_has_deadlines_too() {
     // The writer waits for who does not read: a stop gives it up at the deadline.
     serve.stop();
 }
+
+/// With no room above the high-water mark, a handler that waits for its replies to be written still has its way.
+#[test]
+fn the_narrowest_queue_is_wide_enough() {
+    let serve = Serve::start(&["--echo", "--print", "none", "--high-water", "1", "--max-queued", "1"]);
+    let mut stream = serve.greeted();
+    let frames = [frame(b""), frame(b"one"), frame(&[7; 100_000]), frame(b"two")].concat();
+    stream.write_all(&frames).unwrap();
+    assert_eq!(read(&mut stream, frames.len()), frames);
+    drop(stream);
+    assert_eq!(serve.stop().err.matches("closed: clean").count(), 1);
+}
+
+#[test]
+fn more_connections_than_files_are_warned_of() {
+    let serve = Serve::start(&["--max-connections", "4000000000"]);
+    let line = serve.program.err_line();
+    assert!(line.starts_with("unstick: --max-connections 4000000000: this process may open "), "{line}");
+    serve.stop();
+}

@@ -87,6 +87,23 @@ fn raw_prints_each_read_and_never_a_torn_character() {
 }
 
 #[test]
+fn raw_reads_are_printed_in_hexadecimal_or_not_at_all() {
+    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "hex"]);
+    let mut stream = serve.connect();
+    let peer = stream.local_addr().unwrap();
+    stream.write_all(b"\xE4\xBD").unwrap();
+    assert_eq!(serve.program.out_line(), format!("{peer} e4bd"), "half a character is what it is");
+    assert_eq!(finish(stream), b"");
+    assert_eq!(serve.stop().out, b"", "nothing is printed of the end");
+
+    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "none", "--echo"]);
+    let mut stream = serve.connect();
+    stream.write_all(b"hello").unwrap();
+    assert_eq!(finish(stream), b"hello");
+    assert_eq!(serve.stop().out, b"");
+}
+
+#[test]
 fn a_client_killed_in_the_middle_of_a_frame_is_told_and_the_others_are_served_on() {
     let serve = Serve::start(&["--echo"]);
     let mut other = serve.greeted();
@@ -218,6 +235,16 @@ fn a_reader_that_goes_away_ends_the_server_quietly() {
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert!(!err.contains("panick"), "{err}");
+}
+
+#[test]
+fn an_address_that_is_not_ours_is_told() {
+    for flags in [&[][..], &["--raw"]] {
+        let ran = run(&[&["serve", "192.0.2.1:0"], flags].concat(), b"");
+        assert_eq!((ran.code, ran.text()), (1, ""));
+        assert!(ran.err.starts_with("unstick: cannot listen on 192.0.2.1:0: "), "{}", ran.err);
+        assert!(!ran.err.contains("another program"), "{}", ran.err);
+    }
 }
 
 #[test]

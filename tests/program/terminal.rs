@@ -39,8 +39,9 @@ impl Terminal {
         let side = || Stdio::from(device.try_clone().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_unstick"));
         command.args(args).env("TERM", "xterm").env("XDG_STATE_HOME", &home).env_remove("NO_COLOR");
+        command.stdin(side()).stdout(side()).stderr(side());
         amend(&mut command);
-        let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
+        let child = command.spawn().unwrap();
         let keyboard = File::from(master);
         let mut eyes = keyboard.try_clone().unwrap();
         let (sender, screen) = mpsc::channel();
@@ -169,6 +170,69 @@ fn raw_lines_are_sent_without_an_end() {
     let printed = serve.program.out_line();
     assert!(printed.ends_with(" 你好"), "{printed}");
     terminal.type_in("c\r");
+    terminal.see("closed: clean");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn the_line_c_closes_also_where_there_is_no_prompt() {
+    for raw in [false, true] {
+        let flags = if raw { &["--raw"][..] } else { &[] };
+        let serve = Serve::start(&[&["--no-greeting"], flags].concat());
+        let addr = serve.addr.to_string();
+        // With standard output elsewhere there is a keyboard and no prompt.
+        let home = format!("no-prompt-{raw}");
+        let mut terminal = Terminal::start_with(&[&["connect", &addr], flags].concat(), &home, |command| {
+            command.stdout(Stdio::null());
+        });
+        terminal.see("connected");
+        terminal.type_in("hi\n");
+        assert!(serve.program.out_line().contains("hi"));
+        terminal.type_in("c\n");
+        terminal.see("closed: clean");
+        assert_eq!(terminal.end(), 0);
+        serve.stop();
+    }
+}
+
+#[test]
+fn unframed_text_without_a_line_end_is_ended_on_a_terminal() {
+    let serve = Serve::start(&["--raw"]);
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string(), "--raw"], "line-end", |command| {
+        command.stdin(Stdio::null());
+    });
+    terminal.see("Hello client! 你好...\r\n");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn the_history_is_kept_below_the_home_where_nothing_else_is_said() {
+    let serve = Serve::start(&["--no-greeting"]);
+    let home = std::env::temp_dir().join(format!("unstick-{}-plain-home", std::process::id()));
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "plain-home", |command| {
+        command.env_remove("XDG_STATE_HOME").env("HOME", &home);
+    });
+    terminal.see("> ");
+    terminal.type_in("remembered\rc\r");
+    terminal.see("closed: clean");
+    let history = home.join(".local/state/unstick/history");
+    while !fs::read_to_string(&history).is_ok_and(|text| text.contains("remembered")) {
+        thread::yield_now();
+    }
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn without_any_home_there_is_a_prompt_and_no_history() {
+    let serve = Serve::start(&["--no-greeting"]);
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "no-home", |command| {
+        command.env_remove("XDG_STATE_HOME").env_remove("HOME");
+    });
+    terminal.see("> ");
+    terminal.type_in("hi\rc\r");
     terminal.see("closed: clean");
     assert_eq!(terminal.end(), 0);
     serve.stop();

@@ -18,7 +18,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--keepalive", "0.5"], &["--keepalive", "1 to 32767", "off"]),
         (&["serve", "--min-rate", "fast"], &["--min-rate", "64KiB", "a second", "off"]),
         (&["serve", "--high-water", "5GiB"], &["--high-water", "4294967295"]),
-        (&["serve", "--max-queued", "64KiB"], &["--max-queued", "65536", "--high-water", "98304"]),
+        (&["serve", "--max-queued", "32KiB"], &["--max-queued", "32768", "--high-water", "65536"]),
         (&["serve", "--drain-deadline", "off"], &["--drain-deadline", "0 or more"]),
         (&["serve", "--stats", "0"], &["--stats", "0.01 or more"]),
         (&["serve", "--metrics", "9747"], &["--metrics", "HOST:PORT"]),
@@ -41,6 +41,10 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["encode", "--format", "adjustment=2000000"], &["--max-payload", "2000000"]),
         (&["encode", "--prefix", "0"], &["--prefix", "odd"]),
         (&["encode", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
+        (&["connect", "localhost:1", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
+        (&["connect", "localhost:1", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
+        (&["serve", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
+        (&["decode", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "one", "two"], &["'two'"]),
     ] {
         let ran = run(args, b"");

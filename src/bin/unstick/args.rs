@@ -166,7 +166,9 @@ mod tests {
             ("1MiB", 1 << 20),
             ("1 MiB", 1 << 20),
             ("1MB", 1_000_000),
+            ("3kB", 3_000),
             ("2GiB", 2 << 30),
+            ("2gb", 2_000_000_000),
         ] {
             assert_eq!(parse_length(text), Ok(expected), "{text}");
         }

@@ -146,7 +146,70 @@ pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use unstick::framing::{Decoder, Format};
+    use unstick::{CloseReason, ConnectError};
+
     use super::*;
+
+    fn decode_error(stream: &[u8]) -> DecodeError {
+        let mut decoder = Decoder::new(Format::U8.with_max_payload_len(9).unwrap());
+        decoder.feed(stream);
+        match decoder.next_frame() {
+            Ok(_) => decoder.finish().unwrap_err(),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn every_end_of_a_connection_has_its_code() {
+        let io = |kind| io::Error::from(kind);
+        for (reason, code) in [
+            (CloseReason::Clean, Code::Clean),
+            (CloseReason::Truncated(decode_error(b"\x05hi")), Code::Truncated),
+            (CloseReason::Oversize(decode_error(b"\x0A")), Code::Malformed),
+            (CloseReason::Malformed(decode_error(b"\x0A")), Code::Malformed),
+            (CloseReason::Reset(io(io::ErrorKind::ConnectionReset)), Code::Reset),
+            (CloseReason::Io(io(io::ErrorKind::OutOfMemory)), Code::Other),
+            (CloseReason::Stopped, Code::Other),
+        ] {
+            assert_eq!(of_reason(&reason), code, "{reason}");
+        }
+    }
+
+    #[test]
+    fn every_way_not_to_connect_has_its_code() {
+        let io = |kind: io::ErrorKind| ConnectError::Io(kind.into());
+        for (error, code) in [
+            (ConnectError::TimedOut { deadline: Duration::from_secs(3) }, Code::TimedOut),
+            (io(io::ErrorKind::TimedOut), Code::TimedOut),
+            (io(io::ErrorKind::ConnectionReset), Code::Reset),
+            (io(io::ErrorKind::ConnectionRefused), Code::Other),
+            (ConnectError::NoGreeting, Code::Other),
+        ] {
+            let failure = Failure::from_connect("localhost:1", &error);
+            assert_eq!(failure.code, code, "{error}");
+            assert_eq!(failure.text, Some(format!("localhost:1: {error}")));
+        }
+    }
+
+    #[test]
+    fn a_line_that_makes_no_frame_is_told_by_what_would_help() {
+        for (error, code, text) in [
+            (EncodeError::Oversize { payload_len: 9, max_payload_len: 3 }, Code::Malformed, "--max-payload sets it"),
+            (
+                EncodeError::Undersize { payload_len: 2, least: 3 },
+                Code::Malformed,
+                "line 7: a payload of 2 bytes is below the 3",
+            ),
+            (EncodeError::Prefix { prefix_len: 1, offset: 2 }, Code::Usage, "--prefix: a prefix of 1 bytes"),
+        ] {
+            let failure = unfit("line 7", error);
+            assert_eq!(failure.code, code);
+            assert!(failure.text.as_deref().unwrap().contains(text), "{:?}", failure.text);
+        }
+    }
 
     #[test]
     fn a_refusal_is_known_by_its_whole_text() {

@@ -4,10 +4,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Args;
-use unstick::{NO_COPY_LEN, ServerConfig};
+use unstick::ServerConfig;
 
 use crate::args::{parse_length, parse_seconds};
-use crate::exit::Failure;
+use crate::exit::{Failure, log};
 
 /// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
 const RAW_CONNECTIONS: usize = 512;
@@ -78,11 +78,10 @@ pub(crate) struct Limits {
 impl Limits {
     /// The configuration with these limits.
     pub(crate) fn apply(&self, config: ServerConfig) -> Result<ServerConfig, Failure> {
-        // Replies below high-water may wait, and then one more that is copied, with its header.
-        let least = self.high_water.get() as usize + 2 * NO_COPY_LEN;
-        if self.max_queued.get() < least {
+        // Replies below the high-water mark wait for nobody, so that many must be able to wait.
+        if self.max_queued.get() < self.high_water.get() as usize {
             return Err(Failure::usage(format_args!(
-                "--max-queued: {} bytes leave no room above --high-water, which is {}: at least {least}",
+                "--max-queued: {} bytes are less than --high-water, which is {}",
                 self.max_queued, self.high_water
             )));
         }
@@ -100,6 +99,19 @@ impl Limits {
             .frames_a_turn(self.frames_a_turn)
             .drain_deadline(self.drain_deadline)
             .backlog(self.backlog.get()))
+    }
+
+    /// Says so where more connections are allowed than the process may open files: those beyond wait to be accepted, and are
+    /// not refused.
+    pub(crate) fn warn_of_files(&self) {
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let (Some(connections), Some(files)) = (self.max_connections, files) else { return };
+        if connections.get() as u64 >= files {
+            log(format_args!(
+                "unstick: --max-connections {connections}: this process may open {files} files (ulimit -n), so connections beyond \
+                 that wait and are not refused"
+            ));
+        }
     }
 
     /// How many connections are served at a time with --raw.

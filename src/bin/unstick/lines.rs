@@ -128,6 +128,16 @@ mod tests {
     }
 
     #[test]
+    fn the_length_of_a_line_that_is_too_long_is_told_however_long_it_is() {
+        let long = [&b"x\n"[..], &[b'7'; 300_001], b"\nx\n"].concat();
+        for (hex, payload_len) in [(false, 300_001), (true, 150_000)] {
+            let input = if hex { &long[2..] } else { &long[..] };
+            let text = lines(input, 10, hex).1.unwrap().text.unwrap();
+            assert!(text.contains(&format!("a payload of {payload_len} bytes is over the limit of 10")), "{text}");
+        }
+    }
+
+    #[test]
     fn hexadecimal_lines_are_read() {
         assert_eq!(lines(b"61 62\n\n6364", 100, true).0, [&b"ab"[..], b"", b"cd"]);
         let failure = lines(b"61\n6", 100, true).1.unwrap();

@@ -120,6 +120,7 @@ impl Serve {
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
+    command.limits.warn_of_files();
     if command.raw {
         return serve_raw::run(command);
     }

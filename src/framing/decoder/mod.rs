@@ -168,8 +168,8 @@ impl<H: Header> Decoder<H> {
         self
     }
 
-    /// Keeps memory of up to `keep_len` bytes while it is empty, instead of one read's: a stream of large frames then
-    /// does not allocate each of them anew. It is kept until [`swap_buffer`](Decoder::swap_buffer) takes it.
+    /// Keeps memory of up to `keep_len` bytes while it is empty, instead of one read's: large frames with small ones between
+    /// them are then not allocated each anew. It is kept until [`swap_buffer`](Decoder::swap_buffer) takes it.
     #[must_use]
     pub fn keeping(mut self, keep_len: usize) -> Decoder<H> {
         self.keep_len = keep_len;
@@ -581,4 +581,18 @@ impl<H: Header> Decoder<H> {
 
 fn at_most(left: u64, available: usize) -> usize {
     left.min(available as u64) as usize
+}
+
+#[cfg(all(test, feature = "net"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inside_a_streamed_body_there_is_no_whole_frame() {
+        let mut decoder = Decoder::new(Format::U8);
+        decoder.feed(b"\x02hi\x01!");
+        assert!(decoder.next_part().is_ok_and(|part| part.is_some()));
+        assert_eq!(decoder.whole_frame(), None);
+        assert_eq!(decoder.next_frame().ok().flatten().map(Frame::payload), Some(&b"!"[..]));
+    }
 }

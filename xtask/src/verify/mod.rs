@@ -8,19 +8,21 @@ use std::error::Error;
 use std::fs;
 use std::process::ExitCode;
 
+pub(crate) use ledger::INVARIANTS;
+
 use crate::evidence::{self, Done};
 use crate::{coverage, fuzz, mutants};
 
 /// Gather the evidence, and write PROOF.md
 ///
-/// Runs `cargo test`, the coverage, the fuzz targets for a short time and the mutants, then writes PROOF.md from the figures
+/// Runs `cargo test`, the coverage, the fuzz targets for a short time, the changes that break invariants and the mutants, then writes PROOF.md from the figures
 /// that they left in target/evidence. Figures of earlier runs count as well, with the date and commit that they are of; what
 /// was never run is shown as missing. The mutants take hours: --run names what to run. Ends with 0 only if what ran
 /// passed and no invariant lacks its evidence.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// What to run before the page is written
-    #[arg(long, value_name = "STEP", value_delimiter = ',', default_value = "test,coverage,fuzz,mutants")]
+    #[arg(long, value_name = "STEP", value_delimiter = ',', default_value = "test,coverage,fuzz,broken,mutants")]
     run: Vec<Step>,
 
     /// Run only the library's own tests and the golden ones, as a smoke test
@@ -42,6 +44,8 @@ enum Step {
     Fuzz,
     /// cargo xtask mutants
     Mutants,
+    /// cargo xtask mutants --broken
+    Broken,
     /// Nothing: write the page from the figures at hand
     None,
 }
@@ -91,6 +95,7 @@ fn take(step: Step, args: &Args) -> Done<bool> {
         Step::Coverage => coverage::run(&coverage::Args::default())?,
         Step::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds, target: Vec::new() })?,
         Step::Mutants => mutants::run(&mutants::Args::default())?,
+        Step::Broken => mutants::run(&mutants::Args::broken())?,
     };
     Ok(code == ExitCode::SUCCESS)
 }

@@ -1,7 +1,6 @@
 //! PROOF.md, written from figures.
 
 use std::fmt::Write;
-use std::fs;
 
 use serde_json::Value;
 
@@ -18,19 +17,18 @@ pub(crate) struct Figures {
     fuzz: Vec<Value>,
     coverage: Value,
     mutants: Value,
-    broken: Vec<Value>,
+    broken: Value,
 }
 
 impl Figures {
     /// The figures that the commands left.
     pub(crate) fn load() -> Figures {
-        let broken = fs::read_to_string(evidence::root().join("xtask/reasons/broken.json")).unwrap_or_default();
         Figures {
             tests: evidence::load(counts::FIGURES).unwrap_or_default(),
             fuzz: evidence::load_lines(fuzz::FIGURES),
             coverage: evidence::load(coverage::FIGURES).unwrap_or_default(),
             mutants: evidence::load(mutants::FIGURES).unwrap_or_default(),
-            broken: serde_json::from_str(&broken).unwrap_or_default(),
+            broken: evidence::load(mutants::BROKEN).unwrap_or_default(),
         }
     }
 
@@ -91,6 +89,7 @@ fn commands(text: &mut String, figures: &Figures) -> Done<()> {
     let covered = format!("src/framing: {}; the rest of src: {}", share("src/framing"), share("the rest of src"));
     row("cargo xtask coverage", &figures.coverage, covered)?;
     row("cargo xtask mutants", &figures.mutants, mutants_in_all(&figures.mutants))?;
+    row("cargo xtask mutants --broken", &figures.broken, broken_in_all(&figures.broken))?;
     Ok(writeln!(text)?)
 }
 
@@ -108,15 +107,23 @@ fn tests_in_all(tests: &Value) -> String {
 }
 
 fn mutants_in_all(mutants: &Value) -> String {
-    let number = |key: &str| mutants[key].as_u64().unwrap_or(0);
-    let len = |key: &str| mutants[key].as_array().map_or(0, Vec::len);
-    let tried = number("caught") + number("timed_out") + (len("equivalent") + len("survivors")) as u64;
+    let len = |key: &str| mutants[key].as_array().map_or(0, Vec::len) as u64;
+    let (caught, timed_out) = (mutants["caught"].as_u64().unwrap_or(0), len("timed_out"));
+    let (equivalent, survivors) = (len("equivalent"), len("survivors"));
     format!(
-        "{tried} tried: {} noticed, {} equivalent, {} survive",
-        number("caught") + number("timed_out"),
-        len("equivalent"),
-        len("survivors")
+        "{} tried: {} noticed by a test that fails, {} by tests that do not end, {} equivalent, {} survive",
+        count(caught + timed_out + equivalent + survivors),
+        count(caught),
+        count(timed_out),
+        count(equivalent),
+        count(survivors)
     )
+}
+
+fn broken_in_all(broken: &Value) -> String {
+    let changes: Vec<&Value> = broken["changes"].as_array().into_iter().flatten().collect();
+    let noticed = changes.iter().filter(|entry| entry["fails"].as_array().is_some_and(|fails| !fails.is_empty()));
+    format!("{} changes of a line that break an invariant, {} of them noticed", changes.len(), noticed.count())
 }
 
 fn shares(file: &Value) -> String {
@@ -202,7 +209,7 @@ fn noticed(files: &[&str], mutants: &Value, missing: &mut Vec<String>) -> String
         if outcomes.is_null() {
             missing.push(format!("mutants of {file}"));
         }
-        noticed += outcomes["noticed"].as_u64().unwrap_or(0);
+        noticed += outcomes["noticed"].as_u64().unwrap_or(0) + outcomes["timed_out"].as_u64().unwrap_or(0);
         missed += outcomes["missed"].as_u64().unwrap_or(0);
     }
     format!("{noticed} of {} mutants noticed", noticed + missed)
@@ -210,14 +217,15 @@ fn noticed(files: &[&str], mutants: &Value, missing: &mut Vec<String>) -> String
 
 /// What was seen to fail when an invariant was broken.
 fn broken(text: &mut String, figures: &Figures) -> Done<()> {
-    writeln!(text, "## Broken by hand\n")?;
+    writeln!(text, "## Broken: `cargo xtask mutants --broken`\n")?;
     writeln!(
         text,
-        "Each invariant was broken by a change of a line, and these tests failed; then the line was restored.\n"
+        "Each invariant was broken by the change of a line in a copy of the sources, and these tests failed.\n"
     )?;
     writeln!(text, "| | the change | what fails |\n|---|---|---|")?;
     for invariant in &INVARIANTS {
-        let of = figures.broken.iter().filter(|entry| entry["invariant"].as_u64() == Some(invariant.number as u64));
+        let all = figures.broken["changes"].as_array().into_iter().flatten();
+        let of = all.filter(|entry| entry["invariant"].as_u64() == Some(invariant.number as u64));
         let mut rows = 0;
         for entry in of {
             let field = |key: &str| entry[key].as_str().unwrap_or_default().replace('|', "\\|");
@@ -305,10 +313,10 @@ fn mutated_files(text: &mut String, figures: &Figures) -> Done<()> {
     if figures.mutants.is_null() {
         return Ok(writeln!(text, "**missing**\n")?);
     }
-    writeln!(text, "| file | noticed | not noticed |\n|---|---|---|")?;
+    writeln!(text, "| file | noticed | tests that do not end | not noticed |\n|---|---|---|---|")?;
     for (file, outcomes) in figures.mutants["by_file"].as_object().into_iter().flatten() {
         let number = |key: &str| outcomes[key].as_u64().unwrap_or(0);
-        writeln!(text, "| {file} | {} | {} |", number("noticed"), number("missed"))?;
+        writeln!(text, "| {file} | {} | {} | {} |", number("noticed"), number("timed_out"), number("missed"))?;
     }
     writeln!(text)?;
     for name in figures.mutants["untried"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -336,7 +344,7 @@ mod tests {
             fuzz: Vec::new(),
             coverage: Value::Null,
             mutants: Value::Null,
-            broken: Vec::new(),
+            broken: Value::Null,
         }
     }
 

@@ -1,0 +1,249 @@
+//! How a format reads its header, and writes it.
+
+use alloc::vec::Vec;
+
+use super::{Endian, Field, Format, Kind};
+use crate::framing::decoder::DecodeErrorKind;
+use crate::framing::diagnosis::Diagnosis;
+use crate::framing::encoder::EncodeError;
+use crate::framing::header::{Head, Header, Parsed, Span};
+
+impl Header for Format {
+    fn max_header_len(&self) -> usize {
+        self.layout.max_header_len()
+    }
+
+    #[inline]
+    fn max_payload_len(&self) -> usize {
+        self.max_payload_len
+    }
+
+    // Always inline: it is every frame's path, and the decoder's loop is slower by half where this is a call.
+    #[inline(always)]
+    fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
+        // A frame can only be looked for when the field of the one before is known. So the sums, which say what `parse` says,
+        // are such that nothing but one load and one addition stands between `start` and `end`.
+        let fields = bytes.get(usize::from(self.layout.offset)..)?;
+        let eight = u64::from_le_bytes(*fields.get(start..start.checked_add(8)?)?.first_chunk()?);
+        let (field, header_len, beyond_field) = match self.kind {
+            // The most common width needs no mask.
+            Kind::Little if self.shift == 32 => (u64::from(eight as u32), self.header_len, self.beyond_field),
+            Kind::Little => (eight & self.mask, self.header_len, self.beyond_field),
+            Kind::Big => (eight.swap_bytes() >> self.shift, self.header_len, self.beyond_field),
+            Kind::Varint if eight & 0x80 == 0 => (eight & 0x7F, self.header_len, self.beyond_field),
+            Kind::Varint => {
+                let (field, more) = self.long_varint(eight)?;
+                (field, self.header_len + more, self.beyond_field.wrapping_add(u64::from(more)))
+            }
+        };
+        let end = start.wrapping_add(beyond_field as usize).wrapping_add(field as usize);
+        let is_whole = field.wrapping_sub(self.least_field) <= self.most_above && end <= bytes.len();
+        is_whole.then_some(Span { start, end, header_len, prefix_len: u16::from(self.layout.offset) })
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        match self.kind {
+            Kind::Little | Kind::Big => self.parse_fixed(bytes),
+            Kind::Varint => self.parse_varint(bytes),
+        }
+    }
+
+    // Always inline: the compiler takes it for too long, though most of it are refusals and rare formats.
+    #[inline(always)]
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
+        if above_least <= self.most_above && prefix.is_empty() {
+            let field = (self.least_field + above_least) as u32;
+            match self.alone {
+                Some(Endian::Little) => {
+                    out.extend_from_slice(&field.to_le_bytes());
+                    return Ok(());
+                }
+                Some(Endian::Big) => {
+                    out.extend_from_slice(&field.to_be_bytes());
+                    return Ok(());
+                }
+                None => {}
+            }
+        }
+        self.write_any(prefix, payload_len, out)
+    }
+
+    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
+        Diagnosis::of_protocol(offset, header)
+            .or_else(|| self.other_byte_order(kind))
+            .or_else(|| self.negative(kind))
+            .or_else(|| Diagnosis::of_text(header))
+    }
+}
+
+/// A varint of six to eight bytes that these begin with, and its width.
+#[cold]
+fn longer_varint(eight: u64) -> Option<(u64, u16)> {
+    let mut field = 0;
+    for (at, byte) in eight.to_le_bytes().into_iter().enumerate() {
+        field |= u64::from(byte & 0x7F) << (7 * at);
+        if byte < 0x80 {
+            return Some((field, at as u16 + 1));
+        }
+    }
+    None
+}
+
+#[inline(never)]
+fn write_long_varint(mut field: u64, out: &mut Vec<u8>) {
+    while field >= 0x80 {
+        out.push(field as u8 | 0x80);
+        field >>= 7;
+    }
+    out.push(field as u8);
+}
+
+impl Format {
+    fn other_byte_order(&self, kind: DecodeErrorKind) -> Option<Diagnosis> {
+        let (Field::Fixed { width, .. }, Some(field)) = (self.layout.field, kind.field()) else {
+            return None;
+        };
+        let swapped = field.swap_bytes() >> self.shift;
+        let payload_len = self.payload_for(swapped).ok()?;
+        (width > 1 && payload_len <= self.max_payload_len as u64).then_some(Diagnosis::OtherByteOrder { payload_len })
+    }
+
+    fn negative(&self, kind: DecodeErrorKind) -> Option<Diagnosis> {
+        let (Field::Fixed { .. }, Some(field)) = (self.layout.field, kind.field()) else {
+            return None;
+        };
+        let signed = ((field << self.shift) as i64) >> self.shift;
+        (signed < 0).then_some(Diagnosis::Negative { field: signed })
+    }
+}
+
+impl Format {
+    /// Why a payload of this length, or a prefix of that one, is not encoded.
+    #[cold]
+    fn refusal(&self, prefix_len: usize, payload_len: usize) -> EncodeError {
+        if payload_len > self.max_payload_len {
+            EncodeError::Oversize { payload_len, max_payload_len: self.max_payload_len }
+        } else if (payload_len as u64) < self.least_payload {
+            EncodeError::Undersize { payload_len, least: self.least_payload }
+        } else {
+            EncodeError::Prefix { prefix_len, offset: usize::from(self.layout.offset) }
+        }
+    }
+
+    /// The payload's length for the field's number.
+    #[inline]
+    fn payload_for(&self, field: u64) -> Result<u64, DecodeErrorKind> {
+        match field.checked_sub(self.least_field) {
+            // A sum above u64::MAX is above every limit, so the greatest number says the same.
+            Some(above_least) => Ok(above_least.saturating_add(self.least_payload)),
+            None => Err(DecodeErrorKind::Underflow { field, adjustment: self.layout.adjustment }),
+        }
+    }
+
+    fn parse_fixed(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        let header_len = usize::from(self.header_len);
+        let offset = usize::from(self.layout.offset);
+        let Some(rest) = bytes.get(offset..) else {
+            return Ok(Parsed::Need(header_len - bytes.len()));
+        };
+        let eight = match rest.first_chunk::<8>() {
+            Some(eight) => *eight,
+            None if bytes.len() < header_len => return Ok(Parsed::Need(header_len - bytes.len())),
+            None => fewer_than_eight(rest),
+        };
+        let field = self.fixed_field(eight);
+        let payload_len = self.payload_for(field)?;
+        Ok(Parsed::Head(Head { prefix_len: offset, header_len, field, payload_len }))
+    }
+
+    /// The field that these eight bytes begin with.
+    #[inline]
+    fn fixed_field(&self, eight: [u8; 8]) -> u64 {
+        let masked = u64::from_le_bytes(eight) & self.mask;
+        if self.kind == Kind::Little { masked } else { masked.swap_bytes() >> self.shift }
+    }
+
+    /// A varint of two to eight bytes that these begin with, and how many bytes it has beyond the first; `None` says: ask
+    /// `parse_varint`, which knows the reasons.
+    // Bytes are told apart by jumps, which the processor foresees where a stream's varints are alike, and all of their bits
+    // are moved at once: the next frame waits for nothing but the last of it.
+    #[inline(always)]
+    fn long_varint(&self, eight: u64) -> Option<(u64, u16)> {
+        let (max_width, minimal) = (self.layout.field.max_width(), self.layout.field.is_minimal());
+        let bits = |at: u32| eight >> at & 0x7F << (7 * at);
+        let (field, width) = if eight & 0x8000 == 0 {
+            (bits(0) | bits(1), 2)
+        } else if eight & 0x80_0000 == 0 {
+            (bits(0) | bits(1) | bits(2), 3)
+        } else {
+            let (first, rest) = (bits(0) | bits(1) | bits(2), bits(3));
+            if eight & 0x8000_0000 == 0 {
+                (first | rest, 4)
+            } else if eight & 0x80_0000_0000 == 0 {
+                (first | (rest | bits(4)), 5)
+            } else {
+                longer_varint(eight)?
+            }
+        };
+        let is_minimal = eight >> (8 * (width - 1)) & 0x7F != 0;
+        (width <= u16::from(max_width) && (is_minimal || !minimal)).then_some((field, width - 1))
+    }
+
+    /// Appends any header there is, or says why not.
+    #[inline(always)]
+    fn write_any(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
+        if above_least > self.most_above || prefix.len() != usize::from(self.layout.offset) {
+            return Err(self.refusal(prefix.len(), payload_len));
+        }
+        if !prefix.is_empty() {
+            out.extend_from_slice(prefix);
+        }
+        let field = self.least_field + above_least;
+        let eight = match self.kind {
+            Kind::Big => (field << self.shift).to_be_bytes(),
+            Kind::Varint if field >= 0x80 => {
+                write_long_varint(field, out);
+                return Ok(());
+            }
+            Kind::Little | Kind::Varint => field.to_le_bytes(),
+        };
+        // Eight bytes and back to the field's width is one store, where a slice of unknown width is a call.
+        out.extend_from_slice(&eight);
+        out.truncate(out.len() - usize::from(self.shift / 8));
+        Ok(())
+    }
+
+    fn parse_varint(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        let (max_width, minimal) = (self.layout.field.max_width(), self.layout.field.is_minimal());
+        let offset = usize::from(self.layout.offset);
+        let mut field = 0u64;
+        for at in 0..usize::from(max_width) {
+            let Some(&byte) = bytes.get(offset + at) else {
+                return Ok(Parsed::Need((offset + at + 1) - bytes.len()));
+            };
+            let bits = u64::from(byte & 0x7F);
+            if at == 9 && bits > 1 {
+                return Err(DecodeErrorKind::VarintOverflow);
+            }
+            field |= bits << (7 * at);
+            if byte < 0x80 {
+                if minimal && at > 0 && byte == 0 {
+                    return Err(DecodeErrorKind::VarintNotMinimal { width: at as u8 + 1, field });
+                }
+                let payload_len = self.payload_for(field)?;
+                return Ok(Parsed::Head(Head { prefix_len: offset, header_len: offset + at + 1, field, payload_len }));
+            }
+        }
+        Err(DecodeErrorKind::VarintTooLong { max_width })
+    }
+}
+
+/// Fewer than eight bytes stand behind the offset: they are the field and the begin of a payload at most.
+#[cold]
+fn fewer_than_eight(rest: &[u8]) -> [u8; 8] {
+    let mut eight = [0; 8];
+    eight[..rest.len()].copy_from_slice(rest);
+    eight
+}

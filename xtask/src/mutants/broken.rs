@@ -1,0 +1,148 @@
+//! Each invariant, broken by the change of a line: which tests fail.
+
+use std::error::Error;
+use std::fs;
+use std::process::{ExitCode, Stdio};
+
+use serde_json::{Value, json};
+
+use super::tree::Tree;
+use crate::evidence::{self, Done};
+use crate::verify::INVARIANTS;
+
+/// The figures of the last run.
+pub(crate) const FIGURES: &str = "broken.json";
+
+/// Tests that take long and see nothing that others of these do not.
+const SKIPPED: [&str; 3] = ["framing_exhaustive::", "conformance::every_stream", "conformance::every_longer"];
+
+/// A change of one line that breaks an invariant: an entry of `xtask/reasons/broken.json`.
+#[derive(Debug)]
+struct Change {
+    invariant: u64,
+    file: String,
+    /// What the change does, in words.
+    what: String,
+    /// A text that stands in the file once, and what stands there instead.
+    from: String,
+    to: String,
+}
+
+/// Makes each change in a copy of the sources, and sees which tests fail.
+///
+/// # Errors
+/// Where a change cannot be made, as its line is no longer there, or the tests fail without any.
+pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
+    let changes = read(&fs::read_to_string(evidence::root().join("xtask/reasons/broken.json"))?)?;
+    let tree = Tree::of_sources()?;
+    // A change that cannot be made is told before anything is built.
+    for change in &changes {
+        change.made_in(&fs::read_to_string(tree.root.join(&change.file))?)?;
+    }
+    let none = failing(&tree)?;
+    if !none.is_empty() {
+        return Err(format!("without a change these tests fail: {}", none.join(", ")).into());
+    }
+    let (mut figures, mut unnoticed) = (Vec::new(), 0);
+    for change in &changes {
+        let path = tree.root.join(&change.file);
+        let source = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", change.file))?;
+        fs::write(&path, change.made_in(&source)?)?;
+        let failing = failing(&tree);
+        fs::write(&path, source)?;
+        let fails = failing?;
+        println!("invariant {}, {}: {}: {} tests fail", change.invariant, change.file, change.what, fails.len());
+        unnoticed += usize::from(fails.is_empty());
+        figures.push(change.json(&fails));
+    }
+    let missing = INVARIANTS.iter().map(|invariant| invariant.number as u64);
+    let missing: Vec<u64> =
+        missing.filter(|number| !changes.iter().any(|change| change.invariant == *number)).collect();
+    evidence::save(FIGURES, json!({ "changes": figures }))?;
+    if unnoticed == 0 && missing.is_empty() {
+        println!("met: each of {} changes is noticed, and there is one for every invariant", changes.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("not met: {unnoticed} changes are not noticed; invariants without a change: {missing:?}");
+    Ok(ExitCode::FAILURE)
+}
+
+impl Change {
+    fn made_in(&self, source: &str) -> Done<String> {
+        match source.matches(&self.from).count() {
+            1 => Ok(source.replacen(&self.from, &self.to, 1)),
+            count => Err(format!("{}: {:?} stands there {count} times, not once", self.file, self.from).into()),
+        }
+    }
+
+    fn json(&self, fails: &[String]) -> Value {
+        let Change { invariant, file, what, from, to } = self;
+        json!({ "invariant": invariant, "file": file, "change": what, "from": from, "to": to, "fails": fails })
+    }
+}
+
+fn read(text: &str) -> Done<Vec<Change>> {
+    let entries: Vec<Value> = serde_json::from_str(text)?;
+    let read = |entry: &Value| {
+        let text = |key: &str| entry[key].as_str().map(String::from).ok_or_else(|| format!("{entry} lacks {key}"));
+        let invariant = entry["invariant"].as_u64().ok_or_else(|| format!("{entry} lacks invariant"))?;
+        Ok(Change { invariant, file: text("file")?, what: text("change")?, from: text("from")?, to: text("to")? })
+    };
+    entries.iter().map(read).collect()
+}
+
+/// The tests that fail: of the fast ones, and of those that read the sources.
+fn failing(tree: &Tree) -> Done<Vec<String>> {
+    let mut failing = Vec::new();
+    for tests in [&["--package", "fast-tests", "--lib"][..], &["--package", "unstick", "--test", "house"]] {
+        let mut command = tree.cargo(&["test", "--no-fail-fast"]);
+        command.args(tests).arg("--").args(SKIPPED.iter().flat_map(|test| ["--skip", test]));
+        let output = command.env("PROPTEST_CASES", "64").stderr(Stdio::piped()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let failed = failed(&text);
+        if failed.is_empty() && !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("cargo test failed, and named no test:\n{error}").into());
+        }
+        failing.extend(failed);
+    }
+    failing.sort();
+    Ok(failing)
+}
+
+/// The names of the tests that failed, as the test harness printed them.
+fn failed(output: &str) -> Vec<String> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    lines.map(|name| name.trim_end_matches(" - should panic").to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_made_where_its_line_stands_once() {
+        let text = r#"[{"invariant": 3, "file": "a.rs", "change": "x", "from": "a < b", "to": "a > b"}]"#;
+        let changes = read(text).unwrap();
+        assert_eq!(changes[0].made_in("if a < b {").unwrap(), "if a > b {");
+        assert!(changes[0].made_in("a < b; a < b").is_err());
+        assert!(changes[0].made_in("").is_err());
+        assert!(read(r#"[{"invariant": 3}]"#).is_err());
+    }
+
+    #[test]
+    fn failed_tests_are_named() {
+        let output = "test a::b ... ok\ntest a::c ... FAILED\ntest d - should panic ... FAILED\ntest e ... ignored\n";
+        assert_eq!(failed(output), ["a::c", "d"]);
+    }
+
+    /// Each change of the list can be made in the sources as they are.
+    #[test]
+    fn every_change_of_the_list_can_be_made() {
+        let text = fs::read_to_string(evidence::root().join("xtask/reasons/broken.json")).unwrap();
+        for change in read(&text).unwrap() {
+            let source = fs::read_to_string(evidence::root().join(&change.file)).unwrap();
+            assert_ne!(change.made_in(&source).unwrap(), source, "{change:?}");
+        }
+    }
+}

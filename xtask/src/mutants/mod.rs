@@ -1,0 +1,349 @@
+//! `cargo xtask mutants`: cargo-mutants over the code that frames, and the reasons for mutants that no test can tell apart;
+//! and each invariant broken by a change of one line.
+
+mod broken;
+mod report;
+mod tree;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+pub(crate) use broken::FIGURES as BROKEN;
+use report::Found;
+use tree::Tree;
+
+use crate::evidence::{self, Done};
+
+/// The figures of the last run.
+pub(crate) const FIGURES: &str = "mutants.json";
+
+/// What is mutated beside all of src/framing.
+const FILES: [&str; 3] = ["src/read.rs", "src/write.rs", "src/queue.rs"];
+
+/// Mutants that are tried between two places where a run can be taken up again.
+const PIECE: usize = 16;
+
+/// Change the code in small ways, and see that the tests notice
+///
+/// Runs cargo-mutants over src/framing, src/read.rs, src/write.rs and src/queue.rs, in a copy of the sources: first with the
+/// fast tests (tests/fast), then, against what survived, with the exhaustive ones, the corpus and the library's own. A
+/// mutant that survives both needs a reason in xtask/reasons/mutants.json why it is equivalent. What was tried of a file that
+/// did not change since is not tried again, so that a run can be broken off and taken up. Ends with 0 only if all was
+/// tried, and no mutant survives without a reason.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct Args {
+    /// Only the mutants of this file, as in src/read.rs; may be given several times
+    #[arg(long, value_name = "FILE")]
+    file: Vec<String>,
+
+    /// Try all mutants again
+    #[arg(long)]
+    fresh: bool,
+
+    /// Try none, and report what was tried
+    #[arg(long)]
+    report: bool,
+
+    /// Instead, break each invariant by the change of a line in xtask/reasons/broken.json, and see which tests fail
+    #[arg(long, conflicts_with_all = ["file", "fresh", "report"])]
+    broken: bool,
+}
+
+impl Args {
+    /// What --broken alone says.
+    pub(crate) fn broken() -> Args {
+        Args { broken: true, ..Args::default() }
+    }
+}
+
+/// Mutates and reports.
+///
+/// # Errors
+/// Where cargo-mutants is missing or cannot run.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    if args.broken {
+        return broken::run();
+    }
+    let files = all_files()?;
+    if !args.report {
+        let wanted = if args.file.is_empty() { &files } else { &args.file };
+        if let Some(unknown) = wanted.iter().find(|file| !files.contains(file)) {
+            return Err(format!("{unknown} is not mutated; there are {}", files.join(", ")).into());
+        }
+        try_all(wanted, args.fresh)?;
+    }
+    let (mut found, mut untried) = (Found::default(), Vec::new());
+    for file in &files {
+        match Tried::of(file)?.found()? {
+            Some(more) => found.add(more),
+            None => untried.push(file.as_str()),
+        }
+    }
+    report::report(&found, &untried, args.report)
+}
+
+fn all_files() -> Done<Vec<String>> {
+    let mut files = FILES.map(String::from).to_vec();
+    let mut folders = vec![evidence::root().join("src/framing")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.strip_prefix(evidence::root())?.to_string_lossy().into_owned());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Tries the mutants of these files, but for what was tried already.
+fn try_all(files: &[String], fresh: bool) -> Done<()> {
+    if !evidence::works(Command::new("cargo").args(["mutants", "--version"])) {
+        return Err("this needs cargo-mutants, which is missing: cargo install --locked cargo-mutants".into());
+    }
+    let mut todo = Vec::new();
+    for file in files {
+        let tried = Tried::of(file)?;
+        if fresh || !tried.is_current() {
+            tried.begin()?;
+        }
+        if tried.found()?.is_none() {
+            todo.push((file, tried));
+        }
+    }
+    if todo.is_empty() {
+        return Ok(());
+    }
+    let tree = Tree::of_sources()?;
+    let mut numbers = Vec::new();
+    for (file, _) in &todo {
+        numbers.push(tree.mutants_of(file)?);
+    }
+    let all: usize = numbers.iter().sum();
+    println!("{all} mutants in {} files", todo.len());
+    let mut run = Run { tree, timeouts: [None; 2], begin: Instant::now(), all, passed: 0, tried: 0 };
+    for ((file, tried), number) in todo.iter().zip(numbers) {
+        run.try_file(file, tried, number)?;
+    }
+    Ok(())
+}
+
+/// A run over some files.
+struct Run {
+    tree: Tree,
+    /// How long a mutant's tests may take, once it is known: fast and thorough.
+    timeouts: [Option<Duration>; 2],
+    begin: Instant,
+    /// Mutants that are to be tried or were, those behind us, and those of them that were tried by this run.
+    all: usize,
+    passed: usize,
+    tried: usize,
+}
+
+impl Run {
+    /// Tries a file's mutants in pieces, and once more those that survive.
+    fn try_file(&mut self, file: &str, tried: &Tried, number: usize) -> Done<()> {
+        let pieces = number.div_ceil(PIECE);
+        fs::write(tried.folder.join("pieces"), pieces.to_string())?;
+        let mut survivors = Vec::new();
+        for piece in 0..pieces {
+            let folder = tried.folder.join(piece.to_string());
+            let known = Found::read(&folder)?;
+            let is_new = known.is_none();
+            if is_new {
+                println!("{file}, piece {} of {pieces}: {}", piece + 1, self.progress());
+                let shard = format!("{piece}/{pieces}");
+                self.mutate(&folder, &["--file", file, "--shard", &shard, "--sharding", "slice"], &FAST)?;
+            }
+            let found = match known {
+                Some(found) => found,
+                None => Found::read(&folder)?.ok_or_else(|| format!("the mutants of {file} were not all tried"))?,
+            };
+            self.passed += found.tried();
+            self.tried += if is_new { found.tried() } else { 0 };
+            survivors.extend(found.missed);
+        }
+        if !survivors.is_empty() && Found::read(&tried.folder.join("thorough"))?.is_none() {
+            println!("{file}: {} survive the fast tests; now all tests of framing", survivors.len());
+            let names: Vec<String> = survivors.iter().map(|name| escape(name)).collect();
+            self.mutate(&tried.folder.join("thorough"), &["--file", file, "--re", &names.join("|")], &THOROUGH)?;
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> String {
+        let (Run { all, passed, .. }, elapsed) = (self, self.begin.elapsed());
+        let left = match self.tried {
+            0 => String::new(),
+            tried => format!(", about {} min left", minutes(elapsed * (all - passed) as u32 / tried as u32)),
+        };
+        format!("{passed} of {all} mutants tried, {} min passed{left}", minutes(elapsed))
+    }
+
+    /// Tries the mutants that `which` names. Each builds in the copy, one after the other.
+    fn mutate(&mut self, output: &Path, which: &[&str], tests: &Tests) -> Done<()> {
+        if output.exists() {
+            fs::remove_dir_all(output)?;
+        }
+        fs::create_dir_all(output)?;
+        let timeout = self.timeout(tests)?.as_secs().to_string();
+        let mut command = self.tree.cargo(&["mutants", "--package", "unstick", "--in-place", "--no-shuffle"]);
+        command.args(which).arg("--output").arg(output);
+        command.args(["--baseline", "skip", "--timeout", &timeout, "--build-timeout", "300"]);
+        for package in tests.packages {
+            command.args(["--test-package", package]);
+        }
+        command.args(["--", "--lib", "--"]).args(tests.filter).env("PROPTEST_CASES", tests.proptest_cases);
+        match command.status()?.code() {
+            // All caught; some missed; some timed out: what it is, the report says.
+            Some(0 | 2 | 3) => Ok(()),
+            code => Err(format!("cargo mutants ended with {code:?}").into()),
+        }
+    }
+
+    /// Five times what the tests take without a mutant, and 8 seconds at least: what does not end by then never ends, or the machine
+    /// got much busier.
+    fn timeout(&mut self, tests: &Tests) -> Done<Duration> {
+        let known = self.timeouts[usize::from(tests.is_thorough)];
+        if let Some(timeout) = known {
+            return Ok(timeout);
+        }
+        let took = self.tree.baseline(|| tests.command(&self.tree))?;
+        let timeout = (took * 5).max(Duration::from_secs(8));
+        println!(
+            "without a mutant the tests pass in {:.1} s; each may take {} s",
+            took.as_secs_f64(),
+            timeout.as_secs()
+        );
+        self.timeouts[usize::from(tests.is_thorough)] = Some(timeout);
+        Ok(timeout)
+    }
+}
+
+fn minutes(time: Duration) -> u64 {
+    time.as_secs().div_ceil(60)
+}
+
+/// Which tests a mutant has to survive.
+struct Tests {
+    is_thorough: bool,
+    packages: &'static [&'static str],
+    proptest_cases: &'static str,
+    /// What comes behind the last `--`.
+    filter: &'static [&'static str],
+}
+
+const FAST: Tests = Tests {
+    is_thorough: false,
+    packages: &["fast-tests"],
+    proptest_cases: "16",
+    filter: &["--skip", "framing_exhaustive::", "--skip", "conformance::"],
+};
+
+const THOROUGH: Tests =
+    Tests { is_thorough: true, packages: &["fast-tests", "unstick"], proptest_cases: "256", filter: &[] };
+
+impl Tests {
+    fn command(&self, tree: &Tree) -> Command {
+        let mut command = tree.cargo(&["test", "--quiet", "--lib"]);
+        for package in self.packages {
+            command.args(["--package", package]);
+        }
+        command.arg("--").args(self.filter).env("PROPTEST_CASES", self.proptest_cases);
+        command
+    }
+}
+
+impl Tree {
+    /// How many mutants a file has.
+    fn mutants_of(&self, file: &str) -> Done<usize> {
+        let output = self.cargo(&["mutants", "--list", "--package", "unstick", "--file", file]).output()?;
+        if !output.status.success() {
+            return Err(format!("cargo mutants lists nothing: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(String::from_utf8(output.stdout)?.lines().count())
+    }
+}
+
+/// A mutant's name as a regular expression.
+fn escape(name: &str) -> String {
+    let mut pattern = String::from("^");
+    for character in name.chars() {
+        if !character.is_alphanumeric() && character.is_ascii() && character != ' ' {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern + "$"
+}
+
+/// What is known of a file's mutants.
+struct Tried {
+    source: PathBuf,
+    /// Holds a copy of the source, the number of pieces, what cargo-mutants wrote of each piece, and in `thorough` the same
+    /// of the second pass.
+    folder: PathBuf,
+}
+
+impl Tried {
+    fn of(file: &str) -> Done<Tried> {
+        Ok(Tried {
+            source: evidence::root().join(file),
+            folder: evidence::place("mutants")?.join(file.replace('/', "-")),
+        })
+    }
+
+    /// Whether it is about the source as it is now.
+    fn is_current(&self) -> bool {
+        fs::read(self.folder.join("source")).ok() == fs::read(&self.source).ok()
+    }
+
+    /// Forgets what was tried of another source.
+    fn begin(&self) -> Done<()> {
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder)?;
+        }
+        fs::create_dir_all(&self.folder)?;
+        fs::copy(&self.source, self.folder.join("source"))?;
+        Ok(())
+    }
+
+    /// What both passes found; `None` where they were not finished, or the source changed since.
+    fn found(&self) -> Done<Option<Found>> {
+        let pieces = fs::read_to_string(self.folder.join("pieces")).ok().and_then(|pieces| pieces.parse().ok());
+        let (true, Some(pieces)) = (self.is_current(), pieces) else { return Ok(None) };
+        let mut found = Found::default();
+        for piece in 0..pieces {
+            let piece: usize = piece;
+            let Some(more) = Found::read(&self.folder.join(piece.to_string()))? else { return Ok(None) };
+            found.add(more);
+        }
+        if !found.missed.is_empty() {
+            let Some(thorough) = Found::read(&self.folder.join("thorough"))? else { return Ok(None) };
+            found.missed.clear();
+            found.add(thorough);
+        }
+        Ok(Some(found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_pattern_of_itself() {
+        assert_eq!(escape("a.rs:1:2: replace + with *"), "^a\\.rs\\:1\\:2\\: replace \\+ with \\*$");
+    }
+
+    #[test]
+    fn a_minute_that_began_counts() {
+        assert_eq!([0, 1, 60, 61].map(|seconds| minutes(Duration::from_secs(seconds))), [0, 1, 1, 2]);
+    }
+}
