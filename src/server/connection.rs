@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::FutureExt;
-use futures_lite::future::{self, poll_fn};
+use futures_lite::future::poll_fn;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::ServerConfig;
@@ -245,6 +245,19 @@ enum Woken {
     End,
 }
 
+/// Lets others have their turn.
+async fn others_turn(place: &Place) {
+    let mut theirs = true;
+    poll_fn(|cx| match std::mem::take(&mut theirs) {
+        true => {
+            place.next_turn(cx);
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
+}
+
 /// The same, with what the connection holds entered into the books whenever it waits.
 async fn accounted(
     place: &Place,
@@ -291,7 +304,7 @@ where
                 self.input.park();
                 self.replies.park();
                 self.input.place.hold()?;
-                future::yield_now().await;
+                others_turn(&self.input.place).await;
             }
             match self.input.wait(&mut self.replies).await? {
                 Woken::Bytes => Box::pin(self.turn()).await?,
@@ -387,7 +400,7 @@ where
             left -= 1;
             if left == 0 {
                 left = frames_a_turn;
-                future::yield_now().await;
+                others_turn(&self.input.place).await;
             }
         }
         // A handler may have paid no attention to it.
@@ -587,13 +600,19 @@ impl<R: AsyncRead + Unpin> Input<R> {
         let until = place.now().checked_add(LINGER);
         poll_fn(|cx| {
             let mut buffer = pool::take_input(READ_LEN);
-            let polled = loop {
-                match Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
-                    Poll::Ready(Ok(1..)) => {}
-                    Poll::Ready(_) => break Poll::Ready(()),
-                    Poll::Pending => break Poll::Pending,
+            let mut polled = Poll::Pending;
+            let mut reads = 0;
+            while let Poll::Ready(read) = Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
+                reads += 1;
+                if !matches!(read, Ok(1..)) {
+                    polled = Poll::Ready(());
+                    break;
                 }
-            };
+                if reads == READS_A_TURN {
+                    place.next_turn(cx);
+                    break;
+                }
+            }
             pool::give_input(buffer);
             match until {
                 Some(until) if polled.is_pending() => place.poll_until(until, cx),

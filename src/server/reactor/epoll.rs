@@ -32,6 +32,8 @@ pub(in crate::server) struct Reactor {
     epoll: OwnedFd,
     sockets: RefCell<Slab<Weak<Socket>>>,
     alarm: Arc<Alarm>,
+    /// Tasks that let others have their turn.
+    next_turn: RefCell<Vec<Waker>>,
     /// The time of the last wait's end.
     now: Cell<Instant>,
 }
@@ -42,12 +44,23 @@ impl Reactor {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &descriptor, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
         let alarm = Arc::new(Alarm { descriptor, rung: AtomicBool::new(false), asleep: AtomicBool::new(false) });
-        Ok(Rc::new(Reactor { epoll, sockets: RefCell::default(), alarm, now: Cell::new(Instant::now()) }))
+        Ok(Rc::new(Reactor {
+            epoll,
+            sockets: RefCell::default(),
+            alarm,
+            next_turn: RefCell::default(),
+            now: Cell::new(Instant::now()),
+        }))
     }
 
     /// What time it was when the last events came: deadlines need no better.
     pub(in crate::server) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// Wakes the task behind those for which there are events, once these have been looked for.
+    pub(in crate::server) fn next_turn(&self, cx: &Context<'_>) {
+        self.next_turn.borrow_mut().push(cx.waker().clone());
     }
 
     /// Runs `main` to its end on this thread, waiting for events whenever it waits.
@@ -72,7 +85,8 @@ impl Reactor {
     fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
         self.alarm.asleep.store(true, SeqCst);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let timeout = self.alarm.rung.load(SeqCst).then_some(&at_once);
+        let busy = self.alarm.rung.load(SeqCst) || !self.next_turn.borrow().is_empty();
+        let timeout = busy.then_some(&at_once);
         events.clear();
         let waited = epoll::wait(&self.epoll, spare_capacity(events), timeout);
         self.alarm.asleep.store(false, SeqCst);
@@ -88,6 +102,7 @@ impl Reactor {
                 socket.report(flags);
             }
         }
+        self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
         Ok(())
     }
 
