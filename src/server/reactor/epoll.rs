@@ -301,3 +301,47 @@ impl AsyncWrite for WriteHalf {
         super::shutdown(&self.socket.stream)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::TcpListener;
+
+    use futures_lite::future::zip;
+    use futures_lite::io::AsyncReadExt;
+    use smol::LocalExecutor;
+
+    use super::*;
+
+    #[test]
+    fn who_lets_others_have_their_turn_lets_events_come_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+        let reactor = Reactor::new().expect("an epoll");
+        let (mut reader, _writer) = reactor.halves(listener.accept().expect("accepted").0).expect("registered");
+        peer.write_all(b"x").expect("written");
+
+        let done = RefCell::new(Vec::new());
+        let executor = LocalExecutor::new();
+        let busy = executor.spawn(async {
+            for _ in 0..3 {
+                done.borrow_mut().push("turn");
+                let mut theirs = true;
+                poll_fn(|cx| match std::mem::take(&mut theirs) {
+                    true => {
+                        reactor.next_turn(cx);
+                        Poll::Pending
+                    }
+                    false => Poll::Ready(()),
+                })
+                .await;
+            }
+        });
+        let reading = executor.spawn(async {
+            reader.read_exact(&mut [0]).await.expect("a byte");
+            done.borrow_mut().push("read");
+        });
+        reactor.run(executor.run(zip(busy, reading))).expect("an epoll");
+        assert_eq!(*done.borrow(), ["turn", "read", "turn", "turn"]);
+    }
+}
