@@ -19,8 +19,13 @@ const RESERVE: usize = 32;
 ///
 /// # The worst case
 /// Whatever the peers do, what the server holds for them is at most
-/// `memory_budget + connections × 2 KiB + threads × 12 MiB`, besides what handlers hold and what the system buffers in its
-/// sockets; see [`memory_budget`](ServerConfig::memory_budget).
+/// `memory_budget + connections × 2 KiB + threads × (12 MiB + 3 × longest payload + 2 × max_queued)`, where the last part is
+/// 23 MiB a thread by default; besides what handlers hold and what the system buffers in its sockets.
+///
+/// 12 MiB are the buffers that a thread keeps to use again. The rest of that part is for the one connection that has its turn
+/// on the thread, as the [`memory_budget`](ServerConfig::memory_budget) is asked when a connection waits: until then it may
+/// receive one frame more, and queue replies up to [`max_queued`](ServerConfig::max_queued) and one more, in memory that
+/// doubles as it grows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {

@@ -14,7 +14,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use futures_lite::FutureExt;
-use futures_lite::future::{self, poll_fn};
+use futures_lite::future::poll_fn;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::ServerConfig;
@@ -216,6 +216,19 @@ impl<R, H> Drop for Connection<R, H> {
     }
 }
 
+/// Lets others have their turn.
+async fn others_turn(place: &Place) {
+    let mut theirs = true;
+    poll_fn(|cx| match std::mem::take(&mut theirs) {
+        true => {
+            place.next_turn(cx);
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
+}
+
 /// The future with what the connection holds entered into the books whenever it waits.
 async fn accounted(
     place: &Place,
@@ -261,7 +274,7 @@ where
                 self.input.park();
                 self.replies.park();
                 self.input.place.hold()?;
-                future::yield_now().await;
+                others_turn(&self.input.place).await;
             }
             match self.input.wait(&mut self.replies).await? {
                 Woken::Bytes => Box::pin(self.turn()).await?,
@@ -357,7 +370,7 @@ where
             left -= 1;
             if left == 0 {
                 left = frames_a_turn;
-                future::yield_now().await;
+                others_turn(&self.input.place).await;
             }
         }
         // A handler may have paid no attention to it.

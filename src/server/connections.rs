@@ -67,6 +67,10 @@ impl Connections {
         }
     }
 
+    pub(super) fn next_turn(&self, cx: &Context<'_>) {
+        self.reactor.next_turn(cx);
+    }
+
     /// The time, without that for which this thread did not listen.
     pub(super) fn now(&self) -> Instant {
         self.reactor.now() - self.deaf.get()

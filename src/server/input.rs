@@ -183,34 +183,41 @@ impl<R: AsyncRead + Unpin> Input<R> {
     pub(super) async fn discard(&mut self) {
         let Input { reader, place, .. } = self;
         let until = place.now().checked_add(LINGER);
-        poll_fn(|cx| {
-            if read_and_forget(reader, cx).is_ready() {
-                return Poll::Ready(());
+        poll_fn(|cx| match read_and_forget(reader, cx) {
+            Forgotten::End => Poll::Ready(()),
+            read => {
+                if let Forgotten::Turn = read {
+                    place.next_turn(cx);
+                }
+                until.map_or(Poll::Pending, |until| place.poll_until(until, cx))
             }
-            until.map_or(Poll::Pending, |until| place.poll_until(until, cx))
         })
         .await;
     }
 }
 
-/// Reads as long as its turn is or until there is nothing to read, and keeps nothing; ready at the end.
-fn read_and_forget<R: AsyncRead + Unpin>(reader: &mut R, cx: &mut Context<'_>) -> Poll<()> {
+/// What reading and forgetting came to.
+enum Forgotten {
+    /// There is nothing to read.
+    Nothing,
+    /// The turn is over, and the peer goes on.
+    Turn,
+    /// The peer's end.
+    End,
+}
+
+/// Reads for a turn, and keeps nothing.
+fn read_and_forget<R: AsyncRead + Unpin>(reader: &mut R, cx: &mut Context<'_>) -> Forgotten {
     let mut buffer = pool::take_input(READ_LEN);
-    let mut polled = Poll::Ready(Ok(1));
+    let mut forgotten = Forgotten::Turn;
     for _ in 0..READS_A_TURN {
-        polled = Pin::new(&mut *reader).poll_read(cx, &mut buffer);
-        if !matches!(polled, Poll::Ready(Ok(1..))) {
-            break;
+        match Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(1..)) => continue,
+            Poll::Ready(_) => forgotten = Forgotten::End,
+            Poll::Pending => forgotten = Forgotten::Nothing,
         }
+        break;
     }
     pool::give_input(buffer);
-    match polled {
-        Poll::Ready(Ok(1..)) => {
-            // The peer goes on: the others first, and the time may be over.
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending => Poll::Pending,
-    }
+    forgotten
 }

@@ -111,6 +111,14 @@ impl Place {
         }
     }
 
+    /// Wakes the task once others had their turn: those that wait for events, too.
+    pub(super) fn next_turn(&self, cx: &Context<'_>) {
+        match &self.around {
+            Around::Thread { connections, .. } => connections.next_turn(cx),
+            Around::Alone(_) => cx.waker().wake_by_ref(),
+        }
+    }
+
     /// Whether to end as soon as what is in flight is dealt with.
     pub(super) fn stopping(&self) -> bool {
         matches!(&self.around, Around::Thread { connections, .. } if connections.stopping())

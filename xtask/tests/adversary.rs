@@ -1,6 +1,7 @@
 //! Every attack of `cargo xtask attack`, each a test: against a server process over real sockets, shortly.
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
@@ -56,6 +57,7 @@ attacks! {
     declared_oversize: "declared-oversize",
     declared_silence: "declared-silence",
     oversize: "oversize",
+    deaf_flood: "deaf-flood",
     negative: "negative",
     wrong_protocol: "wrong-protocol",
     zero_flood: "zero-flood",
@@ -81,6 +83,7 @@ attacks! {
     everything: "everything",
     sigterm: "sigterm",
     second_signal: "second-signal",
+    half_open: "half-open",
 }
 
 #[test]
@@ -90,6 +93,17 @@ fn every_attack_is_a_test() {
     let listed = String::from_utf8(stdout).expect("text");
     let listed: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, TESTED);
+}
+
+/// The map says which attack proves which limit: none is left out, and none is named that is not there.
+#[test]
+fn the_map_names_every_attack() {
+    let map = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md")).expect("the map");
+    let (_, section) = map.split_once("## Where each limit lives").expect("its section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let proofs = section.lines().filter(|line| line.starts_with('|')).filter_map(|line| line.rsplit('|').nth(1));
+    let named: BTreeSet<&str> = proofs.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(named, TESTED.iter().copied().collect());
 }
 
 #[test]

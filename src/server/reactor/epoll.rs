@@ -32,6 +32,8 @@ pub(in crate::server) struct Reactor {
     epoll: OwnedFd,
     sockets: RefCell<Slab<Weak<Socket>>>,
     alarm: Arc<Alarm>,
+    /// Tasks that let others have their turn.
+    next_turn: RefCell<Vec<Waker>>,
     /// The time of the last wait's end.
     now: Cell<Instant>,
 }
@@ -42,12 +44,23 @@ impl Reactor {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &descriptor, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
         let alarm = Arc::new(Alarm { descriptor, rung: AtomicBool::new(false), asleep: AtomicBool::new(false) });
-        Ok(Rc::new(Reactor { epoll, sockets: RefCell::default(), alarm, now: Cell::new(Instant::now()) }))
+        Ok(Rc::new(Reactor {
+            epoll,
+            sockets: RefCell::default(),
+            alarm,
+            next_turn: RefCell::default(),
+            now: Cell::new(Instant::now()),
+        }))
     }
 
     /// What time it was when the last events came: deadlines need no better.
     pub(in crate::server) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// Wakes the task behind those for which there are events, once these have been looked for.
+    pub(in crate::server) fn next_turn(&self, cx: &Context<'_>) {
+        self.next_turn.borrow_mut().push(cx.waker().clone());
     }
 
     /// Runs `main` to its end on this thread, waiting for events whenever it waits.
@@ -72,7 +85,8 @@ impl Reactor {
     fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
         self.alarm.asleep.store(true, SeqCst);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let timeout = self.alarm.rung.load(SeqCst).then_some(&at_once);
+        let busy = self.alarm.rung.load(SeqCst) || !self.next_turn.borrow().is_empty();
+        let timeout = busy.then_some(&at_once);
         events.clear();
         let waited = epoll::wait(&self.epoll, spare_capacity(events), timeout);
         self.alarm.asleep.store(false, SeqCst);
@@ -88,6 +102,7 @@ impl Reactor {
                 socket.report(flags);
             }
         }
+        self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
         Ok(())
     }
 
@@ -284,5 +299,49 @@ impl AsyncWrite for WriteHalf {
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         super::shutdown(&self.socket.stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::TcpListener;
+
+    use futures_lite::future::zip;
+    use futures_lite::io::AsyncReadExt;
+    use smol::LocalExecutor;
+
+    use super::*;
+
+    #[test]
+    fn who_lets_others_have_their_turn_lets_events_come_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
+        let reactor = Reactor::new().expect("an epoll");
+        let (mut reader, _writer) = reactor.halves(listener.accept().expect("accepted").0).expect("registered");
+        peer.write_all(b"x").expect("written");
+
+        let done = RefCell::new(Vec::new());
+        let executor = LocalExecutor::new();
+        let busy = executor.spawn(async {
+            for _ in 0..3 {
+                done.borrow_mut().push("turn");
+                let mut theirs = true;
+                poll_fn(|cx| match std::mem::take(&mut theirs) {
+                    true => {
+                        reactor.next_turn(cx);
+                        Poll::Pending
+                    }
+                    false => Poll::Ready(()),
+                })
+                .await;
+            }
+        });
+        let reading = executor.spawn(async {
+            reader.read_exact(&mut [0]).await.expect("a byte");
+            done.borrow_mut().push("read");
+        });
+        reactor.run(executor.run(zip(busy, reading))).expect("an epoll");
+        assert_eq!(*done.borrow(), ["turn", "read", "turn", "turn"]);
     }
 }

@@ -25,6 +25,11 @@ impl Reactor {
         Instant::now()
     }
 
+    /// Wakes the task once others had their turn: smol looks for events now and then.
+    pub(in crate::server) fn next_turn(&self, cx: &Context<'_>) {
+        cx.waker().wake_by_ref();
+    }
+
     /// Runs `main` to its end on this thread.
     pub(in crate::server) fn run<T>(&self, main: impl Future<Output = T>) -> io::Result<T> {
         Ok(smol::block_on(main))

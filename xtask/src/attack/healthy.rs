@@ -20,6 +20,9 @@ const PERIOD: Duration = Duration::from_millis(4);
 /// Bytes of their payloads, in turn.
 const LENGTHS: [usize; 5] = [64, 0, 1000, 7, 4000];
 
+/// The longest round trip that is told apart: a minute, in microseconds.
+const LONGEST: u64 = 60_000_000;
+
 /// What the clients are doing, for all to see.
 const CALM: u8 = 0;
 const ATTACKED: u8 = 1;
@@ -44,13 +47,18 @@ pub(super) struct Seen {
 
 impl Seen {
     fn nothing() -> Seen {
-        let empty = || Histogram::new(3).expect("three digits");
+        let empty = || Histogram::new_with_max(LONGEST, 3).expect("a minute in microseconds to three digits");
         Seen { verified: 0, faults: Vec::new(), round_trips: [empty(), empty()] }
     }
 
     /// The 99th percentile in milliseconds, without and with the attack.
     pub(super) fn p99(&self) -> [f64; 2] {
         self.round_trips.each_ref().map(|times| times.value_at_quantile(0.99).min(times.max()) as f64 / 1000.0)
+    }
+
+    /// Replies that came during the attack.
+    pub(super) fn during(&self) -> u64 {
+        self.round_trips[1].len()
     }
 
     /// The longest round trip during the attack.
@@ -123,8 +131,7 @@ impl Client {
         for sequence in 1.. {
             let due = begin + PERIOD * sequence;
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            let now = phase.load(Relaxed);
-            if now == ENDING {
+            if phase.load(Relaxed) == ENDING {
                 break;
             }
             if let Err(error) = self.echo(u64::from(sequence)) {
@@ -132,7 +139,9 @@ impl Client {
                 return seen;
             }
             seen.verified += 1;
-            seen.round_trips[usize::from(now)].saturating_record(due.elapsed().as_micros() as u64);
+            // What was begun before the attack and came during it is the attack's.
+            let calm = phase.load(Relaxed) == CALM;
+            seen.round_trips[usize::from(!calm)].saturating_record(due.elapsed().as_micros() as u64);
         }
         let index = self.index;
         if let Err(error) = self.finish() {

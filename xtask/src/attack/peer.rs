@@ -24,7 +24,10 @@ pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
 
 impl Peer {
     pub(super) fn connect(addr: SocketAddr) -> io::Result<Peer> {
-        let socket = TcpStream::connect_timeout(&addr, PATIENCE)?;
+        Peer::of(TcpStream::connect_timeout(&addr, PATIENCE)?)
+    }
+
+    pub(super) fn of(socket: TcpStream) -> io::Result<Peer> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;

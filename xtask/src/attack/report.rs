@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::scene::Row;
+use super::scene::{Row, Verdict};
 
 const HEADER: &str = "\
 verdict   attack            what was sent; what the server did                        memory MiB         CPU    p99 ms
@@ -17,10 +17,10 @@ pub(super) fn header() -> String {
 
 /// Two lines and more: what was sent with the figures, what the server did, and what is wrong.
 pub(super) fn lines(row: &Row) -> String {
-    let verdict = match (row.held(), &row.skipped) {
-        (false, _) => "NOT HELD",
-        (true, Some(_)) => "skipped",
-        (true, None) => "held",
+    let verdict = match row.verdict() {
+        Verdict::Held => "held",
+        Verdict::Skipped => "skipped",
+        Verdict::NotHeld => "NOT HELD",
     };
     let mib = |bytes: u64| match bytes {
         0 => "–".into(),
@@ -83,14 +83,14 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The last line.
-pub(super) fn summary(rows: &[Row]) -> String {
-    let not_held: Vec<&str> = rows.iter().filter(|row| !row.held()).map(|row| row.name).collect();
-    let skipped = rows.iter().filter(|row| row.held() && row.skipped.is_some()).count();
-    let held = rows.len() - not_held.len() - skipped;
+pub(super) fn summary(verdicts: &[(&'static str, Verdict)]) -> String {
+    let of = |wanted| verdicts.iter().filter(move |(_, verdict)| *verdict == wanted).map(|(name, _)| *name);
+    let (held, skipped) = (of(Verdict::Held).count(), of(Verdict::Skipped).count());
     let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    let not_held: Vec<&str> = of(Verdict::NotHeld).collect();
     match not_held.is_empty() {
-        true => format!("\nheld {held} of {}{skipped}\n", rows.len()),
-        false => format!("\nheld {held} of {}{skipped}; NOT HELD: {}\n", rows.len(), not_held.join(", ")),
+        true => format!("\nheld {held} of {}{skipped}\n", verdicts.len()),
+        false => format!("\nheld {held} of {}{skipped}; NOT HELD: {}\n", verdicts.len(), not_held.join(", ")),
     }
 }
 
@@ -106,10 +106,10 @@ pub(super) fn json(row: &Row) -> Value {
     });
     json!({
         "attack": row.name,
-        "verdict": match (row.held(), &row.skipped) {
-            (false, _) => "not held",
-            (true, Some(_)) => "skipped",
-            (true, None) => "held",
+        "verdict": match row.verdict() {
+            Verdict::Held => "held",
+            Verdict::Skipped => "skipped",
+            Verdict::NotHeld => "not held",
         },
         "failures": row.failures,
         "skipped": row.skipped,

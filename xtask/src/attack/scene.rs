@@ -84,8 +84,6 @@ pub(super) struct Scene {
     /// Resident memory before the attack, in bytes.
     pub(super) base: u64,
     pub(super) failures: Vec<String>,
-    /// Why the attack cannot be made here.
-    pub(super) skipped: Option<String>,
     usage: Usage,
     /// The server's end, where the attack is that.
     ended: Option<Books>,
@@ -120,25 +118,46 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn held(&self) -> bool {
-        self.failures.is_empty()
+    fn new(name: &'static str) -> Row {
+        Row {
+            name,
+            sent: String::new(),
+            noted: Vec::new(),
+            books: Books::default(),
+            healthy_closes: 0,
+            memory: [0; 3],
+            cpu: 0.0,
+            seen: None,
+            failures: Vec::new(),
+            skipped: None,
+        }
     }
+
+    /// An attack that was not made.
+    pub(super) fn skipped(name: &'static str, why: String) -> Row {
+        Row { skipped: Some(why), ..Row::new(name) }
+    }
+
+    pub(super) fn verdict(&self) -> Verdict {
+        match (&*self.failures, &self.skipped) {
+            ([], None) => Verdict::Held,
+            ([], Some(_)) => Verdict::Skipped,
+            _ => Verdict::NotHeld,
+        }
+    }
+}
+
+/// The one thing to know of an attack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Held,
+    Skipped,
+    NotHeld,
 }
 
 /// Plays an attack to its verdict.
 pub(super) fn play(scenario: &Scenario, pace: Pace) -> Row {
-    let mut row = Row {
-        name: scenario.name,
-        sent: String::new(),
-        noted: Vec::new(),
-        books: Books::default(),
-        healthy_closes: 0,
-        memory: [0; 3],
-        cpu: 0.0,
-        seen: None,
-        failures: Vec::new(),
-        skipped: None,
-    };
+    let mut row = Row::new(scenario.name);
     if let Err(error) = play_into(&mut row, scenario, pace) {
         row.failures.push(error.to_string());
     }
@@ -150,7 +169,7 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     let host = Host::start(&flags)?;
     let (sent, noted, failures) = <_>::default();
     let usage = Usage::default();
-    let mut scene = Scene { host, pace, sent, noted, base: 0, failures, skipped: None, usage, ended: None };
+    let mut scene = Scene { host, pace, sent, noted, base: 0, failures, usage, ended: None };
     let healthy = match scenario.beside {
         Beside::Healthy => Some(Healthy::start(scene.host.addr, scenario.format()?)?),
         Beside::Nobody => None,
@@ -178,7 +197,7 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
             Err(error)
         }
     };
-    (row.sent, row.noted, row.skipped) = (scene.sent, scene.noted, scene.skipped);
+    (row.sent, row.noted) = (scene.sent, scene.noted);
     row.failures.append(&mut scene.failures);
     row.judge_the_healthy(pace);
     ended
@@ -189,8 +208,8 @@ impl Row {
         let Some(seen) = &self.seen else { return };
         self.healthy_closes -= seen.faults.len().min(CLIENTS) as u64;
         self.failures.extend(seen.faults.iter().map(|fault| format!("a healthy client noticed: {fault}")));
-        if seen.verified == 0 {
-            self.failures.push("no healthy client had a reply".into());
+        if seen.during() == 0 {
+            self.failures.push("no healthy client had a reply during the attack".into());
         }
         if seen.longest() > pace.starved() {
             let (longest, most) = (seen.longest(), pace.starved());
@@ -230,6 +249,15 @@ impl Scene {
 
     /// Waits until the account is as it ought to be; fails with it where it is not in time.
     pub(super) fn await_books(&mut self, what: &str, ought: impl Fn(&Books) -> bool) -> Result<Books, Box<dyn Error>> {
+        self.await_books_within(PATIENCE, what, ought)
+    }
+
+    fn await_books_within(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        ought: impl Fn(&Books) -> bool,
+    ) -> Result<Books, Box<dyn Error>> {
         let begin = Instant::now();
         loop {
             let books = self.host.books()?;
@@ -239,10 +267,10 @@ impl Scene {
             if ought(&books) {
                 return Ok(books);
             }
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > patience {
                 let Books { accepted, active, closes, .. } = books;
                 return Err(format!(
-                    "{what} did not come within {PATIENCE:?}: accepted {accepted}, active {active}, closes {closes:?}"
+                    "{what} did not come within {patience:?}: accepted {accepted}, active {active}, closes {closes:?}"
                 )
                 .into());
             }
@@ -252,8 +280,18 @@ impl Scene {
 
     /// Waits until so many connections ended for this reason.
     pub(super) fn await_closes(&mut self, reason: &str, count: usize) -> Result<Books, Box<dyn Error>> {
+        self.await_closes_within(reason, count, PATIENCE)
+    }
+
+    /// The same with a patience of its own.
+    pub(super) fn await_closes_within(
+        &mut self,
+        reason: &str,
+        count: usize,
+        patience: Duration,
+    ) -> Result<Books, Box<dyn Error>> {
         let what = format!("{count} closes as {reason}");
-        self.await_books(&what, |books| books.closes(reason) >= count as u64)
+        self.await_books_within(patience, &what, |books| books.closes(reason) >= count as u64)
     }
 
     /// Notes a failure where the server ever held more than this many bytes beyond what it had before the attack.

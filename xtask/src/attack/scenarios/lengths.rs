@@ -68,6 +68,29 @@ pub(super) const OVERSIZE: Scenario = Scenario {
     },
 };
 
+pub(super) const DEAF_FLOOD: Scenario = Scenario {
+    name: "deaf-flood",
+    about: "goes on sending as fast as it can after it was refused: cut off in a second, and nobody starves beside it",
+    limits: "",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let count = scene.pace.of(4, 2);
+        let mut peers = scene.crowd(count)?;
+        let flood = vec![0xFF; 4 << 20];
+        // Cut off, each of them fails to send in the end.
+        let sent: usize = thread::scope(|scope| {
+            let send = |peer: &mut Peer| {
+                (0..4096).map(|_| peer.send_until_stuck(&flood, PATIENCE)).take_while(|n| *n > 0).sum::<usize>()
+            };
+            let sending: Vec<_> = peers.iter_mut().map(|peer| scope.spawn(move || send(peer))).collect();
+            sending.into_iter().map(|sent| sent.join().unwrap_or(0)).sum()
+        });
+        scene.sent = format!("{count} connections: 0xFF without end, {} MiB in all", sent >> 20);
+        scene.await_closes("oversize", count)?;
+        Ok(())
+    },
+};
+
 pub(super) const NEGATIVE: Scenario = Scenario {
     name: "negative",
     about: "a field that counts the header but less than it, and negative numbers: malformed, or oversize and told as signed",

@@ -5,10 +5,12 @@ mod ends;
 mod handlers;
 mod lengths;
 mod memory;
+mod network;
 mod signals;
 mod slow;
 
 pub(crate) use ends::{ClientArgs, be_client};
+pub(super) use network::{own_network, prepare};
 
 use super::peer::{Peer, frame};
 use super::scene::{Beside, Fallible, PATIENCE, Scenario, Scene};
@@ -18,6 +20,7 @@ pub(super) const ALL: &[Scenario] = &[
     lengths::DECLARED_OVERSIZE,
     lengths::DECLARED_SILENCE,
     lengths::OVERSIZE,
+    lengths::DEAF_FLOOD,
     lengths::NEGATIVE,
     lengths::WRONG_PROTOCOL,
     lengths::ZERO_FLOOD,
@@ -43,7 +46,11 @@ pub(super) const ALL: &[Scenario] = &[
     memory::EVERYTHING,
     signals::SIGTERM,
     signals::SECOND_SIGNAL,
+    HALF_OPEN,
 ];
+
+/// The one that needs a network of its own, and half a minute.
+pub(super) const HALF_OPEN: Scenario = network::HALF_OPEN;
 
 /// Each of them sees the end of the server's stream, and nothing before it.
 fn see_the_end(scene: &mut Scene, peers: &mut [Peer]) {

@@ -1,0 +1,75 @@
+//! A peer that is gone without a word: possible only in a network of one's own, where packets can be lost for good.
+
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::process::Command;
+
+use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
+
+use super::*;
+
+/// Where the peers are that are cut off.
+const AWAY: [u8; 4] = [127, 0, 0, 2];
+
+pub(super) const HALF_OPEN: Scenario = Scenario {
+    name: "half-open",
+    about: "peers vanish without FIN or RST: found by keepalive after 31 s (in a network namespace of its own)",
+    limits: "--keepalive 1",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let count = 20;
+        scene.sent = format!("{count} connections whose way is cut: no packet comes from them or gets to them");
+        let mut peers = Vec::new();
+        for _ in 0..count {
+            let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            rustix::net::bind(socket.as_fd(), &SocketAddrV4::new(AWAY.into(), 0))?;
+            rustix::net::connect(socket.as_fd(), &scene.addr())?;
+            let mut peer = Peer::of(TcpStream::from(socket))?;
+            peer.echo(b"hello")?;
+            peers.push(peer);
+        }
+        ip("route replace blackhole 127.0.0.2/32 table local")?;
+        let books = scene.await_closes_within("unreachable", count, FOUND_WITHIN)?;
+        scene.noted.push(books.said("unreachable"));
+        Ok(())
+    },
+};
+
+/// The server asks three times, every 10 s, after a second of silence.
+const FOUND_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Makes this network namespace's own loopback fit for the attack: 127.0.0.2 is reached by a route of its own.
+///
+/// # Errors
+/// Where `ip` fails.
+pub(in crate::attack) fn prepare() -> Fallible {
+    ip("link set lo up")?;
+    ip("route add local 127.0.0.2/32 dev lo table local")?;
+    ip("route del local 127.0.0.0/8 dev lo table local")
+}
+
+fn ip(words: &str) -> Fallible {
+    let ended = Command::new("ip").args(words.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
+    match ended.status.success() {
+        true => Ok(()),
+        false => Err(format!("ip {words}: {}", String::from_utf8_lossy(&ended.stderr)).into()),
+    }
+}
+
+/// A command that runs in a network namespace of its own, or why there cannot be one.
+pub(in crate::attack) fn own_network() -> Result<Command, String> {
+    let unshare = || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--net"]);
+        unshare
+    };
+    let tried = unshare().args(["ip", "link", "set", "lo", "up"]).output();
+    match tried {
+        Ok(tried) if tried.status.success() => Ok(unshare()),
+        Ok(tried) => Err(format!(
+            "no network namespace is to be had: {}",
+            String::from_utf8_lossy(&tried.stderr).lines().next().unwrap_or_default()
+        )),
+        Err(error) => Err(format!("unshare cannot be run: {error}")),
+    }
+}
