@@ -337,6 +337,29 @@ fn whoever_does_not_close_is_given_a_second_to_read_why() {
     assert!(refused.0.starts_with("oversize"), "{}", refused.0);
 }
 
+/// A clock that goes on by a tenth of a second whenever it is looked at.
+struct Ticking(Cell<Instant>);
+
+impl Clock for Ticking {
+    fn now(&self) -> Instant {
+        self.0.get()
+    }
+
+    fn poll_until(&self, deadline: Instant, _cx: &mut Context<'_>) -> Poll<()> {
+        self.0.set(self.0.get() + Duration::from_millis(100));
+        if self.0.get() < deadline { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+/// Who never stops sending does not keep the connection beyond that second, nor the thread before it.
+#[test]
+fn whoever_goes_on_sending_is_cut_off() {
+    let endless = futures_lite::io::repeat(0xFF);
+    let (clock, addr, config) = (Ticking(Cell::new(Instant::now())), ([127, 0, 0, 1], 4747).into(), silent());
+    let served = serve_connection(addr, endless, futures_lite::io::sink(), clock, &config, echo);
+    assert_eq!(futures_lite::future::block_on(served).reason.name(), "oversize");
+}
+
 /// A peer's plan: after so many milliseconds it sends so many more bytes of a stream of frames of 8 payload bytes.
 fn plans() -> impl Strategy<Value = Vec<(u64, usize)>> {
     proptest::collection::vec((0..15_000u64, 0..40usize), 0..20)

@@ -166,6 +166,17 @@ impl Header for Magic {
     }
 }
 
+/// Behind the bytes at hand there is no frame, however far.
+#[test]
+fn behind_the_bytes_there_is_no_frame() {
+    for start in [1, 2, usize::MAX] {
+        assert!(Magic.whole_frame(b"", start).is_none());
+        for format in [Format::U8, Format::U64_BE, Format::VARINT] {
+            assert!(format.whole_frame(b"", start).is_none());
+        }
+    }
+}
+
 #[test]
 fn a_header_of_ones_own_is_diagnosed_too() {
     for (stream, diagnosis) in

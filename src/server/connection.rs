@@ -8,10 +8,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_lite::FutureExt;
@@ -20,23 +19,13 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::ServerConfig;
 use super::clock::Clock;
-use super::deadlines::Awaited;
+use super::input::{Input, Woken};
 use super::place::Place;
-use super::pool::{self, LARGE_READ_LEN, READ_LEN};
+use super::pool::{self, READ_LEN};
 use super::writer::{To, Writer};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
 use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
-
-/// Reads in a row, without a wait, after which other connections have their turn; a long one counts as several.
-const READS_A_TURN: u32 = 16;
-
-/// How long a peer has to read our last replies after we closed, before it is cut off.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Bytes that a peer may still send after a stop: more than a socket's receive buffer holds, so what had arrived by then is
-/// dealt with. A peer that goes on sending is not waited for.
-const LAST_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Where a handler puts its replies.
 ///
@@ -97,7 +86,7 @@ impl Replies {
     }
 
     /// Where nothing waits to be written, others may use the memory.
-    fn park(&mut self) {
+    pub(super) fn park(&mut self) {
         if self.write.queued() == 0 {
             pool::give_output(self.write.queue_mut().release());
         }
@@ -106,7 +95,7 @@ impl Replies {
     }
 
     /// There is something to reply to: memory to queue replies in.
-    fn unpark(&mut self) {
+    pub(super) fn unpark(&mut self) {
         let queue = self.write.queue_mut();
         queue.adopt(pool::take_output());
         let capacity = queue.capacity();
@@ -201,19 +190,7 @@ impl<R, H> Connection<R, H> {
         let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
         let replies = Replies::new(writer, Rc::clone(format));
         let place = Rc::clone(replies.place());
-        let awaited = Awaited::first(place.now());
-        let input = Input {
-            reader,
-            decoder,
-            place,
-            awaited,
-            frames_in: 0,
-            bytes_in: 0,
-            last_byte: u64::MAX,
-            frames_came: false,
-            reads_in_a_row: 0,
-            large_frames: false,
-        };
+        let input = Input::new(reader, decoder, place);
         Connection { input, replies, handler }
     }
 
@@ -239,12 +216,6 @@ impl<R, H> Drop for Connection<R, H> {
     }
 }
 
-/// What a wait for input ended with.
-enum Woken {
-    Bytes,
-    End,
-}
-
 /// Lets others have their turn.
 async fn others_turn(place: &Place) {
     let mut theirs = true;
@@ -258,7 +229,7 @@ async fn others_turn(place: &Place) {
     .await;
 }
 
-/// The same, with what the connection holds entered into the books whenever it waits.
+/// The future with what the connection holds entered into the books whenever it waits.
 async fn accounted(
     place: &Place,
     future: impl Future<Output = Result<(), Box<CloseReason>>>,
@@ -298,8 +269,7 @@ where
     async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {
         Box::pin(self.greet_first()).await?;
         loop {
-            if self.input.reads_in_a_row >= READS_A_TURN {
-                self.input.reads_in_a_row = 0;
+            if self.input.ends_turn() {
                 // Who only waits for its turn holds no more than who waits for bytes.
                 self.input.park();
                 self.replies.park();
@@ -471,154 +441,4 @@ where
 struct Lent {
     memory: Bytes,
     unread: Range<usize>,
-}
-
-/// The reading side.
-struct Input<R> {
-    reader: R,
-    decoder: Decoder<Rc<Format>>,
-    place: Rc<Place>,
-    /// What the peer must send next, and since when.
-    awaited: Awaited,
-    frames_in: u64,
-    bytes_in: u64,
-    /// Where a peer is cut off that goes on sending after a stop.
-    last_byte: u64,
-    /// Whether there was a whole frame among what came last.
-    frames_came: bool,
-    /// Reads of [`READ_LEN`] since it last waited or gave others their turn.
-    reads_in_a_row: u32,
-    /// Whether the last frame was a large one: more is read at once then.
-    large_frames: bool,
-}
-
-impl<R: AsyncRead + Unpin> Input<R> {
-    /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
-    /// only when there are some.
-    async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, Box<CloseReason>> {
-        poll_fn(|cx| match self.poll_read(cx) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Woken::End)),
-            Poll::Ready(Ok(_)) => {
-                replies.unpark();
-                Poll::Ready(Ok(Woken::Bytes))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Box::new(error.into()))),
-            Poll::Pending => {
-                replies.park();
-                match self.give_up(cx) {
-                    Some(reason) => Poll::Ready(Err(Box::new(reason))),
-                    None => Poll::Pending,
-                }
-            }
-        })
-        .await
-    }
-
-    /// Why not to wait any longer, if so; wakes the task when that changes.
-    fn give_up(&self, cx: &mut Context<'_>) -> Option<CloseReason> {
-        let received = self.decoder.buffered();
-        if self.place.poll_stopping(cx) && received == 0 {
-            return Some(CloseReason::Stopped);
-        }
-        let config = self.place.config();
-        if let Some(deadline) = self.awaited.until(config, received)
-            && self.place.poll_until(deadline, cx).is_ready()
-        {
-            return Some(self.awaited.overdue(config, received, self.decoder.need()));
-        }
-        self.place.hold().err()
-    }
-
-    /// What came last is dealt with.
-    ///
-    /// # Errors
-    /// Where the peer goes on sending after a stop.
-    fn dealt_with(&mut self) -> Result<(), Box<CloseReason>> {
-        let frames_came = std::mem::take(&mut self.frames_came);
-        self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
-        if self.place.stopping() {
-            self.last_byte = self.last_byte.min(self.bytes_in + LAST_BYTES);
-        }
-        if self.bytes_in < self.last_byte { Ok(()) } else { Err(CloseReason::Stopped.into()) }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.make_room();
-        loop {
-            match Pin::new(&mut self.reader).poll_read(cx, self.decoder.space()) {
-                Poll::Ready(Ok(n)) => {
-                    self.decoder.filled(n);
-                    self.bytes_in += n as u64;
-                    self.reads_in_a_row += n.div_ceil(READ_LEN) as u32;
-                    self.place.input.set(self.decoder.capacity());
-                    return Poll::Ready(Ok(n));
-                }
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.reads_in_a_row = 0;
-                    self.park();
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
-    /// Sees to it that there is memory for a read: the pool's, also where an unfinished frame is to fit. Where the pool has
-    /// none for that, the decoder's own grows with what is received.
-    fn make_room(&mut self) {
-        let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
-        let capacity = self.decoder.capacity();
-        if capacity < read_len {
-            self.move_to(pool::take_input(read_len));
-        } else if self.decoder.buffered() > 0 {
-            let frame_len = self.decoder.buffered() + self.decoder.need();
-            if capacity < frame_len
-                && let Some(buffer) = pool::find_input(frame_len)
-            {
-                self.move_to(buffer);
-            }
-        }
-    }
-
-    /// Keeps an unfinished frame only, in memory of its own length, where the buffer is much longer; others may use the
-    /// buffer. What a connection that waits can hold is so at most four times what it received and did not finish.
-    fn park(&mut self) {
-        if self.decoder.buffered() <= self.decoder.capacity() / 4 {
-            self.move_to(Vec::new());
-        }
-        self.place.input.set(self.decoder.capacity());
-    }
-
-    fn move_to(&mut self, buffer: Vec<u8>) {
-        pool::give_input(self.decoder.swap_buffer(buffer));
-    }
-
-    /// Reads to the peer's end, or until it had its time, and keeps nothing.
-    async fn discard(&mut self) {
-        let Input { reader, place, .. } = self;
-        let until = place.now().checked_add(LINGER);
-        poll_fn(|cx| {
-            let mut buffer = pool::take_input(READ_LEN);
-            let mut polled = Poll::Pending;
-            let mut reads = 0;
-            while let Poll::Ready(read) = Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
-                reads += 1;
-                if !matches!(read, Ok(1..)) {
-                    polled = Poll::Ready(());
-                    break;
-                }
-                if reads == READS_A_TURN {
-                    place.next_turn(cx);
-                    break;
-                }
-            }
-            pool::give_input(buffer);
-            match until {
-                Some(until) if polled.is_pending() => place.poll_until(until, cx),
-                _ => polled,
-            }
-        })
-        .await;
-    }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod connections;
 mod deadlines;
 mod events;
+mod input;
 mod place;
 mod pool;
 mod reactor;

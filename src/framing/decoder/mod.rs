@@ -593,6 +593,7 @@ mod tests {
         decoder.feed(b"\x02hi\x01!");
         assert!(decoder.next_part().is_ok_and(|part| part.is_some()));
         assert_eq!(decoder.whole_frame(), None);
+        assert_eq!(decoder.frame_of_lent(b"\x01!", &mut (0..2)), None);
         assert_eq!(decoder.next_frame().ok().flatten().map(Frame::payload), Some(&b"!"[..]));
     }
 }
