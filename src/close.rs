@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::framing::{DecodeError, DecodeErrorKind};
+use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
 use crate::read::ReadError;
 use crate::write::WriteError;
 
@@ -94,6 +94,9 @@ pub enum CloseReason {
         missing: usize,
         /// How long it had, by deadline and rate.
         deadline: Duration,
+        /// What the stream looks like, where it ended so in its first frame: a protocol whose first bytes are a length within
+        /// the limit, mostly.
+        diagnosis: Option<Diagnosis>,
     },
     /// The peer took nothing of what was to be written to it.
     SlowReader {
@@ -195,8 +198,9 @@ impl fmt::Display for CloseReason {
             CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
             CloseReason::Silent { deadline } => write!(f, ": no whole frame within {deadline:?}"),
             CloseReason::Idle { deadline } => write!(f, ": nothing sent for {deadline:?}"),
-            CloseReason::SlowFrame { received, missing, deadline } => {
-                write!(f, ": {received} bytes within {deadline:?}, and {missing} missing")
+            CloseReason::SlowFrame { received, missing, deadline, diagnosis } => {
+                write!(f, ": {received} bytes within {deadline:?}, and {missing} missing")?;
+                diagnosis.as_ref().map_or(Ok(()), |diagnosis| write!(f, " ({diagnosis})"))
             }
             CloseReason::SlowReader { queued, deadline } => {
                 write!(f, ": nothing read for {deadline:?}, with {queued} bytes waiting")

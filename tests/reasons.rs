@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use unstick::framing::{Decoder, EncodeError, Format};
+use unstick::framing::{Decoder, Diagnosis, EncodeError, Format};
 use unstick::{CallError, CloseReason, ConnectError, ReadError, ServerConfig, WriteError};
 
 fn reset() -> io::Error {
@@ -34,8 +34,12 @@ fn a_reason_is_of_the_error_that_it_was() {
         (CloseReason::Silent { deadline }, "silent: no whole frame within 3s".into()),
         (CloseReason::Idle { deadline }, "idle: nothing sent for 3s".into()),
         (
-            CloseReason::SlowFrame { received: 5, missing: 4, deadline },
+            CloseReason::SlowFrame { received: 5, missing: 4, deadline, diagnosis: None },
             "slow frame: 5 bytes within 3s, and 4 missing".into(),
+        ),
+        (
+            CloseReason::SlowFrame { received: 5, missing: 4, deadline, diagnosis: Some(Diagnosis::Tls) },
+            "slow frame: 5 bytes within 3s, and 4 missing (looks like TLS)".into(),
         ),
         (
             CloseReason::SlowReader { queued: 5, deadline },

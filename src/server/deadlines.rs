@@ -68,9 +68,9 @@ impl Awaited {
         let first = limits.first_frame_deadline;
         match (self.what, frame) {
             (What::FirstFrame { after }, Some(frame)) if first.is_none_or(|first| millis(after) + frame < first) => {
-                CloseReason::SlowFrame { received, missing, deadline: frame }
+                CloseReason::SlowFrame { received, missing, deadline: frame, diagnosis: None }
             }
-            (What::Frame, Some(deadline)) => CloseReason::SlowFrame { received, missing, deadline },
+            (What::Frame, Some(deadline)) => CloseReason::SlowFrame { received, missing, deadline, diagnosis: None },
             (What::Next, _) => CloseReason::Idle { deadline: limits.idle_deadline.unwrap_or_default() },
             _ => CloseReason::Silent { deadline: first.unwrap_or_default() },
         }

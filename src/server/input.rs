@@ -109,7 +109,11 @@ impl<R: AsyncRead + Unpin> Input<R> {
         if let Some(deadline) = self.awaited.until(config, received)
             && self.place.poll_until(deadline, cx).is_ready()
         {
-            return Some(self.awaited.overdue(config, received, self.decoder.need()));
+            let mut reason = self.awaited.overdue(config, received, self.decoder.need());
+            if let CloseReason::SlowFrame { diagnosis, .. } = &mut reason {
+                *diagnosis = self.decoder.finish().err().and_then(|error| error.diagnosis());
+            }
+            return Some(reason);
         }
         self.place.hold().err()
     }

@@ -102,6 +102,7 @@ pub(super) fn json(row: &Row) -> Value {
             "faults": seen.faults,
             "p99_ms_without": without,
             "p99_ms_with": with,
+            "longest_ms_with": seen.longest().as_secs_f64() * 1000.0,
         })
     });
     json!({

@@ -65,7 +65,7 @@ impl Pace {
 
     /// The longest that a healthy client may wait for a reply. A quick run says nothing about time.
     fn starved(&self) -> Duration {
-        if self.quick { PATIENCE } else { Duration::from_secs(2) }
+        if self.quick { PATIENCE } else { Duration::from_secs(1) }
     }
 
     pub(super) fn of(&self, full: usize, quick: usize) -> usize {

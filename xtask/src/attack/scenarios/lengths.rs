@@ -118,10 +118,12 @@ pub(super) const NEGATIVE: Scenario = Scenario {
 pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
     name: "wrong-protocol",
     about: "a TLS ClientHello, long or short, an HTTP request, an SSH version: the close says what it looks like",
-    limits: "",
+    limits: "--frame-deadline 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
-        scene.sent = "a TLS 1.3 ClientHello, an HTTP GET, an SSH version string; a short ClientHello, then FIN".into();
+        scene.sent =
+            "a TLS 1.3 ClientHello, an HTTP GET, an SSH version string; a short ClientHello, then FIN, or silence"
+                .into();
         let hellos = [
             (client_hello(400), "looks like TLS"),
             (b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".to_vec(), "looks like HTTP"),
@@ -138,13 +140,17 @@ pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
             scene.noted.push(looks.to_owned());
         }
         // Its first four bytes are the length of a frame of 66 KB, which is within the limit: only the end gives it away.
-        let mut peer = scene.connect()?;
-        peer.send(&client_hello(0))?;
-        peer.half_close()?;
-        see_the_end(scene, std::slice::from_mut(&mut peer));
-        let books = scene.await_closes("truncated", 1)?;
-        let said = books.said("truncated");
-        scene.check(said.contains("looks like TLS"), || format!("nothing looks like TLS: {said}"));
+        for (reason, half_closes) in [("truncated", true), ("slow frame", false)] {
+            let mut peer = scene.connect()?;
+            peer.send(&client_hello(0))?;
+            if half_closes {
+                peer.half_close()?;
+            }
+            see_the_end(scene, std::slice::from_mut(&mut peer));
+            drop(peer);
+            let said = scene.await_closes(reason, 1)?.said(reason);
+            scene.check(said.contains("looks like TLS"), || format!("nothing looks like TLS: {said}"));
+        }
         Ok(())
     },
 };

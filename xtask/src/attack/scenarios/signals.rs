@@ -98,7 +98,8 @@ pub(super) const SECOND_SIGNAL: Scenario = Scenario {
         scene.host.signal(Signal::TERM)?;
         scene.await_refusal()?;
         let books = scene.host.books()?;
-        scene.check(books.active == 1, || "the drain does not wait for the handler".into());
+        // Those that asked whether the listener is still there may be among them.
+        scene.check(books.active >= 1, || "the drain does not wait for the handler".into());
         let begin = Instant::now();
         scene.host.signal(Signal::TERM)?;
         let status = scene.host.wait()?;
