@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -11,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::{pending, poll_fn, yield_now};
-use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use piper::{Reader, Writer, pipe};
 use proptest::prelude::*;
 use unstick::framing::{Format, Frame};
@@ -272,10 +273,57 @@ fn who_reads_nothing_is_a_slow_reader() {
     .expect("an end");
     assert_eq!(closed.reason.name(), "idle", "after {after:?}");
     assert!(after > seconds(9 * 14), "{after:?}");
-    // A greeting has the same deadline.
-    let (closed, after) =
-        serve(&ServerConfig::default().greeting(Greeting::Raw(vec![7; PIPE + 1])), async |_| ()).expect("an end");
-    assert_eq!((closed.reason.name(), after), ("slow reader", seconds(10)));
+    // A greeting has the same deadline, framed or not.
+    for greeting in [Greeting::Raw(vec![7; PIPE + 1]), Greeting::Frame(vec![7; PIPE + 1])] {
+        let (closed, after) = serve(&ServerConfig::default().greeting(greeting), async |_| ()).expect("an end");
+        assert_eq!((closed.reason.name(), after), ("slow reader", seconds(10)));
+    }
+}
+
+/// A writer that takes everything and does not close: with this error, or never.
+struct Unclosed(Option<io::ErrorKind>);
+
+impl AsyncWrite for Unclosed {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.map_or(Poll::Pending, |kind| Poll::Ready(Err(kind.into())))
+    }
+}
+
+/// A peer that ended its stream is gone cleanly only where ours can be ended too, and within the write deadline.
+#[test]
+fn an_end_is_clean_only_where_both_sides_end() {
+    for (error, name) in
+        [(Some(io::ErrorKind::BrokenPipe), "reset"), (Some(io::ErrorKind::Other), "io error"), (None, "slow reader")]
+    {
+        let (clock, addr, config) = (Ticking(Cell::new(Instant::now())), ([127, 0, 0, 1], 4747).into(), silent());
+        let request = frame(b"hi");
+        let served = serve_connection(addr, &request[..], Unclosed(error), clock, &config, echo);
+        let woken = async {
+            loop {
+                yield_now().await;
+            }
+        };
+        let closed = futures_lite::future::block_on(futures_lite::future::or(served, woken));
+        assert_eq!((closed.reason.name(), closed.traffic.frames_out), (name, 1), "{closed}");
+    }
+}
+
+/// Where there is no server to refuse it beforehand, a greeting over the format's limit ends the connection.
+#[test]
+fn a_greeting_that_the_format_cannot_say_is_an_error() {
+    let config = ServerConfig::default().greeting(Greeting::Frame(vec![7; (1 << 20) + 1]));
+    let (closed, after) = serve(&config, async |_| ()).expect("an end");
+    let text = closed.reason.to_string();
+    assert!(text.starts_with("handler error: ") && text.contains("1048577"), "{text}");
+    assert_eq!((after, closed.traffic.bytes_out), (LINGER, 0));
 }
 
 /// What the handler takes is not the peer's time: neither the frame that has begun behind nor the replies are late.

@@ -18,6 +18,8 @@ pub(super) struct Writer {
     pub(super) place: Rc<Place>,
     /// Since when it has been waiting.
     since: Option<Instant>,
+    /// Whether it is being closed. Whoever closes flushes before, each time it asks; that this is done is no progress then.
+    closing: bool,
 }
 
 /// What it writes to: the server's own, which needs no memory for itself, or anybody's.
@@ -28,7 +30,7 @@ pub(super) enum To {
 
 impl Writer {
     pub(super) fn new(to: To, place: &Rc<Place>) -> Writer {
-        Writer { to, place: Rc::clone(place), since: None }
+        Writer { to, place: Rc::clone(place), since: None, closing: false }
     }
 
     fn guard<T>(
@@ -42,7 +44,9 @@ impl Writer {
         };
         let polled = poll(to, cx);
         if polled.is_ready() {
-            self.since = None;
+            if !self.closing {
+                self.since = None;
+            }
             return polled;
         }
         let since = *self.since.get_or_insert_with(|| self.place.now());
@@ -73,6 +77,7 @@ impl AsyncWrite for Writer {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.closing = true;
         self.guard(cx, |to, cx| to.poll_close(cx))
     }
 }
