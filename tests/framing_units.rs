@@ -8,7 +8,7 @@ use unstick::framing::{
     DecodeError, DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Field, Format, FormatError, Head,
     Header, Layout, MAX_HEADER_LEN, Oversize, Parsed, Part, Phase, SpecError, Utf8Reader,
 };
-use unstick::{ReadError, WriteError};
+use unstick::{FramedRead, ReadError, WriteError};
 
 /// The error of a stream that is refused or cut.
 fn error_of(format: Format, stream: &[u8]) -> DecodeError {
@@ -501,4 +501,19 @@ fn text_torn_anywhere_is_the_text_of_the_whole() {
     }
     assert!(cases > 50_000);
     println!("cases: {cases}");
+}
+
+/// A reader that is asked again after a refused frame says the same, however much more there is to read.
+#[test]
+fn a_reader_says_the_same_error_for_ever() {
+    let stream: &[u8] = b"\0\x02hi\xFF\xFFmore\0\x02hi";
+    let mut reader = FramedRead::new(stream, Format::U16_BE.with_max_payload_len(9).expect("a format"));
+    futures_lite::future::block_on(async {
+        assert_eq!(reader.next_frame().await.expect("a frame").expect("a whole frame").payload(), b"hi");
+        let first = reader.next_frame().await.expect_err("over the limit").to_string();
+        assert!(first.contains("65535"), "{first}");
+        for _ in 0..3 {
+            assert_eq!(reader.next_frame().await.expect_err("for ever").to_string(), first);
+        }
+    });
 }

@@ -188,3 +188,12 @@ fn memory_that_is_not_told_is_not_judged() {
     assert!(suite(Wrong::Memory).is_ok());
     assert!(suite(Wrong::Altered).is_err());
 }
+
+#[test]
+fn a_case_says_how_much_its_decoder_reads_and_that_is_never_nothing() {
+    for (asked, read) in [(100, 100), (1, 1), (0, 1)] {
+        let case = Case::new(Format::U8, *b"\x05hello").with_read_len(asked);
+        assert_eq!(case.decoder().space().len(), read, "{asked} asked for");
+        testing::check_stream(&case);
+    }
+}

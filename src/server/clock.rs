@@ -86,3 +86,29 @@ impl Clock for SystemClock {
         fired
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_lite::future::{block_on, poll_fn};
+
+    use super::*;
+
+    #[test]
+    fn a_time_that_has_come_is_told_as_often_as_it_is_asked_for_and_so_is_the_next_one() {
+        let clock = SystemClock::default();
+        assert_eq!(format!("{clock:?}"), "SystemClock");
+        let begin = clock.now();
+        block_on(async {
+            for millis in [1, 1, 2, 0] {
+                let until = begin + Duration::from_millis(millis);
+                poll_fn(|cx| clock.poll_until(until, cx)).await;
+                assert!(clock.now() >= until, "{millis} ms");
+            }
+            let far = begin + Duration::from_secs(1000);
+            let polled = poll_fn(|cx| Poll::Ready(clock.poll_until(far, cx))).await;
+            assert!(polled.is_pending());
+        });
+    }
+}

@@ -93,3 +93,37 @@ fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
         (one, other) => one.or(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::server::clock::{Clock, SystemClock};
+
+    #[test]
+    fn what_brought_nothing_puts_nothing_off() {
+        let begin = SystemClock::new().now();
+        let later = begin + Duration::from_secs(5);
+        let mut awaited = Awaited::first(begin);
+        awaited.came(later, false, 0);
+        assert_eq!(awaited, Awaited::first(begin));
+        awaited.came(later, true, 0);
+        let next = awaited;
+        awaited.came(later + Duration::from_secs(1), false, 0);
+        assert_eq!(awaited, next);
+    }
+
+    /// At a byte a second the bytes of an address space give more time than there is: no deadline, and no overflow.
+    #[test]
+    fn a_frame_that_earned_more_time_than_there_is_has_no_deadline() {
+        let limits = ServerConfig::default().min_rate(NonZeroU32::new(1)).first_frame_deadline(None);
+        let now = SystemClock::new().now();
+        let mut awaited = Awaited::first(now);
+        awaited.came(now, true, 1);
+        assert!(awaited.until(&limits, 1).is_some());
+        if usize::BITS == 64 {
+            assert_eq!(awaited.until(&limits, usize::MAX), None);
+        }
+    }
+}

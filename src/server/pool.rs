@@ -81,3 +81,23 @@ pub(super) fn give_output(mut buffer: Vec<u8>) {
         POOL.with_borrow_mut(|pool| pool.output.give(buffer));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thread has its own pool, so this one is nobody else's.
+    #[test]
+    fn a_pool_keeps_4_mib_of_a_kind_and_gives_the_rest_back() {
+        let kept = KEPT / READ_LEN;
+        for _ in 0..kept + 10 {
+            give_input(vec![0; READ_LEN]);
+        }
+        let held = |of: fn(&Pool) -> &Kind| POOL.with_borrow(|pool| (of(pool).buffers.len(), of(pool).capacity));
+        assert_eq!(held(|pool| &pool.small), (kept, KEPT));
+        give_output(vec![7; KEPT + 1]);
+        assert_eq!(held(|pool| &pool.output), (0, 0), "one that is too long alone");
+        assert_eq!(take_input(READ_LEN).len(), READ_LEN);
+        assert_eq!(held(|pool| &pool.small), (kept - 1, KEPT - READ_LEN));
+    }
+}

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use smol::channel;
-use unstick::framing::Frame;
+use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Replies, Server, ServerConfig};
 
 use crate::common::*;
@@ -43,6 +43,33 @@ fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
         drop(last);
         let (stats, _) = server.served();
         assert_eq!((stats.refused(), stats.closes("clean"), stats.accepted), (40, 3, 43));
+    }
+}
+
+/// Who is refused has time to read why, while few are; of the further ones none is waited for, and each is told all the same,
+/// as far as the format can say it.
+#[test]
+fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_waited_for() {
+    let narrow = Format::U32_LE.with_max_payload_len(9).expect("a format");
+    for (format, told) in [(Format::U32_LE, frame(b"refused: 1 connections are served already")), (narrow, vec![])] {
+        let server = start(silent().format(format).max_connections(NonZeroUsize::new(1)), |_| echo);
+        let mut served = connect(server.addr);
+        write(&mut served, &frame(b"hi"));
+        assert_eq!(read_frame(&mut served), b"hi");
+        // Nobody of them closes before all are told.
+        let mut refused: Vec<_> = (0..60).map(|_| connect(server.addr)).collect();
+        for socket in &mut refused {
+            assert_eq!(read_to_end(socket), told);
+        }
+        drop(refused);
+        write(&mut served, &frame(b"here"));
+        assert_eq!(read_frame(&mut served), b"here");
+        drop(served);
+        let (stats, _) = server.served();
+        assert_eq!((stats.refused(), stats.closes("clean"), stats.accepted), (60, 1, 61));
+        // Only those that were given time are among the served threads' figures.
+        let given_time = stats.traffic.frames_out - 2;
+        assert!(given_time < 60, "{given_time} were waited for");
     }
 }
 
@@ -130,6 +157,23 @@ fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served
     drop(healthy);
     assert_eq!(server.next_close().reason, "clean");
     assert_eq!(account.stats().buffered, 0, "all is given back");
+}
+
+/// Memory for a read and the replies that wait count while they do, not only once the connection waits for bytes.
+#[test]
+fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
+    let config = silent().memory_budget(NonZeroUsize::new(128 << 10)).write_deadline(None);
+    let server = start(config, |_| echo);
+    let mut greedy = connect(server.addr);
+    let frames = frame(&[7; 1000]).repeat(1000);
+    while std::io::Write::write_all(&mut greedy, &frames).is_ok() {}
+    let ended = server.next_close();
+    assert_eq!(ended.reason, "over budget", "{}", ended.text);
+    assert!(ended.text.ends_with("left of 131072 for all"), "{}", ended.text);
+    assert!(ended.traffic.frames_in > 0);
+    let mut healthy = connect(server.addr);
+    write(&mut healthy, &frame(b"hi"));
+    assert_eq!(read_frame(&mut healthy), b"hi");
 }
 
 /// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.

@@ -7,6 +7,7 @@ mod client;
 mod closing;
 mod limits;
 mod passing;
+mod shown;
 mod stopping;
 
 use common::{Running, start};

@@ -120,6 +120,71 @@ fn a_drain_ends_at_its_deadline_also_where_a_handler_never_does() {
     _ = held.read(&mut [0]);
 }
 
+/// A stop waits for what was on its way, and that is bounded: whoever goes on sending is cut off long before the deadline.
+#[test]
+fn a_stop_does_not_wait_for_who_goes_on_sending() {
+    let (begun, has_begun) = channel::unbounded();
+    let server = start(silent().drain_deadline(Duration::from_secs(1000)), move |_| {
+        let begun = begun.clone();
+        async move |_: Frame<'_>, _: &mut Replies| begun.send(()).await
+    });
+    let mut socket = connect(server.addr);
+    let sender = thread::spawn(move || {
+        // Never at a frame's end, where a stop would end the connection before.
+        let frames = frame(&[7; 100_000]).repeat(10);
+        let (before, behind) = frames.split_at(50_000);
+        write(&mut socket, before);
+        let endless = [behind, before].concat();
+        while std::io::Write::write_all(&mut socket, &endless).is_ok() {}
+    });
+    in_time(has_begun.recv()).expect("begun");
+    server.stop();
+    let (served, _) = server.served();
+    sender.join().expect("no panic");
+    assert_eq!(served.closes("stopped"), 1, "{served:?}");
+    assert!(served.traffic.frames_in > 0);
+}
+
+/// A connection that never waited yet is in nobody's list to be woken, and one whose deadline passes behind a stop while its
+/// handler works is not late: both have their replies.
+#[test]
+fn a_stop_leaves_those_alone_whose_handler_works() {
+    let (arrived, has_arrived) = channel::unbounded();
+    let (unblock, blocked) = channel::unbounded::<()>();
+    let (open, gate) = channel::unbounded::<()>();
+    let server = start(silent().first_frame_deadline(Some(Duration::from_secs(1))), move |_| {
+        let (arrived, blocked, gate) = (arrived.clone(), blocked.clone(), gate.clone());
+        async move |frame: Frame<'_>, replies: &mut Replies| {
+            arrived.send(()).await.expect("a test");
+            if frame.payload() == b"block" {
+                blocked.recv_blocking().expect("a test");
+            }
+            _ = gate.recv().await;
+            replies.send(frame.payload()).await
+        }
+    });
+    let mut waited = connect(server.addr);
+    write(&mut waited, &frame(b"block"));
+    in_time(has_arrived.recv()).expect("arrived");
+    // It has its frame there before the thread first looks at it.
+    let mut never_waited = connect(server.addr);
+    write(&mut never_waited, &frame(b"at once"));
+    unblock.try_send(()).expect("sent");
+    in_time(has_arrived.recv()).expect("arrived");
+    server.stop();
+    // The first frame's deadline passes, with the sweeps that look at it.
+    thread::sleep(Duration::from_millis(1500));
+    for _ in 0..2 {
+        open.try_send(()).expect("sent");
+    }
+    for (socket, reply) in [(&mut waited, &b"block"[..]), (&mut never_waited, b"at once")] {
+        assert_eq!(read_to_end(socket), frame(reply));
+    }
+    drop((waited, never_waited));
+    let (served, closes) = server.served();
+    assert_eq!((served.closes("stopped"), served.traffic.frames_out), (2, 2), "{closes:?}");
+}
+
 #[test]
 fn dropping_the_serving_future_is_a_stop() {
     let server = start(silent(), |_| echo);

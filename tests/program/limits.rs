@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use rustix::process::Signal;
+use socket2::SockRef;
 
 use crate::harness::{GREETING, Program, Serve, frame, read, rest, run};
 
@@ -166,6 +168,21 @@ fn raw_has_deadlines_too() {
     let line = closed(&serve, &stream);
     assert!(line.starts_with("slow reader: nothing read for 200ms, with "), "{line}");
     // The writer waits for who does not read: a stop gives it up at the deadline.
+    serve.stop();
+}
+
+#[test]
+fn raw_tells_of_a_peer_that_resets_while_its_echo_waits() {
+    let serve = Serve::start(&["--raw", "--keepalive", "off", "--write-deadline", "off", "--echo", "--print", "none"]);
+    let stream = serve.connect();
+    let addr = stream.local_addr().unwrap();
+    // Both directions are full once nothing more is taken for so long: the echo waits for its peer to read.
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    send_without_reading(&stream, &[7; 100_000]);
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let line = serve.program.err_line_with(&format!("{addr} closed: "));
+    assert!(line.contains("closed: reset: "), "{line}");
     serve.stop();
 }
 
