@@ -145,10 +145,15 @@ fn a_stop_does_not_wait_for_who_goes_on_sending() {
     assert!(served.traffic.frames_in > 0);
 }
 
-/// A connection that never waited yet is in nobody's list to be woken, and one whose deadline passes behind a stop while its
-/// handler works is not late: both have their replies.
+/// Whose deadline passes while its handler works is not late, before a stop or behind it, and has its reply.
 #[test]
 fn a_stop_leaves_those_alone_whose_handler_works() {
+    for passes_before in [true, false] {
+        stop_while_handlers_work(passes_before);
+    }
+}
+
+fn stop_while_handlers_work(passes_before: bool) {
     let (arrived, has_arrived) = channel::unbounded();
     let (unblock, blocked) = channel::unbounded::<()>();
     let (open, gate) = channel::unbounded::<()>();
@@ -171,9 +176,15 @@ fn a_stop_leaves_those_alone_whose_handler_works() {
     write(&mut never_waited, &frame(b"at once"));
     unblock.try_send(()).expect("sent");
     in_time(has_arrived.recv()).expect("arrived");
-    server.stop();
     // The first frame's deadline passes, with the sweeps that look at it.
-    thread::sleep(Duration::from_millis(1500));
+    let pass = || thread::sleep(Duration::from_millis(1500));
+    if passes_before {
+        pass();
+    }
+    server.stop();
+    if !passes_before {
+        pass();
+    }
     for _ in 0..2 {
         open.try_send(()).expect("sent");
     }

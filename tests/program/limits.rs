@@ -205,3 +205,10 @@ fn more_connections_than_files_are_warned_of() {
     assert!(line.starts_with("unstick: --max-connections 4000000000: this process may open "), "{line}");
     serve.stop();
 }
+
+#[test]
+fn a_turn_without_frames_is_none() {
+    let ran = run(&["serve", "127.0.0.1:0", "--frames-a-turn", "0"], b"");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.err.contains("write a number, 1 to 4294967295"), "{ran:?}");
+}
