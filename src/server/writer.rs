@@ -18,8 +18,6 @@ pub(super) struct Writer {
     pub(super) place: Rc<Place>,
     /// Since when it has been waiting.
     since: Option<Instant>,
-    /// Whether it is being closed. Whoever closes flushes before, each time it asks; that this is done is no progress then.
-    closing: bool,
 }
 
 /// What it writes to: the server's own, which needs no memory for itself, or anybody's.
@@ -30,7 +28,7 @@ pub(super) enum To {
 
 impl Writer {
     pub(super) fn new(to: To, place: &Rc<Place>) -> Writer {
-        Writer { to, place: Rc::clone(place), since: None, closing: false }
+        Writer { to, place: Rc::clone(place), since: None }
     }
 
     fn guard<T>(
@@ -45,7 +43,7 @@ impl Writer {
         };
         let polled = poll(to, cx);
         if polled.is_ready() {
-            if !self.closing {
+            if !self.place.closing.get() {
                 self.since = None;
             }
             return polled;
@@ -81,7 +79,7 @@ impl AsyncWrite for Writer {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.closing = true;
+        self.place.closing.set(true);
         self.guard(cx, 0, |to, cx| to.poll_close(cx))
     }
 }
