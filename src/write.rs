@@ -56,6 +56,8 @@ pub struct FramedWrite<W, H = Format> {
     queue: Queue,
     high_water: u32,
     max_queued: u32,
+    /// Payloads below this length are queued without a look at `max_queued`: [`NO_COPY_LEN`], or 0 while more waits than that.
+    small_len: u32,
     frames: u64,
     bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
@@ -73,6 +75,7 @@ impl<W, H: Header> FramedWrite<W, H> {
             queue: Queue::default(),
             high_water: HIGH_WATER,
             max_queued: u32::MAX,
+            small_len: NO_COPY_LEN as u32,
             frames: 0,
             bytes: 0,
             closed: false,
@@ -167,11 +170,6 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// The queue's memory, to be lent and taken back while nothing waits.
     pub(crate) fn queue_mut(&mut self) -> &mut Queue {
         &mut self.queue
-    }
-
-    /// Bytes that wait to be written in memory of the queue's own.
-    pub(crate) fn copied(&self) -> usize {
-        self.queue.copied_len()
     }
 
     fn lent_high_water(&self) -> usize {
@@ -321,6 +319,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
 
     #[cold]
     fn overflow(&mut self) -> WriteError {
+        self.small_len = 0;
         let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize };
         self.failure = Some(Box::new(overflow()));
         overflow()
@@ -360,10 +359,7 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Feeding { write, prefix, payload, begun } = &mut *self;
-        if !*begun && write.queue.len() > write.max_queued as usize {
-            return Poll::Ready(Err(write.overflow()));
-        }
-        if !*begun && payload.len() < NO_COPY_LEN {
+        if !*begun && payload.len() < write.small_len as usize {
             write.enqueue_with(prefix, payload)?;
             *payload = &[];
             if write.queue.len() < write.high_water as usize {
@@ -378,6 +374,12 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
     /// Writes all that waits, and behind it the payload, where it is large. Where it is in lent memory, it can wait.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        if !self.begun {
+            if self.write.queue.len() > self.write.max_queued as usize {
+                return Poll::Ready(Err(self.write.overflow()));
+            }
+            self.write.small_len = NO_COPY_LEN as u32;
+        }
         if !self.begun && !self.payload.is_empty() {
             self.write.enqueue_header(self.prefix, self.payload.len())?;
             if let Some(lent) = self.write.queue.lent(self.payload) {

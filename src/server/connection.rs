@@ -75,8 +75,6 @@ impl Replies {
         prefix: &'a [u8],
         payload: &'a [u8],
     ) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        // Of a large payload nothing is held, unless its sending is given up in the middle: then it is seen next time.
-        self.place().replies.set(self.write.copied() + payload.len().min(NO_COPY_LEN));
         self.write.feed_with(prefix, payload)
     }
 
@@ -94,12 +92,14 @@ impl Replies {
         self.place().replies.set(capacity);
     }
 
-    /// There is something to reply to: memory to queue replies in.
+    /// There is something to reply to: memory to queue replies in. It counts as much as may wait before sending does, so that
+    /// a reply need not be counted.
     pub(super) fn unpark(&mut self) {
         let queue = self.write.queue_mut();
         queue.adopt(pool::take_output());
-        let capacity = queue.capacity();
-        self.place().replies.set(capacity);
+        let most = self.place().config().high_water.get() as usize + NO_COPY_LEN;
+        let capacity = self.write.queue_mut().capacity();
+        self.place().replies.set(capacity.max(most));
     }
 }
 

@@ -22,9 +22,9 @@ const READS_A_TURN: u32 = 16;
 /// How long a peer has to read our last replies after we closed, before it is cut off.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes that a peer may still send after a stop: more than a socket's receive buffer holds, so what had arrived by then is
+/// KiB that a peer may still send after a stop: more than a socket's receive buffer holds, so what had arrived by then is
 /// dealt with. A peer that goes on sending is not waited for.
-const LAST_BYTES: u64 = 8 * 1024 * 1024;
+const LAST_KIB: u32 = 8 * 1024;
 
 /// What a wait for input ended with.
 pub(super) enum Woken {
@@ -41,8 +41,8 @@ pub(super) struct Input<R> {
     awaited: Awaited,
     pub(super) frames_in: u64,
     pub(super) bytes_in: u64,
-    /// Where a peer is cut off that goes on sending after a stop.
-    last_byte: u64,
+    /// KiB that came after a stop, each read's rounded up.
+    since_stop: u32,
     /// Whether there was a whole frame among what came last.
     pub(super) frames_came: bool,
     /// Reads of [`READ_LEN`] since it last waited or gave others their turn.
@@ -60,7 +60,7 @@ impl<R> Input<R> {
             place,
             frames_in: 0,
             bytes_in: 0,
-            last_byte: u64::MAX,
+            since_stop: 0,
             frames_came: false,
             reads_in_a_row: 0,
             large_frames: false,
@@ -125,10 +125,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
     pub(super) fn dealt_with(&mut self) -> Result<(), Box<CloseReason>> {
         let frames_came = std::mem::take(&mut self.frames_came);
         self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
-        if self.place.stopping() {
-            self.last_byte = self.last_byte.min(self.bytes_in + LAST_BYTES);
-        }
-        if self.bytes_in < self.last_byte { Ok(()) } else { Err(CloseReason::Stopped.into()) }
+        if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped.into()) }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -139,6 +136,9 @@ impl<R: AsyncRead + Unpin> Input<R> {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
                     self.reads_in_a_row += n.div_ceil(READ_LEN) as u32;
+                    if self.place.stopping() {
+                        self.since_stop += n.div_ceil(1024) as u32;
+                    }
                     self.place.input.set(self.decoder.capacity());
                     return Poll::Ready(Ok(n));
                 }

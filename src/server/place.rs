@@ -25,6 +25,8 @@ pub(super) struct Place {
     held: Cell<usize>,
     /// The write deadline has passed.
     pub(super) write_overdue: Cell<bool>,
+    /// The writer is being closed. Whoever closes flushes before, each time it asks; that this is done is no progress then.
+    pub(super) closing: Cell<bool>,
     closed: Cell<bool>,
     around: Around,
 }
@@ -59,6 +61,7 @@ impl Place {
             replies: Cell::default(),
             held: Cell::default(),
             write_overdue: Cell::default(),
+            closing: Cell::default(),
             closed: Cell::default(),
             around,
         })

@@ -18,8 +18,6 @@ pub(super) struct Writer {
     pub(super) place: Rc<Place>,
     /// Since when it has been waiting.
     since: Option<Instant>,
-    /// Whether it is being closed. Whoever closes flushes before, each time it asks; that this is done is no progress then.
-    closing: bool,
 }
 
 /// What it writes to: the server's own, which needs no memory for itself, or anybody's.
@@ -30,12 +28,13 @@ pub(super) enum To {
 
 impl Writer {
     pub(super) fn new(to: To, place: &Rc<Place>) -> Writer {
-        Writer { to, place: Rc::clone(place), since: None, closing: false }
+        Writer { to, place: Rc::clone(place), since: None }
     }
 
     fn guard<T>(
         &mut self,
         cx: &mut Context<'_>,
+        len: usize,
         poll: impl FnOnce(Pin<&mut (dyn AsyncWrite + Unpin)>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         let to: Pin<&mut (dyn AsyncWrite + Unpin)> = match &mut self.to {
@@ -44,11 +43,13 @@ impl Writer {
         };
         let polled = poll(to, cx);
         if polled.is_ready() {
-            if !self.closing {
+            if !self.place.closing.get() {
                 self.since = None;
             }
             return polled;
         }
+        // What waits is counted where it may be more than any handler that sends in good time has.
+        self.place.replies.set(self.place.replies.get().max(len));
         let since = *self.since.get_or_insert_with(|| self.place.now());
         let deadline = self.place.config().write_deadline.and_then(|deadline| since.checked_add(deadline));
         if deadline.is_some_and(|deadline| self.place.poll_until(deadline, cx).is_ready()) {
@@ -61,7 +62,7 @@ impl Writer {
 
 impl AsyncWrite for Writer {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.guard(cx, |to, cx| to.poll_write(cx, buf))
+        self.guard(cx, buf.len(), |to, cx| to.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -69,15 +70,16 @@ impl AsyncWrite for Writer {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.guard(cx, |to, cx| to.poll_write_vectored(cx, bufs))
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.guard(cx, len, |to, cx| to.poll_write_vectored(cx, bufs))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.guard(cx, |to, cx| to.poll_flush(cx))
+        self.guard(cx, 0, |to, cx| to.poll_flush(cx))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.closing = true;
-        self.guard(cx, |to, cx| to.poll_close(cx))
+        self.place.closing.set(true);
+        self.guard(cx, 0, |to, cx| to.poll_close(cx))
     }
 }
