@@ -9,6 +9,7 @@ use futures_lite::future::poll_fn;
 use slab::Slab;
 use smol::Timer;
 
+use super::deadlines::Listening;
 use super::reactor::Reactor;
 use crate::framing::Format;
 
@@ -25,9 +26,8 @@ pub(super) struct Connections {
     slots: RefCell<Slab<Slot>>,
     /// Who is to be woken when the last connection has ended.
     emptied: Cell<Option<Waker>>,
-    /// For how long this thread did not listen: a handler blocked it, or the machine gave it no time. That is not held against
-    /// the peers, so it is taken off the time.
-    deaf: Cell<Duration>,
+    /// For how long this thread did not listen.
+    listening: Cell<Listening>,
     /// The time of the last look at the deadlines.
     swept: Cell<Instant>,
     /// Whether there is a deadline to look at, and who is to be woken when there is.
@@ -60,7 +60,7 @@ impl Connections {
             stopping: Cell::default(),
             slots: RefCell::default(),
             emptied: Cell::default(),
-            deaf: Cell::default(),
+            listening: Cell::default(),
             swept: Cell::new(reactor.now()),
             armed: Cell::default(),
             sweeper: Cell::default(),
@@ -73,7 +73,7 @@ impl Connections {
 
     /// The time, without that for which this thread did not listen.
     pub(super) fn now(&self) -> Instant {
-        self.reactor.now() - self.deaf.get()
+        self.listening.get().time(self.reactor.now())
     }
 
     pub(super) fn stop(&self) {
@@ -99,10 +99,7 @@ impl Connections {
             poll_fn(|cx| self.poll_armed(cx)).await;
             let due = self.now() + SWEEP;
             Timer::after(SWEEP).await;
-            let late = self.now().saturating_duration_since(due);
-            if late > SWEEP {
-                self.deaf.set(self.deaf.get() + late);
-            }
+            self.listening.set(self.listening.get().look(self.reactor.now(), due, SWEEP));
             self.wake_overdue();
         }
     }

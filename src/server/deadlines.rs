@@ -77,6 +77,28 @@ impl Awaited {
     }
 }
 
+/// For how long a thread did not listen to its peers: a handler blocked it, or the machine gave it no time. That is not held
+/// against the peers, so it is taken off the time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listening {
+    deaf: Duration,
+}
+
+impl Listening {
+    /// The time by which peers are judged.
+    pub(super) fn time(self, now: Instant) -> Instant {
+        now - self.deaf
+    }
+
+    /// The thread looks at its deadlines, as it should have done at `due`. So much later than that and it did not listen.
+    #[must_use]
+    pub(super) fn look(self, now: Instant, due: Instant, allowed: Duration) -> Listening {
+        let late = self.time(now).saturating_duration_since(due);
+        let more = if late > allowed { late } else { Duration::ZERO };
+        Listening { deaf: self.deaf + more }
+    }
+}
+
 /// How long a frame may take of which so much has come.
 fn frame_deadline(limits: &ServerConfig, received: usize) -> Option<Duration> {
     let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / f64::from(rate.get()));
@@ -100,6 +122,23 @@ mod tests {
 
     use super::*;
     use crate::server::clock::{Clock, SystemClock};
+
+    /// A thread that looks up a minute late finds nobody overdue who was not when it last did; from then on time goes on.
+    #[test]
+    fn the_time_for_which_nobody_listened_is_not_the_peers() {
+        let (begin, sweep, minute) = (SystemClock::new().now(), Duration::from_millis(100), Duration::from_secs(60));
+        let due = begin + sweep;
+        let in_time = Listening::default().look(due + sweep, due, sweep);
+        assert_eq!(in_time.time(due + sweep), due + sweep, "a little late is in time");
+        let late = Listening::default().look(due + minute, due, sweep);
+        assert_eq!(late.time(due + minute), due);
+        let mut awaited = Awaited::first(begin);
+        awaited.came(begin, true, 3);
+        let until = awaited.until(&ServerConfig::default(), 3).expect("a deadline");
+        assert!(late.time(due + minute) < until && until < due + minute);
+        let twice = late.look(due + 3 * minute, due + minute, sweep);
+        assert_eq!(twice.time(due + 3 * minute), due + minute, "what was taken off before is not taken off again");
+    }
 
     #[test]
     fn what_brought_nothing_puts_nothing_off() {

@@ -12,8 +12,6 @@ use unstick::{Greeting, Replies, Server, ServerConfig};
 use crate::common::*;
 use crate::silent;
 
-const MILLIS: fn(u64) -> Option<Duration> = |n| Some(Duration::from_millis(n));
-
 #[test]
 fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
     for greeting in [Greeting::None, Greeting::Frame(b"hello".to_vec()), Greeting::Raw(b"hello".to_vec())] {
@@ -71,36 +69,6 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
         let given_time = stats.traffic.frames_out - 2;
         assert!(given_time < 60, "{given_time} were waited for");
     }
-}
-
-#[test]
-fn the_time_for_which_a_handler_blocks_its_thread_is_not_the_other_peers() {
-    let (arrived, has_arrived) = channel::unbounded();
-    let (open, gate) = channel::unbounded::<()>();
-    let server = start(silent().frame_deadline(MILLIS(1000)).min_rate(None), move |_| {
-        let (arrived, gate) = (arrived.clone(), gate.clone());
-        async move |frame: Frame<'_>, replies: &mut Replies| {
-            if frame.payload() == b"block" {
-                arrived.send(()).await.expect("a test");
-                gate.recv_blocking().expect("a test");
-            }
-            replies.send(frame.payload()).await
-        }
-    });
-    let mut torn = connect(server.addr);
-    write(&mut torn, &[&frame(b"whole")[..], b"\x04\0"].concat());
-    assert_eq!(read_frame(&mut torn), b"whole");
-    let mut blocking = connect(server.addr);
-    write(&mut blocking, &frame(b"block"));
-    in_time(has_arrived.recv()).expect("arrived");
-    // By the clock on the wall the other peer is late, and by the time that it was listened to it is not.
-    thread::sleep(Duration::from_millis(1500));
-    open.try_send(()).expect("sent");
-    assert_eq!(read_frame(&mut blocking), b"block");
-    write(&mut torn, b"\0\0torn");
-    assert_eq!(read_frame(&mut torn), b"torn");
-    drop((torn, blocking));
-    assert_eq!(server.served().0.closes("clean"), 2);
 }
 
 #[test]
