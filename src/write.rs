@@ -360,10 +360,14 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Feeding { write, prefix, payload, begun } = &mut *self;
         if !*begun && payload.len() < write.small_len as usize {
+            let before = write.queue.len();
             write.enqueue_with(prefix, payload)?;
-            *payload = &[];
+            (*payload, *begun) = (&[], true);
             if write.queue.len() < write.high_water as usize {
                 return Poll::Ready(Ok(()));
+            }
+            if before > write.max_queued as usize {
+                return Poll::Ready(Err(write.overflow()));
             }
         }
         self.poll_slow(cx)
@@ -371,18 +375,31 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
+    /// Queues what of the frame is not written from where it is.
+    fn begin(&mut self) -> Result<(), WriteError> {
+        let Feeding { write, prefix, payload, begun } = self;
+        if write.queue.len() > write.max_queued as usize {
+            return Err(write.overflow());
+        }
+        write.small_len = NO_COPY_LEN as u32;
+        if payload.len() < NO_COPY_LEN {
+            write.enqueue_with(prefix, payload)?;
+            *payload = &[];
+        } else {
+            write.enqueue_header(prefix, payload.len())?;
+        }
+        *begun = true;
+        Ok(())
+    }
+
     /// Writes all that waits, and behind it the payload, where it is large. Where it is in lent memory, it can wait.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         if !self.begun {
-            if self.write.queue.len() > self.write.max_queued as usize {
-                return Poll::Ready(Err(self.write.overflow()));
-            }
-            self.write.small_len = NO_COPY_LEN as u32;
-        }
-        if !self.begun && !self.payload.is_empty() {
-            self.write.enqueue_header(self.prefix, self.payload.len())?;
-            if let Some(lent) = self.write.queue.lent(self.payload) {
+            self.begin()?;
+            if !self.payload.is_empty()
+                && let Some(lent) = self.write.queue.lent(self.payload)
+            {
                 self.write.queue.push(lent);
                 self.payload = &[];
                 if self.write.queue.len() < self.write.lent_high_water() {
@@ -390,7 +407,6 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
                 }
             }
         }
-        self.begun = true;
         while !self.payload.is_empty() || !self.write.queue.is_empty() {
             let n = ready!(self.write.poll_write_with(cx, self.payload))?;
             self.payload = &self.payload[n..];
