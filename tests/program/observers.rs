@@ -66,7 +66,8 @@ fn start_with_metrics(flags: &[&str]) -> (Serve, SocketAddr) {
 fn ask(addr: SocketAddr, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nHost: {addr}\r\n\r\n").unwrap();
+    // In one write: what came behind an answer would reset the connection, and the answer could be lost.
+    stream.write_all(format!("{request} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {answer}"));
