@@ -13,7 +13,9 @@ use super::buffer::Buffer;
 use super::diagnosis::Diagnosis;
 use super::format::Format;
 use super::frame::Frame;
-use super::header::{self, Head, Header, Parsed, Span};
+#[cfg(feature = "net")]
+use super::header;
+use super::header::{Head, Header, Parsed, Span};
 
 /// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
 pub const DEFAULT_READ_LEN: usize = 16 * 1024;
@@ -392,6 +394,7 @@ impl<H: Header> Decoder<H> {
     }
 
     /// Takes the next whole frame without borrowing it, for callers who must go on where there is none.
+    #[cfg(feature = "net")]
     #[inline(always)]
     pub(crate) fn next_span(&mut self) -> Result<Option<Span>, DecodeError> {
         if let State::Frame = self.state {
