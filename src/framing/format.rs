@@ -412,10 +412,9 @@ mod tests {
                 let byte = |_| [0, random() & 0x8F, random() & 0x0F, random()][usize::from(random() & 3)];
                 let bytes: Vec<u8> = (0..512).map(byte).collect();
                 let bytes = &bytes[..usize::from(bytes[500]) + usize::from(bytes[501])];
-                let parsed = format.parse(bytes).ok();
-                let expected = parsed.and_then(|parsed| Span::of(parsed, format.max_payload_len, 3, 3 + bytes.len()));
                 // It stands behind bytes that are not its own.
                 let behind = [&[random(), random(), random()], bytes].concat();
+                let expected = Span::parsed(&format, &behind, 3);
                 let whole = format.whole_frame(&behind, 3);
                 if let Some(whole) = whole {
                     assert_eq!(Some(whole), expected, "{format:?} of {bytes:x?}");

@@ -73,8 +73,7 @@ pub trait Header {
     #[doc(hidden)]
     #[inline]
     fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
-        let parsed = self.parse(bytes.get(start..)?).ok()?;
-        Span::of(parsed, self.max_payload_len(), start, bytes.len())
+        Span::parsed(self, bytes, start)
     }
 
     /// Appends the header of a payload of `payload_len` bytes to `out`.
@@ -93,8 +92,7 @@ pub trait Header {
 /// Where the frame is that begins at `start`, also where the bytes end too soon behind its header for the quick way.
 #[cold]
 pub(crate) fn frame_at(header: &impl Header, bytes: &[u8], start: usize) -> Option<Span> {
-    let parsed = header.parse(bytes.get(start..)?).ok()?;
-    Span::of(parsed, header.max_payload_len(), start, bytes.len())
+    Span::parsed(header, bytes, start)
 }
 
 /// A header that many decoders share.
@@ -161,12 +159,14 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span of what was parsed at `start`, if it is a head whose payload is within the limit and whose frame ends within
-    /// `available` bytes.
+    /// The span of the frame that begins at `start`, as [`Header::parse`] finds it: if its payload is within the limit, and all
+    /// of it is in `bytes`.
     #[inline]
-    pub(crate) fn of(parsed: Parsed, max_payload_len: usize, start: usize, available: usize) -> Option<Span> {
-        match parsed {
-            Parsed::Head(head) if head.payload_len <= max_payload_len as u64 => Span::within(head, start, available),
+    pub(crate) fn parsed<H: Header + ?Sized>(header: &H, bytes: &[u8], start: usize) -> Option<Span> {
+        match header.parse(bytes.get(start..)?).ok()? {
+            Parsed::Head(head) if head.payload_len <= header.max_payload_len() as u64 => {
+                Span::within(head, start, bytes.len())
+            }
             _ => None,
         }
     }

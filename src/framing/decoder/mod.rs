@@ -1,5 +1,7 @@
 //! Takes frames out of a byte stream.
 
+#[cfg(feature = "net")]
+mod adapters;
 mod error;
 mod feed;
 
@@ -13,8 +15,6 @@ use super::buffer::Buffer;
 use super::diagnosis::Diagnosis;
 use super::format::Format;
 use super::frame::Frame;
-#[cfg(feature = "net")]
-use super::header;
 use super::header::{Head, Header, Parsed, Span};
 
 /// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
@@ -201,18 +201,6 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
-    /// option is cheaper to hand on to a handler than a result.
-    #[cfg(feature = "net")]
-    #[inline]
-    pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
-        let State::Frame = self.state else { return None };
-        let (bytes, start) = self.buffer.window();
-        let span = self.header.whole_frame(bytes, start).or_else(|| header::frame_at(&self.header, bytes, start))?;
-        self.buffer.take_to(span.end);
-        Some(self.frame(span))
-    }
-
     /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
     ///
     /// Only a header and what one read brought are ever buffered. Do not wait for a whole frame by
@@ -393,59 +381,10 @@ impl<H: Header> Decoder<H> {
         self.buffer.swap(storage)
     }
 
-    /// Takes the next whole frame without borrowing it, for callers who must go on where there is none.
-    #[cfg(feature = "net")]
-    #[inline(always)]
-    pub(crate) fn next_span(&mut self) -> Result<Option<Span>, DecodeError> {
-        if let State::Frame = self.state {
-            let (bytes, start) = self.buffer.window();
-            if let Some(span) = self.header.whole_frame(bytes, start) {
-                self.buffer.take_to(span.end);
-                return Ok(Some(span));
-            }
-        }
-        self.next_span_slow()
-    }
-
     /// The frame of a span that was just taken.
     #[inline]
     pub(crate) fn frame(&self, span: Span) -> Frame<'_> {
         Frame::new(self.buffer.at(span.start, span.end), span)
-    }
-
-    /// The memory that holds the frame of a span that was just taken, and the place of the payload in it, where nothing
-    /// else waits there and the frame is at least half of it: whoever keeps it does not keep much more than the payload.
-    #[cfg(feature = "net")]
-    pub(crate) fn detach(&mut self, span: Span) -> Option<(Vec<u8>, core::ops::Range<usize>)> {
-        let memory = self.buffer.detach(span.end - span.start)?;
-        Some((memory, span.start + usize::from(span.header_len)..span.end))
-    }
-
-    /// Lends all the memory, and tells where in it the unread bytes are; until it is taken back, nothing is buffered.
-    #[cfg(feature = "net")]
-    pub(crate) fn lend(&mut self) -> (Vec<u8>, core::ops::Range<usize>) {
-        self.buffer.lend()
-    }
-
-    /// Takes the next frame out of memory that was lent, where it is whole.
-    #[cfg(feature = "net")]
-    pub(crate) fn frame_of_lent<'a>(
-        &mut self,
-        memory: &'a [u8],
-        unread: &mut core::ops::Range<usize>,
-    ) -> Option<Frame<'a>> {
-        let State::Frame = self.state else { return None };
-        let (bytes, start) = (&memory[..unread.end], unread.start);
-        let span = self.header.whole_frame(bytes, start).or_else(|| header::frame_at(&self.header, bytes, start))?;
-        self.buffer.pass(span.end - span.start);
-        unread.start = span.end;
-        Some(Frame::new(&bytes[span.start..span.end], span))
-    }
-
-    /// Takes back what was lent, with what is still unread in it.
-    #[cfg(feature = "net")]
-    pub(crate) fn take_back(&mut self, memory: Vec<u8>, unread: core::ops::Range<usize>) {
-        self.buffer.take_back(memory, unread);
     }
 
     /// All but the common case: no whole frame, an error, or the rest of another frame first.
