@@ -46,12 +46,7 @@ struct Large {
 impl Queue {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.copied_len() + self.large.as_deref().map_or(0, |large| large.len)
-    }
-
-    /// Bytes that wait and were copied.
-    pub(crate) fn copied_len(&self) -> usize {
-        self.copied.len() - self.start
+        self.copied.len() - self.start + self.large.as_deref().map_or(0, |large| large.len)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -64,13 +64,13 @@ pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, worke
             future::yield_now().await;
         }
         let (stream, peer) = accept_one(listener, shared).await;
-        let place = shared.account.open(shared.allowed);
-        match place {
+        let has_place = shared.account.open(shared.allowed);
+        match has_place {
             true => events::opened(peer),
             false => events::refused(peer, shared.allowed),
         }
-        match open(shared, stream, peer, place) {
-            Ok(stream) => _ = worker.try_send(Arrival { stream, peer, place }),
+        match open(shared, stream, peer, has_place) {
+            Ok(stream) => _ = worker.try_send(Arrival { stream, peer, has_place }),
             Err(reason) => shared.closed(&Closed { peer, reason, traffic: Traffic::default() }),
         }
     }
@@ -93,9 +93,14 @@ async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (Async<Tc
 }
 
 /// Tells of a connection, and makes its socket ready to be served.
-fn open(shared: &Shared, stream: Async<TcpStream>, peer: SocketAddr, place: bool) -> Result<TcpStream, CloseReason> {
+fn open(
+    shared: &Shared,
+    stream: Async<TcpStream>,
+    peer: SocketAddr,
+    has_place: bool,
+) -> Result<TcpStream, CloseReason> {
     let stream = stream.into_inner()?;
-    if !place && shared.account.refusing() > REFUSED_AT_ONCE {
+    if !has_place && shared.account.refusing() > REFUSED_AT_ONCE {
         // What the peer cannot be told at once it is not told.
         _ = turn_away(&stream, shared);
         return Err(CloseReason::Refused { max_connections: shared.allowed });

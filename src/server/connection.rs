@@ -287,6 +287,7 @@ where
     /// is why the connection ends.
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
         let place = Rc::clone(&self.input.place);
+        let frames_before = self.input.frames_in;
         let handled = AssertUnwindSafe(accounted(&place, self.handle_frames())).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
         if let Err(reason) = &handled
@@ -300,7 +301,7 @@ where
         let written = accounted(&place, self.flush()).await;
         handled?;
         written?;
-        self.input.dealt_with()
+        self.input.dealt_with(self.input.frames_in > frames_before)
     }
 
     /// The peer has ended its stream.
@@ -393,7 +394,6 @@ where
             Some(Lent { memory, unread }) => self.input.decoder.frame_of_lent(memory, unread)?,
         };
         self.input.frames_in += 1;
-        self.input.frames_came = true;
         self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
         Some((&mut self.handler, frame, &mut self.replies))
     }

@@ -43,8 +43,6 @@ pub(super) struct Input<R> {
     pub(super) bytes_in: u64,
     /// KiB that came after a stop, each read's rounded up.
     since_stop: u32,
-    /// Whether there was a whole frame among what came last.
-    pub(super) frames_came: bool,
     /// Reads of [`READ_LEN`] since it last waited or gave others their turn.
     reads_in_a_row: u32,
     /// Whether the last frame was a large one: more is read at once then.
@@ -61,7 +59,6 @@ impl<R> Input<R> {
             frames_in: 0,
             bytes_in: 0,
             since_stop: 0,
-            frames_came: false,
             reads_in_a_row: 0,
             large_frames: false,
         }
@@ -118,12 +115,11 @@ impl<R: AsyncRead + Unpin> Input<R> {
         self.place.hold().err()
     }
 
-    /// What came last is dealt with.
+    /// What came last is dealt with, and there was a whole frame among it or not.
     ///
     /// # Errors
     /// Where the peer goes on sending after a stop.
-    pub(super) fn dealt_with(&mut self) -> Result<(), Box<CloseReason>> {
-        let frames_came = std::mem::take(&mut self.frames_came);
+    pub(super) fn dealt_with(&mut self, frames_came: bool) -> Result<(), Box<CloseReason>> {
         self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
         if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped.into()) }
     }

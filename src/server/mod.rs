@@ -93,7 +93,7 @@ struct Shared {
 struct Arrival {
     stream: TcpStream,
     peer: SocketAddr,
-    place: bool,
+    has_place: bool,
 }
 
 impl Server {
@@ -139,7 +139,8 @@ impl Server {
         self.addr
     }
 
-    /// Calls `on_open` for every connection, before it is served. Where it panics, this connection ends and no other one is
+    /// Calls `on_open` for every connection, before it is served; also for one that there is no place for, unless it is
+    /// turned away at once, as more than 16 are being refused. Where it panics, this connection ends and no other one is
     /// touched.
     #[must_use]
     pub fn on_open(mut self, on_open: impl Fn(SocketAddr) + Send + Sync + 'static) -> Server {

@@ -35,8 +35,15 @@ pub(super) struct Place {
 enum Around {
     /// A server's thread, with others.
     Thread { shared: Arc<Shared>, connections: Rc<Connections>, slot: usize },
-    /// A clock.
-    Alone(Box<(ServerConfig, Rc<Format>, Box<dyn Clock>)>),
+    /// What it was given.
+    Alone(Box<Alone>),
+}
+
+/// What a connection has that nobody stops, and that shares with nobody.
+struct Alone {
+    config: ServerConfig,
+    format: Rc<Format>,
+    clock: Box<dyn Clock>,
 }
 
 impl Place {
@@ -47,10 +54,10 @@ impl Place {
         Place::new(peer, Around::Thread { shared, connections, slot })
     }
 
-    /// A place for a connection that nobody stops, and that shares with nobody.
+    /// A place without others.
     pub(super) fn alone(config: ServerConfig, clock: impl Clock + 'static, peer: SocketAddr) -> Rc<Place> {
-        let format = Rc::new(config.format);
-        Place::new(peer, Around::Alone(Box::new((config, format, Box::new(clock)))))
+        let alone = Alone { format: Rc::new(config.format), config, clock: Box::new(clock) };
+        Place::new(peer, Around::Alone(Box::new(alone)))
     }
 
     fn new(peer: SocketAddr, around: Around) -> Rc<Place> {
@@ -79,7 +86,7 @@ impl Place {
     pub(super) fn config(&self) -> &ServerConfig {
         match &self.around {
             Around::Thread { shared, .. } => &shared.config,
-            Around::Alone(alone) => &alone.0,
+            Around::Alone(alone) => &alone.config,
         }
     }
 
@@ -87,7 +94,7 @@ impl Place {
     pub(super) fn format(&self) -> &Rc<Format> {
         match &self.around {
             Around::Thread { connections, .. } => &connections.format,
-            Around::Alone(alone) => &alone.1,
+            Around::Alone(alone) => &alone.format,
         }
     }
 
@@ -102,7 +109,7 @@ impl Place {
     pub(super) fn now(&self) -> Instant {
         match &self.around {
             Around::Thread { connections, .. } => connections.now(),
-            Around::Alone(alone) => alone.2.now(),
+            Around::Alone(alone) => alone.clock.now(),
         }
     }
 
@@ -110,7 +117,7 @@ impl Place {
     pub(super) fn poll_until(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         match &self.around {
             Around::Thread { connections, slot, .. } => connections.poll_until(*slot, deadline, cx),
-            Around::Alone(alone) => alone.2.poll_until(deadline, cx),
+            Around::Alone(alone) => alone.clock.poll_until(deadline, cx),
         }
     }
 

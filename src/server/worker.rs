@@ -45,12 +45,12 @@ pub(super) fn run<N, H, E>(
     let executor = LocalExecutor::new();
     let connections = Rc::new(Connections::new(thread, shared.config.format, &reactor));
     let serving = async {
-        while let Ok(Arrival { stream, peer, place }) = arrivals.recv().await {
-            let its_place = Place::among(shared, &connections, peer);
+        while let Ok(Arrival { stream, peer, has_place }) = arrivals.recv().await {
+            let place = Place::among(shared, &connections, peer);
             match reactor.halves(stream) {
-                Ok(halves) if place => executor.spawn(serve(its_place, halves, new_handler)).detach(),
-                Ok(halves) => executor.spawn(refuse(its_place, halves)).detach(),
-                Err(error) => its_place.close(error.into()),
+                Ok(halves) if has_place => executor.spawn(serve(place, halves, new_handler)).detach(),
+                Ok(halves) => executor.spawn(refuse(place, halves)).detach(),
+                Err(error) => place.close(error.into()),
             }
         }
         Timer::after(TICK).await;
@@ -62,7 +62,7 @@ pub(super) fn run<N, H, E>(
         drained.or(overdue).await;
     };
     let ended = reactor.run(executor.run(serving.or(connections.sweep())));
-    // Tasks that are left are dropped with the executor, and their tickets say so.
+    // Tasks that are left are dropped with the executor, and their places say so.
     drop(executor);
     if let Err(error) = ended {
         refuse_all(shared, arrivals, &error);
