@@ -1,13 +1,15 @@
 //! Limits over real sockets, as far as only those can show them; every deadline has its test in `tests/deadlines.rs`.
 
+use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
 use smol::channel;
 use unstick::framing::{Format, Frame};
-use unstick::{Greeting, Replies, Server, ServerConfig};
+use unstick::{Greeting, Replies, Server, ServerConfig, SystemClock, serve_connection};
 
 use crate::common::*;
 use crate::silent;
@@ -144,9 +146,25 @@ fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
     assert_eq!(read_frame(&mut healthy), b"hi");
 }
 
+/// A connection that has more frames at hand than a turn has lets others have theirs in between, empty frames or not.
+#[test]
+fn a_turn_ends_after_so_many_frames() {
+    let frames_a_turn = const { NonZeroU32::new(16).unwrap() };
+    let (config, stream, addr) = (silent().frames_a_turn(frames_a_turn), [0; 4 * 1000], ([127, 0, 0, 1], 4747).into());
+    let sink = futures_lite::io::sink();
+    let mut served = pin!(serve_connection(addr, &stream[..], sink, SystemClock::new(), &config, echo));
+    let mut turns = 1;
+    let closed = smol::block_on(poll_fn(|cx| {
+        let polled = served.as_mut().poll(cx);
+        turns += usize::from(polled.is_pending());
+        polled
+    }));
+    assert_eq!((closed.traffic.frames_in, turns), (1000, 1 + 1000 / 16));
+}
+
 /// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.
 #[test]
-fn a_flood_of_empty_frames_does_not_starve_others() {
+fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
     let frames_a_turn = const { NonZeroU32::new(16).unwrap() };
     let server = start(silent().frames_a_turn(frames_a_turn), |_| echo);
     let mut flooding = connect(server.addr);
