@@ -1,44 +1,11 @@
 //! Large payloads that a handler sends back: they wait where they were received, go out together, and in order.
 
-use std::cell::RefCell;
-use std::io;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
-
 use futures_lite::future::block_on;
-use futures_lite::io::AsyncWrite;
 use unstick::framing::Frame;
-use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};
+use unstick::testing::choppy::{ChoppyRead, SharedWrite, Step};
 use unstick::{Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
 
 const KIB: usize = 1024;
-
-/// A writer of which the test keeps a share.
-#[derive(Clone)]
-struct Shared(Rc<RefCell<ChoppyWrite>>);
-
-impl AsyncWrite for Shared {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_close(cx)
-    }
-}
 
 /// Frames of payloads of these lengths, whose bytes tell them apart.
 fn frames(lens: &[usize]) -> Vec<u8> {
@@ -56,14 +23,14 @@ fn serve(
     read: impl IntoIterator<Item = Step>,
     write: impl IntoIterator<Item = Step>,
     handler: impl AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>,
-) -> Shared {
-    let writer = Shared(Rc::new(RefCell::new(ChoppyWrite::new(write))));
+) -> SharedWrite {
+    let writer = SharedWrite::new(write);
     let config = ServerConfig::default().greeting(Greeting::None);
     let peer = ([127, 0, 0, 1], 4747).into();
     let reader = ChoppyRead::new(stream, read);
     let closed = block_on(serve_connection(peer, reader, writer.clone(), SystemClock::new(), &config, handler));
     assert_eq!(closed.reason.name(), "clean");
-    assert_eq!(closed.traffic.bytes_out, writer.0.borrow().written().len() as u64);
+    assert_eq!(closed.traffic.bytes_out, writer.look().written().len() as u64);
     writer
 }
 
@@ -77,8 +44,8 @@ fn the_large_replies_to_one_read_are_one_write_from_where_they_were_received() {
     let stream = [first.clone(), frames(&[20 * KIB, 5, NO_COPY_LEN, 30 * KIB, 0])].concat();
     // Behind a large frame, what one read brings is answered at once.
     let writer = serve(&stream, [Step::Pass(first.len())], [], echo);
-    assert!(writer.0.borrow().written() == stream);
-    let writes = writer.0.borrow().writes().to_vec();
+    assert!(writer.look().written() == stream);
+    let writes = writer.look().writes().to_vec();
     assert_eq!(writes.len(), 2, "{writes:?}");
     let slices = &writes[1].slices;
     let lens: Vec<usize> = slices.iter().map(|(_, len)| *len).collect();
@@ -99,7 +66,7 @@ fn no_more_than_256_kib_of_them_wait() {
         }
         Ok(())
     });
-    let taken: Vec<usize> = writer.0.borrow().writes().iter().map(|write| write.taken).collect();
+    let taken: Vec<usize> = writer.look().writes().iter().map(|write| write.taken).collect();
     assert_eq!(taken.iter().sum::<usize>(), stream.len() * 5);
     assert!(taken.iter().all(|taken| *taken < 256 * KIB + 20 * KIB + 4), "{taken:?}");
     assert!(taken.len() < 5 + 6, "{taken:?}");
@@ -139,6 +106,6 @@ fn whatever_is_sent_comes_whole_and_in_order() {
             replies.send(own).await?;
             replies.send(frame.payload()).await
         });
-        assert!(writer.0.borrow().written() == expected, "seed {seed}");
+        assert!(writer.look().written() == expected, "seed {seed}");
     }
 }

@@ -13,9 +13,11 @@
 //! # }).unwrap();
 //! ```
 
+use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -192,6 +194,44 @@ impl AsyncWrite for ChoppyWrite {
         let polled = self.poll_end(cx);
         self.closed |= matches!(polled, Poll::Ready(Ok(())));
         polled
+    }
+}
+
+/// A [`ChoppyWrite`] of which the test keeps a share, to look at it also while a connection has it.
+#[derive(Clone, Debug, Default)]
+pub struct SharedWrite(Rc<RefCell<ChoppyWrite>>);
+
+impl SharedWrite {
+    /// As [`ChoppyWrite::new`].
+    pub fn new(script: impl IntoIterator<Item = Step>) -> SharedWrite {
+        SharedWrite(Rc::new(RefCell::new(ChoppyWrite::new(script))))
+    }
+
+    /// What became of it so far. Let go of it before it is written to again.
+    pub fn look(&self) -> Ref<'_, ChoppyWrite> {
+        self.0.borrow()
+    }
+}
+
+impl AsyncWrite for SharedWrite {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_close(cx)
     }
 }
 

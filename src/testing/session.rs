@@ -1,16 +1,10 @@
 //! A served connection in memory, checked against the oracle.
 
-use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
-use core::pin::Pin;
-use core::task::{Context, Poll};
-use std::io;
 
 use futures_lite::future::block_on;
-use futures_lite::io::AsyncWrite;
 
-use super::choppy::{ChoppyRead, ChoppyWrite, Step};
+use super::choppy::{ChoppyRead, SharedWrite, Step};
 use super::oracle::{End, Expected};
 use super::source::Source;
 use crate::framing::{DecodeErrorKind, Encoder, Format, Frame, Header, Oversize};
@@ -33,7 +27,7 @@ pub fn check_session(data: &[u8]) {
     let stream = source.rest();
     let config = ServerConfig::default().format(format).greeting(greeting.clone());
     let script = |seed: u64| seed.to_le_bytes().into_iter().map(Step::harmless).cycle().take(4 * stream.len() + 64);
-    let written = Written(Rc::new(RefCell::new(ChoppyWrite::new(script(steps[1])))));
+    let written = SharedWrite::new(script(steps[1]));
     let mut seen: Vec<Vec<u8>> = Vec::new();
     let handler = async |frame: Frame<'_>, replies: &mut Replies| {
         seen.push(frame.payload().to_vec());
@@ -41,8 +35,7 @@ pub fn check_session(data: &[u8]) {
     };
     let reader = ChoppyRead::new(stream, script(steps[0]));
     let peer = ([127, 0, 0, 1], 4747).into();
-    let writer = Written(Rc::clone(&written.0));
-    let closed = block_on(serve_connection(peer, reader, writer, SystemClock::new(), &config, handler));
+    let closed = block_on(serve_connection(peer, reader, written.clone(), SystemClock::new(), &config, handler));
 
     let expected = Session::of(&format, &greeting, stream);
     assert_eq!(seen, expected.seen, "the handler gets the frames of the stream");
@@ -51,7 +44,7 @@ pub fn check_session(data: &[u8]) {
     if let CloseReason::Handler(error) = &closed.reason {
         assert_eq!(error.to_string(), REFUSAL, "a handler's error is told as it said it");
     }
-    assert!(written.0.borrow().written() == expected.written, "the replies are whole and in order");
+    assert!(written.look().written() == expected.written, "the replies are whole and in order");
     assert_eq!(closed.traffic.bytes_out, expected.written.len() as u64, "what is sent is counted");
 }
 
@@ -134,30 +127,5 @@ impl Session {
             End::Refused { .. } => "malformed",
         };
         Session { seen, written, reason }
-    }
-}
-
-/// A writer that can be looked at while the connection has it.
-struct Written(Rc<RefCell<ChoppyWrite>>);
-
-impl AsyncWrite for Written {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_close(cx)
     }
 }
