@@ -1,7 +1,7 @@
 //! Tests of `tests/` once more, in one binary: see Cargo.toml.
 
 #[cfg(test)]
-#[path = "../adapters.rs"]
+#[path = "../adapters/main.rs"]
 mod adapters;
 #[cfg(test)]
 #[path = "../allocation.rs"]

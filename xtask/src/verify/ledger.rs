@@ -17,7 +17,7 @@ pub(crate) struct Invariant {
 
 const PROPERTIES: &str = "tests/framing_properties.rs";
 const EXHAUSTIVE: &str = "tests/framing_exhaustive.rs";
-const ADAPTERS: &str = "tests/adapters.rs";
+const ADAPTERS: &str = "tests/adapters/main.rs";
 const ALLOCATION: &str = "tests/allocation.rs";
 const CONFORMANCE: &str = "tests/conformance.rs";
 const END_TO_END: &str = "tests/end_to_end/main.rs";
