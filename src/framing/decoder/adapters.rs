@@ -10,7 +10,9 @@ use crate::framing::header::{self, Header, Span};
 impl<H: Header> Decoder<H> {
     /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
     /// option is cheaper to hand on to a handler than a result.
-    #[inline]
+    // Always inline, as `next_frame`: a call would hand the frame over in memory, the two lengths written each alone and read
+    // together, which the processor cannot forward from its store buffer.
+    #[inline(always)]
     pub(crate) fn whole_frame(&mut self) -> Option<Frame<'_>> {
         let State::Frame = self.state else { return None };
         let (bytes, start) = self.buffer.window();
