@@ -163,7 +163,9 @@ impl Span {
     /// of it is in `bytes`.
     #[inline]
     pub(crate) fn parsed<H: Header + ?Sized>(header: &H, bytes: &[u8], start: usize) -> Option<Span> {
-        match header.parse(bytes.get(start..)?).ok()? {
+        // Mostly all is taken, and there is nothing to parse.
+        let unread = bytes.get(start..).filter(|unread| !unread.is_empty())?;
+        match header.parse(unread).ok()? {
             Parsed::Head(head) if head.payload_len <= header.max_payload_len() as u64 => {
                 Span::within(head, start, bytes.len())
             }

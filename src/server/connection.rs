@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -232,9 +232,8 @@ async fn others_turn(place: &Place) {
 /// The future with what the connection holds entered into the books whenever it waits.
 async fn accounted(
     place: &Place,
-    future: impl Future<Output = Result<(), Box<CloseReason>>>,
+    mut future: Pin<&mut impl Future<Output = Result<(), Box<CloseReason>>>>,
 ) -> Result<(), Box<CloseReason>> {
-    let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Pending => place.hold().map_or_else(|over| Poll::Ready(Err(over.into())), |()| Poll::Pending),
         ready => ready,
@@ -288,7 +287,7 @@ where
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
         let place = Rc::clone(&self.input.place);
         let frames_before = self.input.frames_in;
-        let handled = AssertUnwindSafe(accounted(&place, self.handle_frames())).catch_unwind().await;
+        let handled = AssertUnwindSafe(accounted(&place, pin!(self.handle_frames()))).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
         if let Err(reason) = &handled
             && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
@@ -298,7 +297,7 @@ where
             return handled;
         }
         // What was answered before any other error is still written.
-        let written = accounted(&place, self.flush()).await;
+        let written = accounted(&place, pin!(self.flush())).await;
         handled?;
         written?;
         self.input.dealt_with(self.input.frames_in > frames_before)
@@ -341,7 +340,7 @@ where
 
     async fn greet_first(&mut self) -> Result<(), Box<CloseReason>> {
         let place = Rc::clone(&self.input.place);
-        accounted(&place, self.greet(&place.config().greeting)).await
+        accounted(&place, pin!(self.greet(&place.config().greeting))).await
     }
 
     async fn greet(&mut self, greeting: &Greeting) -> Result<(), Box<CloseReason>> {
@@ -381,8 +380,10 @@ where
         if let Some(lent) = lent {
             self.take_back(lent).await?;
         }
-        // Without a whole frame there is an error, or nothing that this decoder yields.
-        self.input.decoder.next_frame().map_err(CloseReason::from)?;
+        if self.input.decoder.buffered() > 0 {
+            // Without a whole frame there is an error, or nothing that this decoder yields.
+            self.input.decoder.next_frame().map_err(CloseReason::from)?;
+        }
         Ok(())
     }
 

@@ -52,11 +52,11 @@ impl Awaited {
     /// When the peer is overdue, if ever, with so many bytes of a frame received.
     pub(super) fn until(&self, limits: &ServerConfig, received: usize) -> Option<Instant> {
         let first = limits.first_frame_deadline;
-        let frame = frame_deadline(limits, received);
+        let frame = || frame_deadline(limits, received);
         let after_since = match self.what {
             What::First => first,
-            What::FirstFrame { after } => earlier(first, frame.map(|frame| millis(after) + frame)),
-            What::Frame => frame,
+            What::FirstFrame { after } => earlier(first, frame().map(|frame| millis(after) + frame)),
+            What::Frame => frame(),
             What::Next => limits.idle_deadline,
         };
         self.since.checked_add(after_since?)
