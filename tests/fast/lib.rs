@@ -24,3 +24,6 @@ mod framing_units;
 #[cfg(test)]
 #[path = "../golden.rs"]
 mod golden;
+#[cfg(test)]
+#[path = "../replies.rs"]
+mod replies;
