@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use futures_lite::future::block_on;
 use unstick::framing::{EncodeError, Frame};
 use unstick::testing::choppy::{ChoppyRead, SharedWrite, Step};
-use unstick::{Closed, Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
+use unstick::{
+    CloseReason, Closed, Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection,
+};
 
 const KIB: usize = 1024;
 
@@ -97,6 +99,17 @@ fn at_four_times_the_mark_they_are_written() {
         assert_eq!(lens.len(), writes, "{lens:?}");
         assert!(writer.look().written() == stream);
     }
+}
+
+/// Also those frames count that were taken out of memory that was lent.
+#[test]
+fn an_error_behind_large_frames_is_told_where_it_is() {
+    let stream = [frames(&[20 * KIB, 20 * KIB, 20 * KIB, 17 * KIB]), vec![0xFF; 4]].concat();
+    let config = ServerConfig::default().greeting(Greeting::None);
+    let (writer, closed) = serve_with(&config, &stream, [Step::Pass(4 + 20 * KIB)], [], echo);
+    assert_eq!(writer.look().writes().len(), 2, "the second read's are one write");
+    let CloseReason::Oversize(error) = closed.reason else { panic!("{closed}") };
+    assert_eq!(error.offset(), stream.len() as u64 - 4);
 }
 
 #[test]

@@ -45,6 +45,22 @@ fn a_payload_of_over_4_kib_is_the_memory_that_it_was_read_into() {
     }
 }
 
+/// Whoever keeps a payload keeps no more than twice its memory: one that fills less than half of it is copied.
+#[test]
+fn a_payload_among_others_is_copied() {
+    for (first, second, is_there) in [(10_000, 12_000, false), (1_000, 30_000, true), (20_000, 19_999, false)] {
+        let wire = encode(Format::U32_LE, &[vec![1; first - 4], vec![2; second - 4]]);
+        let places = Places::default();
+        let reader = PlacesRead { wire: &wire, places: Rc::clone(&places) };
+        let mut stream = FramedRead::with_decoder(reader, Decoder::with_read_len(Format::U32_LE, 40_000)).into_stream();
+        let mut next = || block_on(stream.next()).expect("a frame").expect("no error");
+        assert!(next() == vec![1; first - 4]);
+        let payload = next();
+        assert!(payload == vec![2; second - 4]);
+        assert_eq!(places.borrow()[0].contains(&payload.as_ptr().addr()), is_there, "{second} bytes behind {first}");
+    }
+}
+
 #[test]
 fn the_memory_of_a_payload_that_was_dropped_is_read_into_again() {
     let wire = encode(Format::U32_LE, &[vec![1; 9000], vec![2; 9000], vec![3; 9000]]);

@@ -13,6 +13,9 @@ mod conformance;
 #[path = "../framing_exhaustive.rs"]
 mod framing_exhaustive;
 #[cfg(test)]
+#[path = "../framing_memory.rs"]
+mod framing_memory;
+#[cfg(test)]
 #[path = "../framing_properties.rs"]
 mod framing_properties;
 #[cfg(test)]
