@@ -1,9 +1,14 @@
 //! Large payloads that a handler sends back: they wait where they were received, go out together, and in order.
 
+use std::io::ErrorKind;
+use std::num::NonZeroU32;
+
 use futures_lite::future::block_on;
-use unstick::framing::Frame;
+use unstick::framing::{EncodeError, Frame};
 use unstick::testing::choppy::{ChoppyRead, SharedWrite, Step};
-use unstick::{Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
+use unstick::{
+    CloseReason, Closed, Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection,
+};
 
 const KIB: usize = 1024;
 
@@ -24,14 +29,24 @@ fn serve(
     write: impl IntoIterator<Item = Step>,
     handler: impl AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>,
 ) -> SharedWrite {
-    let writer = SharedWrite::new(write);
-    let config = ServerConfig::default().greeting(Greeting::None);
-    let peer = ([127, 0, 0, 1], 4747).into();
-    let reader = ChoppyRead::new(stream, read);
-    let closed = block_on(serve_connection(peer, reader, writer.clone(), SystemClock::new(), &config, handler));
+    let (writer, closed) = serve_with(&ServerConfig::default().greeting(Greeting::None), stream, read, write, handler);
     assert_eq!(closed.reason.name(), "clean");
     assert_eq!(closed.traffic.bytes_out, writer.look().written().len() as u64);
     writer
+}
+
+fn serve_with(
+    config: &ServerConfig,
+    stream: &[u8],
+    read: impl IntoIterator<Item = Step>,
+    write: impl IntoIterator<Item = Step>,
+    handler: impl AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>,
+) -> (SharedWrite, Closed) {
+    let writer = SharedWrite::new(write);
+    let peer = ([127, 0, 0, 1], 4747).into();
+    let reader = ChoppyRead::new(stream, read);
+    let closed = block_on(serve_connection(peer, reader, writer.clone(), SystemClock::new(), config, handler));
+    (writer, closed)
 }
 
 async fn echo(frame: Frame<'_>, replies: &mut Replies) -> Result<(), WriteError> {
@@ -70,6 +85,56 @@ fn no_more_than_256_kib_of_them_wait() {
     assert_eq!(taken.iter().sum::<usize>(), stream.len() * 5);
     assert!(taken.iter().all(|taken| *taken < 256 * KIB + 20 * KIB + 4), "{taken:?}");
     assert!(taken.len() < 5 + 6, "{taken:?}");
+}
+
+/// They wait up to four times the mark, and not beyond it.
+#[test]
+fn at_four_times_the_mark_they_are_written() {
+    let config =
+        ServerConfig::default().greeting(Greeting::None).high_water(NonZeroU32::new(5 * 1024).expect("a mark"));
+    for (len, writes) in [(20 * KIB - 5, 1 + 2), (20 * KIB - 4, 1 + 4), (20 * KIB - 3, 1 + 4)] {
+        let stream = frames(&[len; 5]);
+        let (writer, _) = serve_with(&config, &stream, [Step::Pass(4 + len)], [], echo);
+        let lens: Vec<usize> = writer.look().writes().iter().map(|write| write.taken).collect();
+        assert_eq!(lens.len(), writes, "{lens:?}");
+        assert!(writer.look().written() == stream);
+    }
+}
+
+/// Also those frames count that were taken out of memory that was lent.
+#[test]
+fn an_error_behind_large_frames_is_told_where_it_is() {
+    let stream = [frames(&[20 * KIB, 20 * KIB, 20 * KIB, 17 * KIB]), vec![0xFF; 4]].concat();
+    let config = ServerConfig::default().greeting(Greeting::None);
+    let (writer, closed) = serve_with(&config, &stream, [Step::Pass(4 + 20 * KIB)], [], echo);
+    assert_eq!(writer.look().writes().len(), 2, "the second read's are one write");
+    let CloseReason::Oversize(error) = closed.reason else { panic!("{closed}") };
+    assert_eq!(error.offset(), stream.len() as u64 - 4);
+}
+
+#[test]
+fn a_writer_that_failed_is_the_reason_whatever_the_handler_makes_of_it() {
+    let fail = Step::Fail(ErrorKind::ConnectionReset);
+    let config = ServerConfig::default().greeting(Greeting::None);
+    let stream = frames(&[20 * KIB, 1]);
+    let (_, closed) = serve_with(&config, &stream, [], [fail], async |frame, replies| {
+        _ = replies.send(frame.payload()).await;
+        Ok(())
+    });
+    assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("reset", 2));
+    let (_, closed) = serve_with(&config, &stream, [], [fail], async |frame, replies| {
+        _ = replies.send(frame.payload()).await;
+        Err(WriteError::Encode(EncodeError::Custom("the handler's own")))
+    });
+    assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("reset", 1));
+}
+
+#[test]
+fn a_greeting_without_framing_goes_out_as_it_is_and_is_counted() {
+    let config = ServerConfig::default().greeting(Greeting::Raw(b"hello\r\n".to_vec()));
+    let (writer, closed) = serve_with(&config, &frame(b"hi"), [], [], echo);
+    assert_eq!(writer.look().written(), b"hello\r\n\x02\0\0\0hi");
+    assert_eq!((closed.traffic.frames_out, closed.traffic.bytes_out), (1, 7 + 6));
 }
 
 #[test]

@@ -443,3 +443,30 @@ struct Lent {
     memory: Bytes,
     unread: Range<usize>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use crate::SystemClock;
+
+    /// The memory that replies are queued in counts while a connection has it, and so does what may wait.
+    #[test]
+    fn the_memory_of_replies_counts_while_it_is_theirs() {
+        let config = ServerConfig::default().high_water(NonZeroU32::MIN);
+        let place = Place::alone(config, SystemClock::new(), ([127, 0, 0, 1], 4747).into());
+        let writer = Writer::new(To::Other(Box::new(futures_lite::io::sink())), &place);
+        let mut replies = Replies::new(writer, Rc::clone(place.format()));
+        replies.unpark();
+        assert_eq!(place.replies.get(), 1 + NO_COPY_LEN, "as much as may wait");
+        block_on(replies.send(&[7; NO_COPY_LEN - 1])).expect("written");
+        replies.park();
+        assert_eq!(place.replies.get(), 0, "it is others'");
+        // They have the same memory, in which the header and the payload had room.
+        replies.unpark();
+        assert_eq!(place.replies.get(), 4 + NO_COPY_LEN - 1);
+    }
+}

@@ -1,5 +1,7 @@
 //! The adapters over a reader and a writer that do what a network may do, and over real sockets on two runtimes.
 
+mod bounds;
+mod owned;
 mod writing;
 
 use std::io;

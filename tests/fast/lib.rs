@@ -13,6 +13,9 @@ mod conformance;
 #[path = "../framing_exhaustive.rs"]
 mod framing_exhaustive;
 #[cfg(test)]
+#[path = "../framing_memory.rs"]
+mod framing_memory;
+#[cfg(test)]
 #[path = "../framing_properties.rs"]
 mod framing_properties;
 #[cfg(test)]
@@ -24,3 +27,6 @@ mod framing_units;
 #[cfg(test)]
 #[path = "../golden.rs"]
 mod golden;
+#[cfg(test)]
+#[path = "../replies.rs"]
+mod replies;

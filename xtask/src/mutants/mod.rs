@@ -169,10 +169,13 @@ impl Run {
             self.tried += if is_new { found.tried() } else { 0 };
             survivors.extend(found.missed);
         }
-        if !survivors.is_empty() && Found::read(&tried.folder.join("thorough"))?.is_none() {
+        if !survivors.is_empty() && tried.thorough(&survivors)?.is_none() {
             println!("{file}: {} survive the fast tests; now all tests of framing", survivors.len());
             let names: Vec<String> = survivors.iter().map(|name| escape(name)).collect();
             self.mutate(&tried.folder.join("thorough"), &["--file", file, "--re", &names.join("|")], &THOROUGH)?;
+            if tried.thorough(&survivors)?.is_none() {
+                return Err(format!("not all survivors of {file} were tried again").into());
+            }
         }
         Ok(())
     }
@@ -276,11 +279,11 @@ impl Tree {
     }
 }
 
-/// A mutant's name as a regular expression.
+/// A mutant's name as a regular expression. What has no meaning alone is not escaped: `\<` would be the start of a word.
 fn escape(name: &str) -> String {
     let mut pattern = String::from("^");
     for character in name.chars() {
-        if !character.is_alphanumeric() && character.is_ascii() && character != ' ' {
+        if r"\.+*?()|[]{}^$#&-~".contains(character) {
             pattern.push('\\');
         }
         pattern.push(character);
@@ -330,11 +333,17 @@ impl Tried {
             found.add(more);
         }
         if !found.missed.is_empty() {
-            let Some(thorough) = Found::read(&self.folder.join("thorough"))? else { return Ok(None) };
+            let Some(thorough) = self.thorough(&found.missed)? else { return Ok(None) };
             found.missed.clear();
             found.add(thorough);
         }
         Ok(Some(found))
+    }
+
+    /// What the second pass found of what survived the first; `None` where it did not try all of that.
+    fn thorough(&self, survivors: &[String]) -> Done<Option<Found>> {
+        let found = Found::read(&self.folder.join("thorough"))?;
+        Ok(found.filter(|found| found.tried() == survivors.len()))
     }
 }
 
@@ -344,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_name_is_a_pattern_of_itself() {
-        assert_eq!(escape("a.rs:1:2: replace + with *"), "^a\\.rs\\:1\\:2\\: replace \\+ with \\*$");
+        assert_eq!(escape("a.rs:1:2: replace + with *"), r"^a\.rs:1:2: replace \+ with \*$");
+        assert_eq!(escape("replace < with <= in Feed<'_, H>::f"), "^replace < with <= in Feed<'_, H>::f$");
     }
 
     #[test]
