@@ -16,6 +16,9 @@ mod framing_exhaustive;
 #[path = "../framing_properties.rs"]
 mod framing_properties;
 #[cfg(test)]
+#[path = "../framing_quick.rs"]
+mod framing_quick;
+#[cfg(test)]
 #[path = "../framing_regressions.rs"]
 mod framing_regressions;
 #[cfg(test)]
