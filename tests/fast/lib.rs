@@ -10,6 +10,9 @@ mod allocation;
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../framing_buffer.rs"]
+mod framing_buffer;
+#[cfg(test)]
 #[path = "../framing_exhaustive.rs"]
 mod framing_exhaustive;
 #[cfg(test)]
