@@ -200,6 +200,8 @@ fn a_shared_header_is_the_header() {
     assert_eq!(shared.max_payload_len(), alone.max_payload_len());
     let stream = b"\0\0\0\x02hi\x03\0\0\0behind";
     assert_eq!(shared.parse(stream), alone.parse(stream));
+    assert!(alone.whole_frame(stream, 0).is_some());
+    assert_eq!(shared.whole_frame(stream, 0), alone.whole_frame(stream, 0));
     let mut decoder = Decoder::new(std::rc::Rc::clone(&shared));
     decoder.feed(stream);
     assert_eq!(decoder.next_frame().expect("no error").expect("a whole frame").payload(), b"hi");
