@@ -9,6 +9,8 @@ mod evidence;
 mod fuzz;
 mod load;
 mod mutants;
+#[cfg(target_os = "linux")]
+mod network;
 mod verify;
 
 use std::process::ExitCode;

@@ -24,7 +24,7 @@ impl Header for Format {
         // A frame can only be looked for when the field of the one before is known. So the sums, which say what `parse` says,
         // are such that nothing but one load and one addition stands between `start` and `end`.
         let fields = bytes.get(usize::from(self.layout.offset)..)?;
-        let eight = u64::from_le_bytes(*fields.get(start..start.checked_add(8)?)?.first_chunk()?);
+        let eight = u64::from_le_bytes(*fields.get(start..)?.first_chunk()?);
         let (field, header_len, beyond_field) = match self.kind {
             // The most common width needs no mask.
             Kind::Little if self.shift == 32 => (u64::from(eight as u32), self.header_len, self.beyond_field),

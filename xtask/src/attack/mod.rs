@@ -129,7 +129,7 @@ impl Args {
         if self.quick {
             return Ok(skip("keepalive takes 31 s to find out; without --quick it is made".into())?);
         }
-        let mut command = match scenarios::own_network() {
+        let mut command = match crate::network::own() {
             Ok(command) => command,
             Err(why) => return Ok(skip(why)?),
         };

@@ -9,6 +9,7 @@ mod host;
 mod instructions;
 mod memory;
 mod micro;
+mod network;
 mod peers;
 mod plot;
 mod publish;
@@ -37,7 +38,7 @@ use table::{Row, Table};
 ///
 /// Prints a table with the least, the median and the greatest of each ratio, and whether the median is what is wanted. Ours
 /// and the peers run in turn, so that what else the machine does touches all of them. A server runs on the first core,
-/// its load on the last one.
+/// its load on the last one, over loopback in a network namespace of its own where there can be one.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// See only whether everything runs: once, shortly, with few connections; nothing is marked or written
@@ -67,6 +68,10 @@ pub(crate) struct Args {
     /// Hold the instructions counted now
     #[arg(long, requires = "instructions")]
     bless: bool,
+
+    /// This process is in a network namespace of its own
+    #[arg(long, hide = true)]
+    inside: bool,
 }
 
 /// Rows that are measured together.
@@ -153,6 +158,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     if args.instructions {
         return instructions::run(args.bless);
     }
+    if args.inside {
+        network::prepare()?;
+    } else if let Some(code) = network::run_inside()? {
+        return Ok(code);
+    }
     crate::load::raise_open_files();
     let pace = args.pace()?;
     // The commit now, as it may be another one when the run ends.
@@ -170,7 +180,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         println!("{}", table::summary(&findings.rows));
     }
     if let Some((folder, commit)) = folder {
-        publish::write(&findings, commit, folder)?;
+        publish::write(&findings, &network::describe(args.inside), commit, folder)?;
     }
     Ok(ExitCode::SUCCESS)
 }

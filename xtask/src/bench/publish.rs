@@ -24,7 +24,7 @@ const CRATES: [&str; 8] =
 ///
 /// # Errors
 /// Where a file cannot be read or written.
-pub(super) fn write(findings: &Findings, commit: String, folder: &Path) -> Result<(), Box<dyn Error>> {
+pub(super) fn write(findings: &Findings, network: &str, commit: String, folder: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder.join(PLOTS))?;
     let plots = plots(findings);
     for (name, plot) in &plots {
@@ -32,18 +32,23 @@ pub(super) fn write(findings: &Findings, commit: String, folder: &Path) -> Resul
     }
     let names: Vec<_> = plots.iter().map(|(name, plot)| (*name, plot.title)).collect();
     let path = folder.join("BENCHMARKS.md");
-    fs::write(&path, page(findings, commit, &names)?).map_err(|error| format!("{}: {error}", path.display()))?;
+    fs::write(&path, page(findings, circumstances(network, commit)?, &names)?)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
     eprintln!("written: {}", path.display());
     Ok(())
 }
 
-fn page(findings: &Findings, commit: String, plots: &[(&str, &str)]) -> Result<String, Box<dyn Error>> {
+fn page(
+    findings: &Findings,
+    circumstances: Vec<(&str, String)>,
+    plots: &[(&str, &str)],
+) -> Result<String, Box<dyn Error>> {
     let mut page = String::from(
         "# Benchmarks\n\nWritten by the command below; no figure in the tables is typed by hand. Ratios are taken within one run, \
          round by round, ours and the peers' in turn: their least, median and greatest. A row is met where its median, as it \
          stands here, is what is wanted.\n\n",
     );
-    for (name, value) in circumstances(commit)? {
+    for (name, value) in circumstances {
         writeln!(page, "- {name}: {value}")?;
     }
     write!(page, "\n## Goals\n\n{}\n", table::summary(&findings.rows))?;
@@ -58,10 +63,10 @@ fn page(findings: &Findings, commit: String, plots: &[(&str, &str)]) -> Result<S
     Ok(page)
 }
 
-/// Machine, versions, commit and command.
-fn circumstances(commit: String) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
+/// Machine, network, versions, commit and command.
+fn circumstances(network: &str, commit: String) -> Result<Vec<(&'static str, String)>, Box<dyn Error>> {
     let first_line = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_string());
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--inside").collect();
     let cpus = fs::read_to_string("/proc/cpuinfo")?;
     let load = first_line("/proc/loadavg")?;
     let cores = cpus.lines().filter(|line| line.starts_with("processor")).count();
@@ -70,6 +75,7 @@ fn circumstances(commit: String) -> Result<Vec<(&'static str, String)>, Box<dyn 
         ("commit", commit),
         ("machine", format!("{cores} cores, {}", cpu_model(&cpus))),
         ("kernel", first_line("/proc/sys/kernel/osrelease")?),
+        ("network", network.into()),
         ("load of the machine when it ended", load.split(' ').next().unwrap_or_default().into()),
         ("rustc", output("rustc", &["--version"])?),
         ("crates", versions(&fs::read_to_string(root().join("Cargo.lock"))?)),

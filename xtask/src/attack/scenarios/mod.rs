@@ -10,7 +10,7 @@ mod signals;
 mod slow;
 
 pub(crate) use ends::{ClientArgs, be_client};
-pub(super) use network::{own_network, prepare};
+pub(super) use network::prepare;
 
 use super::peer::{Peer, frame};
 use super::scene::{Beside, Fallible, PATIENCE, Scenario, Scene};

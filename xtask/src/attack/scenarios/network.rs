@@ -2,11 +2,11 @@
 
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::process::Command;
 
 use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
 
 use super::*;
+use crate::network::ip;
 
 /// Where the peers are that are cut off.
 const AWAY: [u8; 4] = [127, 0, 0, 2];
@@ -46,30 +46,4 @@ pub(in crate::attack) fn prepare() -> Fallible {
     ip("link set lo up")?;
     ip("route add local 127.0.0.2/32 dev lo table local")?;
     ip("route del local 127.0.0.0/8 dev lo table local")
-}
-
-fn ip(words: &str) -> Fallible {
-    let ended = Command::new("ip").args(words.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
-    match ended.status.success() {
-        true => Ok(()),
-        false => Err(format!("ip {words}: {}", String::from_utf8_lossy(&ended.stderr)).into()),
-    }
-}
-
-/// A command that runs in a network namespace of its own, or why there cannot be one.
-pub(in crate::attack) fn own_network() -> Result<Command, String> {
-    let unshare = || {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--user", "--map-root-user", "--net"]);
-        unshare
-    };
-    let tried = unshare().args(["ip", "link", "set", "lo", "up"]).output();
-    match tried {
-        Ok(tried) if tried.status.success() => Ok(unshare()),
-        Ok(tried) => Err(format!(
-            "no network namespace is to be had: {}",
-            String::from_utf8_lossy(&tried.stderr).lines().next().unwrap_or_default()
-        )),
-        Err(error) => Err(format!("unshare cannot be run: {error}")),
-    }
 }
