@@ -169,10 +169,16 @@ impl Run {
             self.tried += if is_new { found.tried() } else { 0 };
             survivors.extend(found.missed);
         }
-        if !survivors.is_empty() && Found::read(&tried.folder.join("thorough"))?.is_none() {
+        let thorough = tried.folder.join("thorough");
+        let is_missing =
+            || Found::read(&thorough).map(|found| found.and_then(|found| found.only(&survivors)).is_none());
+        if !survivors.is_empty() && is_missing()? {
             println!("{file}: {} survive the fast tests; now all tests of framing", survivors.len());
             let names: Vec<String> = survivors.iter().map(|name| escape(name)).collect();
-            self.mutate(&tried.folder.join("thorough"), &["--file", file, "--re", &names.join("|")], &THOROUGH)?;
+            self.mutate(&thorough, &["--file", file, "--re", &names.join("|")], &THOROUGH)?;
+            if is_missing()? {
+                return Err(format!("the survivors of {file} were not all tried again").into());
+            }
         }
         Ok(())
     }
@@ -276,11 +282,11 @@ impl Tree {
     }
 }
 
-/// A mutant's name as a regular expression.
+/// A mutant's name as a regular expression. Only what means something there is escaped: `\<` is not `<`, but a word's begin.
 fn escape(name: &str) -> String {
     let mut pattern = String::from("^");
     for character in name.chars() {
-        if !character.is_alphanumeric() && character.is_ascii() && character != ' ' {
+        if r"\.+*?()|[]{}^$#&-~".contains(character) {
             pattern.push('\\');
         }
         pattern.push(character);
@@ -330,8 +336,9 @@ impl Tried {
             found.add(more);
         }
         if !found.missed.is_empty() {
-            let Some(thorough) = Found::read(&self.folder.join("thorough"))? else { return Ok(None) };
-            found.missed.clear();
+            let survivors = std::mem::take(&mut found.missed);
+            let thorough = Found::read(&self.folder.join("thorough"))?;
+            let Some(thorough) = thorough.and_then(|thorough| thorough.only(&survivors)) else { return Ok(None) };
             found.add(thorough);
         }
         Ok(Some(found))
@@ -344,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_name_is_a_pattern_of_itself() {
-        assert_eq!(escape("a.rs:1:2: replace + with *"), "^a\\.rs\\:1\\:2\\: replace \\+ with \\*$");
+        assert_eq!(escape("a.rs:1:2: replace + with *"), r"^a\.rs:1:2: replace \+ with \*$");
+        assert_eq!(escape("a.rs:1:2: replace < with >="), "^a\\.rs:1:2: replace < with >=$");
     }
 
     #[test]
