@@ -323,6 +323,27 @@ fn a_text_that_is_no_layout_says_why() {
 }
 
 #[test]
+fn the_greatest_payload_is_what_the_field_can_say_and_a_buffer_can_hold() {
+    let addressable = isize::MAX as u64 - MAX_HEADER_LEN as u64;
+    for (text, greatest) in [
+        ("u8", Some(255)),
+        ("width=7", Some(0xFF_FFFF_FFFF_FFFF)),
+        ("width=8", Some(addressable)),
+        ("varint,max-width=1", Some(127)),
+        ("varint,max-width=8", Some(0xFF_FFFF_FFFF_FFFF)),
+        ("varint,max-width=9", Some(addressable)),
+        ("varint,max-width=9,adjustment=-265", Some(addressable)),
+        ("varint,max-width=9,adjustment=-266", Some(addressable - 1)),
+        ("varint", Some(addressable)),
+        ("u8,adjustment=7", Some(262)),
+        ("u8,adjustment=-255", Some(0)),
+        ("u8,adjustment=-256", None),
+    ] {
+        assert_eq!(text.parse::<Layout>().expect("a layout").greatest_payload_len(), greatest, "{text}");
+    }
+}
+
+#[test]
 fn a_layout_is_its_preset_amended() {
     let varint = |max_width, minimal| Field::Varint { max_width, minimal };
     for (text, layout) in [
