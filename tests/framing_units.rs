@@ -200,6 +200,8 @@ fn a_shared_header_is_the_header() {
     assert_eq!(shared.max_payload_len(), alone.max_payload_len());
     let stream = b"\0\0\0\x02hi\x03\0\0\0behind";
     assert_eq!(shared.parse(stream), alone.parse(stream));
+    assert!(alone.whole_frame(stream, 0).is_some());
+    assert_eq!(shared.whole_frame(stream, 0), alone.whole_frame(stream, 0));
     let mut decoder = Decoder::new(std::rc::Rc::clone(&shared));
     decoder.feed(stream);
     assert_eq!(decoder.next_frame().expect("no error").expect("a whole frame").payload(), b"hi");
@@ -318,6 +320,27 @@ fn a_text_that_is_no_layout_says_why() {
         text.ends_with("u32le-inclusive, or key=value pairs as in offset=2,width=2,endian=be,adjustment=-4"),
         "{text}"
     );
+}
+
+#[test]
+fn the_greatest_payload_is_what_the_field_can_say_and_a_buffer_can_hold() {
+    let addressable = isize::MAX as u64 - MAX_HEADER_LEN as u64;
+    for (text, greatest) in [
+        ("u8", Some(255)),
+        ("width=7", Some(0xFF_FFFF_FFFF_FFFF)),
+        ("width=8", Some(addressable)),
+        ("varint,max-width=1", Some(127)),
+        ("varint,max-width=8", Some(0xFF_FFFF_FFFF_FFFF)),
+        ("varint,max-width=9", Some(addressable)),
+        ("varint,max-width=9,adjustment=-265", Some(addressable)),
+        ("varint,max-width=9,adjustment=-266", Some(addressable - 1)),
+        ("varint", Some(addressable)),
+        ("u8,adjustment=7", Some(262)),
+        ("u8,adjustment=-255", Some(0)),
+        ("u8,adjustment=-256", None),
+    ] {
+        assert_eq!(text.parse::<Layout>().expect("a layout").greatest_payload_len(), greatest, "{text}");
+    }
 }
 
 #[test]

@@ -10,6 +10,9 @@ mod allocation;
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../framing_buffer.rs"]
+mod framing_buffer;
+#[cfg(test)]
 #[path = "../framing_exhaustive.rs"]
 mod framing_exhaustive;
 #[cfg(test)]
@@ -18,6 +21,9 @@ mod framing_memory;
 #[cfg(test)]
 #[path = "../framing_properties.rs"]
 mod framing_properties;
+#[cfg(test)]
+#[path = "../framing_quick.rs"]
+mod framing_quick;
 #[cfg(test)]
 #[path = "../framing_regressions.rs"]
 mod framing_regressions;

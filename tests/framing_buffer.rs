@@ -1,0 +1,163 @@
+//! When a decoder's memory grows, when what waits in it moves, and when memory stays: to the byte, as [`Decoder::capacity`] and
+//! the room of [`Decoder::space`] tell it.
+
+use futures_lite::future::block_on;
+use futures_lite::io::sink;
+use futures_lite::stream::StreamExt;
+use unstick::framing::{Decoder, Format, Frame};
+use unstick::testing::choppy::{ChoppyRead, Step};
+use unstick::{FramedRead, Greeting, Replies, ServerConfig, SystemClock, serve_connection};
+
+/// A frame of so many bytes in all.
+fn frame(len: usize) -> Vec<u8> {
+    let payload_len = len as u16 - 2;
+    [&payload_len.to_be_bytes()[..], &vec![7; payload_len.into()]].concat()
+}
+
+/// A decoder with this memory, in which so many bytes that are taken stand before so many that wait: the begin of a frame
+/// that is far longer.
+fn decoder(read_len: usize, memory: Vec<u8>, taken: usize, waiting: usize) -> Decoder {
+    let mut decoder = Decoder::with_read_len(Format::U16_BE, read_len);
+    decoder.swap_buffer(memory);
+    decoder.feed(&[&frame(taken)[..], &frame(5000)[..waiting]].concat());
+    assert_eq!(decoder.next_frame().expect("no error").expect("a whole frame").as_bytes().len(), taken);
+    assert_eq!(decoder.buffered(), waiting);
+    decoder
+}
+
+#[test]
+fn memory_grows_by_as_much_as_was_received_and_not_before_it_must() {
+    let mut decoder = Decoder::with_read_len(Format::U16_BE, 10);
+    decoder.feed(&frame(5000)[..30]);
+    assert_eq!(decoder.capacity(), 30);
+    assert_eq!((decoder.space().len(), decoder.capacity()), (30, 60));
+    decoder.filled(20);
+    assert_eq!((decoder.space().len(), decoder.capacity()), (10, 60), "a read still fits");
+    decoder.filled(1);
+    assert_eq!((decoder.space().len(), decoder.capacity()), (51, 102));
+}
+
+#[test]
+fn a_chunk_that_just_fits_needs_no_more_memory() {
+    let mut decoder = Decoder::new(Format::U16_BE);
+    let stream = frame(5000);
+    for (chunk, capacity) in [(0..10, 10), (10..15, 20), (15..20, 20), (20..21, 40), (21..40, 40), (40..41, 80)] {
+        decoder.feed(&stream[chunk]);
+        assert_eq!(decoder.capacity(), capacity, "of {} bytes", decoder.buffered());
+    }
+}
+
+#[test]
+fn memory_grows_to_the_end_of_the_frame_or_of_a_read() {
+    // (bytes of the frame, of them received) and what they make of a read of ten bytes.
+    for (len, received, capacity) in [(40, 30, 40), (60, 30, 60), (61, 30, 60), (11, 9, 11), (10, 9, 10), (5, 3, 10)] {
+        let mut decoder = Decoder::with_read_len(Format::U16_BE, 10);
+        decoder.feed(&frame(len)[..received]);
+        let room = decoder.space().len();
+        assert_eq!((room, decoder.capacity()), (capacity - received, capacity), "{received} of {len}");
+    }
+}
+
+/// Where less was taken than waits, what waits moves only to memory that is twice as long.
+#[test]
+fn what_waits_behind_less_moves_to_more_memory() {
+    let mut decoder = decoder(10, Vec::with_capacity(30), 10, 20);
+    let stream = frame(5000);
+    decoder.feed(&stream[20..25]);
+    assert_eq!(decoder.capacity(), 40);
+    decoder.feed(&stream[25..40]);
+    assert_eq!((decoder.buffered(), decoder.capacity()), (40, 40), "what was taken holds no memory");
+}
+
+#[test]
+fn what_waits_behind_as_much_moves_to_the_front() {
+    for (taken, waiting, room) in [(9, 11, 20), (10, 10, 30), (11, 9, 31)] {
+        let mut decoder = decoder(5, vec![0; 40], taken, waiting);
+        assert_eq!((decoder.space().len(), decoder.capacity()), (room, 40), "{waiting} behind {taken}");
+        let rest = &frame(5000)[waiting..];
+        decoder.space()[..5].copy_from_slice(&rest[..5]);
+        decoder.filled(5);
+        decoder.feed(&rest[5..]);
+        assert_eq!(decoder.next_frame().expect("no error").expect("a whole frame").as_bytes(), frame(5000));
+    }
+}
+
+#[test]
+fn memory_moves_where_it_is_over_four_times_what_is_wanted_or_kept() {
+    for (capacity, keep_len, kept) in
+        [(400, 0, 400), (404, 0, 100), (404, 101, 404), (4000, 999, 100), (4000, 1000, 4000)]
+    {
+        let mut decoder = decoder(100, vec![0; capacity], 10, 1).keeping(keep_len);
+        assert_eq!((decoder.space().len(), decoder.capacity()), (kept - 1, kept), "{capacity} {keep_len}");
+    }
+}
+
+/// Memory from a pool is read into, and only memory that is too short for a read is replaced.
+#[test]
+fn memory_that_was_swapped_in_is_what_is_read_into() {
+    for (capacity, is_kept) in [(99, false), (100, true), (101, true), (400, true)] {
+        let mut decoder = Decoder::with_read_len(Format::U16_BE, 100);
+        let memory = Vec::with_capacity(capacity);
+        let place = memory.as_ptr();
+        assert_eq!(decoder.swap_buffer(memory).capacity(), 0);
+        let space = decoder.space();
+        assert_eq!((space.len(), space.iter().max()), (100, Some(&0)), "of {capacity}");
+        assert_eq!(space.as_ptr() == place, is_kept, "of {capacity}");
+        assert_eq!(decoder.capacity(), capacity.max(100));
+    }
+}
+
+/// Also where nothing of it is there any more.
+#[test]
+fn a_stream_that_failed_keeps_its_place() {
+    let mut decoder = Decoder::new(Format::U16_BE.with_max_payload_len(100).expect("a format"));
+    decoder.feed(b"\0\x02hi\xFF\xFFbehind");
+    assert!(decoder.next_frame().is_ok_and(|frame| frame.is_some()));
+    let error = decoder.next_frame().expect_err("over the limit");
+    assert_eq!((error.offset(), decoder.offset()), (4, 4));
+    assert_eq!((decoder.buffered(), decoder.capacity()), (0, 0));
+}
+
+/// A stream lends the memory of a payload that is alone there and at least half of it; any other is copied, and nobody else
+/// has what it was copied to.
+#[test]
+fn a_stream_lends_memory_that_is_mostly_payload() {
+    for (capacity, behind, is_lent) in [
+        (10_004, 0, true),
+        (10_008, 0, true),
+        (10_009, 0, true),
+        (10_010, 0, false),
+        (20_000, 0, false),
+        (10_004, 1, false),
+    ] {
+        let stream = [&5000u32.to_le_bytes()[..], &[7; 5000], &vec![0; behind]].concat();
+        let mut decoder = Decoder::new(Format::U32_LE);
+        decoder.swap_buffer(Vec::with_capacity(capacity));
+        decoder.feed(&stream);
+        assert_eq!(decoder.capacity(), capacity);
+        let mut payloads = FramedRead::with_decoder(&b""[..], decoder).into_stream();
+        let payload = block_on(payloads.next()).expect("a frame").expect("no error");
+        assert_eq!(payload, [7; 5000][..]);
+        assert_eq!(!payload.is_unique(), is_lent, "of {capacity} bytes, with {behind} behind it");
+    }
+}
+
+/// The server lends its memory to the replies while large frames come: what is left in it then is the begin of the next.
+#[test]
+fn what_is_left_in_memory_that_was_lent_is_not_lost() {
+    let wire = [&5000u32.to_le_bytes()[..], &[7; 5000]].concat();
+    let stream = wire.repeat(5);
+    let steps = [wire.len(), wire.len() + 2500, wire.len(), wire.len() + 2, wire.len() - 2502].map(Step::Pass);
+    let reader = ChoppyRead::new(&stream, steps);
+    let mut handled = 0;
+    let handler = async |frame: Frame<'_>, replies: &mut Replies| {
+        assert_eq!(frame.payload(), [7; 5000]);
+        handled += 1;
+        replies.send(frame.payload()).await
+    };
+    let config = ServerConfig::default().greeting(Greeting::None);
+    let peer = ([127, 0, 0, 1], 4747).into();
+    let closed = block_on(serve_connection(peer, reader, sink(), SystemClock::new(), &config, handler));
+    assert_eq!((handled, closed.reason.name()), (5, "clean"));
+    assert_eq!((closed.traffic.frames_out, closed.traffic.bytes_out), (5, stream.len() as u64));
+}

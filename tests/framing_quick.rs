@@ -1,0 +1,218 @@
+//! A `Format` has a quick way to a whole frame beside `parse`. Here it is put to every kind of field in each of its widths,
+//! with every kind of byte behind the frame: it says what `parse` says, and leaves to it no more than it must.
+
+use unstick::framing::{
+    DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Field, Format, Frame, Head, Header, Layout,
+    Parsed,
+};
+
+/// A format without its quick way.
+#[derive(Clone, Copy)]
+struct Thorough(Format);
+
+impl Header for Thorough {
+    fn max_header_len(&self) -> usize {
+        self.0.max_header_len()
+    }
+
+    fn max_payload_len(&self) -> usize {
+        self.0.max_payload_len()
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        self.0.parse(bytes)
+    }
+
+    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.0.write(prefix, payload_len, out)
+    }
+}
+
+/// A length field as it stands on the wire, and its number, which is computed here the slow way.
+#[derive(Clone, Debug)]
+struct OnWire {
+    bytes: Vec<u8>,
+    number: u128,
+    /// Whether a varint says in these bytes what fewer could say.
+    is_longer_than_needed: bool,
+}
+
+/// Bytes of payload that a field is made to declare by the adjustment.
+const PAYLOAD_LENS: [u64; 4] = [0, 1, 7, 12];
+
+/// What stands behind a frame: nothing, less than a quick look takes, or bytes that are easily taken for the field's.
+const TAILS: [&[u8]; 5] = [b"", b"\xFF\xFF\xFF", &[0; 9], &[0xFF; 9], b"\x81\x82\x83\x84\x85\x86\x87\x88\x09"];
+
+#[test]
+fn of_every_fixed_width_it_says_what_parse_says() {
+    let mut counts = Counts::default();
+    for width in 1..=8u8 {
+        let len = usize::from(width);
+        let patterns = [&[0; 8], &[0xFF; 8], &[0x80, 0, 0, 0, 0, 0, 0, 0], &[1, 2, 3, 4, 5, 6, 7, 8]];
+        for (pattern, endian) in patterns.into_iter().flat_map(|bytes| [(bytes, Endian::Big), (bytes, Endian::Little)])
+        {
+            let bytes = pattern[..len].to_vec();
+            let add = |number: u128, byte: &u8| number << 8 | u128::from(*byte);
+            let number = match endian {
+                Endian::Big => bytes.iter().fold(0, add),
+                Endian::Little => bytes.iter().rev().fold(0, add),
+            };
+            let on_wire = OnWire { bytes, number, is_longer_than_needed: false };
+            counts.check_all(&on_wire, Field::Fixed { width, endian });
+        }
+    }
+    counts.are_at_least(2000, 2000);
+}
+
+#[test]
+fn of_every_varint_it_says_what_parse_says() {
+    let mut counts = Counts::default();
+    for width in 1..=10u8 {
+        for on_wire in varints(width.into()) {
+            for max_width in [1, width.saturating_sub(1), width, 10] {
+                for minimal in [false, true] {
+                    counts.check_all(&on_wire, Field::Varint { max_width, minimal });
+                }
+            }
+        }
+    }
+    counts.are_at_least(5000, 5000);
+}
+
+/// Varints of so many bytes: the least and the greatest, one in which each byte is another, and longer ones than needed.
+fn varints(width: usize) -> Vec<OnWire> {
+    let with_last = |(more, last): (fn(usize) -> u8, u8)| {
+        let mut bytes: Vec<u8> = (1..width).map(|at| more(at) | 0x80).collect();
+        bytes.push(last);
+        let groups = bytes.iter().enumerate();
+        let number = groups.map(|(at, byte)| u128::from(byte & 0x7F) << (7 * at)).sum();
+        OnWire { bytes, number, is_longer_than_needed: width > 1 && last == 0 }
+    };
+    let [none, all, own]: [fn(usize) -> u8; 3] = [|_| 0, |_| 0xFF, |at| at as u8];
+    [(none, 1), (all, 0x7F), (own, 0x5A), (own, 1), (none, 0), (all, 0), (own, 0)].map(with_last).into()
+}
+
+/// How many cases there were with a whole frame, and without.
+#[derive(Default)]
+struct Counts {
+    found: usize,
+    none: usize,
+}
+
+impl Counts {
+    fn are_at_least(&self, found: usize, none: usize) {
+        println!("cases: {}", self.found + self.none);
+        assert!(self.found >= found && self.none >= none, "{} found and {} not", self.found, self.none);
+    }
+
+    /// A frame that begins with this field, under every adjustment and limit that are told apart, in every surrounding.
+    fn check_all(&mut self, on_wire: &OnWire, field: Field) {
+        for payload_len in PAYLOAD_LENS {
+            // Where no adjustment goes so far down, there is no such format.
+            let Ok(adjustment) = i64::try_from(i128::from(payload_len) - on_wire.number as i128) else { continue };
+            for (offset, limit) in
+                [(0, 0), (0, payload_len), (2, payload_len), (9, 1 << 20), (0, payload_len.max(1) - 1)]
+            {
+                let Ok(format) = Format::new(Layout { offset, field, adjustment }, limit as usize) else { continue };
+                for tail in TAILS {
+                    self.check(format, on_wire, payload_len as usize, tail);
+                }
+            }
+        }
+    }
+
+    /// The frame with bytes before it and a tail behind it, and the same without its last byte.
+    fn check(&mut self, format: Format, on_wire: &OnWire, payload_len: usize, tail: &[u8]) {
+        let prefix = vec![0xA5; format.layout().offset.into()];
+        let header = [&prefix[..], &on_wire.bytes].concat();
+        let frame = [&header[..], &vec![0xC3; payload_len]].concat();
+        let is_good = payload_len <= format.max_payload_len() && is_taken(on_wire, format.layout().field);
+        let found = self.compare(format, &frame, tail, header.len(), is_good);
+        if found {
+            let stream = [&frame[..], tail].concat();
+            let mut decoder = Decoder::new(format);
+            let mut feed = decoder.feed(&stream);
+            let given = feed.next_frame().expect("no error").expect("a whole frame");
+            assert_eq!(parts(given), (&prefix[..], &header[..], &frame[header.len()..]), "{format:?}");
+        }
+        let cut = &frame[..frame.len() - 1];
+        assert!(!self.compare(format, cut, b"", header.len(), false), "{format:?} of {cut:x?}");
+    }
+
+    fn compare(&mut self, format: Format, frame: &[u8], tail: &[u8], header_len: usize, is_good: bool) -> bool {
+        for before in [&b""[..], b"\xFF\x01\x80"] {
+            let bytes = [before, frame, tail].concat();
+            let expected = Thorough(format).whole_frame(&bytes, before.len());
+            assert_eq!(expected.is_some(), is_good, "{format:?} of {frame:x?}");
+            // What ends sooner is left to `parse`, and so are varints longer than eight bytes.
+            let offset = usize::from(format.layout().offset);
+            let is_quick = frame.len() + tail.len() >= offset + 8 && header_len <= offset + 8;
+            let quick = format.whole_frame(&bytes, before.len());
+            assert_eq!(quick, expected.filter(|_| is_quick), "{format:?} of {frame:x?} with {tail:x?} behind");
+        }
+        *(if is_good { &mut self.found } else { &mut self.none }) += 1;
+        is_good
+    }
+}
+
+fn is_taken(on_wire: &OnWire, field: Field) -> bool {
+    match field {
+        Field::Fixed { .. } => true,
+        Field::Varint { max_width, minimal } => {
+            let is_short = on_wire.bytes.len() <= max_width.into() && on_wire.number <= u64::MAX.into();
+            is_short && !(minimal && on_wire.is_longer_than_needed)
+        }
+    }
+}
+
+fn parts(frame: Frame<'_>) -> (&[u8], &[u8], &[u8]) {
+    (frame.prefix(), frame.header(), frame.payload())
+}
+
+/// A varint's tenth byte has one bit, and it counts.
+#[test]
+fn the_64th_bit_of_a_varint_counts() {
+    let ten = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
+    let lowest = Format::new(Layout { adjustment: i64::MIN, ..Layout::varint(10) }, 9).expect("a format");
+    let mut wire = Vec::new();
+    Encoder::new(lowest).encode(b"", b"", &mut wire).expect("within the limit");
+    assert_eq!(wire, ten);
+    for format in [lowest, Format::VARINT] {
+        let mut decoder = Decoder::new(format);
+        decoder.feed(&ten);
+        let found = decoder.next_frame();
+        if format == lowest {
+            assert_eq!(found.map(|frame| frame.expect("a whole frame").payload().len()), Ok(0));
+        } else {
+            let over = DecodeErrorKind::Oversize { field: 1 << 63, payload_len: 1 << 63, max_payload_len: 1 << 20 };
+            assert_eq!(found.map_err(|error| error.kind()), Err(over));
+        }
+    }
+}
+
+/// One byte is the same in both orders, also where the header around it has a limit of its own.
+#[test]
+fn a_byte_has_no_other_order() {
+    let kind = DecodeErrorKind::Oversize { field: 5, payload_len: 5, max_payload_len: 3 };
+    assert_eq!(Format::U8.diagnose(kind, 9, b"\x05"), None);
+    let two = DecodeErrorKind::Oversize { field: 0x500, payload_len: 0x500, max_payload_len: 3 };
+    assert_eq!(Format::U16_BE.diagnose(two, 9, b"\x05\0"), Some(Diagnosis::OtherByteOrder { payload_len: 5 }));
+}
+
+/// 0 is below the least field here, and no negative number.
+#[test]
+fn zero_is_not_negative() {
+    let mut decoder = Decoder::new(Format::U32_BE_INCLUSIVE);
+    decoder.feed(&[0; 4]);
+    let error = decoder.next_frame().expect_err("a negative payload");
+    assert_eq!((error.kind(), error.diagnosis()), (DecodeErrorKind::Underflow { field: 0, adjustment: -4 }, None));
+}
+
+/// A head names the prefix and the header, however they are read.
+#[test]
+fn a_head_says_where_the_header_ends() {
+    let format = Format::new(Layout { offset: 2, ..Layout::varint(3) }, 300).expect("a format");
+    let head = Head { prefix_len: 2, header_len: 4, field: 300, payload_len: 300 };
+    assert_eq!(format.parse(b"ab\xAC\x02"), Ok(Parsed::Head(head)));
+    assert_eq!(format.parse(b"ab\xAC"), Ok(Parsed::Need(1)));
+}
