@@ -115,10 +115,11 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
         Ok(self.decoder.next_part()?)
     }
 
-    /// The payloads as a [`Stream`] of owned [`Bytes`].
+    /// The payloads as a [`Stream`] of owned [`Bytes`]; prefixes are not passed on. The first error, an I/O error too, is the
+    /// last item.
     ///
-    /// A short payload is copied. One of over 4 KiB that fills most of the memory it was read into is that memory, which
-    /// comes back for the next read if it was dropped by then.
+    /// A payload of up to 4 KiB is copied. A longer one whose frame is at least half of the memory it was read into keeps that
+    /// memory; where the `Bytes` is dropped before the next read, the memory is used again.
     pub fn into_stream(self) -> FrameStream<R, H> {
         FrameStream { read: Some(self), lent: Bytes::new() }
     }

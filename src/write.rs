@@ -56,8 +56,7 @@ pub struct FramedWrite<W, H = Format> {
     queue: Queue,
     high_water: u32,
     max_queued: u32,
-    /// Payloads below this length are queued without a look at `max_queued`: [`NO_COPY_LEN`], or 0 while more waits than that.
-    small_len: u32,
+
     frames: u64,
     bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
@@ -75,7 +74,6 @@ impl<W, H: Header> FramedWrite<W, H> {
             queue: Queue::default(),
             high_water: HIGH_WATER,
             max_queued: u32::MAX,
-            small_len: NO_COPY_LEN as u32,
             frames: 0,
             bytes: 0,
             closed: false,
@@ -88,15 +86,17 @@ impl<W, H: Header> FramedWrite<W, H> {
     #[must_use]
     pub fn high_water(mut self, high_water: usize) -> FramedWrite<W, H> {
         self.high_water = high_water.try_into().unwrap_or(u32::MAX);
+        self.max_queued = self.max_queued.max(self.high_water);
         self
     }
 
-    /// The same with a hard limit: where more bytes wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
-    /// and queue nothing. Only who gives up sending before it is done, again and again, gets there. No limit unless told
+    /// The same with a hard limit, in bytes: where more wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
+    /// with [`WriteError::Overflow`] and queue nothing. Only who gives up sending before it is done, again and again, gets
+    /// there; `enqueue` and the [`Sink`] do not ask. It is the high-water mark at least, and 4 GiB - 1 at most and unless told
     /// otherwise.
     #[must_use]
     pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
-        self.max_queued = max_queued.try_into().unwrap_or(u32::MAX);
+        self.max_queued = max_queued.try_into().unwrap_or(u32::MAX).max(self.high_water);
         self
     }
 
@@ -120,7 +120,8 @@ impl<W, H: Header> FramedWrite<W, H> {
         Ok(())
     }
 
-    /// Queues a frame whose payload is owned: from [`NO_COPY_LEN`] on it is not copied. Writes nothing.
+    /// Queues a frame whose payload is owned, for a layout without a prefix: from [`NO_COPY_LEN`] on it is not copied. Writes
+    /// nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -202,7 +203,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     ///
     /// # Errors
     /// [`WriteError::Encode`], and nothing is queued; [`WriteError::Io`], and what is not written stays queued;
-    /// [`WriteError::Overflow`], where more waits than [`max_queued`](FramedWrite::max_queued) allows.
+    /// [`WriteError::Overflow`], where more waits than [`max_queued`](FramedWrite::max_queued) allows, and nothing is queued.
     ///
     /// # Cancel-safety
     /// Dropping the future neither loses nor tears the frame: what is not yet written stays queued for the next flush. A
@@ -319,7 +320,6 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
 
     #[cold]
     fn overflow(&mut self) -> WriteError {
-        self.small_len = 0;
         let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize };
         self.failure = Some(Box::new(overflow()));
         overflow()
@@ -359,15 +359,11 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         let Feeding { write, prefix, payload, begun } = &mut *self;
-        if !*begun && payload.len() < write.small_len as usize {
-            let before = write.queue.len();
+        if !*begun && payload.len() < NO_COPY_LEN && write.queue.len() <= write.max_queued as usize {
             write.enqueue_with(prefix, payload)?;
             (*payload, *begun) = (&[], true);
             if write.queue.len() < write.high_water as usize {
                 return Poll::Ready(Ok(()));
-            }
-            if before > write.max_queued as usize {
-                return Poll::Ready(Err(write.overflow()));
             }
         }
         self.poll_slow(cx)
@@ -375,19 +371,13 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
-    /// Queues what of the frame is not written from where it is.
+    /// Queues the header of a payload that is written from where it is.
     fn begin(&mut self) -> Result<(), WriteError> {
         let Feeding { write, prefix, payload, begun } = self;
         if write.queue.len() > write.max_queued as usize {
             return Err(write.overflow());
         }
-        write.small_len = NO_COPY_LEN as u32;
-        if payload.len() < NO_COPY_LEN {
-            write.enqueue_with(prefix, payload)?;
-            *payload = &[];
-        } else {
-            write.enqueue_header(prefix, payload.len())?;
-        }
+        write.enqueue_header(prefix, payload.len())?;
         *begun = true;
         Ok(())
     }

@@ -18,6 +18,9 @@ pub const MAX_HEADER_LEN: usize = 255 + 10;
 /// An implementation must be a function of the bytes alone: what it says of some bytes, it says of them however they
 /// arrived. It must never ask for more bytes than the header has, and one that is not whole is [`Parsed::Need`].
 ///
+/// # Panics
+/// The decoder panics on a [`Head`] whose `header_len` is not 1 to [`MAX_HEADER_LEN`], or whose `prefix_len` is above it.
+///
 /// ```
 /// use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Head, Header, Parsed};
 ///
@@ -58,7 +61,9 @@ pub trait Header {
     /// Bytes of the longest header, at most [`MAX_HEADER_LEN`].
     fn max_header_len(&self) -> usize;
 
-    /// The limit on a payload, in bytes, for decoding and for encoding. The decoder enforces it.
+    /// The limit on a payload, in bytes, at most `isize::MAX as usize - MAX_HEADER_LEN`: above that, lengths overflow and the
+    /// decoder may panic. The decoder compares each payload with it; the encoder does not, so `write` must refuse what is
+    /// longer.
     fn max_payload_len(&self) -> usize;
 
     /// Reads the header at the start of `bytes`, which may hold less than the header or much more.

@@ -32,26 +32,34 @@ fn what_is_fed_is_written_once_the_mark_is_reached() {
 fn who_gives_up_sending_again_and_again_overflows() {
     let mut write = small_marks([Step::Pending; 8]);
     assert_eq!([(); 3].map(|()| try_feed(&mut write, b"123456789")), [Ok(10), Ok(20), Ok(30)]);
-    // What waits is told with the limit, again and again, and from the first time on it is no more.
-    let refused = [(); 3].map(|()| try_feed(&mut write, b"123456789"));
-    assert_eq!(refused, [Err((write.queued(), 20)); 3]);
+    // What waits is told with the limit, again and again, and is no more: what is refused is not queued.
+    assert_eq!([(); 3].map(|()| try_feed(&mut write, b"123456789")), [Err((30, 20)); 3]);
+    assert_eq!((write.queued(), write.frames(), write.bytes()), (30, 3, 30));
 
     // Once all is written it goes on as it began.
     while poll_times(1, write.flush()).is_none() {}
-    let whole = write.get_ref().written().len();
-    assert_eq!(try_feed(&mut write, b"again"), Ok(0));
-    let [.., last] = write.get_ref().writes() else { panic!("a write") };
-    assert_eq!((last.slices.len(), last.taken), (1, 6), "a copy of the payload stands behind its header");
-    assert_eq!(try_feed(&mut write, b"and"), Ok(4));
-    block_on(write.close()).expect("written");
-    assert_eq!(write.get_ref().written()[whole..], *b"\x05again\x03and");
+    assert_eq!((try_feed(&mut write, b"again"), try_feed(&mut write, b"and")), (Ok(6), Ok(0)));
+    assert_eq!(write.get_ref().written()[30..], *b"\x05again\x03and");
+}
+
+/// Below the mark nothing was tried to be written yet, so nobody can have given up.
+#[test]
+fn a_limit_below_the_mark_is_the_mark() {
+    let low_limit = |write: FramedWrite<ChoppyWrite>| write.max_queued(1).high_water(10).max_queued(2);
+    for mut write in [low_limit(small_marks([])), small_marks([]).max_queued(3)] {
+        assert_eq!([(); 3].map(|()| try_feed(&mut write, b"1234")), [Ok(5), Ok(0), Ok(5)]);
+    }
+    let mut raised = small_marks([Step::Pending; 8]).high_water(40);
+    assert_eq!([(); 4].map(|()| try_feed(&mut raised, b"123456789")), [Ok(10), Ok(20), Ok(30), Ok(40)]);
+    assert_eq!(try_feed(&mut raised, b""), Ok(41));
+    assert_eq!(try_feed(&mut raised, b""), Err((41, 40)));
 }
 
 #[test]
 fn large_frames_overflow_too() {
     let frame_len = 4 + NO_COPY_LEN;
     let writer = ChoppyWrite::new([Step::Pending; 8]);
-    let mut write = FramedWrite::new(writer, Format::U32_LE).max_queued(frame_len);
+    let mut write = FramedWrite::new(writer, Format::U32_LE).high_water(frame_len).max_queued(frame_len);
     let mut feed = || try_feed(&mut write, &[7; NO_COPY_LEN]);
     assert_eq!([feed(), feed()], [Ok(frame_len), Ok(2 * frame_len)]);
     assert_eq!([feed(), feed()], [Err((2 * frame_len, frame_len)); 2]);
