@@ -397,6 +397,18 @@ fn what_was_skipped_is_counted() {
     assert_eq!(decoder.finish(), Err(error));
 }
 
+/// Frames that are lent from a chunk count, also the short one that ends it.
+#[test]
+fn the_place_in_the_stream_counts_what_is_lent_from_a_chunk() {
+    let mut decoder = Decoder::new(Format::U32_LE);
+    let mut feed = decoder.feed(b"\x02\0\0\0hi\x01\0\0\0a");
+    for payload in [&b"hi"[..], b"a"] {
+        assert_eq!(feed.next_frame().expect("no error").expect("a whole frame").payload(), payload);
+    }
+    drop(feed);
+    assert_eq!((decoder.offset(), decoder.buffered()), (11, 0));
+}
+
 #[test]
 fn the_phase_is_where_the_stream_ended() {
     let kind = |stream: &[u8]| error_of(Format::U16_BE, stream).kind();
