@@ -29,10 +29,11 @@ use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
 
 /// Where a handler puts its replies.
 ///
-/// Small replies are written together, once the input at hand is dealt with or 64 KiB wait
-/// ([`ServerConfig::high_water`]); large ones at once, from where they are; large ones that are what was received, sent back
-/// as it is, together, up to four times as many bytes. A reply waits while the peer does not read, and nothing is read from
-/// such a peer meanwhile; after [`ServerConfig::write_deadline`] the connection ends.
+/// A reply of less than [`NO_COPY_LEN`] (16 KiB) is queued; what is queued is written once the input at hand is dealt with, or
+/// once [`ServerConfig::high_water`] (64 KiB) waits. A longer one is written at once, without a copy. Where a handler sends a
+/// large payload back as it was received, it waits in the memory that it was received in, up to four times the mark, and one
+/// write takes several. While the peer does not read, replies wait and nothing is read from it; after
+/// [`ServerConfig::write_deadline`] the connection ends.
 pub struct Replies {
     write: FramedWrite<Writer, Rc<Format>>,
 }
