@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use super::connection::Greeting;
+use super::greeting::Greeting;
 use crate::framing::{Format, Header};
 
 /// The greeting of the C# tutorial that this crate grew from (*the seed*): 23 bytes of UTF-8.
