@@ -19,7 +19,10 @@ use crate::write::{FramedWrite, WriteError};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// The format, in both directions. [`Format::U32_LE`] with 1 MiB by default.
+    /// The format, in both directions. [`Format::U32_LE`] with 1 MiB by default. With bytes before the length field
+    /// [`send`](Client::send), [`enqueue`](Client::enqueue) and [`call`](Client::call) fail with
+    /// [`EncodeError::Prefix`](crate::framing::EncodeError::Prefix): there [`split`](Client::split), and
+    /// [`FramedWrite::feed_with`].
     pub format: Format,
     /// What the server says first. [`Awaited::Frame`] by default.
     pub greeting: Awaited,
@@ -89,6 +92,10 @@ pub struct Client {
 
 impl Client {
     /// Connects, and takes the greeting.
+    ///
+    /// A server of ours that is full says so in its first frame and ends its stream: connecting then succeeds, and that text,
+    /// which begins with `refused: `, is the [`greeting`](Client::greeting), or the first frame received where no greeting is
+    /// awaited.
     ///
     /// # Errors
     /// [`ConnectError`]: refused, not in time, or no greeting.
@@ -189,7 +196,8 @@ impl Client {
     /// [`CallError`].
     ///
     /// # Cancel-safety
-    /// Dropping the future may leave a reply to come.
+    /// Dropping the future may leave its reply to come: the next [`recv`](Client::recv) or `call` then returns that one. Where
+    /// a `call` was given up, drop the client.
     pub async fn call(&mut self, payload: &[u8]) -> Result<Frame<'_>, CallError> {
         self.send(payload).await?;
         self.recv().await?.ok_or(CallError::Closed)
@@ -207,7 +215,10 @@ impl Client {
     }
 
     /// Closes, reads to the end, and says how the connection ended. The frames that still come are counted only: to have
-    /// them, [`close`](Client::close) and [`recv`](Client::recv).
+    /// them, [`close`](Client::close) and [`recv`](Client::recv). It waits for as long as the server does not end its stream.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future closes the connection.
     pub async fn finish(mut self) -> Closed {
         let reason = match self.read_to_end().await {
             Ok(()) => CloseReason::Clean,

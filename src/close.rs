@@ -29,7 +29,7 @@ impl fmt::Display for Closed {
     }
 }
 
-/// What passed over a connection, greeting included.
+/// What passed over a connection, greeting included; all zeros for a peer that was turned away at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Whole frames received.
@@ -38,7 +38,7 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Frames put on their way. Whether the peer read them only the peer can say.
     pub frames_out: u64,
-    /// Bytes of frames put on their way, headers included.
+    /// Bytes put on their way, headers and a server's unframed greeting included.
     pub bytes_out: u64,
 }
 
@@ -69,9 +69,11 @@ pub enum CloseReason {
     Handler(Box<dyn Error + Send + Sync>),
     /// The handler panicked, or what makes it, or what is told that a connection is open: what the panic said.
     Panic(String),
-    /// The server was stopped: what was in flight is answered, or the drain deadline passed.
+    /// The server was stopped: what was in flight is answered, or the drain deadline passed, or the peer went on sending (8 MiB)
+    /// after the stop.
     Stopped,
-    /// As many connections as are allowed were served already; the peer was told so.
+    /// As many connections as are allowed were served already; the peer was told so, where the format can say it and its
+    /// socket took it at once.
     Refused {
         /// How many are allowed.
         max_connections: usize,

@@ -31,7 +31,8 @@
 //! - `net` (default): the adapters, the server and the client, on smol. Without it: the core alone.
 //! - `testing`: the property kit, to put any decoder under the suite that this one is under.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
-//!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame.
+//!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame. The target is
+//!   `unstick::server`.
 //! - `cli`: the program `unstick`.
 
 #![cfg_attr(not(any(feature = "net", feature = "testing")), no_std)]

@@ -11,10 +11,8 @@ use smol::{Async, Timer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::config::ServerConfig;
-use super::connection::Greeting;
 use super::{Arrival, Shared, events};
 use crate::close::{CloseReason, Closed, Traffic};
-use crate::framing::{EncodeError, Encoder, Format};
 
 /// After a failed accept the listener rests, at first so long, then twice as long each time.
 const FIRST_REST: Duration = Duration::from_millis(10);
@@ -113,27 +111,10 @@ fn open(
 
 fn turn_away(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let refusal = shared.config.greeting.refusal(shared.allowed);
-    let bytes = greeting_bytes(&refusal, shared.config.format).map_err(io::Error::other)?;
+    let bytes = refusal.wire(shared.config.format).map_err(io::Error::other)?;
     stream.set_nonblocking(true)?;
     stream.write_all(&bytes)?;
     stream.shutdown(Shutdown::Write)
-}
-
-/// A greeting as it goes over the wire.
-///
-/// # Errors
-/// Where the format cannot say it.
-pub(super) fn greeting_bytes(greeting: &Greeting, format: Format) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = Vec::new();
-    match greeting {
-        Greeting::Frame(payload) => {
-            let prefix = vec![0; usize::from(format.layout().offset)];
-            Encoder::new(format).encode(&prefix, payload, &mut bytes)?;
-        }
-        Greeting::Raw(raw) => bytes.extend_from_slice(raw),
-        Greeting::None => {}
-    }
-    Ok(bytes)
 }
 
 #[cfg(all(test, target_os = "linux"))]

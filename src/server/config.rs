@@ -3,10 +3,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use super::connection::Greeting;
+use super::greeting::Greeting;
 use crate::framing::{Format, Header};
 
-/// The seed's greeting, 23 bytes of UTF-8.
+/// The greeting of the C# tutorial that this crate grew from (*the seed*): 23 bytes of UTF-8.
 pub const SEED_GREETING: &str = "Hello client! 你好...";
 
 /// Descriptors that are left to the process when [`ServerConfig::max_connections`] is derived from its limit.
@@ -14,8 +14,8 @@ const RESERVE: usize = 32;
 
 /// What a server does unless told otherwise: the seed's format and greeting, one thread, and bounds on what peers can cost.
 ///
-/// Each limit, when it fires, ends the connection for a reason of its own: see [`CloseReason`](crate::CloseReason). Nothing
-/// but [`idle_deadline`](ServerConfig::idle_deadline) has to be switched on.
+/// A limit that ends a connection does so for a named reason: see [`CloseReason`](crate::CloseReason). All but
+/// [`idle_deadline`](ServerConfig::idle_deadline) are on by default.
 ///
 /// # The worst case
 /// Whatever the peers do, what the server holds for them is at most
@@ -70,7 +70,7 @@ pub struct ServerConfig {
     /// Bytes of replies from which on a handler waits until they are written, and nothing is read. 64 KiB by default.
     pub high_water: NonZeroU32,
     /// Bytes of replies that may wait at most, which only a handler exceeds that gives up sending before it is done; it ends
-    /// as *overflow*. 4 MiB by default.
+    /// as *overflow*. [`high_water`](ServerConfig::high_water) at least, also where less is said; 4 MiB by default.
     pub max_queued: NonZeroUsize,
     /// Frames of one connection that are handled before others have their turn, empty ones included. 1024 by default.
     pub frames_a_turn: NonZeroU32,

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -19,117 +18,15 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::ServerConfig;
 use super::clock::Clock;
+use super::greeting::Greeting;
 use super::input::{Input, Woken};
 use super::place::Place;
-use super::pool::{self, READ_LEN};
+use super::pool::READ_LEN;
+use super::replies::Replies;
 use super::writer::{To, Writer};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
-use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
-
-/// Where a handler puts its replies.
-///
-/// Small replies are written together, once the input at hand is dealt with or 64 KiB wait
-/// ([`ServerConfig::high_water`]); large ones at once, from where they are; large ones that are what was received, sent back
-/// as it is, together, up to four times as many bytes. A reply waits while the peer does not read, and nothing is read from
-/// such a peer meanwhile; after [`ServerConfig::write_deadline`] the connection ends.
-pub struct Replies {
-    write: FramedWrite<Writer, Rc<Format>>,
-}
-
-impl Replies {
-    fn new(writer: Writer, format: Rc<Format>) -> Replies {
-        let config = writer.place.config();
-        let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
-        Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
-    }
-
-    fn place(&self) -> &Rc<Place> {
-        &self.write.get_ref().place
-    }
-
-    /// Sends a frame: see [`FramedWrite::feed`].
-    ///
-    /// # Errors
-    /// [`WriteError::Encode`], and nothing of it is sent; [`WriteError::Io`] and [`WriteError::Overflow`], after which the
-    /// connection ends.
-    ///
-    /// # Cancel-safety
-    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
-    #[inline]
-    pub fn send<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        self.send_with(&[], payload)
-    }
-
-    /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
-    /// So a frame is echoed whole: `replies.send_with(frame.prefix(), frame.payload())`.
-    ///
-    /// # Errors
-    /// As [`send`](Replies::send).
-    ///
-    /// # Cancel-safety
-    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
-    #[inline]
-    pub fn send_with<'a>(
-        &'a mut self,
-        prefix: &'a [u8],
-        payload: &'a [u8],
-    ) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        self.write.feed_with(prefix, payload)
-    }
-
-    /// The peer's address.
-    pub fn peer(&self) -> SocketAddr {
-        self.place().peer()
-    }
-
-    /// Where nothing waits to be written, others may use the memory.
-    pub(super) fn park(&mut self) {
-        if self.write.queued() == 0 {
-            pool::give_output(self.write.queue_mut().release());
-        }
-        let capacity = self.write.queue_mut().capacity();
-        self.place().replies.set(capacity);
-    }
-
-    /// There is something to reply to: memory to queue replies in. It counts as much as may wait before sending does, so that
-    /// a reply need not be counted.
-    pub(super) fn unpark(&mut self) {
-        let queue = self.write.queue_mut();
-        queue.adopt(pool::take_output());
-        let most = self.place().config().high_water.get() as usize + NO_COPY_LEN;
-        let capacity = self.write.queue_mut().capacity();
-        self.place().replies.set(capacity.max(most));
-    }
-}
-
-impl fmt::Debug for Replies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replies").field("peer", &self.peer()).field("queued", &self.write.queued()).finish()
-    }
-}
-
-/// What a server says first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Greeting {
-    /// A frame with this payload. Where the format has bytes before its length field, they are zeros.
-    Frame(Vec<u8>),
-    /// These bytes without framing: what the seed's clients wait for.
-    Raw(Vec<u8>),
-    /// Nothing.
-    None,
-}
-
-impl Greeting {
-    /// The same kind of greeting, or a frame where there is none, for a peer that there is no place for.
-    pub(super) fn refusal(&self, max_connections: usize) -> Greeting {
-        let text = CloseReason::Refused { max_connections }.to_string().into_bytes();
-        match self {
-            Greeting::Frame(_) | Greeting::None => Greeting::Frame(text),
-            Greeting::Raw(_) => Greeting::Raw(text),
-        }
-    }
-}
+use crate::write::WriteError;
 
 /// Serves one connection over any reader and writer: a Unix socket, a TLS stream, a pipe in memory. What [`Server`] does for
 /// each of its own, with the format, the greeting and the deadlines of `config`, by a [`Clock`] of your choice, mostly
@@ -442,31 +339,4 @@ where
 struct Lent {
     memory: Bytes,
     unread: Range<usize>,
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use futures_lite::future::block_on;
-
-    use super::*;
-    use crate::SystemClock;
-
-    /// The memory that replies are queued in counts while a connection has it, and so does what may wait.
-    #[test]
-    fn the_memory_of_replies_counts_while_it_is_theirs() {
-        let config = ServerConfig::default().high_water(NonZeroU32::MIN);
-        let place = Place::alone(config, SystemClock::new(), ([127, 0, 0, 1], 4747).into());
-        let writer = Writer::new(To::Other(Box::new(futures_lite::io::sink())), &place);
-        let mut replies = Replies::new(writer, Rc::clone(place.format()));
-        replies.unpark();
-        assert_eq!(place.replies.get(), 1 + NO_COPY_LEN, "as much as may wait");
-        block_on(replies.send(&[7; NO_COPY_LEN - 1])).expect("written");
-        replies.park();
-        assert_eq!(place.replies.get(), 0, "it is others'");
-        // They have the same memory, in which the header and the payload had room.
-        replies.unpark();
-        assert_eq!(place.replies.get(), 4 + NO_COPY_LEN - 1);
-    }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::ServerConfig;
 use crate::close::CloseReason;
 
-/// What is awaited of a peer, and since when.
+/// What is due of a peer, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Awaited {
+pub(super) struct Due {
     since: Instant,
     what: What,
 }
@@ -24,10 +24,10 @@ enum What {
     Next,
 }
 
-impl Awaited {
+impl Due {
     /// A connection was opened.
-    pub(super) fn first(now: Instant) -> Awaited {
-        Awaited { since: now, what: What::First }
+    pub(super) fn first(now: Instant) -> Due {
+        Due { since: now, what: What::First }
     }
 
     /// What came is dealt with: whether there was a whole frame among it, and how many bytes are left of an unfinished one.
@@ -46,7 +46,7 @@ impl Awaited {
             (true, 0) => What::Next,
             (true, _) => What::Frame,
         };
-        *self = Awaited { since: now, what };
+        *self = Due { since: now, what };
     }
 
     /// When the peer is overdue, if ever, with so many bytes of a frame received.
@@ -132,9 +132,9 @@ mod tests {
         assert_eq!(in_time.time(due + sweep), due + sweep, "a little late is in time");
         let late = Listening::default().look(due + minute, due, sweep);
         assert_eq!(late.time(due + minute), due);
-        let mut awaited = Awaited::first(begin);
-        awaited.came(begin, true, 3);
-        let until = awaited.until(&ServerConfig::default(), 3).expect("a deadline");
+        let mut of_peer = Due::first(begin);
+        of_peer.came(begin, true, 3);
+        let until = of_peer.until(&ServerConfig::default(), 3).expect("a deadline");
         assert!(late.time(due + minute) < until && until < due + minute);
         let twice = late.look(due + 3 * minute, due + minute, sweep);
         assert_eq!(twice.time(due + 3 * minute), due + minute, "what was taken off before is not taken off again");
@@ -144,13 +144,13 @@ mod tests {
     fn what_brought_nothing_puts_nothing_off() {
         let begin = SystemClock::new().now();
         let later = begin + Duration::from_secs(5);
-        let mut awaited = Awaited::first(begin);
-        awaited.came(later, false, 0);
-        assert_eq!(awaited, Awaited::first(begin));
-        awaited.came(later, true, 0);
-        let next = awaited;
-        awaited.came(later + Duration::from_secs(1), false, 0);
-        assert_eq!(awaited, next);
+        let mut due = Due::first(begin);
+        due.came(later, false, 0);
+        assert_eq!(due, Due::first(begin));
+        due.came(later, true, 0);
+        let next = due;
+        due.came(later + Duration::from_secs(1), false, 0);
+        assert_eq!(due, next);
     }
 
     /// At a byte a second the bytes of an address space give more time than there is: no deadline, and no overflow.
@@ -158,10 +158,10 @@ mod tests {
     fn a_frame_that_earned_more_time_than_there_is_has_no_deadline() {
         let limits = ServerConfig::default().min_rate(NonZeroU32::new(1)).first_frame_deadline(None);
         let now = SystemClock::new().now();
-        let mut awaited = Awaited::first(now);
-        awaited.came(now, true, 1);
-        assert!(awaited.until(&limits, 1).is_some());
+        let mut due = Due::first(now);
+        due.came(now, true, 1);
+        assert!(due.until(&limits, 1).is_some());
         #[cfg(target_pointer_width = "64")]
-        assert_eq!(awaited.until(&limits, usize::MAX), None);
+        assert_eq!(due.until(&limits, usize::MAX), None);
     }
 }

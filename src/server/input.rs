@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_lite::future::poll_fn;
 use futures_lite::io::AsyncRead;
 
-use super::connection::Replies;
-use super::deadlines::Awaited;
+use super::deadlines::Due;
 use super::place::Place;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
+use super::replies::Replies;
 use crate::close::CloseReason;
 use crate::framing::{Decoder, Format};
 
@@ -38,7 +38,7 @@ pub(super) struct Input<R> {
     pub(super) decoder: Decoder<Rc<Format>>,
     pub(super) place: Rc<Place>,
     /// What the peer must send next, and since when.
-    awaited: Awaited,
+    due: Due,
     pub(super) frames_in: u64,
     pub(super) bytes_in: u64,
     /// KiB that came after a stop, each read's rounded up.
@@ -54,7 +54,7 @@ impl<R> Input<R> {
         Input {
             reader,
             decoder,
-            awaited: Awaited::first(place.now()),
+            due: Due::first(place.now()),
             place,
             frames_in: 0,
             bytes_in: 0,
@@ -103,10 +103,10 @@ impl<R: AsyncRead + Unpin> Input<R> {
             return Some(CloseReason::Stopped);
         }
         let config = self.place.config();
-        if let Some(deadline) = self.awaited.until(config, received)
+        if let Some(deadline) = self.due.until(config, received)
             && self.place.poll_until(deadline, cx).is_ready()
         {
-            let mut reason = self.awaited.overdue(config, received, self.decoder.need());
+            let mut reason = self.due.overdue(config, received, self.decoder.need());
             if let CloseReason::SlowFrame { diagnosis, .. } = &mut reason {
                 *diagnosis = self.decoder.finish().err().and_then(|error| error.diagnosis());
             }
@@ -120,7 +120,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
     /// # Errors
     /// Where the peer goes on sending after a stop.
     pub(super) fn dealt_with(&mut self, frames_came: bool) -> Result<(), Box<CloseReason>> {
-        self.awaited.came(self.place.now(), frames_came, self.decoder.buffered());
+        self.due.came(self.place.now(), frames_came, self.decoder.buffered());
         if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped.into()) }
     }
 

@@ -8,10 +8,12 @@ mod connection;
 mod connections;
 mod deadlines;
 mod events;
+mod greeting;
 mod input;
 mod place;
 mod pool;
 mod reactor;
+mod replies;
 mod worker;
 mod writer;
 
@@ -33,7 +35,9 @@ use socket2::SockRef;
 pub use account::{Account, Stats};
 pub use clock::{Clock, SystemClock};
 pub use config::{SEED_GREETING, ServerConfig};
-pub use connection::{Greeting, Replies, serve_connection};
+pub use connection::serve_connection;
+pub use greeting::Greeting;
+pub use replies::Replies;
 
 use self::reactor::Reactor;
 use crate::close::Closed;
@@ -118,7 +122,9 @@ impl Server {
     /// # Errors
     /// The system's; [`io::ErrorKind::InvalidInput`], where the format cannot say the greeting.
     pub fn with_listener(listener: TcpListener, config: ServerConfig) -> io::Result<Server> {
-        accept::greeting_bytes(&config.greeting, config.format)
+        config
+            .greeting
+            .wire(config.format)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("the greeting: {error}")))?;
         #[cfg(target_os = "linux")]
         accept::tune(&SockRef::from(&listener), &config)?;

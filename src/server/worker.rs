@@ -14,10 +14,11 @@ use futures_lite::future::poll_fn;
 use smol::channel::Receiver;
 use smol::{LocalExecutor, Timer};
 
-use super::connection::{Connection, Replies};
+use super::connection::Connection;
 use super::connections::Connections;
 use super::place::Place;
 use super::reactor::{Reactor, ReadHalf, WriteHalf};
+use super::replies::Replies;
 use super::writer::{To, Writer};
 use super::{Arrival, Shared};
 use crate::close::{CloseReason, Closed, Traffic};

@@ -126,9 +126,11 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     Invariant {
         number: 9,
         promise: "Every limit has a default, a documented worst case, and a named reason when it fires",
-        checks: "each limit reached over real sockets, and its reason compared",
+        checks: "each limit reached, over real sockets or by a clock that is made up, and its reason compared",
         tests: &[
             ("tests/house.rs", "every_limit_has_a_default_that_is_documented"),
+            ("tests/adversary.rs", "*"),
+            ("tests/deadlines.rs", "*"),
             (END_TO_END, "a_negative_or_huge_length_is_refused_with_its_numbers"),
             (END_TO_END, "a_peer_that_does_not_read_is_not_read_from"),
             (END_TO_END, "a_drain_ends_at_its_deadline_also_where_a_handler_never_does"),
