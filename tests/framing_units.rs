@@ -294,6 +294,46 @@ fn other_errors_say_their_numbers() {
 }
 
 #[test]
+fn a_field_has_at_least_one_byte_and_no_more_than_64_bits_need() {
+    for (width, max_width) in [(0, 0), (9, 11), (255, 255)] {
+        let fixed = Format::with_default_limit(Layout::fixed(width, Endian::Little));
+        assert_eq!(fixed, Err(FormatError::Width { width }));
+        let varint = Format::new(Layout::varint(max_width), 0);
+        assert_eq!(varint, Err(FormatError::VarintWidth { max_width }));
+    }
+    for (width, max_width) in [(1, 1), (8, 10)] {
+        assert!(Format::new(Layout::fixed(width, Endian::Big), 255).is_ok());
+        assert!(Format::new(Layout::varint(max_width), 127).is_ok());
+    }
+}
+
+/// Also in the most common format, which has a quick way to write its header.
+#[test]
+fn a_header_is_written_behind_its_prefix_and_no_other() {
+    for (layout, field) in [
+        (Layout::fixed(4, Endian::Big), &b"\0\0\0\x02"[..]),
+        (Layout::fixed(4, Endian::Little), b"\x02\0\0\0"),
+        (Layout::fixed(3, Endian::Big), b"\0\0\x02"),
+        (Layout::varint(4), b"\x02"),
+    ] {
+        for offset in [0, 2] {
+            let encoder = Encoder::new(format(Layout { offset, ..layout }));
+            for prefix in [&b""[..], b"a", b"ab", b"abc"] {
+                let (prefix_len, offset) = (prefix.len(), usize::from(offset));
+                let mut wire = b"before".to_vec();
+                let written = encoder.encode(prefix, b"hi", &mut wire);
+                if prefix_len == offset {
+                    assert_eq!((written, wire), (Ok(()), [b"before", prefix, field, b"hi"].concat()));
+                } else {
+                    assert_eq!(written, Err(EncodeError::Prefix { prefix_len, offset }));
+                    assert_eq!(wire, b"before");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_text_that_is_no_layout_says_why() {
     for (text, why) in [
         ("width=9", "width=9: it can be 1 to 8, or varint"),

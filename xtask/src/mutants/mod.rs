@@ -343,7 +343,7 @@ impl Tried {
     /// What the second pass found of what survived the first; `None` where it did not try all of that.
     fn thorough(&self, survivors: &[String]) -> Done<Option<Found>> {
         let found = Found::read(&self.folder.join("thorough"))?;
-        Ok(found.filter(|found| found.tried() == survivors.len()))
+        Ok(found.and_then(|found| found.only(survivors)))
     }
 }
 

@@ -43,6 +43,15 @@ impl Found {
         self.caught.len() + self.timed_out.len() + self.unviable.len() + self.missed.len()
     }
 
+    /// What was found of these mutants; `None` where they were not all tried. Others may have been: cargo-mutants tries those
+    /// that delete a field whatever it is asked for.
+    pub(crate) fn only(mut self, wanted: &[String]) -> Option<Found> {
+        for names in [&mut self.caught, &mut self.timed_out, &mut self.unviable, &mut self.missed] {
+            names.retain(|name| wanted.contains(name));
+        }
+        (self.tried() == wanted.len()).then_some(self)
+    }
+
     pub(crate) fn add(&mut self, more: Found) {
         self.caught.extend(more.caught);
         self.timed_out.extend(more.timed_out);
@@ -147,9 +156,20 @@ mod tests {
         assert_eq!(Mutant::parse("nothing of the kind"), None);
     }
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_second_pass_is_about_those_that_survived_the_first() {
+        let found = || Found { caught: names(&["a", "b"]), missed: names(&["c"]), ..Found::default() };
+        let only = found().only(&names(&["c", "a"])).expect("both were tried");
+        assert_eq!((only.caught, only.missed), (names(&["a"]), names(&["c"])));
+        assert!(found().only(&names(&["a", "d"])).is_none(), "one was not tried");
+    }
+
     #[test]
     fn mutants_are_counted_by_file() {
-        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let found = Found {
             caught: names(&["a.rs:1:1: x", "a.rs:2:1: y"]),
             timed_out: names(&["a.rs:3:1: z"]),
