@@ -95,6 +95,10 @@ impl<R, H> Connection<R, H> {
         &self.input.reader
     }
 
+    pub(super) fn place(&self) -> &Rc<Place> {
+        &self.input.place
+    }
+
     /// Tells what has passed.
     fn count(&self) {
         let Connection { input, replies, .. } = self;
@@ -114,16 +118,15 @@ impl<R, H> Drop for Connection<R, H> {
 }
 
 /// Lets others have their turn.
-async fn others_turn(place: &Place) {
+fn others_turn(place: &Place) -> impl Future<Output = ()> {
     let mut theirs = true;
-    poll_fn(|cx| match std::mem::take(&mut theirs) {
+    poll_fn(move |cx| match std::mem::take(&mut theirs) {
         true => {
             place.next_turn(cx);
             Poll::Pending
         }
         false => Poll::Ready(()),
     })
-    .await;
 }
 
 /// The future with what the connection holds entered into the books whenever it waits.
@@ -172,7 +175,9 @@ where
                 self.input.place.hold()?;
                 others_turn(&self.input.place).await;
             }
-            match self.input.wait(&mut self.replies).await? {
+            // In a match of its own, the result would keep its room in every state of this function.
+            let woken = self.input.wait(&mut self.replies).await?;
+            match woken {
                 Woken::Bytes => Box::pin(self.turn()).await?,
                 Woken::End => Box::pin(self.end()).await?,
             }

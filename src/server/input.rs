@@ -1,5 +1,6 @@
 //! The reading side of a served connection: when it reads, into what memory, and for how long it waits.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -77,7 +78,8 @@ impl<R> Input<R> {
 impl<R: AsyncRead + Unpin> Input<R> {
     /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
     /// only when there are some.
-    pub(super) async fn wait(&mut self, replies: &mut Replies) -> Result<Woken, Box<CloseReason>> {
+    // No async function: that would keep what it is given twice.
+    pub(super) fn wait(&mut self, replies: &mut Replies) -> impl Future<Output = Result<Woken, Box<CloseReason>>> {
         poll_fn(|cx| match self.poll_read(cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Woken::End)),
             Poll::Ready(Ok(_)) => {
@@ -93,7 +95,6 @@ impl<R: AsyncRead + Unpin> Input<R> {
                 }
             }
         })
-        .await
     }
 
     /// Why not to wait any longer, if so; wakes the task when that changes.

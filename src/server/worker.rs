@@ -91,18 +91,24 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let handler = catch_unwind(AssertUnwindSafe(|| new_handler(place.peer())));
-    let mut connection = handler.map(|handler| {
+    let connection = handler.map(|handler| {
         let writer = Writer::new(To::Own(writer), &place);
         Connection::new(reader, writer, place.format(), handler)
     });
+    // The connection knows its place, and only one of the two needs room.
+    let mut connection = connection.map_err(|panic| (place, panic));
     async move {
         let reason = match &mut connection {
-            Err(panic) => CloseReason::of_panic(&**panic),
+            Err((_, panic)) => CloseReason::of_panic(&**panic),
             Ok(connection) => match AssertUnwindSafe(connection.serve()).catch_unwind().await {
                 Err(panic) => CloseReason::of_panic(&*panic),
                 Ok(reason) => *reason,
             },
         };
+        let place = Rc::clone(match &connection {
+            Err((place, _)) => place,
+            Ok(connection) => connection.place(),
+        });
         if let Ok(connection) = &connection
             && let CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } =
                 reason
