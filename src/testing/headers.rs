@@ -244,3 +244,17 @@ impl Header for Longest {
 fn within(payload_len: usize, max_payload_len: usize) -> Result<(), EncodeError> {
     if payload_len > max_payload_len { Err(EncodeError::Oversize { payload_len, max_payload_len }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random bytes seldom get that far behind the tag.
+    #[test]
+    fn the_tagged_header_refuses_a_fourth_byte_of_varint() {
+        let bytes = [&TAG[..], &[0x80; 3]].concat();
+        let refused = DecodeErrorKind::Custom("a varint of three bytes at most");
+        assert_eq!(Tagged { limit: 10 }.parse(&bytes), Err(refused));
+        assert_eq!(Tagged { limit: 10 }.parse(&bytes[..4]), Ok(Parsed::Need(2)));
+    }
+}

@@ -186,6 +186,16 @@ fn raw_tells_of_a_peer_that_resets_while_its_echo_waits() {
     serve.stop();
 }
 
+#[test]
+fn raw_is_given_up_at_the_drain_deadline() {
+    let serve =
+        Serve::start(&["--raw", "--write-deadline", "off", "--drain-deadline", "0.2", "--echo", "--print", "none"]);
+    let stream = serve.connect();
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    send_without_reading(&stream, &[7; 100_000]);
+    assert!(!serve.stop().err.contains("closed: "), "its echo waits for ever, and the program does not");
+}
+
 /// With no room above the high-water mark, a handler that waits for its replies to be written still has its way.
 #[test]
 fn the_narrowest_queue_is_wide_enough() {
