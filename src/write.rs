@@ -56,7 +56,6 @@ pub struct FramedWrite<W, H = Format> {
     queue: Queue,
     high_water: u32,
     max_queued: u32,
-
     frames: u64,
     bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.

@@ -1,7 +1,7 @@
 //! The network that servers are measured in: loopback of our own, with a congestion control that does not pace.
 //!
-//! Some machines have BBR for all connections. It sends when its clock says so, on loopback too, and large frames then take
-//! turns of it: the same server has rounds of half the rate, and tokio's as well. What is to be measured here is the server.
+//! Some machines have BBR for all connections. It sends when its clock says so, on loopback too, and large frames wait for
+//! that: the same server has rounds of half the rate, and tokio's as well. What is to be measured here is the server.
 
 use std::error::Error;
 use std::fs;
@@ -43,8 +43,8 @@ pub(super) fn prepare() -> Result<(), Box<dyn Error>> {
 
 /// What BENCHMARKS.md says of it.
 pub(super) fn describe(inside: bool) -> String {
-    let ours = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
-    let machine = ours.as_deref().map_or("unknown", str::trim);
+    let default = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
+    let machine = default.as_deref().map_or("unknown", str::trim);
     match inside {
         true => format!(
             "loopback in a namespace of its own, congestion control {WITHOUT_PACING} (the machine's: {machine})"
