@@ -16,9 +16,6 @@ mod framing_buffer;
 #[path = "../framing_exhaustive.rs"]
 mod framing_exhaustive;
 #[cfg(test)]
-#[path = "../framing_memory.rs"]
-mod framing_memory;
-#[cfg(test)]
 #[path = "../framing_properties.rs"]
 mod framing_properties;
 #[cfg(test)]
