@@ -10,10 +10,10 @@ use futures_lite::future;
 use futures_lite::io::AsyncReadExt;
 use smol::Timer;
 
+use crate::adapters::{FramedRead, ReadError};
+use crate::adapters::{FramedWrite, WriteError};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Format, Frame};
-use crate::read::{FramedRead, ReadError};
-use crate::write::{FramedWrite, WriteError};
 
 /// What a client does unless told otherwise: the seed's format, a greeting frame, ten seconds.
 #[derive(Clone, Copy, Debug)]

@@ -1,15 +1,14 @@
 //! How a connection ended, for server and client alike.
 
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::adapters::ReadError;
+use crate::adapters::WriteError;
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
-use crate::read::ReadError;
-use crate::write::WriteError;
 
 /// One connection's end: whose, why, and what had passed.
 #[derive(Debug)]
@@ -148,12 +147,6 @@ impl CloseReason {
         "over budget",
         "unreachable",
     ];
-
-    /// The reason for what a panic gave.
-    pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> CloseReason {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        CloseReason::Panic(text.unwrap_or("no text").to_owned())
-    }
 
     /// The reason's place in [`NAMES`](CloseReason::NAMES), for counting.
     pub fn index(&self) -> usize {

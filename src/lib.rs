@@ -28,47 +28,47 @@
 //! ```
 //!
 //! # Features
-//! - `net` (default): the adapters, the server and the client, on smol. Without it: the core alone.
+//! - `std`: the adapters for blocking I/O. Without any feature: the core alone, `no_std + alloc`, no dependency.
+//! - `futures`: the adapters for any `futures` I/O, on any runtime.
+//! - `client`, `server`, on smol; `net` (default) is both.
 //! - `testing`: the property kit, to put any decoder under the suite that this one is under.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
 //!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame. The target is
 //!   `unstick::server`.
 //! - `cli`: the program `unstick`.
 
-#![cfg_attr(not(any(feature = "net", feature = "testing")), no_std)]
+#![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 extern crate alloc;
 
 /// The README's examples are tests.
-#[cfg(all(doctest, feature = "net"))]
+#[cfg(all(doctest, feature = "client", feature = "server"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
-#[cfg(feature = "net")]
+#[cfg(feature = "std")]
+mod adapters;
+#[cfg(feature = "client")]
 mod client;
-#[cfg(feature = "net")]
+#[cfg(any(feature = "client", feature = "server"))]
 mod close;
 pub mod framing;
-#[cfg(feature = "net")]
-mod queue;
-#[cfg(feature = "net")]
-mod read;
-#[cfg(feature = "net")]
+#[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "net")]
-mod write;
 
-#[cfg(feature = "net")]
-pub use {
-    client::{Awaited, CallError, Client, ClientConfig, ConnectError},
-    close::{CloseReason, Closed, Traffic},
-    read::{FrameStream, FramedRead, ReadError},
-    server::{
-        Account, Clock, Greeting, Replies, SEED_GREETING, Server, ServerConfig, Stats, SystemClock, serve_connection,
-    },
-    write::{FramedWrite, NO_COPY_LEN, WriteError},
+#[cfg(feature = "futures")]
+pub use adapters::{FrameStream, FramedRead, FramedWrite, NO_COPY_LEN};
+#[cfg(feature = "std")]
+pub use adapters::{ReadError, WriteError};
+#[cfg(feature = "client")]
+pub use client::{Awaited, CallError, Client, ClientConfig, ConnectError};
+#[cfg(any(feature = "client", feature = "server"))]
+pub use close::{CloseReason, Closed, Traffic};
+#[cfg(feature = "server")]
+pub use server::{
+    Account, Clock, Greeting, Replies, SEED_GREETING, Server, ServerConfig, Stats, SystemClock, serve_connection,
 };

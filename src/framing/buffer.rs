@@ -2,7 +2,6 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-#[cfg(feature = "net")]
 use core::ops::Range;
 
 /// Received bytes that wait to be taken, in one piece of memory.
@@ -155,7 +154,6 @@ impl Buffer {
     }
 
     /// All the memory, if nothing is unread and the `len` bytes that were taken last are at least half of it.
-    #[cfg(feature = "net")]
     pub(crate) fn detach(&mut self, len: usize) -> Option<Vec<u8>> {
         if self.start < self.end || len < self.storage.capacity() / 2 {
             return None;
@@ -178,7 +176,6 @@ impl Buffer {
     }
 
     /// All the memory, and where in it the unread bytes are: nothing is here from then on.
-    #[cfg(feature = "net")]
     pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
         let unread = self.start..self.end;
         self.forget();
@@ -186,7 +183,6 @@ impl Buffer {
     }
 
     /// Takes memory back that was lent, with what is still unread in it.
-    #[cfg(feature = "net")]
     pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
         self.base = self.base.wrapping_sub(unread.start as u64);
         (self.storage, self.start, self.end) = (storage, unread.start, unread.end);
@@ -337,7 +333,6 @@ mod tests {
         assert_eq!((buffer.len(), buffer.offset()), (10_000, 100_000));
     }
 
-    #[cfg(feature = "net")]
     #[test]
     fn memory_is_lent_with_a_payload_that_is_half_of_it() {
         assert!(buffer(100, 50, 1).detach(50).is_none());

@@ -26,6 +26,6 @@ pub use diagnosis::Diagnosis;
 pub use encoder::{EncodeError, Encoder};
 pub use format::{DEFAULT_MAX_PAYLOAD_LEN, Endian, Field, Format, FormatError, Layout};
 pub use frame::Frame;
-pub use header::{Head, Header, MAX_HEADER_LEN, Parsed};
+pub use header::{Head, Header, MAX_HEADER_LEN, Parsed, Span};
 pub use spec::{PRESETS, SpecError};
 pub use text::Utf8Reader;

@@ -11,7 +11,7 @@ use smol::{Async, Timer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::config::ServerConfig;
-use super::{Arrival, Shared, events};
+use super::{Arrival, Shared, events, panic};
 use crate::close::{CloseReason, Closed, Traffic};
 
 /// After a failed accept the listener rests, at first so long, then twice as long each time.
@@ -103,7 +103,7 @@ fn open(
         _ = turn_away(&stream, shared);
         return Err(CloseReason::Refused { max_connections: shared.allowed });
     }
-    catch_unwind(AssertUnwindSafe(|| (shared.on_open)(peer))).map_err(|panic| CloseReason::of_panic(&*panic))?;
+    catch_unwind(AssertUnwindSafe(|| (shared.on_open)(peer))).map_err(|panic| panic::reason(&*panic))?;
     #[cfg(not(target_os = "linux"))]
     tune(&SockRef::from(&stream), &shared.config)?;
     Ok(stream)

@@ -20,13 +20,14 @@ use super::ServerConfig;
 use super::clock::Clock;
 use super::greeting::Greeting;
 use super::input::{Input, Woken};
+use super::panic;
 use super::place::Place;
 use super::pool::READ_LEN;
 use super::replies::Replies;
 use super::writer::{To, Writer};
+use crate::adapters::WriteError;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Decoder, Format, Frame};
-use crate::write::WriteError;
 
 /// Serves one connection over any reader and writer: a Unix socket, a TLS stream, a pipe in memory. What [`Server`] does for
 /// each of its own, with the format, the greeting and the deadlines of `config`, by a [`Clock`] of your choice, mostly
@@ -190,7 +191,7 @@ where
         let place = Rc::clone(&self.input.place);
         let frames_before = self.input.frames_in;
         let handled = AssertUnwindSafe(accounted(&place, pin!(self.handle_frames()))).catch_unwind().await;
-        let handled = handled.unwrap_or_else(|panic| Err(CloseReason::of_panic(&*panic).into()));
+        let handled = handled.unwrap_or_else(|panic| Err(panic::reason(&*panic).into()));
         if let Err(reason) = &handled
             && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
                 **reason

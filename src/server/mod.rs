@@ -10,6 +10,7 @@ mod deadlines;
 mod events;
 mod greeting;
 mod input;
+mod panic;
 mod place;
 mod pool;
 mod reactor;

@@ -10,8 +10,8 @@ use super::ServerConfig;
 use super::place::Place;
 use super::pool;
 use super::writer::Writer;
+use crate::adapters::{FramedWrite, NO_COPY_LEN, WriteError};
 use crate::framing::Format;
-use crate::write::{FramedWrite, NO_COPY_LEN, WriteError};
 
 /// Where a handler puts its replies.
 ///

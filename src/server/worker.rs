@@ -16,6 +16,7 @@ use smol::{LocalExecutor, Timer};
 
 use super::connection::Connection;
 use super::connections::Connections;
+use super::panic;
 use super::place::Place;
 use super::reactor::{Reactor, ReadHalf, WriteHalf};
 use super::replies::Replies;
@@ -99,9 +100,9 @@ where
     let mut connection = connection.map_err(|panic| (place, panic));
     async move {
         let reason = match &mut connection {
-            Err((_, panic)) => CloseReason::of_panic(&**panic),
+            Err((_, panic)) => panic::reason(&**panic),
             Ok(connection) => match AssertUnwindSafe(connection.serve()).catch_unwind().await {
-                Err(panic) => CloseReason::of_panic(&*panic),
+                Err(panic) => panic::reason(&*panic),
                 Ok(reason) => *reason,
             },
         };

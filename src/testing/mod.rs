@@ -3,7 +3,7 @@
 //! A [`Plan`] makes a stream of frames, with or without a fault; a [`Case`] is any stream of bytes with the places where
 //! it is cut. [`Expected`] is what the stream is, found by a naive oracle that reads all of it at once. The `check_…`
 //! functions say what must hold, and panic where it does not. proptest, the fuzzer and exhaustive loops all call them:
-//! [`Plan::from_bytes`] and [`Case::from_bytes`] make a plan and a case of any bytes. `choppy` (with the feature `net`) is a
+//! [`Plan::from_bytes`] and [`Case::from_bytes`] make a plan and a case of any bytes. `choppy` (with the feature `futures`) is a
 //! reader and a writer that do what a network may do, for what is built on the decoder.
 //!
 //! # Test your own decoder
@@ -85,13 +85,13 @@
 
 mod case;
 mod checks;
-#[cfg(feature = "net")]
+#[cfg(feature = "futures")]
 pub mod choppy;
 mod headers;
 mod layouts;
 mod oracle;
 mod plan;
-#[cfg(feature = "net")]
+#[cfg(feature = "server")]
 mod session;
 mod source;
 mod subject;
@@ -108,7 +108,7 @@ pub use headers::check_header;
 pub use layouts::{check_layout, check_limits};
 pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
-#[cfg(feature = "net")]
+#[cfg(feature = "server")]
 pub use session::check_session;
 pub use subject::{Subject, Violation, check_case, try_case};
 pub use suite::{Failure, suite, try_suite};

@@ -66,7 +66,7 @@ pub fn text(data: &[u8]) {
 }
 
 /// A whole connection in memory: greeting, frames, replies, and the reason of its end.
-#[cfg(feature = "net")]
+#[cfg(feature = "server")]
 #[track_caller]
 pub fn session(data: &[u8]) {
     super::session::check_session(data);

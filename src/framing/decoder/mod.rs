@@ -1,6 +1,5 @@
 //! Takes frames out of a byte stream.
 
-#[cfg(feature = "net")]
 mod adapters;
 mod error;
 mod feed;
@@ -381,12 +380,6 @@ impl<H: Header> Decoder<H> {
         self.buffer.swap(storage)
     }
 
-    /// The frame of a span that was just taken.
-    #[inline]
-    pub(crate) fn frame(&self, span: Span) -> Frame<'_> {
-        Frame::new(self.buffer.at(span.start, span.end), span)
-    }
-
     /// All but the common case: no whole frame, an error, or the rest of another frame first.
     #[cold]
     fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {
@@ -525,7 +518,7 @@ fn at_most(left: u64, available: usize) -> usize {
     left.min(available as u64) as usize
 }
 
-#[cfg(all(test, feature = "net"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,18 +1,17 @@
 //! Frames into any [`AsyncWrite`].
 
-use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_lite::future::poll_fn;
-use futures_lite::io::AsyncWrite;
+use futures_io::AsyncWrite;
 use futures_sink::Sink;
 
+use super::queue::Queue;
+use crate::adapters::error::WriteError;
 use crate::framing::{EncodeError, Encoder, Format, Header};
-use crate::queue::Queue;
 
 /// From this length on a payload is written from where it is, by a vectored write, and not copied into the queue first.
 /// `cargo bench --bench adapters` measures it: up to 8 KiB the copy was cheaper, at 16 KiB it took 1.9 times as long.
@@ -53,15 +52,15 @@ const MAX_SLICES: usize = 64;
 pub struct FramedWrite<W, H = Format> {
     io: W,
     encoder: Encoder<H>,
-    queue: Queue,
+    pub(super) queue: Queue,
     high_water: u32,
     max_queued: u32,
     frames: u64,
-    bytes: u64,
+    pub(super) bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
     closed: bool,
     /// How writing failed last; in memory of its own, as most never do.
-    failure: Option<Box<WriteError>>,
+    pub(super) failure: Option<Box<WriteError>>,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
@@ -133,12 +132,6 @@ impl<W, H: Header> FramedWrite<W, H> {
         Ok(())
     }
 
-    /// Queues bytes that are no frame: an unframed greeting, say.
-    pub(crate) fn enqueue_raw(&mut self, bytes: &[u8]) {
-        self.queue.copied().extend_from_slice(bytes);
-        self.bytes += bytes.len() as u64;
-    }
-
     /// Queues the header of a payload that is written or queued next.
     fn enqueue_header(&mut self, prefix: &[u8], payload_len: usize) -> Result<(), EncodeError> {
         let before = self.queue.len();
@@ -160,16 +153,6 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// Bytes taken so far, headers included, written or still queued.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// How writing failed, if it did since this was asked.
-    pub(crate) fn take_failure(&mut self) -> Option<WriteError> {
-        self.failure.take().map(|failure| *failure)
-    }
-
-    /// The queue's memory, to be lent and taken back while nothing waits.
-    pub(crate) fn queue_mut(&mut self) -> &mut Queue {
-        &mut self.queue
     }
 
     fn lent_high_water(&self) -> usize {
@@ -433,56 +416,5 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H>
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         Poll::Ready(Ok(ready!(self.poll_close_all(cx))?))
-    }
-}
-
-/// Why a frame was not sent.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// The frame cannot be encoded; nothing of it was queued.
-    Encode(EncodeError),
-    /// More bytes wait than may.
-    Overflow {
-        /// Bytes that wait.
-        queued: usize,
-        /// How many may.
-        max_queued: usize,
-    },
-    /// The writer failed; what is not written stays queued.
-    Io(io::Error),
-}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            WriteError::Encode(error) => error.fmt(f),
-            WriteError::Overflow { queued, max_queued } => {
-                write!(f, "{queued} bytes wait to be written, and {max_queued} may")
-            }
-            WriteError::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for WriteError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            WriteError::Encode(error) => Some(error),
-            WriteError::Overflow { .. } => None,
-            WriteError::Io(error) => Some(error),
-        }
-    }
-}
-
-impl From<EncodeError> for WriteError {
-    fn from(error: EncodeError) -> WriteError {
-        WriteError::Encode(error)
-    }
-}
-
-impl From<io::Error> for WriteError {
-    fn from(error: io::Error) -> WriteError {
-        WriteError::Io(error)
     }
 }

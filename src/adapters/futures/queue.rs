@@ -21,19 +21,19 @@ const MOST_LARGE: usize = 32;
 /// Invariant, asserted after every step: `start ≤ large[0].at ≤ large[1].at ≤ … ≤ copied.len()`.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    copied: Vec<u8>,
+    pub(super) copied: Vec<u8>,
     start: usize,
     /// In memory of its own, as most queues never have any.
-    large: Option<Box<LargeOnes>>,
+    pub(super) large: Option<Box<LargeOnes>>,
 }
 
 #[derive(Debug, Default)]
-struct LargeOnes {
+pub(super) struct LargeOnes {
     queue: VecDeque<Large>,
     /// Bytes of all of them.
     len: usize,
-    /// Memory in which payloads may be that are to be written: see [`Queue::lend`].
-    lent: Bytes,
+    /// Memory in which payloads may be that are to be written: what a server lends.
+    pub(super) lent: Bytes,
 }
 
 /// A payload that is written from where it is, after `copied[..at]`. Never empty.
@@ -53,11 +53,6 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Bytes of memory that it has of its own.
-    pub(crate) fn capacity(&self) -> usize {
-        self.copied.capacity()
-    }
-
     /// Where to append what is copied.
     pub(crate) fn copied(&mut self) -> &mut Vec<u8> {
         &mut self.copied
@@ -70,18 +65,6 @@ impl Queue {
             large.len += bytes.len();
             large.queue.push_back(Large { at: self.copied.len(), bytes });
             self.check();
-        }
-    }
-
-    /// A payload that lies in this memory needs no copy to wait: see [`lent`](Queue::lent).
-    pub(crate) fn lend(&mut self, memory: Bytes) {
-        self.large.get_or_insert_default().lent = memory;
-    }
-
-    /// Ends that. What waits still holds the memory.
-    pub(crate) fn end_lending(&mut self) {
-        if let Some(large) = &mut self.large {
-            large.lent = Bytes::new();
         }
     }
 
@@ -133,21 +116,6 @@ impl Queue {
         }
         debug_assert_eq!(n, 0, "more was written than waited");
         self.tidy();
-    }
-
-    /// Where nothing waits: the memory of what is copied, for others to use meanwhile.
-    pub(crate) fn release(&mut self) -> Vec<u8> {
-        debug_assert!(self.is_empty(), "released while bytes wait");
-        self.large = None;
-        std::mem::take(&mut self.copied)
-    }
-
-    /// Memory to copy into, where it has none of its own; its contents are forgotten.
-    pub(crate) fn adopt(&mut self, mut memory: Vec<u8>) {
-        if self.copied.capacity() == 0 {
-            memory.clear();
-            self.copied = memory;
-        }
     }
 
     /// Gives memory back that is not needed, and moves what waits to the front once as much was written as waits.
@@ -257,27 +225,6 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_lent_memory_is_known_by_its_place() {
-        let mut queue = Queue::default();
-        let memory = Bytes::from(vec![7; 100]);
-        assert!(queue.lent(&memory[..1]).is_none());
-        queue.lend(memory.clone());
-        for place in [0..100, 0..1, 99..100, 20..70] {
-            let found = queue.lent(&memory[place.clone()]).expect("a part of it");
-            assert_eq!((found.as_ptr(), found.len()), (memory[place.clone()].as_ptr(), place.len()));
-        }
-        assert!(queue.lent(&[7; 10]).is_none());
-        // It begins before the memory, or ends behind it.
-        let whole = Bytes::from(vec![7; 100]);
-        queue.lend(whole.slice(10..90));
-        for place in [9..20, 80..91, 0..100] {
-            assert!(queue.lent(&whole[place.clone()]).is_none(), "{place:?}");
-        }
-        queue.end_lending();
-        assert!(queue.lent(&whole[10..20]).is_none());
-    }
-
-    #[test]
     fn no_more_than_32_large_payloads_are_offered_and_nothing_out_of_turn() {
         for (payloads, slices) in [(31, 63), (32, 65), (33, 64)] {
             let mut queue = Queue::default();
@@ -313,18 +260,5 @@ mod tests {
             assert_eq!((queue.start, queue.len()), (start, copied - written + 5), "{copied} {written}");
             assert_eq!(queue.larges().next().expect("it waits").at - queue.start, copied - written);
         }
-    }
-
-    #[test]
-    fn memory_is_lent_while_nothing_waits() {
-        let mut queue = queue(10);
-        queue.written(10);
-        let memory = queue.release();
-        assert_eq!((memory.capacity() >= 10, queue.copied.capacity()), (true, 0));
-        queue.adopt(vec![1, 2, 3]);
-        assert_eq!((queue.len(), queue.copied.capacity()), (0, 3));
-        // It has memory already.
-        queue.adopt(Vec::with_capacity(100));
-        assert_eq!(queue.copied.capacity(), 3);
     }
 }

@@ -1,15 +1,15 @@
 //! Frames out of any [`AsyncRead`].
 
-use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_lite::future::poll_fn;
-use futures_lite::io::AsyncRead;
+use futures_io::AsyncRead;
 
+use crate::adapters::error::ReadError;
 use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 
 /// Takes frames out of any `futures` [`AsyncRead`], on any runtime.
@@ -204,45 +204,5 @@ impl<R: AsyncRead + Unpin, H: Header + Unpin> Stream for FrameStream<R, H> {
         };
         self.read = None;
         Poll::Ready(item)
-    }
-}
-
-/// Why no frame could be read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The reader failed.
-    Io(io::Error),
-    /// The stream is no stream of frames, or ended inside one.
-    Decode(DecodeError),
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReadError::Io(error) => error.fmt(f),
-            ReadError::Decode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ReadError::Io(error) => Some(error),
-            ReadError::Decode(error) => Some(error),
-        }
-    }
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> ReadError {
-        ReadError::Io(error)
-    }
-}
-
-impl From<DecodeError> for ReadError {
-    fn from(error: DecodeError) -> ReadError {
-        ReadError::Decode(error)
     }
 }
