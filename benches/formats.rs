@@ -42,7 +42,9 @@ fn encode(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     out.clear();
                     for _ in 0..count {
-                        encoder.encode(black_box(&prefix), black_box(&payload), &mut out).expect("within the limit");
+                        encoder
+                            .encode_with(black_box(&prefix), black_box(&payload), &mut out)
+                            .expect("within the limit");
                     }
                     black_box(&out[..]);
                 });

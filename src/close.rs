@@ -30,6 +30,7 @@ impl fmt::Display for Closed {
 
 /// What passed over a connection, greeting included; all zeros for a peer that was turned away at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Whole frames received.
     pub frames_in: u64,
@@ -128,7 +129,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// The names of all reasons, in the order in which [`index`](CloseReason::index) counts them.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: &'static [&'static str] = &[
         "clean",
         "truncated",
         "reset",

@@ -16,7 +16,7 @@
 //!
 //! let format = Format::U32_LE; // four bytes of length, little-endian; up to 1 MiB of payload
 //! let mut wire = Vec::new();
-//! Encoder::new(format).encode(&[], "你好".as_bytes(), &mut wire)?;
+//! Encoder::new(format).encode("你好".as_bytes(), &mut wire)?;
 //!
 //! let mut decoder = Decoder::new(format);
 //! for byte in wire {

@@ -77,7 +77,7 @@ fn encoding_into_a_buffer_that_is_reused_allocates_nothing() {
     let write = |out: &mut Vec<u8>| {
         out.clear();
         for turn in 0..count as usize {
-            encoder.encode(&[], &payload[..turn * 37 % 1025], out).expect("within the limit");
+            encoder.encode(&payload[..turn * 37 % 1025], out).expect("within the limit");
         }
         assert_eq!(out.len(), stream.len());
     };

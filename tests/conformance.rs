@@ -370,7 +370,7 @@ fn encode_under(case: &Value, limit: impl Fn(usize) -> Option<usize>) {
         }
         let prefix = vec![0; usize::from(format.layout().offset)];
         let mut out = b"before".to_vec();
-        let result = Encoder::new(format).encode(&prefix, payload, &mut out);
+        let result = Encoder::new(format).encode_with(&prefix, payload, &mut out);
         match wire.get(index) {
             Some(image) => {
                 assert_eq!(result, Ok(()), "{id}");
@@ -448,7 +448,7 @@ fn format(case: &Value) -> Result<Format, FormatError> {
         }
     };
     let adjustment = format["adjustment"].as_i64().expect("an adjustment");
-    let layout = Layout { offset: byte("offset").expect("an offset"), field, adjustment };
+    let layout = Layout::of(field).offset(byte("offset").expect("an offset")).adjustment(adjustment);
     let greatest = layout.greatest_payload_len().expect("a layout that has payloads") as usize;
     Format::new(layout, number(format, "limit").unwrap_or(greatest))
 }

@@ -11,10 +11,10 @@ fn small_formats() -> Vec<Format> {
         make(fixed(1, Endian::Big), 3),
         make(fixed(2, Endian::Little), 5),
         make(fixed(2, Endian::Big).inclusive(), 4),
-        make(Layout { offset: 1, adjustment: 1, ..fixed(1, Endian::Big) }, 4),
-        make(Layout { offset: 2, adjustment: -4, ..fixed(2, Endian::Big) }, 6),
+        make(fixed(1, Endian::Big).offset(1).adjustment(1), 4),
+        make(fixed(2, Endian::Big).offset(2).adjustment(-4), 6),
         make(Layout::varint(2), 130),
-        make(Layout { offset: 1, field: Field::Varint { max_width: 3, minimal: true }, adjustment: -1 }, 5),
+        make(Layout::of(Field::Varint { max_width: 3, minimal: true }).offset(1).adjustment(-1), 5),
     ]
 }
 
@@ -120,7 +120,7 @@ fn every_check_of_every_short_string() {
 fn every_field_under_every_limit() {
     let mut cases = 0;
     for adjustment in [-3i64, 0, 5] {
-        let layout = Layout { adjustment, ..Layout::fixed(1, Endian::Big) };
+        let layout = Layout::fixed(1, Endian::Big).adjustment(adjustment);
         for limit in (0..=255 + adjustment).step_by(5) {
             let Ok(format) = Format::new(layout, limit as usize) else {
                 assert!(limit < adjustment, "a limit between the least and the greatest payload makes a format");

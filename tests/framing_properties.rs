@@ -22,7 +22,8 @@ fn layout() -> impl Strategy<Value = Layout> {
         1 => -70_000..=300i64,
         1 => any::<i64>().prop_map(|far| -far.saturating_abs()),
     ];
-    (offset, field(), adjustment).prop_map(|(offset, field, adjustment)| Layout { offset, field, adjustment })
+    (offset, field(), adjustment)
+        .prop_map(|(offset, field, adjustment)| Layout::of(field).offset(offset).adjustment(adjustment))
 }
 
 fn format() -> impl Strategy<Value = Format> {
@@ -184,7 +185,7 @@ proptest! {
         ],
         adjustment in any::<i64>(),
     ) {
-        let layout = Layout { offset, field, adjustment };
+        let layout = Layout::of(field).offset(offset).adjustment(adjustment);
         testing::check_limits(layout);
         if let Ok(format) = Format::with_default_limit(layout) {
             use unstick::framing::Header;

@@ -113,7 +113,10 @@ impl Counts {
             for (offset, limit) in
                 [(0, 0), (0, payload_len), (2, payload_len), (9, 1 << 20), (0, payload_len.max(1) - 1)]
             {
-                let Ok(format) = Format::new(Layout { offset, field, adjustment }, limit as usize) else { continue };
+                let Ok(format) = Format::new(Layout::of(field).offset(offset).adjustment(adjustment), limit as usize)
+                else {
+                    continue;
+                };
                 for tail in TAILS {
                     self.check(format, on_wire, payload_len as usize, tail);
                 }
@@ -173,9 +176,9 @@ fn parts(frame: Frame<'_>) -> (&[u8], &[u8], &[u8]) {
 #[test]
 fn the_64th_bit_of_a_varint_counts() {
     let ten = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
-    let lowest = Format::new(Layout { adjustment: i64::MIN, ..Layout::varint(10) }, 9).expect("a format");
+    let lowest = Format::new(Layout::varint(10).adjustment(i64::MIN), 9).expect("a format");
     let mut wire = Vec::new();
-    Encoder::new(lowest).encode(b"", b"", &mut wire).expect("within the limit");
+    Encoder::new(lowest).encode_with(b"", b"", &mut wire).expect("within the limit");
     assert_eq!(wire, ten);
     for format in [lowest, Format::VARINT] {
         let mut decoder = Decoder::new(format);
@@ -211,7 +214,7 @@ fn zero_is_not_negative() {
 /// A head names the prefix and the header, however they are read.
 #[test]
 fn a_head_says_where_the_header_ends() {
-    let format = Format::new(Layout { offset: 2, ..Layout::varint(3) }, 300).expect("a format");
+    let format = Format::new(Layout::varint(3).offset(2), 300).expect("a format");
     let head = Head { prefix_len: 2, header_len: 4, field: 300, payload_len: 300 };
     assert_eq!(format.parse(b"ab\xAC\x02"), Ok(Parsed::Head(head)));
     assert_eq!(format.parse(b"ab\xAC"), Ok(Parsed::Need(1)));

@@ -66,10 +66,10 @@ fn a_custom_header_that_refuses_late_leaves_no_trace() {
     }
 
     let mut out = b"before".to_vec();
-    assert_eq!(Encoder::new(Late).encode(b"", b"four", &mut out), Err(EncodeError::Custom("three at most")));
+    assert_eq!(Encoder::new(Late).encode_with(b"", b"four", &mut out), Err(EncodeError::Custom("three at most")));
     assert_eq!(Encoder::new(Late).header(b"", 4, &mut out), Err(EncodeError::Custom("three at most")));
     assert_eq!(out, b"before");
-    Encoder::new(Late).encode(b"", b"two", &mut out).expect("three bytes");
+    Encoder::new(Late).encode_with(b"", b"two", &mut out).expect("three bytes");
     assert_eq!(out, b"before\x03two");
 }
 

@@ -30,9 +30,8 @@ fn format(layout: Layout) -> Format {
 
 #[test]
 fn a_decode_error_says_its_numbers() {
-    let varint =
-        |max_width, minimal| format(Layout { offset: 0, field: Field::Varint { max_width, minimal }, adjustment: 0 });
-    let below = format(Layout { adjustment: -4, ..Layout::fixed(2, Endian::Big) });
+    let varint = |max_width, minimal| format(Layout::of(Field::Varint { max_width, minimal }));
+    let below = format(Layout::fixed(2, Endian::Big).adjustment(-4));
     let u32_be = Format::U32_BE;
     for (format, stream, text) in [
         (
@@ -210,8 +209,8 @@ fn a_shared_header_is_the_header() {
     assert_eq!(error.header(), b"\x03\0\0\0");
     assert_eq!(error.diagnosis(), Some(Diagnosis::OtherByteOrder { payload_len: 3 }));
     let mut wires = [Vec::new(), Vec::new()];
-    Encoder::new(shared).encode(b"", b"hi", &mut wires[0]).expect("a frame");
-    Encoder::new(alone).encode(b"", b"hi", &mut wires[1]).expect("a frame");
+    Encoder::new(shared).encode_with(b"", b"hi", &mut wires[0]).expect("a frame");
+    Encoder::new(alone).encode_with(b"", b"hi", &mut wires[1]).expect("a frame");
     assert_eq!(wires[0], wires[1]);
 }
 
@@ -317,11 +316,11 @@ fn a_header_is_written_behind_its_prefix_and_no_other() {
         (Layout::varint(4), b"\x02"),
     ] {
         for offset in [0, 2] {
-            let encoder = Encoder::new(format(Layout { offset, ..layout }));
+            let encoder = Encoder::new(format(layout.offset(offset)));
             for prefix in [&b""[..], b"a", b"ab", b"abc"] {
                 let (prefix_len, offset) = (prefix.len(), usize::from(offset));
                 let mut wire = b"before".to_vec();
-                let written = encoder.encode(prefix, b"hi", &mut wire);
+                let written = encoder.encode_with(prefix, b"hi", &mut wire);
                 if prefix_len == offset {
                     assert_eq!((written, wire), (Ok(()), [b"before", prefix, field, b"hi"].concat()));
                 } else {
@@ -387,13 +386,13 @@ fn the_greatest_payload_is_what_the_field_can_say_and_a_buffer_can_hold() {
 fn a_layout_is_its_preset_amended() {
     let varint = |max_width, minimal| Field::Varint { max_width, minimal };
     for (text, layout) in [
-        ("u16be,adjustment=-2", Layout { adjustment: -2, ..Layout::fixed(2, Endian::Big) }),
+        ("u16be,adjustment=-2", Layout::fixed(2, Endian::Big).adjustment(-2)),
         ("width=3", Layout::fixed(3, Endian::Big)),
         ("u32le,width=2", Layout::fixed(2, Endian::Little)),
         ("varint,width=2", Layout::fixed(2, Endian::Big)),
-        ("u32le,width=varint,max-width=1", Layout { offset: 0, field: varint(1, false), adjustment: 0 }),
-        ("width=varint,max-width=10,minimal=true", Layout { offset: 0, field: varint(10, true), adjustment: 0 }),
-        ("offset=255,width=8,endian=le", Layout { offset: 255, ..Layout::fixed(8, Endian::Little) }),
+        ("u32le,width=varint,max-width=1", Layout::of(varint(1, false))),
+        ("width=varint,max-width=10,minimal=true", Layout::of(varint(10, true))),
+        ("offset=255,width=8,endian=le", Layout::fixed(8, Endian::Little).offset(255)),
     ] {
         assert_eq!(text.parse::<Layout>().as_ref(), Ok(&layout), "{text}");
     }
@@ -517,8 +516,8 @@ impl fmt::Write for Room {
 fn a_text_that_does_not_fit_is_told() {
     let decode = error_of(Format::U32_BE, b"GET ");
     let unnamed = "u32".parse::<Layout>().unwrap_err();
-    let fixed = Layout { offset: 1, ..Layout::fixed(3, Endian::Little) };
-    let varint = Layout { offset: 1, ..Layout::varint(3) };
+    let fixed = Layout::fixed(3, Endian::Little).offset(1);
+    let varint = Layout::varint(3).offset(1);
     let texts: [&dyn fmt::Display; 4] = [&decode, &unnamed, &fixed, &varint];
     for text in texts {
         let len = text.to_string().len();

@@ -10,7 +10,7 @@ fn golden(format: Format, empty: &[u8], hello: &[u8], long: &[u8]) {
     for (payload, header) in frames {
         let wire = [header, payload].concat();
         let mut out = Vec::new();
-        Encoder::new(format).encode(&[], payload, &mut out).expect("a payload within the limit");
+        Encoder::new(format).encode(payload, &mut out).expect("a payload within the limit");
         assert_eq!(out, wire, "{} bytes of payload are written as ever", payload.len());
         let mut decoder = Decoder::new(format);
         decoder.feed(&wire);
@@ -74,7 +74,7 @@ fn u32_le_inclusive() {
 /// Each preset stands above under its own name.
 #[test]
 fn every_preset_has_its_golden_bytes() {
-    let names = PRESETS.map(|(name, ..)| name);
+    let names: Vec<&str> = PRESETS.iter().map(|(name, ..)| *name).collect();
     let tested = [
         "u32le",
         "u32be",
@@ -93,7 +93,7 @@ fn every_preset_has_its_golden_bytes() {
 /// The limits of the presets are part of what they promise.
 #[test]
 fn limits_of_the_presets() {
-    let limits = PRESETS.map(|(_, format, _)| format.max_payload_len());
+    let limits: Vec<usize> = PRESETS.iter().map(|(_, format, _)| format.max_payload_len()).collect();
     let mib = 1 << 20;
     assert_eq!(limits, [mib, mib, 65_535, 255, mib, mib, mib, 65_533, mib, mib]);
 }
@@ -102,18 +102,18 @@ fn limits_of_the_presets() {
 #[test]
 fn prefix_and_adjustment() {
     let wire = b"\xCA\xFE\0\x09hello";
-    let layout = Layout { offset: 2, adjustment: -4, ..Layout::fixed(2, Endian::Big) };
+    let layout = Layout::fixed(2, Endian::Big).offset(2).adjustment(-4);
     let format = Format::with_default_limit(layout).expect("a format");
     let mut out = Vec::new();
-    Encoder::new(format).encode(b"\xCA\xFE", b"hello", &mut out).expect("a frame");
+    Encoder::new(format).encode_with(b"\xCA\xFE", b"hello", &mut out).expect("a frame");
     assert_eq!(out, wire);
 
-    let layout = Layout { offset: 1, adjustment: 3, ..Layout::fixed(3, Endian::Little) };
+    let layout = Layout::fixed(3, Endian::Little).offset(1).adjustment(3);
     let format = Format::with_default_limit(layout).expect("a format");
     let mut out = Vec::new();
-    Encoder::new(format).encode(b"P", b"hello", &mut out).expect("a frame");
+    Encoder::new(format).encode_with(b"P", b"hello", &mut out).expect("a frame");
     assert_eq!(out, b"P\x02\0\0hello");
-    let refused = Encoder::new(format).encode(b"P", b"he", &mut out);
+    let refused = Encoder::new(format).encode_with(b"P", b"he", &mut out);
     assert_eq!(refused, Err(EncodeError::Undersize { payload_len: 2, least: 3 }));
 }
 
@@ -137,7 +137,7 @@ fn varints_at_each_width() {
         assert_eq!(out, header, "{payload_len}");
     }
     println!("cases: {}", rows.len());
-    let minimal = Layout { field: Field::Varint { max_width: 10, minimal: true }, ..Layout::varint(10) };
+    let minimal = Layout::of(Field::Varint { max_width: 10, minimal: true });
     let mut decoder = Decoder::new(Format::with_default_limit(minimal).expect("a format"));
     decoder.feed(b"\x01a\x81\x00");
     assert_eq!(decoder.next_frame().expect("no error").expect("a frame").payload(), b"a");

@@ -16,8 +16,8 @@ use unstick::testing::{self, Case, End, OwnDecoder, Subject, Violation, Way};
 /// This crate's decoder, in every way of using it, under what the others are put under.
 #[test]
 fn our_own_decoder_passes_the_suite() {
-    let odd = Layout { offset: 3, adjustment: -5, ..Layout::fixed(2, Endian::Little) };
-    let late = Layout { adjustment: 7, ..Layout::varint(3) };
+    let odd = Layout::fixed(2, Endian::Little).offset(3).adjustment(-5);
+    let late = Layout::varint(3).adjustment(7);
     let formats = [
         Format::U32_LE.with_max_payload_len(300),
         Format::U8.with_max_payload_len(20),
@@ -59,7 +59,7 @@ fn the_suite_finds_it_in_tokio() {
 /// tokio-util 0.7.20: the limit is on the field as it stands, so that an adjustment of 4 lets 14 bytes through a limit of 10.
 #[test]
 fn tokio_limits_the_raw_field() {
-    let layout = Layout { adjustment: 4, ..Layout::fixed(4, Endian::Big) };
+    let layout = Layout::fixed(4, Endian::Big).adjustment(4);
     let format = Format::new(layout, 10).expect("a format");
     let codec = || {
         let mut builder = LengthDelimitedCodec::builder();

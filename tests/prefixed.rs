@@ -6,7 +6,7 @@ use unstick::{Awaited, Client, ClientConfig, NO_COPY_LEN, Replies, Server, Serve
 
 #[test]
 fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
-    let layout = Layout { offset: 3, ..Layout::fixed(4, Endian::Big) };
+    let layout = Layout::fixed(4, Endian::Big).offset(3);
     let format = Format::with_default_limit(layout).unwrap();
     smol::block_on(async {
         let server = Server::bind("127.0.0.1:0", ServerConfig::default().format(format)).unwrap();

@@ -12,8 +12,8 @@ pub(crate) fn formats(payload_len: usize) -> Vec<(&'static str, Format)> {
         ("u24be", Format::U24_BE),
         ("u64be", Format::U64_BE),
         ("u32be-inclusive", Format::U32_BE_INCLUSIVE),
-        ("offset-2-u16be-adjusted", with(Layout { offset: 2, adjustment: -4, ..Layout::fixed(2, Endian::Big) })),
-        ("offset-8-u32le", with(Layout { offset: 8, ..Layout::fixed(4, Endian::Little) })),
+        ("offset-2-u16be-adjusted", with(Layout::fixed(2, Endian::Big).offset(2).adjustment(-4))),
+        ("offset-8-u32le", with(Layout::fixed(4, Endian::Little).offset(8))),
         ("varint", Format::VARINT),
     ];
     if payload_len <= 255 {

@@ -38,7 +38,7 @@ pub(crate) fn wire(format: Format, payload_len: usize, count: usize) -> Vec<u8> 
     let prefix = vec![0xA5; usize::from(format.layout().offset)];
     let mut wire = Vec::new();
     for _ in 0..count {
-        encoder.encode(&prefix, &payload, &mut wire).expect("the payload is within the limit");
+        encoder.encode_with(&prefix, &payload, &mut wire).expect("the payload is within the limit");
     }
     wire
 }
@@ -59,9 +59,8 @@ pub(crate) fn feed(decoder: &mut Decoder, wire: &[u8], chunk_len: usize) -> usiz
 /// The cursor that [`Decoder::feed`] returns: whole frames are not copied.
 pub(crate) fn cursor(decoder: &mut Decoder, wire: &[u8], chunk_len: usize) -> usize {
     let mut frames = 0;
-    for chunk in wire.chunks(chunk_len) {
-        let mut feed = decoder.feed(chunk);
-        while let Some(frame) = feed.next_frame().expect("a valid stream") {
+    for mut chunk in wire.chunks(chunk_len) {
+        while let Some(frame) = decoder.next_frame_from(&mut chunk).expect("a valid stream") {
             black_box(frame.payload());
             frames += 1;
         }
@@ -216,8 +215,8 @@ pub(crate) fn slice(decoder: &mut Decoder, block: &mut BytesMut, wire: &[u8], ch
         block.extend_from_slice(chunk);
         let frozen = std::mem::take(block).freeze();
         let within = frozen.as_ptr_range();
-        let mut feed = decoder.feed(&frozen);
-        while let Some(frame) = feed.next_frame().expect("a valid stream") {
+        let mut rest = &frozen[..];
+        while let Some(frame) = decoder.next_frame_from(&mut rest).expect("a valid stream") {
             let payload = frame.payload();
             let owned = if within.contains(&payload.as_ptr()) {
                 frozen.slice_ref(payload)
@@ -227,7 +226,6 @@ pub(crate) fn slice(decoder: &mut Decoder, block: &mut BytesMut, wire: &[u8], ch
             black_box(&owned[..]);
             frames += 1;
         }
-        drop(feed);
         // The block is read into again, unless a frame of it is still held.
         *block = frozen.try_into_mut().unwrap_or_default();
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 /// Received bytes that wait to be taken, in one piece of memory.
@@ -18,7 +19,7 @@ use core::ops::Range;
 ///
 /// A *round* ends where nothing is unread, or where what is unread moves to the front. What grew is given back at the end of
 /// a round, unless this one and the one before both needed half of it: so memory serves large frames that follow each other.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Buffer {
     storage: Vec<u8>,
     start: usize,
@@ -256,6 +257,14 @@ impl Buffer {
     #[inline]
     fn check(&self) {
         debug_assert!(self.start <= self.end && self.end <= self.storage.len());
+    }
+}
+
+/// Lengths, and never the bytes.
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Buffer");
+        shown.field("unread", &self.len()).field("capacity", &self.capacity()).field("offset", &self.offset()).finish()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Puts frames into a byte stream.
 
 use alloc::vec::Vec;
-use core::fmt;
 
+use super::envelope::Envelope;
+use super::error::EncodeError;
 use super::format::Format;
-use super::header::Header;
+use super::header::{Check, Header};
 
 /// Puts frames into a byte stream: all of a frame, or nothing of it.
 ///
@@ -12,10 +13,10 @@ use super::header::Header;
 /// use unstick::framing::{EncodeError, Encoder, Format};
 /// let encoder = Encoder::new(Format::U8);
 /// let mut wire = Vec::new();
-/// encoder.encode(&[], "你好".as_bytes(), &mut wire)?;
+/// encoder.encode("你好".as_bytes(), &mut wire)?;
 /// assert_eq!(wire, b"\x06\xE4\xBD\xA0\xE5\xA5\xBD");
 ///
-/// let refused = encoder.encode(&[], &[0; 256], &mut wire);
+/// let refused = encoder.encode(&[0; 256], &mut wire);
 /// assert_eq!(refused, Err(EncodeError::Oversize { payload_len: 256, max_payload_len: 255 }));
 /// assert_eq!(wire.len(), 7); // nothing of it was written
 /// # Ok::<(), EncodeError>(())
@@ -36,73 +37,83 @@ impl<H: Header> Encoder<H> {
         &self.header
     }
 
-    /// Appends a frame to `out`. `prefix` is what stands before the length field: empty, unless the layout has an offset.
+    /// Appends a frame to `out`, for a layout with nothing around the payload but the length field.
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
     // Always inline: the compiler takes it for too long, though nearly all of it are refusals that never run.
     #[inline(always)]
-    pub fn encode(&self, prefix: &[u8], payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.header(prefix, payload.len(), out)?;
+    pub fn encode(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.encode_with(Envelope::default(), payload, out)
+    }
+
+    /// Appends a frame to `out` with what travels around its payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    ///
+    /// # Errors
+    /// [`EncodeError`], and `out` is as it was.
+    ///
+    /// ```
+    /// use unstick::framing::{Encoder, Endian, Envelope, Format, Layout};
+    /// let layout = Layout::fixed(2, Endian::Big).offset(1).trailer(1);
+    /// let encoder = Encoder::new(Format::new(layout, 1024)?);
+    /// let mut wire = Vec::new();
+    /// encoder.encode_with(Envelope { prefix: b"#", trailer: b"\n" }, b"hello", &mut wire)?;
+    /// assert_eq!(wire, b"#\x00\x05hello\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    pub fn encode_with<'a>(
+        &self,
+        envelope: impl Into<Envelope<'a>>,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let envelope = envelope.into();
+        let mut check = self.header(envelope, payload.len(), out)?;
+        check.update(payload);
         out.extend_from_slice(payload);
+        self.trailer(&check, envelope, out);
         Ok(())
     }
 
     /// Appends the header alone to `out`, for a payload of `payload_len` bytes that is written behind it from where it is.
+    /// Behind the payload stands its [`trailer`](Encoder::trailer); the check that comes back takes the payload's bytes until
+    /// then.
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
+    ///
+    /// ```
+    /// use unstick::framing::{Check, Encoder, Envelope, Format};
+    /// let (encoder, mut wire) = (Encoder::new(Format::U8), Vec::new());
+    /// let mut check = encoder.header(Envelope::default(), 5, &mut wire)?;
+    /// for piece in ["hel", "lo"] {
+    ///     check.update(piece.as_bytes());
+    ///     wire.extend_from_slice(piece.as_bytes());
+    /// }
+    /// encoder.trailer(&check, Envelope::default(), &mut wire);
+    /// assert_eq!(wire, b"\x05hello");
+    /// # Ok::<(), unstick::framing::EncodeError>(())
+    /// ```
     #[inline(always)]
-    pub fn header(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn header<'a>(
+        &self,
+        envelope: impl Into<Envelope<'a>>,
+        payload_len: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<H::Check, EncodeError> {
         let before = out.len();
-        self.header.write(prefix, payload_len, out).inspect_err(|_| out.truncate(before))
+        self.header.write(envelope.into(), payload_len, out).inspect_err(|_| out.truncate(before))?;
+        Ok(if H::Check::COMPUTES { self.header.check(&out[before..]) } else { H::Check::default() })
     }
-}
 
-/// Why a frame was not encoded. Nothing of it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The payload is over the limit.
-    Oversize {
-        /// Bytes of the payload.
-        payload_len: usize,
-        /// The limit, in bytes.
-        max_payload_len: usize,
-    },
-    /// The payload is shorter than the layout can say: its adjustment is positive.
-    Undersize {
-        /// Bytes of the payload.
-        payload_len: usize,
-        /// The least that the layout can say, in bytes.
-        least: u64,
-    },
-    /// The prefix is not as long as the layout's offset.
-    Prefix {
-        /// Bytes of the prefix.
-        prefix_len: usize,
-        /// Bytes that the layout has before its length field.
-        offset: usize,
-    },
-    /// A custom header's own reason.
-    Custom(&'static str),
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            EncodeError::Oversize { payload_len, max_payload_len } => {
-                write!(f, "a payload of {payload_len} bytes is over the limit of {max_payload_len}")
-            }
-            EncodeError::Undersize { payload_len, least } => {
-                write!(f, "a payload of {payload_len} bytes is below the {least} that the format can say")
-            }
-            EncodeError::Prefix { prefix_len, offset } => {
-                write!(f, "a prefix of {prefix_len} bytes where the format has {offset} before its length field")
-            }
-            EncodeError::Custom(reason) => f.write_str(reason),
+    /// Appends what stands behind the payload: what `check` computed or, where nothing is computed, the envelope's trailer.
+    #[inline(always)]
+    pub fn trailer<'a>(&self, check: &H::Check, envelope: impl Into<Envelope<'a>>, out: &mut Vec<u8>) {
+        if H::Check::COMPUTES {
+            check.write(out);
+        } else {
+            out.extend_from_slice(envelope.into().trailer);
         }
     }
 }
-
-impl core::error::Error for EncodeError {}

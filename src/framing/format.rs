@@ -4,7 +4,8 @@ mod wire;
 
 use core::fmt;
 
-use super::header::MAX_HEADER_LEN;
+use super::envelope::Envelope;
+use super::header::{MAX_HEADER_LEN, MAX_TRAILER_LEN};
 
 /// The limit of the presets whose field can express it: 1 MiB of payload, as NATS and nginx have it.
 pub const DEFAULT_MAX_PAYLOAD_LEN: usize = 1 << 20;
@@ -14,12 +15,13 @@ pub const DEFAULT_MAX_PAYLOAD_LEN: usize = 1 << 20;
 pub enum Endian {
     /// Most significant byte first: the network's order.
     Big,
-    /// Least significant byte first: what the seed tutorial's `BitConverter` writes on common machines.
+    /// Least significant byte first: what most machines have in memory.
     Little,
 }
 
 /// The length field itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Field {
     /// An unsigned integer of `width` bytes, 1 to 8.
     Fixed {
@@ -65,17 +67,18 @@ impl Field {
 /// Where the length field is and what it counts: plain data, checked by [`Format::new`].
 ///
 /// ```text
-/// │ offset bytes of prefix │ field │ payload: field + adjustment bytes │
+/// │ offset bytes of prefix │ field │ payload: field + adjustment bytes │ trailer bytes │
 /// ```
 ///
 /// ```
 /// use unstick::framing::{Endian, Layout};
 /// // Two bytes of message type, then a big-endian u16 that counts itself and the type: payload = field − 4.
-/// let layout = Layout { offset: 2, adjustment: -4, ..Layout::fixed(2, Endian::Big) };
+/// let layout = Layout::fixed(2, Endian::Big).offset(2).adjustment(-4);
 /// assert_eq!(layout, "offset=2,width=2,endian=be,adjustment=-4".parse()?);
 /// # Ok::<(), unstick::framing::SpecError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Layout {
     /// Bytes before the length field, 0 to 255. They travel with the frame as its prefix and mean nothing here.
     pub offset: u8,
@@ -83,26 +86,59 @@ pub struct Layout {
     pub field: Field,
     /// What is added to the field to get the payload's length: −4 for a u32 that counts itself.
     pub adjustment: i64,
+    /// Bytes behind the payload, 0 to 255. They travel with the frame as its trailer and mean nothing here. Where the field
+    /// counts them, the adjustment takes them off.
+    pub trailer: u8,
 }
 
 impl Layout {
-    /// A fixed-width field that counts the payload and nothing else, at the very start of the frame.
-    pub const fn fixed(width: u8, endian: Endian) -> Layout {
-        Layout { offset: 0, field: Field::Fixed { width, endian }, adjustment: 0 }
+    /// A field that counts the payload and nothing else, at the very start of the frame.
+    pub const fn of(field: Field) -> Layout {
+        Layout { offset: 0, field, adjustment: 0, trailer: 0 }
     }
 
-    /// A varint of up to `max_width` bytes that counts the payload and nothing else; longer forms than needed are taken.
+    /// [`of`](Layout::of) a fixed-width field.
+    pub const fn fixed(width: u8, endian: Endian) -> Layout {
+        Layout::of(Field::Fixed { width, endian })
+    }
+
+    /// [`of`](Layout::of) a varint of up to `max_width` bytes; longer forms than needed are taken.
     pub const fn varint(max_width: u8) -> Layout {
-        Layout { offset: 0, field: Field::Varint { max_width, minimal: false }, adjustment: 0 }
+        Layout::of(Field::Varint { max_width, minimal: false })
+    }
+
+    /// The same layout with so many bytes before the length field.
+    #[must_use]
+    pub const fn offset(self, offset: u8) -> Layout {
+        Layout { offset, ..self }
+    }
+
+    /// The same layout with another adjustment.
+    #[must_use]
+    pub const fn adjustment(self, adjustment: i64) -> Layout {
+        Layout { adjustment, ..self }
+    }
+
+    /// The same layout with so many bytes behind the payload.
+    #[must_use]
+    pub const fn trailer(self, trailer: u8) -> Layout {
+        Layout { trailer, ..self }
     }
 
     /// The same layout with a field that also counts its own bytes: `adjustment` is −`width`. A varint is left as it is,
     /// as its own length is not fixed.
+    #[must_use]
     pub const fn inclusive(self) -> Layout {
         match self.field {
             Field::Fixed { width, .. } => Layout { adjustment: -(width as i64), ..self },
             Field::Varint { .. } => self,
         }
+    }
+
+    /// Zeros around a payload, as many as the layout has bytes there.
+    pub fn zeros(&self) -> Envelope<'static> {
+        const ZEROS: &[u8] = &[0; u8::MAX as usize];
+        Envelope { prefix: &ZEROS[..usize::from(self.offset)], trailer: &ZEROS[..usize::from(self.trailer)] }
     }
 
     /// Bytes of the longest header.
@@ -119,7 +155,7 @@ impl Layout {
     /// gives a negative one.
     pub const fn greatest_payload_len(&self) -> Option<u64> {
         let greatest = self.field.greatest() as i128 + self.adjustment as i128;
-        let addressable = isize::MAX as i128 - MAX_HEADER_LEN as i128;
+        let addressable = isize::MAX as i128 - (MAX_HEADER_LEN + MAX_TRAILER_LEN) as i128;
         if greatest < 0 {
             None
         } else if greatest < addressable {
@@ -139,7 +175,7 @@ impl Layout {
 /// use unstick::framing::{Decoder, Encoder, Format};
 /// let format = Format::U16_BE;
 /// let mut wire = Vec::new();
-/// Encoder::new(format).encode(&[], b"hello", &mut wire)?;
+/// Encoder::new(format).encode(b"hello", &mut wire)?;
 /// assert_eq!(wire, b"\x00\x05hello");
 ///
 /// let mut decoder = Decoder::new(format);
@@ -152,8 +188,10 @@ pub struct Format {
     layout: Layout,
     max_payload_len: usize,
     kind: Kind,
-    /// Its order, where the whole header is a field of four bytes: the most common one has ways of its own.
+    /// Its order, where all but the payload is a field of four bytes: the most common one has ways of its own.
     alone: Option<Endian>,
+    /// The lengths of prefix and trailer, in one number to compare: see [`around`].
+    around: u32,
     /// Bits of eight bytes that are not a fixed-width field's. Not used for a varint.
     shift: u8,
     /// Bytes of the header, `offset + width`; of the shortest one for a varint.
@@ -166,6 +204,9 @@ pub struct Format {
     least_payload: u64,
     /// How far a field may be above the least one: just these, `least_field..=least_field + most_above`, are within the limit.
     most_above: u64,
+    /// The same for the quick way to a whole frame, as a bound that is not reached: 0 where there is a trailer, so that such a
+    /// frame is found the thorough way, and others are not asked for one.
+    quick_below: u64,
     /// What is added to the field to get the frame's length, wrapping: `header_len + adjustment`.
     beyond_field: u64,
 }
@@ -178,8 +219,16 @@ enum Kind {
     Varint,
 }
 
+/// The lengths of prefix and trailer in one number; the greatest, which no layout has, where one is longer than any may be.
+const fn around(prefix_len: usize, trailer_len: usize) -> u32 {
+    if prefix_len > u8::MAX as usize || trailer_len > u8::MAX as usize {
+        return u32::MAX;
+    }
+    (prefix_len << 8 | trailer_len) as u32
+}
+
 impl Format {
-    /// The seed's: u32 little-endian.
+    /// u32 little-endian: the tutorial's, and the default here.
     pub const U32_LE: Format = preset(Layout::fixed(4, Endian::Little));
     /// u32 big-endian: the most common of all.
     pub const U32_BE: Format = preset(Layout::fixed(4, Endian::Big));
@@ -243,7 +292,7 @@ impl Format {
         let header_len = layout.offset as u16 + width as u16;
         let shift = 64 - 8 * width;
         let alone = match layout.field {
-            Field::Fixed { width: 4, endian } if layout.offset == 0 => Some(endian),
+            Field::Fixed { width: 4, endian } if layout.offset == 0 && layout.trailer == 0 => Some(endian),
             _ => None,
         };
         Ok(Format {
@@ -251,12 +300,14 @@ impl Format {
             max_payload_len,
             kind,
             alone,
+            around: around(layout.offset as usize, layout.trailer as usize),
             shift,
             header_len,
             mask: u64::MAX >> shift,
             least_field: if layout.adjustment < 0 { layout.adjustment.unsigned_abs() } else { 0 },
             least_payload: least,
             most_above: max_payload_len as u64 - least,
+            quick_below: if layout.trailer > 0 { 0 } else { max_payload_len as u64 - least + 1 },
             beyond_field: (header_len as u64).wrapping_add(layout.adjustment as u64),
         })
     }
@@ -284,6 +335,27 @@ impl Format {
     /// The layout.
     pub const fn layout(&self) -> Layout {
         self.layout
+    }
+}
+
+/// The presets by the names that [`Layout`] is parsed from, with what they are for.
+pub const PRESETS: &[(&str, Format, &str)] = &[
+    ("u32le", Format::U32_LE, "4 bytes, little-endian (the default)"),
+    ("u32be", Format::U32_BE, "4 bytes, big-endian"),
+    ("u16be", Format::U16_BE, "2 bytes, big-endian: DNS over TCP"),
+    ("u8", Format::U8, "1 byte"),
+    ("u24be", Format::U24_BE, "3 bytes, big-endian"),
+    ("u64be", Format::U64_BE, "8 bytes, big-endian"),
+    ("varint", Format::VARINT, "LEB128, up to 10 bytes: protobuf's delimited messages"),
+    ("u16be-inclusive", Format::U16_BE_INCLUSIVE, "2 bytes, big-endian, counting themselves"),
+    ("u32be-inclusive", Format::U32_BE_INCLUSIVE, "4 bytes, big-endian, counting themselves"),
+    ("u32le-inclusive", Format::U32_LE_INCLUSIVE, "4 bytes, little-endian, counting themselves"),
+];
+
+impl Layout {
+    /// The name of the preset with this layout, where there is one.
+    pub(super) fn preset(&self) -> Option<&'static str> {
+        PRESETS.iter().find(|(_, format, _)| format.layout == *self).map(|(name, ..)| *name)
     }
 }
 
@@ -367,15 +439,17 @@ mod tests {
     fn formats() -> Vec<Format> {
         let mut formats = Vec::new();
         for adjustment in [0, 3, -3, i64::MIN, i64::MAX] {
-            for offset in [0, 1, 9] {
+            for (offset, trailer) in [(0, 0), (1, 0), (9, 0), (0, 2)] {
                 for width in 1..=8 {
                     for endian in [Endian::Big, Endian::Little] {
-                        formats.push(Layout { offset, adjustment, ..Layout::fixed(width, endian) });
+                        formats
+                            .push(Layout::fixed(width, endian).offset(offset).adjustment(adjustment).trailer(trailer));
                     }
                 }
                 for max_width in 1..=10 {
                     for minimal in [false, true] {
-                        formats.push(Layout { offset, adjustment, field: Field::Varint { max_width, minimal } });
+                        let varint = Layout::of(Field::Varint { max_width, minimal });
+                        formats.push(varint.offset(offset).adjustment(adjustment).trailer(trailer));
                     }
                 }
             }
@@ -423,7 +497,7 @@ mod tests {
                 // It may leave to `parse` what is near the end of the bytes, and varints longer than eight bytes.
                 let is_left =
                     bytes.len() < format.header_len.into() || bytes.len() < usize::from(format.layout.offset) + 8;
-                let is_long = expected.is_some_and(|span| span.header_len > u16::from(format.layout.offset) + 8);
+                let is_long = expected.is_some_and(|span| span.header_len > usize::from(format.layout.offset) + 8);
                 let is_for_parse = is_left | is_long;
                 assert!(whole.is_some() || expected.is_none() || is_for_parse, "{format:?} of {bytes:x?}");
                 compared += 1;

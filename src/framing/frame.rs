@@ -1,44 +1,50 @@
 //! A frame, borrowed from the buffer it arrived in.
 
+use core::fmt;
 use core::str::Utf8Error;
 
+use super::envelope::Envelope;
 use super::header::Span;
 
-/// One frame: header and payload, borrowed where they arrived. Nothing was copied for it.
+/// One frame: header, payload and trailer, borrowed where they arrived. Nothing was copied for it.
 ///
 /// ```
 /// use unstick::framing::{Decoder, Endian, Format, Layout};
-/// let layout = Layout { offset: 1, ..Layout::fixed(2, Endian::Big) };
+/// let layout = Layout::fixed(2, Endian::Big).offset(1).trailer(1);
 /// let mut decoder = Decoder::new(Format::new(layout, 1024)?);
-/// decoder.feed(b"\x07\x00\x05hello");
+/// decoder.feed(b"\x07\x00\x05hello!");
 /// let frame = decoder.next_frame()?.unwrap();
 /// assert_eq!(frame.prefix(), b"\x07");
 /// assert_eq!(frame.header(), b"\x07\x00\x05");
 /// assert_eq!(frame.payload(), b"hello");
 /// assert_eq!(frame.text()?, "hello");
-/// assert_eq!(frame.as_bytes(), b"\x07\x00\x05hello");
+/// assert_eq!(frame.trailer(), b"!");
+/// assert_eq!(frame.as_bytes(), b"\x07\x00\x05hello!");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     bytes: &'a [u8],
-    /// `prefix_len ≤ header_len ≤ bytes.len()`.
+    /// `bytes[header_len..]` without the trailer.
+    payload: &'a [u8],
+    /// `prefix_len ≤ header_len`, and `header_len + payload.len() ≤ bytes.len()`.
     prefix_len: u16,
     header_len: u16,
 }
 
 impl<'a> Frame<'a> {
     #[inline]
-    pub(crate) fn new(bytes: &'a [u8], span: Span) -> Frame<'a> {
-        let Span { start, end, header_len, prefix_len } = span;
-        debug_assert!(prefix_len <= header_len && usize::from(header_len) <= bytes.len() && bytes.len() == end - start);
-        Frame { bytes, prefix_len, header_len }
+    pub(super) fn new(bytes: &'a [u8], span: Span) -> Frame<'a> {
+        let Span { start, end, header_len, prefix_len, trailer_len } = span;
+        debug_assert!(usize::from(prefix_len) <= header_len && bytes.len() == end - start);
+        let payload = &bytes[header_len..bytes.len() - usize::from(trailer_len)];
+        Frame { bytes, payload, prefix_len, header_len: header_len as u16 }
     }
 
     /// The payload.
     #[inline]
     pub fn payload(self) -> &'a [u8] {
-        &self.bytes[usize::from(self.header_len)..]
+        self.payload
     }
 
     /// What stands before the length field: the layout's `offset` bytes.
@@ -53,6 +59,18 @@ impl<'a> Frame<'a> {
         &self.bytes[..usize::from(self.header_len)]
     }
 
+    /// What stands behind the payload: the layout's `trailer` bytes, or a checksum.
+    #[inline]
+    pub fn trailer(self) -> &'a [u8] {
+        &self.bytes[usize::from(self.header_len) + self.payload.len()..]
+    }
+
+    /// What travels around the payload, to send another payload in it.
+    #[inline]
+    pub fn envelope(self) -> Envelope<'a> {
+        Envelope { prefix: self.prefix(), trailer: self.trailer() }
+    }
+
     /// The whole frame as it stands on the wire, for whoever passes it on.
     #[inline]
     pub fn as_bytes(self) -> &'a [u8] {
@@ -65,5 +83,17 @@ impl<'a> Frame<'a> {
     /// Where the payload is not UTF-8; the error says up to which byte it is.
     pub fn text(self) -> Result<&'a str, Utf8Error> {
         core::str::from_utf8(self.payload())
+    }
+}
+
+/// Lengths, and never the payload: it may be nobody's to read in a log.
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("prefix_len", &self.prefix_len)
+            .field("header_len", &self.header_len)
+            .field("payload_len", &self.payload.len())
+            .field("trailer_len", &self.trailer().len())
+            .finish()
     }
 }

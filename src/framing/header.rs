@@ -1,47 +1,54 @@
 //! What a header must tell the decoder and the encoder, so that any layout can be served.
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::decoder::DecodeErrorKind;
-use super::diagnosis::Diagnosis;
-use super::encoder::EncodeError;
+use super::envelope::Envelope;
+use super::error::{DecodeErrorKind, Diagnosis, EncodeError};
 
 /// Bytes of the longest header that any format may have: 255 of prefix and ten of varint.
 pub const MAX_HEADER_LEN: usize = 255 + 10;
 
-/// A header: how long is what stands before the payload, and how long is the payload.
+/// Bytes of the longest trailer that any format may have.
+pub const MAX_TRAILER_LEN: usize = 255;
+
+/// A header: how long is what stands before the payload, how long is the payload, and how long is the trailer behind it.
 ///
 /// [`Format`](super::Format) is the one that nearly everyone needs. Implement this for what no field description covers:
-/// a magic number to check, two lengths to add, a length whose width depends on its first byte (the example).
+/// a magic number to check, two lengths to add, a length whose width depends on its first byte (the example), a checksum
+/// behind the payload ([`Check`]).
 ///
 /// An implementation must be a function of the bytes alone: what it says of some bytes, it says of them however they
 /// arrived. It must never ask for more bytes than the header has, and one that is not whole is [`Parsed::Need`].
 ///
 /// # Panics
-/// The decoder panics on a [`Head`] whose `header_len` is not 1 to [`MAX_HEADER_LEN`], or whose `prefix_len` is above it.
+/// The decoder panics on a [`Head`] whose `header_len` is not 1 to [`MAX_HEADER_LEN`], whose `prefix_len` is above it, or
+/// whose `trailer_len` is above [`MAX_TRAILER_LEN`].
 ///
 /// ```
-/// use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Head, Header, Parsed};
+/// use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Envelope, Head, Header, Parsed};
 ///
 /// /// WebSocket's way: below 126 one byte is the length, 126 says that a big-endian u16 follows.
 /// struct Short;
 ///
 /// impl Header for Short {
+///     type Check = (); // no checksum
+///
 ///     fn max_header_len(&self) -> usize { 3 }
 ///     fn max_payload_len(&self) -> usize { 65_535 }
 ///     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-///         let head = |header_len, field| Ok(Parsed::Head(Head { prefix_len: 0, header_len, field, payload_len: field }));
 ///         match *bytes {
 ///             [] => Ok(Parsed::Need(1)),
 ///             [126] => Ok(Parsed::Need(2)),
 ///             [126, _] => Ok(Parsed::Need(1)),
-///             [126, high, low, ..] => head(3, u64::from(u16::from_be_bytes([high, low]))),
+///             [126, high, low, ..] => Ok(Parsed::Head(Head::new(3, u64::from(u16::from_be_bytes([high, low]))))),
 ///             [127..=255, ..] => Err(DecodeErrorKind::Custom("a length byte is 0 to 126")),
-///             [short, ..] => head(1, u64::from(short)),
+///             [short, ..] => Ok(Parsed::Head(Head::new(1, u64::from(short)))),
 ///         }
 ///     }
-///     fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+///     fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 ///         match u16::try_from(payload_len) {
 ///             Ok(short @ ..126) => out.push(short as u8),
 ///             Ok(long) => { out.push(126); out.extend_from_slice(&long.to_be_bytes()); }
@@ -58,12 +65,16 @@ pub const MAX_HEADER_LEN: usize = 255 + 10;
 /// # Ok::<(), unstick::framing::DecodeError>(())
 /// ```
 pub trait Header {
+    /// What is computed over each frame and compared with its trailer; `()` where nothing is. A trait cannot yet have a default
+    /// for this, so each header says it.
+    type Check: Check;
+
     /// Bytes of the longest header, at most [`MAX_HEADER_LEN`].
     fn max_header_len(&self) -> usize;
 
-    /// The limit on a payload, in bytes, at most `isize::MAX as usize - MAX_HEADER_LEN`: above that, lengths overflow and the
-    /// decoder may panic. The decoder compares each payload with it; the encoder does not, so `write` must refuse what is
-    /// longer.
+    /// The limit on a payload, in bytes, at most `isize::MAX as usize - MAX_HEADER_LEN - MAX_TRAILER_LEN`: above that, lengths
+    /// overflow and the decoder may panic. The decoder compares each payload with it; the encoder does not, so `write` must
+    /// refuse what is longer.
     fn max_payload_len(&self) -> usize;
 
     /// Reads the header at the start of `bytes`, which may hold less than the header or much more.
@@ -72,68 +83,171 @@ pub trait Header {
     /// Where no frame can begin with these bytes. An oversize payload is no error here: the decoder compares.
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind>;
 
-    /// Where the frame is that begins at `start`, if all of it is in `bytes` and within the limit: what the decoder asks
-    /// first, as it is mostly so. It says what [`parse`](Header::parse) says of `bytes[start..]`, and is here so that a
-    /// [`Format`](super::Format) can say it faster.
+    /// Appends the header of a payload of `payload_len` bytes to `out`. What travels around that payload is in `envelope`: its
+    /// prefix is to be written, its trailer the encoder writes, unless a [`Check`] computes it.
+    ///
+    /// # Errors
+    /// Where the header cannot say that length, or `envelope` is not what this header needs.
+    fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// The check of a frame with this header, before any byte of its payload. Override it where the header is covered, too.
+    fn check(&self, header: &[u8]) -> Self::Check {
+        let _ = header;
+        Self::Check::default()
+    }
+
+    /// What the bytes of a refused header look like; or, of a stream that ended inside its first frame
+    /// ([`DecodeErrorKind::Truncated`]), the bytes that came. `offset` is the frame's place in the stream.
+    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, bytes: &[u8]) -> Option<Diagnosis> {
+        match kind {
+            DecodeErrorKind::Truncated { .. } => Diagnosis::of_begin(bytes),
+            _ => Diagnosis::of_protocol(offset, bytes).or_else(|| Diagnosis::of_text(bytes)),
+        }
+    }
+
+    /// Where the frame is that begins at `start`, if all of it is in `bytes`, within the limit and as its check says: what the
+    /// decoder asks first, as it is mostly so. It says what [`parse`](Header::parse) says of `bytes[start..]`, and is here so
+    /// that a [`Format`](super::Format) can say it faster.
     #[doc(hidden)]
     #[inline]
     fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
         Span::parsed(self, bytes, start)
     }
+}
 
-    /// Appends the header of a payload of `payload_len` bytes to `out`.
+/// What is computed over a frame piece by piece, so that a frame larger than memory is checked, too: a checksum, or that the
+/// last byte is the right one.
+///
+/// ```
+/// use unstick::framing::{
+///     Check, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Format, Head, Header, Parsed,
+/// };
+///
+/// /// A byte that counts the payload, the payload, and a byte: all bytes of the payload added up.
+/// struct Summed;
+///
+/// #[derive(Clone, Debug, Default)]
+/// struct Sum(u8);
+///
+/// impl Check for Sum {
+///     fn update(&mut self, payload: &[u8]) {
+///         self.0 = payload.iter().fold(self.0, |sum, byte| sum.wrapping_add(*byte));
+///     }
+///     fn verify(&self, trailer: &[u8]) -> Result<(), DecodeErrorKind> {
+///         let (stated, computed) = (u64::from(trailer[0]), u64::from(self.0));
+///         if stated == computed { Ok(()) } else { Err(DecodeErrorKind::Mismatch { stated, computed }) }
+///     }
+///     fn write(&self, out: &mut Vec<u8>) {
+///         out.push(self.0);
+///     }
+/// }
+///
+/// impl Header for Summed {
+///     type Check = Sum;
+///
+///     fn max_header_len(&self) -> usize { 1 }
+///     fn max_payload_len(&self) -> usize { 255 }
+///     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+///         let Some(&len) = bytes.first() else { return Ok(Parsed::Need(1)) };
+///         Ok(Parsed::Head(Head::new(1, u64::from(len)).trailer(1)))
+///     }
+///     fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+///         Format::U8.write(Envelope::default(), payload_len, out) // a part of a header may be another one's
+///     }
+/// }
+///
+/// let mut wire = Vec::new();
+/// Encoder::new(Summed).encode(&[1, 2, 3], &mut wire)?;
+/// assert_eq!(wire, [3, 1, 2, 3, 6]);
+/// wire[4] = 7;
+///
+/// let mut decoder = Decoder::new(Summed);
+/// decoder.feed(&wire);
+/// let error = decoder.next_frame().unwrap_err();
+/// assert_eq!(error.kind(), DecodeErrorKind::Mismatch { stated: 7, computed: 6 });
+/// # Ok::<(), EncodeError>(())
+/// ```
+pub trait Check: Clone + Default + Unpin {
+    /// Whether this computes the trailer, as all but `()` do. Where it does, a trailer that is given to an encoder is not used.
+    const COMPUTES: bool = true;
+
+    /// Takes the next bytes of the payload. What comes of them must not depend on how they are cut.
+    fn update(&mut self, payload: &[u8]);
+
+    /// Compares with a trailer, which has as many bytes as the frame's [`Head`] says.
     ///
     /// # Errors
-    /// Where the header cannot say that length, or `prefix` is not what this header needs.
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+    /// Where it is not what the payload gives: [`DecodeErrorKind::Mismatch`], mostly.
+    fn verify(&self, trailer: &[u8]) -> Result<(), DecodeErrorKind>;
 
-    /// What the header bytes of an error look like. `offset` is the frame's place in the stream.
-    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
-        let _ = kind;
-        Diagnosis::of_protocol(offset, header).or_else(|| Diagnosis::of_text(header))
-    }
+    /// Appends the trailer to `out`, of as many bytes as the header says.
+    fn write(&self, out: &mut Vec<u8>);
 }
 
-/// Where the frame is that begins at `start`, also where the bytes end too soon behind its header for the quick way.
-#[cold]
-pub(crate) fn frame_at(header: &impl Header, bytes: &[u8], start: usize) -> Option<Span> {
-    Span::parsed(header, bytes, start)
-}
+/// Nothing is computed: the trailer, if there is one, is the caller's.
+impl Check for () {
+    const COMPUTES: bool = false;
 
-/// A header that many decoders share.
-impl<H: Header + ?Sized> Header for Rc<H> {
     #[inline]
-    fn max_header_len(&self) -> usize {
-        (**self).max_header_len()
+    fn update(&mut self, _payload: &[u8]) {}
+
+    #[inline]
+    fn verify(&self, _trailer: &[u8]) -> Result<(), DecodeErrorKind> {
+        Ok(())
     }
 
     #[inline]
-    fn max_payload_len(&self) -> usize {
-        (**self).max_payload_len()
-    }
-
-    #[inline]
-    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-        (**self).parse(bytes)
-    }
-
-    #[inline(always)]
-    fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
-        (**self).whole_frame(bytes, start)
-    }
-
-    #[inline(always)]
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        (**self).write(prefix, payload_len, out)
-    }
-
-    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
-        (**self).diagnose(kind, offset, header)
-    }
+    fn write(&self, _out: &mut Vec<u8>) {}
 }
+
+/// A header that many decoders share, or one that is told apart at run time.
+macro_rules! header_behind {
+    ($($pointer:ty),*) => {$(
+        impl<H: Header + ?Sized> Header for $pointer {
+            type Check = H::Check;
+
+            #[inline]
+            fn max_header_len(&self) -> usize {
+                (**self).max_header_len()
+            }
+
+            #[inline]
+            fn max_payload_len(&self) -> usize {
+                (**self).max_payload_len()
+            }
+
+            #[inline]
+            fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+                (**self).parse(bytes)
+            }
+
+            #[inline(always)]
+            fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+                (**self).write(envelope, payload_len, out)
+            }
+
+            #[inline]
+            fn check(&self, header: &[u8]) -> H::Check {
+                (**self).check(header)
+            }
+
+            fn diagnose(&self, kind: DecodeErrorKind, offset: u64, bytes: &[u8]) -> Option<Diagnosis> {
+                (**self).diagnose(kind, offset, bytes)
+            }
+
+            #[inline(always)]
+            fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
+                (**self).whole_frame(bytes, start)
+            }
+        }
+    )*};
+}
+
+header_behind!(&H, Box<H>, Rc<H>, Arc<H>);
 
 /// What [`Header::parse`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Parsed {
     /// The header is not whole: at least so many more bytes are needed before it can say more. Never 0.
     Need(usize),
@@ -143,6 +257,7 @@ pub enum Parsed {
 
 /// A whole header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Head {
     /// Bytes of the prefix; at most `header_len`.
     pub prefix_len: usize,
@@ -152,27 +267,67 @@ pub struct Head {
     pub field: u64,
     /// Bytes of the payload that is declared; nothing is believed of it before it is compared with the limit.
     pub payload_len: u64,
+    /// Bytes behind the payload that are still the frame's; at most [`MAX_TRAILER_LEN`].
+    pub trailer_len: usize,
 }
 
-/// Where a whole frame is in the bytes that it was looked for in: `prefix_len ≤ header_len ≤ end - start`.
+impl Head {
+    /// A header of `header_len` bytes whose field is the payload's length; without prefix and trailer.
+    pub const fn new(header_len: usize, payload_len: u64) -> Head {
+        Head { prefix_len: 0, header_len, field: payload_len, payload_len, trailer_len: 0 }
+    }
+
+    /// The same with a prefix: the first `prefix_len` bytes of the header.
+    #[must_use]
+    pub const fn prefix(self, prefix_len: usize) -> Head {
+        Head { prefix_len, ..self }
+    }
+
+    /// The same where the field's number is not the payload's length.
+    #[must_use]
+    pub const fn field(self, field: u64) -> Head {
+        Head { field, ..self }
+    }
+
+    /// The same with a trailer.
+    #[must_use]
+    pub const fn trailer(self, trailer_len: usize) -> Head {
+        Head { trailer_len, ..self }
+    }
+
+    /// Bytes of the whole frame, or the greatest number where there are more.
+    pub const fn frame_len(self) -> u64 {
+        self.payload_len.saturating_add((self.header_len + self.trailer_len) as u64)
+    }
+}
+
+/// Where a whole frame is in the bytes that it was looked for in.
+///
+/// Invariant: `prefix_len ≤ header_len`, and `header_len + trailer_len ≤ end - start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) header_len: u16,
-    pub(crate) prefix_len: u16,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) header_len: usize,
+    pub(super) prefix_len: u16,
+    pub(super) trailer_len: u16,
 }
 
 impl Span {
-    /// The span of the frame that begins at `start`, as [`Header::parse`] finds it: if its payload is within the limit, and all
-    /// of it is in `bytes`.
+    /// Bytes of the whole frame.
+    pub fn frame_len(self) -> usize {
+        self.end - self.start
+    }
+
+    /// The span of the frame that begins at `start`, as [`Header::parse`] finds it: if its payload is within the limit, all
+    /// of it is in `bytes`, and its check holds.
     #[inline]
-    pub(crate) fn parsed<H: Header + ?Sized>(header: &H, bytes: &[u8], start: usize) -> Option<Span> {
+    pub(super) fn parsed<H: Header + ?Sized>(header: &H, bytes: &[u8], start: usize) -> Option<Span> {
         // Mostly all is taken, and there is nothing to parse.
         let unread = bytes.get(start..).filter(|unread| !unread.is_empty())?;
         match header.parse(unread).ok()? {
             Parsed::Head(head) if head.payload_len <= header.max_payload_len() as u64 => {
-                Span::within(head, start, bytes.len())
+                Span::within(head, start, bytes.len()).filter(|span| span.verify(header, bytes).is_ok())
             }
             _ => None,
         }
@@ -180,14 +335,36 @@ impl Span {
 
     /// The span of a frame with this header, whose payload is within the limit, if it ends within `available` bytes.
     #[inline]
-    pub(crate) fn within(head: Head, start: usize, available: usize) -> Option<Span> {
-        let Head { prefix_len, header_len, .. } = head;
+    pub(super) fn within(head: Head, start: usize, available: usize) -> Option<Span> {
+        let Head { prefix_len, header_len, trailer_len, .. } = head;
         assert!(
-            prefix_len <= header_len && (1..=MAX_HEADER_LEN).contains(&header_len),
-            "a header has 1 to {MAX_HEADER_LEN} bytes and its prefix is in it: {header_len} and {prefix_len}"
+            prefix_len <= header_len && (1..=MAX_HEADER_LEN).contains(&header_len) && trailer_len <= MAX_TRAILER_LEN,
+            "a header has 1 to {MAX_HEADER_LEN} bytes and its prefix is in it, a trailer has {MAX_TRAILER_LEN} at most: {head:?}"
         );
-        let end = start + header_len + head.payload_len as usize;
-        let span = Span { start, end, header_len: header_len as u16, prefix_len: prefix_len as u16 };
-        (end <= available).then_some(span)
+        let end = start + header_len + head.payload_len as usize + trailer_len;
+        let (prefix_len, trailer_len) = (prefix_len as u16, trailer_len as u16);
+        (end <= available).then_some(Span { start, end, header_len, prefix_len, trailer_len })
     }
+
+    /// Whether the frame's trailer is what its bytes give.
+    ///
+    /// # Errors
+    /// Where it is not.
+    #[inline]
+    pub(super) fn verify<H: Header + ?Sized>(self, header: &H, bytes: &[u8]) -> Result<(), DecodeErrorKind> {
+        if !H::Check::COMPUTES {
+            return Ok(());
+        }
+        let payload = self.start + self.header_len;
+        let trailer = self.end - usize::from(self.trailer_len);
+        let mut check = header.check(&bytes[self.start..payload]);
+        check.update(&bytes[payload..trailer]);
+        check.verify(&bytes[trailer..self.end])
+    }
+}
+
+/// Where the frame is that begins at `start`, also where the bytes end too soon behind its header for the quick way.
+#[cold]
+pub(super) fn frame_at(header: &impl Header, bytes: &[u8], start: usize) -> Option<Span> {
+    Span::parsed(header, bytes, start)
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!             ┌───────────────── header ─────────────────┐
-//!  stream:  … │ prefix (offset bytes) │ length field     │ payload …           │ next frame …
-//!             └───────────────────────┴──────────────────┴─────────────────────┘
+//!  stream:  … │ prefix (offset bytes) │ length field     │ payload …           │ trailer │ next frame …
+//!             └───────────────────────┴──────────────────┴─────────────────────┴─────────┘
 //!                                       field + adjustment = payload_len
 //! ```
 //!
@@ -13,19 +13,23 @@
 
 mod buffer;
 mod decoder;
-mod diagnosis;
 mod encoder;
+mod envelope;
+mod error;
 mod format;
 mod frame;
 mod header;
+pub(crate) mod slice;
 mod spec;
 mod text;
 
-pub use decoder::{DEFAULT_READ_LEN, DecodeError, DecodeErrorKind, Decoder, Feed, Oversize, Part, Phase, Skipped};
-pub use diagnosis::Diagnosis;
-pub use encoder::{EncodeError, Encoder};
-pub use format::{DEFAULT_MAX_PAYLOAD_LEN, Endian, Field, Format, FormatError, Layout};
+pub use decoder::{DEFAULT_READ_LEN, Decoder, Oversize, Part, Skipped};
+pub use encoder::Encoder;
+pub use envelope::Envelope;
+pub use error::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError, Fault, Phase};
+pub use format::{DEFAULT_MAX_PAYLOAD_LEN, Endian, Field, Format, FormatError, Layout, PRESETS};
 pub use frame::Frame;
-pub use header::{Head, Header, MAX_HEADER_LEN, Parsed, Span};
-pub use spec::{PRESETS, SpecError};
+pub use header::{Check, Head, Header, MAX_HEADER_LEN, MAX_TRAILER_LEN, Parsed, Span};
+pub use slice::{Frames, split_first};
+pub use spec::SpecError;
 pub use text::Utf8Reader;

@@ -4,25 +4,11 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
 
-use super::format::{Endian, Field, Format, Layout};
-
-/// The presets by the names that [`Layout`] is parsed from, with what they are for.
-pub const PRESETS: [(&str, Format, &str); 10] = [
-    ("u32le", Format::U32_LE, "4 bytes, little-endian (the default)"),
-    ("u32be", Format::U32_BE, "4 bytes, big-endian"),
-    ("u16be", Format::U16_BE, "2 bytes, big-endian: DNS over TCP"),
-    ("u8", Format::U8, "1 byte"),
-    ("u24be", Format::U24_BE, "3 bytes, big-endian"),
-    ("u64be", Format::U64_BE, "8 bytes, big-endian"),
-    ("varint", Format::VARINT, "LEB128, up to 10 bytes: protobuf's delimited messages"),
-    ("u16be-inclusive", Format::U16_BE_INCLUSIVE, "2 bytes, big-endian, counting themselves"),
-    ("u32be-inclusive", Format::U32_BE_INCLUSIVE, "4 bytes, big-endian, counting themselves"),
-    ("u32le-inclusive", Format::U32_LE_INCLUSIVE, "4 bytes, little-endian, counting themselves"),
-];
+use super::format::{Endian, Field, Layout, PRESETS};
 
 /// A preset's name, or `key=value` pairs with commas between: `offset`, `width` (1 to 8, or `varint`), `endian` (`be` or
-/// `le`), `adjustment`, and for varints `max-width` (1 to 10) and `minimal` (`true` or `false`). What is not named is
-/// 0, 4, `be`, 0, 10 and `false`. A name may stand first and be amended: `varint,minimal=true`.
+/// `le`), `adjustment`, `trailer`, and for varints `max-width` (1 to 10) and `minimal` (`true` or `false`). What is not named
+/// is 0, 4, `be`, 0, 0, 10 and `false`. A name may stand first and be amended: `varint,minimal=true`.
 impl FromStr for Layout {
     type Err = SpecError;
 
@@ -42,7 +28,7 @@ impl FromStr for Layout {
 /// The text that parses to this layout: a preset's name where it is one.
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some((name, ..)) = PRESETS.iter().find(|(_, format, _)| format.layout() == *self) {
+        if let Some(name) = self.preset() {
             return f.write_str(name);
         }
         write!(f, "offset={}", self.offset)?;
@@ -54,7 +40,8 @@ impl fmt::Display for Layout {
                 write!(f, ",width=varint,max-width={max_width},minimal={minimal}")?;
             }
         }
-        write!(f, ",adjustment={}", self.adjustment)
+        write!(f, ",adjustment={}", self.adjustment)?;
+        if self.trailer > 0 { write!(f, ",trailer={}", self.trailer) } else { Ok(()) }
     }
 }
 
@@ -73,6 +60,7 @@ fn amend(layout: &mut Layout, key: &str, value: &str) -> Result<(), SpecError> {
         ("adjustment", _) => {
             layout.adjustment = value.parse().map_err(|_| bad("adjustment", "a whole number, also a negative one"))?;
         }
+        ("trailer", _) => layout.trailer = value.parse().map_err(|_| bad("trailer", "0 to 255"))?,
         ("width", field) if value == "varint" => *field = Layout::varint(10).field,
         ("width", field) => {
             let new_width = value.parse().ok().filter(|width| (1..=8).contains(width));
@@ -152,7 +140,10 @@ impl fmt::Display for SpecError {
                 f.write_str(", or key=value pairs as in offset=2,width=2,endian=be,adjustment=-4")
             }
             SpecError::UnknownKey { key } => {
-                write!(f, "no key is named {key:?}; the keys are offset, width, endian, adjustment, max-width, minimal")
+                write!(
+                    f,
+                    "no key is named {key:?}; the keys are offset, width, endian, adjustment, trailer, max-width, minimal"
+                )
             }
             SpecError::NoValue { part } => write!(f, "{part:?} has no value: write key=value"),
             SpecError::BadValue { key, value, allowed } => write!(f, "{key}={value}: it can be {allowed}"),

@@ -249,8 +249,8 @@ where
     async fn greet(&mut self, greeting: &Greeting) -> Result<(), Box<CloseReason>> {
         match greeting {
             Greeting::Frame(payload) => {
-                let offset = usize::from(self.input.decoder.format().layout().offset);
-                let sent = self.replies.send_with(&vec![0; offset], payload).await;
+                let around = self.input.decoder.format().layout().zeros();
+                let sent = self.replies.send_with(around, payload).await;
                 sent.map_err(|error| self.send_failed(error))?;
             }
             Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),

@@ -6,9 +6,9 @@ use crate::framing::{EncodeError, Encoder, Format};
 /// What a server says first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Greeting {
-    /// A frame with this payload. Where the format has bytes before its length field, they are zeros.
+    /// A frame with this payload. Where the format has bytes before its length field or behind the payload, they are zeros.
     Frame(Vec<u8>),
-    /// These bytes without framing: what the seed's clients wait for.
+    /// These bytes without framing: what the tutorial's clients wait for.
     Raw(Vec<u8>),
     /// Nothing.
     None,
@@ -32,8 +32,7 @@ impl Greeting {
         let mut bytes = Vec::new();
         match self {
             Greeting::Frame(payload) => {
-                let prefix = vec![0; usize::from(format.layout().offset)];
-                Encoder::new(format).encode(&prefix, payload, &mut bytes)?;
+                Encoder::new(format).encode_with(format.layout().zeros(), payload, &mut bytes)?;
             }
             Greeting::Raw(raw) => bytes.extend_from_slice(raw),
             Greeting::None => {}

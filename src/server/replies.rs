@@ -11,7 +11,7 @@ use super::place::Place;
 use super::pool;
 use super::writer::Writer;
 use crate::adapters::{FramedWrite, NO_COPY_LEN, WriteError};
-use crate::framing::Format;
+use crate::framing::{Envelope, Format};
 
 /// Where a handler puts its replies.
 ///
@@ -45,11 +45,11 @@ impl Replies {
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
     #[inline]
     pub fn send<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        self.send_with(&[], payload)
+        self.send_with(Envelope::default(), payload)
     }
 
-    /// Sends a frame with its prefix, for a format that has bytes before its length field: see [`FramedWrite::feed_with`].
-    /// So a frame is echoed whole: `replies.send_with(frame.prefix(), frame.payload())`.
+    /// Sends a frame with what travels around its payload, a prefix or an [`Envelope`]: see [`FramedWrite::feed_with`].
+    /// So a frame is echoed whole: `replies.send_with(frame.envelope(), frame.payload())`.
     ///
     /// # Errors
     /// As [`send`](Replies::send).
@@ -59,10 +59,10 @@ impl Replies {
     #[inline]
     pub fn send_with<'a>(
         &'a mut self,
-        prefix: &'a [u8],
+        envelope: impl Into<Envelope<'a>>,
         payload: &'a [u8],
     ) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        self.write.feed_with(prefix, payload)
+        self.write.feed_with(envelope, payload)
     }
 
     /// The peer's address.

@@ -3,12 +3,12 @@
 use alloc::vec::Vec;
 
 use super::case::{Case, Cuts};
-use super::oracle::{End, Expected, Located, Oracle};
+use super::oracle::{End, Expected, Located, Oracle, Seen};
 use super::plan::{Plan, frame_of};
 use super::subject::follow;
 use super::ways::{OwnDecoder, Way};
 use crate::framing::{
-    DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Frame, Header, Oversize, Part, Skipped,
+    DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Frame, Head, Header, Oversize, Part, Skipped,
 };
 
 /// Every check there is, on a plan.
@@ -47,33 +47,37 @@ pub fn check_round_trip(plan: &Plan) {
     let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
     let mut wire = Vec::new();
     let mut frames = Vec::new();
-    for (prefix, payload) in payloads(plan) {
-        let expected = frame_of(&layout, &prefix, &payload);
+    for (prefix, payload, trailer) in payloads(plan) {
+        let expected = frame_of(&layout, &prefix, &payload, &trailer);
+        let envelope = Envelope { prefix: &prefix, trailer: &trailer };
         let before = wire.len();
-        if encoder.encode(&prefix, &payload, &mut wire).is_err() {
+        if encoder.encode_with(envelope, &payload, &mut wire).is_err() {
             continue;
         }
         assert_eq!(expected.as_deref(), Some(&wire[before..]), "the encoder writes the frame as the layout has it");
-        let mut header = Vec::new();
-        encoder.header(&prefix, payload.len(), &mut header).expect("the header of a frame that was encoded");
-        assert_eq!(header, wire[before..wire.len() - payload.len()], "the header alone is the frame's");
-        frames.push((prefix, payload));
+        let mut parts = Vec::new();
+        encoder.header(envelope, payload.len(), &mut parts).expect("the header of a frame that was encoded");
+        parts.extend_from_slice(&payload);
+        encoder.trailer(&(), envelope, &mut parts);
+        assert_eq!(parts, wire[before..], "header, payload and trailer are the frame");
+        frames.push((prefix, payload, trailer));
     }
     let mut decoder = plan.case().decoder();
     let mut decoded = frames.iter();
     for chunk in plan.cuts.chunks(&wire) {
         decoder.feed(chunk);
         while let Some(frame) = decoder.next_frame().expect("what was encoded decodes") {
-            let (prefix, payload) = decoded.next().expect("no more frames than were encoded");
+            let (prefix, payload, trailer) = decoded.next().expect("no more frames than were encoded");
             assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]), "a frame is as it was encoded");
+            assert_eq!(frame.trailer(), trailer, "and its trailer, too");
         }
     }
     assert_eq!(decoded.len(), 0, "as many frames as were encoded");
     assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
 }
 
-/// A frame is refused just where it is over the limit, or cannot be said, or its prefix is not the layout's; and what is
-/// refused leaves no trace in the output.
+/// A frame is refused just where it is over the limit, or cannot be said, or its prefix or trailer is not the layout's; and
+/// what is refused leaves no trace in the output.
 ///
 /// # Panics
 /// Where that does not hold.
@@ -82,30 +86,37 @@ pub fn check_refused_encode(plan: &Plan) {
     let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
     let max_payload_len = plan.format.max_payload_len();
     let mut out = b"before".to_vec();
-    for (prefix, payload) in payloads(plan) {
+    for (prefix, payload, trailer) in payloads(plan) {
+        let envelope = Envelope { prefix: &prefix, trailer: &trailer };
         let before = out.clone();
         let payload_len = payload.len();
         let expected = if payload_len > max_payload_len {
             Err(EncodeError::Oversize { payload_len, max_payload_len })
-        } else if frame_of(&layout, &prefix, &payload).is_none() {
+        } else if frame_of(&layout, &prefix, &payload, &trailer).is_none() {
             Err(EncodeError::Undersize { payload_len, least: layout.min_payload_len() })
         } else {
             Ok(())
         };
-        assert_eq!(encoder.encode(&prefix, &payload, &mut out), expected);
+        assert_eq!(encoder.encode_with(envelope, &payload, &mut out), expected);
         if expected.is_err() {
             assert_eq!(out, before, "a refused frame leaves no trace");
         }
         out.clone_from(&before);
-        assert_eq!(encoder.header(&prefix, payload_len, &mut out), expected);
+        assert_eq!(encoder.header(envelope, payload_len, &mut out), expected);
         assert_eq!(expected.is_err(), out == before, "a refused header leaves no trace");
         out = before;
 
         let longer = [&prefix[..], b"+"].concat();
         let offset = usize::from(layout.offset);
         let wrong_prefix = expected.and(Err(EncodeError::Prefix { prefix_len: longer.len(), offset }));
-        assert_eq!(encoder.encode(&longer, &payload, &mut out), wrong_prefix);
+        assert_eq!(encoder.encode_with(Envelope { prefix: &longer, ..envelope }, &payload, &mut out), wrong_prefix);
         assert_eq!(out, b"before", "a refused prefix leaves no trace");
+
+        let longer = [&trailer[..], b"+"].concat();
+        let trailer_len = usize::from(layout.trailer);
+        let wrong = expected.and(Err(EncodeError::Trailer { trailer_len: longer.len(), expected: trailer_len }));
+        assert_eq!(encoder.encode_with(Envelope { trailer: &longer, ..envelope }, &payload, &mut out), wrong);
+        assert_eq!(out, b"before", "a refused trailer leaves no trace");
     }
 }
 
@@ -149,7 +160,7 @@ pub fn check_chunking<H: Oracle>(case: &Case<H>) {
 /// Where that does not hold.
 #[track_caller]
 pub fn check_cuts<H: Oracle>(case: &Case<H>, expected: &Expected, cuts: &Cuts) {
-    for way in Way::ALL {
+    for &way in Way::ALL {
         match follow(case, cuts, expected, &mut OwnDecoder::new(case, way)) {
             Ok(error) => assert_ends(error.as_ref(), &expected.end, &case.stream),
             Err(violation) => panic!("{violation}\nby {way:?}, in {cuts:?}, in {case:02x?}"),
@@ -178,7 +189,7 @@ pub fn check_final_error<H: Oracle>(case: &Case<H>) {
         assert_eq!(decoder.next_frame(), Err(error.clone()));
         assert_eq!(decoder.next_part(), Err(error.clone()));
         assert_eq!(decoder.has_frame(), Err(error.clone()));
-        assert_eq!(decoder.feed(more).next_frame(), Err(error.clone()));
+        assert_eq!(decoder.next_frame_from(&mut &*more), Err(error.clone()));
         let space = decoder.space();
         let len = space.len().min(more.len());
         decoder.filled(len);
@@ -298,11 +309,11 @@ impl<'a, I: Iterator<Item = &'a Located>> Bodies<'a, I> {
         loop {
             match decoder.next_part()? {
                 None => return Ok(()),
-                Some(Part::Start { header, prefix_len, payload_len }) => {
+                Some(Part::Start { header, prefix_len, payload_len, .. }) => {
                     let frame = self.due.next().expect("no more frames than there are");
                     let body = frame.start + frame.header_len;
                     assert_eq!(header, &stream[frame.start..body], "a start has the header");
-                    assert_eq!((prefix_len, body + payload_len), (frame.prefix_len, frame.end() as usize));
+                    assert_eq!((prefix_len, payload_len as u64), (frame.prefix_len, frame.payload_len));
                     self.open = Some((frame, body));
                     if self.leave {
                         self.open = None;
@@ -315,9 +326,14 @@ impl<'a, I: Iterator<Item = &'a Located>> Bodies<'a, I> {
                     assert_eq!(bytes, &stream[place..place + bytes.len()], "chunks are the payload in order");
                     self.open = Some((frame, place + bytes.len()));
                 }
-                Some(Part::End) => {
+                Some(Part::End { trailer, .. }) => {
                     let (frame, place) = self.open.take().expect("an end has a start");
-                    assert_eq!(place as u64, frame.end(), "the end is behind the whole payload");
+                    assert_eq!(
+                        trailer,
+                        &stream[place..frame.end() as usize],
+                        "the trailer is behind the whole payload"
+                    );
+                    assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
                 }
             }
         }
@@ -351,7 +367,10 @@ pub fn check_skip<H: Oracle>(case: &Case<H>) {
     let start = error.offset() as usize;
     let refused = Expected::of(&case.format, Oversize::Reject, &case.stream[start..]).end;
     let End::Refused { decided, .. } = refused else { panic!("the frame at {start} is refused: {refused:?}") };
-    let behind = (start as u64).saturating_add(decided as u64).saturating_add(payload_len);
+    let Seen::Whole(Head { trailer_len, .. }) = case.format.seen(&case.stream[start..]) else {
+        panic!("the header at {start} is whole")
+    };
+    let behind = ((start + decided + trailer_len) as u64).saturating_add(payload_len);
     let Some(tail) = usize::try_from(behind).ok().and_then(|behind| case.stream.get(behind..)) else {
         assert_eq!(frames.len(), before.len(), "no frame behind one that never came whole");
         let kind = end.map_err(|error| error.kind());
@@ -368,10 +387,9 @@ pub fn check_skip<H: Oracle>(case: &Case<H>) {
 fn take_all<H: Oracle>(case: &Case<H>) -> (Vec<Vec<u8>>, Result<(), DecodeError>) {
     let mut decoder = case.decoder();
     let mut frames = Vec::new();
-    for chunk in case.chunks() {
-        let mut feed = decoder.feed(chunk);
+    for mut chunk in case.chunks() {
         loop {
-            match feed.next_frame() {
+            match decoder.next_frame_from(&mut chunk) {
                 Ok(Some(frame)) => frames.push(frame.payload().to_vec()),
                 Ok(None) => break,
                 Err(error) => return (frames, Err(error)),
@@ -381,16 +399,18 @@ fn take_all<H: Oracle>(case: &Case<H>) -> (Vec<Vec<u8>>, Result<(), DecodeError>
     (frames, decoder.finish())
 }
 
-/// Prefix and payload of each of a plan's frames, those that cannot be encoded included.
-fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+/// Prefix, payload and trailer of each of a plan's frames, those that cannot be encoded included.
+fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let layout = plan.format.layout();
     let mut place = 0;
     let mut bytes = move |len: usize| -> Vec<u8> {
         place += len as u64;
         (place - len as u64..place).map(super::byte_at).collect()
     };
-    plan.frames
-        .iter()
-        .map(move |frame| (bytes(usize::from(plan.format.layout().offset)), bytes(frame.payload_len(&plan.format))))
+    plan.frames.iter().map(move |frame| {
+        let (prefix, payload) = (bytes(usize::from(layout.offset)), bytes(frame.payload_len(&plan.format)));
+        (prefix, payload, bytes(usize::from(layout.trailer)))
+    })
 }
 
 /// What the oracle's frames say of what was skipped.
@@ -410,7 +430,8 @@ fn assert_is(frame: &Frame<'_>, located: &Located, stream: &[u8]) {
     assert_eq!(frame.as_bytes(), bytes, "the frame is its bytes of the stream");
     assert_eq!(frame.header(), &bytes[..located.header_len]);
     assert_eq!(frame.prefix(), &bytes[..located.prefix_len]);
-    assert_eq!(frame.payload(), &bytes[located.header_len..]);
+    assert_eq!(frame.payload(), located.payload(stream));
+    assert_eq!(frame.trailer(), &bytes[bytes.len() - located.trailer_len..]);
     assert_eq!(frame.text(), core::str::from_utf8(frame.payload()));
 }
 
@@ -425,6 +446,10 @@ fn assert_ends(error: Option<&DecodeError>, end: &End, stream: &[u8]) {
             let looks = error.filter(|error| start == 0 && error.diagnosis().is_some());
             let shown = looks.map_or(0, |error| error.header().len());
             Some((start as u64, DecodeErrorKind::Truncated { phase, have, need }, &stream[..shown]))
+        }
+        // Where a check decides, the header is not what is wrong.
+        End::Refused { start, kind: kind @ DecodeErrorKind::Mismatch { .. }, .. } => {
+            Some((start as u64, kind, &stream[..0]))
         }
         End::Refused { start, decided, kind } => Some((start as u64, kind, &stream[start..start + decided.min(16)])),
     };

@@ -7,13 +7,15 @@ use super::checks::check_stream;
 use super::oracle::{Oracle, Seen};
 use super::plan::{Wire, byte_at};
 use super::source::Source;
-use crate::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Head, Header, MAX_HEADER_LEN, Parsed};
+use crate::framing::{
+    Check, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Head, Header, MAX_HEADER_LEN, Parsed,
+};
 
 /// A header of one's own writes what it reads: each payload of these lengths that it does not refuse comes back as it was,
 /// with its prefix, behind a header that asks for no byte too many on its way; and what it refuses leaves no trace.
 ///
 /// ```
-/// use unstick::framing::{DecodeErrorKind, EncodeError, Head, Header, Parsed};
+/// use unstick::framing::{DecodeErrorKind, EncodeError, Envelope, Head, Header, Parsed};
 /// use unstick::testing::{self, Case, Cuts, Oracle};
 ///
 /// /// A star, and a byte that counts the payload.
@@ -21,20 +23,19 @@ use crate::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Head, Heade
 /// struct Star;
 ///
 /// impl Header for Star {
+///     type Check = ();
+///
 ///     fn max_header_len(&self) -> usize { 2 }
 ///     fn max_payload_len(&self) -> usize { 255 }
 ///     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
 ///         match *bytes {
 ///             [] => Ok(Parsed::Need(2)),
 ///             [b'*'] => Ok(Parsed::Need(1)),
-///             [b'*', len, ..] => {
-///                 let len = u64::from(len);
-///                 Ok(Parsed::Head(Head { prefix_len: 0, header_len: 2, field: len, payload_len: len }))
-///             }
+///             [b'*', len, ..] => Ok(Parsed::Head(Head::new(2, u64::from(len)))),
 ///             _ => Err(DecodeErrorKind::Custom("no star")),
 ///         }
 ///     }
-///     fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+///     fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
 ///         let len = u8::try_from(payload_len).map_err(|_| EncodeError::Custom("255 bytes at most"))?;
 ///         out.extend([b'*', len]);
 ///         Ok(())
@@ -50,28 +51,38 @@ use crate::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Head, Heade
 /// # Panics
 /// Where that does not hold.
 #[track_caller]
-pub fn check_header<H: Oracle>(header: &H, prefix: &[u8], payload_lens: &[usize]) {
+pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>, payload_lens: &[usize]) {
+    let envelope = envelope.into();
     let encoder = Encoder::new(header.clone());
     let mut wire = Vec::new();
     let mut lens = Vec::new();
     for &payload_len in payload_lens {
         let before = wire.len();
-        if encoder.header(prefix, payload_len, &mut wire).is_err() {
+        let Ok(mut check) = encoder.header(envelope, payload_len, &mut wire) else {
             assert_eq!(wire.len(), before, "a refused header leaves no trace");
             continue;
-        }
+        };
         let Seen::Whole(head) = header.seen(&wire[before..]) else { panic!("{header:?} reads what it wrote") };
         let read = (head.header_len, head.payload_len);
         assert_eq!(read, (wire.len() - before, payload_len as u64), "what is written is read: {header:?}");
         assert!(payload_len <= header.max_payload_len(), "what is over the limit is refused: {header:?}");
-        wire.extend((0..payload_len as u64).map(byte_at));
+        let payload: Vec<u8> = (0..payload_len as u64).map(byte_at).collect();
+        wire.extend_from_slice(&payload);
+        check.update(&payload);
+        let payload_end = wire.len();
+        encoder.trailer(&check, envelope, &mut wire);
+        assert_eq!(wire.len() - payload_end, head.trailer_len, "the trailer is as long as the header says: {header:?}");
+        let mut encoded = Vec::new();
+        encoder.encode_with(envelope, &payload, &mut encoded).expect("a frame whose header was written");
+        assert_eq!(encoded, wire[before..], "a frame is its header, its payload and its trailer");
         lens.push(payload_len);
     }
     let mut decoder = Decoder::new(header.clone());
     decoder.feed(&wire);
     for len in lens {
         let frame = decoder.next_frame().expect("what was encoded decodes").expect("a whole frame is yielded");
-        assert_eq!(frame.prefix(), prefix, "the prefix is as it was");
+        assert_eq!(frame.prefix(), envelope.prefix, "the prefix is as it was");
+        assert!(H::Check::COMPUTES || frame.trailer() == envelope.trailer, "the trailer is as it was");
         assert!(frame.payload().iter().copied().eq((0..len as u64).map(byte_at)), "the payload is as it was");
     }
     assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
@@ -82,28 +93,32 @@ pub fn check_header<H: Oracle>(header: &H, prefix: &[u8], payload_lens: &[usize]
 pub(crate) fn check_custom(source: &mut Source<'_>) {
     let limit = usize::from(source.u8()) + 1;
     match source.u8() % 3 {
-        0 => check_frames(source, &Tagged { limit }, &Tagged { limit: usize::MAX }, &TAG),
-        1 => check_frames(source, &Steps { limit }, &Steps { limit: usize::MAX }, b""),
-        _ => check_frames(source, &Longest { limit }, &Longest { limit: usize::MAX }, &[b'L'; LONGEST_PREFIX]),
+        0 => {
+            let trailer = &[b'T'; TRAILER][..usize::from(source.u8()) % (TRAILER + 1)];
+            check_frames(source, &Tagged { limit }, &Tagged { limit: usize::MAX }, Envelope { prefix: &TAG, trailer });
+        }
+        1 => check_frames(source, &Steps { limit }, &Steps { limit: usize::MAX }, Envelope::default()),
+        _ => check_frames(source, &Longest { limit }, &Longest { limit: usize::MAX }, (&[b'L'; LONGEST_PREFIX]).into()),
     }
 }
 
 /// `unlimited` writes also what is over the limit.
 #[track_caller]
-fn check_frames<H: Oracle>(source: &mut Source<'_>, header: &H, unlimited: &H, prefix: &[u8]) {
+fn check_frames<H: Oracle>(source: &mut Source<'_>, header: &H, unlimited: &H, envelope: Envelope<'_>) {
     let oversize = source.oversize(header);
     let read_len = source.read_len();
     let cuts = source.cuts();
     let fault = source.fault();
     let lens: Vec<usize> = (0..source.u8() % 8).map(|_| usize::from(source.u16() % 300)).collect();
-    check_header(header, prefix, &lens);
+    check_header(header, envelope, &lens);
     let mut wire = Wire::default();
     for &len in &lens {
         wire.starts.push(wire.bytes.len());
-        Encoder::new(unlimited.clone()).header(prefix, len, &mut wire.bytes).expect("what has no limit can be said");
-        wire.fill(len);
+        let payload: Vec<u8> = (0..len as u64).map(byte_at).collect();
+        let encoded = Encoder::new(unlimited.clone()).encode_with(envelope, &payload, &mut wire.bytes);
+        encoded.expect("what has no limit can be said");
     }
-    wire.spoil(&fault, prefix.len(), |field| field.to_be_bytes()[4..].to_vec());
+    wire.spoil(&fault, envelope.prefix.len(), |field| field.to_be_bytes()[4..].to_vec());
     for stream in [wire.bytes, source.rest().to_vec()] {
         check_stream(&Case { format: header.clone(), oversize, read_len, stream, cuts: cuts.clone() });
     }
@@ -114,8 +129,8 @@ const TAG: [u8; 2] = [0xF5, 0x9A];
 /// The longest trailer, in bytes.
 const TRAILER: usize = 7;
 
-/// Two bytes that are always the same, a varint, and a byte: payload and trailer, of at most seven bytes, are two lengths to
-/// add. The first wrong byte decides.
+/// Two bytes that are always the same, a varint that counts the payload, and a byte that counts the trailer, of at most seven
+/// bytes. The first wrong byte decides.
 #[derive(Clone, Debug)]
 struct Tagged {
     limit: usize,
@@ -124,6 +139,8 @@ struct Tagged {
 impl Oracle for Tagged {}
 
 impl Header for Tagged {
+    type Check = ();
+
     fn max_header_len(&self) -> usize {
         2 + 3 + 1
     }
@@ -148,16 +165,18 @@ impl Header for Tagged {
             if usize::from(trailer) > TRAILER {
                 return Err(DecodeErrorKind::Custom("a trailer has seven bytes at most"));
             }
-            let payload_len = field + u64::from(trailer);
-            return Ok(Parsed::Head(Head { prefix_len: 2, header_len, field, payload_len }));
+            return Ok(Parsed::Head(Head::new(header_len, field).prefix(2).trailer(usize::from(trailer))));
         }
         Err(DecodeErrorKind::Custom("a varint of three bytes at most"))
     }
 
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        out.extend_from_slice(prefix);
-        let trailer = payload_len.min(TRAILER);
-        let mut left = payload_len - trailer;
+    fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(envelope.prefix);
+        let trailer = envelope.trailer.len();
+        if trailer > TRAILER {
+            return Err(EncodeError::Trailer { trailer_len: trailer, expected: TRAILER });
+        }
+        let mut left = payload_len;
         while left >= 0x80 {
             out.push(left as u8 | 0x80);
             left >>= 7;
@@ -176,6 +195,8 @@ struct Steps {
 impl Oracle for Steps {}
 
 impl Header for Steps {
+    type Check = ();
+
     fn max_header_len(&self) -> usize {
         1 + 4
     }
@@ -192,10 +213,10 @@ impl Header for Steps {
         let header_len = 1 + usize::from(width);
         let Some(digits) = bytes.get(1..header_len) else { return Ok(Parsed::Need(1)) };
         let field = digits.iter().fold(0, |field, digit| field << 8 | u64::from(*digit));
-        Ok(Parsed::Head(Head { prefix_len: 0, header_len, field, payload_len: field }))
+        Ok(Parsed::Head(Head::new(header_len, field)))
     }
 
-    fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         within(payload_len, self.limit)?;
         let digits = (payload_len as u32).to_be_bytes();
         let width = digits.iter().skip_while(|digit| **digit == 0).count();
@@ -216,6 +237,8 @@ struct Longest {
 impl Oracle for Longest {}
 
 impl Header for Longest {
+    type Check = ();
+
     fn max_header_len(&self) -> usize {
         MAX_HEADER_LEN
     }
@@ -229,13 +252,12 @@ impl Header for Longest {
             return Ok(Parsed::Need(MAX_HEADER_LEN - bytes.len()));
         };
         let field = header[LONGEST_PREFIX..].iter().fold(0, |field, digit| field << 8 | u64::from(*digit));
-        let (prefix_len, header_len) = (LONGEST_PREFIX, MAX_HEADER_LEN);
-        Ok(Parsed::Head(Head { prefix_len, header_len, field, payload_len: field }))
+        Ok(Parsed::Head(Head::new(MAX_HEADER_LEN, field).prefix(LONGEST_PREFIX)))
     }
 
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         within(payload_len, self.limit)?;
-        out.extend_from_slice(prefix);
+        out.extend_from_slice(envelope.prefix);
         out.extend_from_slice(&(payload_len as u32).to_be_bytes());
         Ok(())
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::plan::byte_at;
 use super::source::format_near;
-use crate::framing::{Decoder, Encoder, Field, Format, Header, Layout, MAX_HEADER_LEN};
+use crate::framing::{Decoder, Encoder, Envelope, Field, Format, Header, Layout, MAX_HEADER_LEN, MAX_TRAILER_LEN};
 
 /// A layout reads back from its own text; [`check_limits`]; and where a format can be made of it, a frame passes through.
 ///
@@ -19,12 +19,14 @@ pub fn check_layout(layout: Layout) {
     let Some(format) = format_near(layout, 16) else { return };
     let payload: Vec<u8> = (0..format.max_payload_len() as u64).map(byte_at).collect();
     let prefix = vec![b'p'; usize::from(layout.offset)];
+    let trailer = vec![b't'; usize::from(layout.trailer)];
+    let envelope = Envelope { prefix: &prefix, trailer: &trailer };
     let mut wire = Vec::new();
-    Encoder::new(format).encode(&prefix, &payload, &mut wire).expect("a payload of the limit can be said");
+    Encoder::new(format).encode_with(envelope, &payload, &mut wire).expect("a payload of the limit can be said");
     let mut decoder = Decoder::new(format);
     decoder.feed(&wire);
     let frame = decoder.next_frame().expect("what was encoded decodes").expect("a whole frame is yielded");
-    assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]));
+    assert_eq!((frame.envelope(), frame.payload()), (envelope, &payload[..]));
 }
 
 /// `Format::new` takes a layout with a limit just where the naive rule does: a field of a width there is, and a limit that
@@ -56,6 +58,6 @@ fn can_be(layout: &Layout, limit: usize) -> bool {
     }
     let greatest_field = (1i128 << (bits * u32::from(width)).min(64)) - 1;
     let greatest = greatest_field + i128::from(layout.adjustment);
-    let addressable = isize::MAX as i128 - MAX_HEADER_LEN as i128;
+    let addressable = isize::MAX as i128 - (MAX_HEADER_LEN + MAX_TRAILER_LEN) as i128;
     i128::from(layout.adjustment).max(0) <= limit as i128 && limit as i128 <= greatest.min(addressable)
 }

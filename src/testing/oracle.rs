@@ -3,12 +3,13 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::framing::{DecodeErrorKind, Endian, Field, Format, Head, Header, Layout, Oversize, Parsed, Phase};
+use crate::framing::{Check, DecodeErrorKind, Endian, Field, Format, Head, Header, Layout, Oversize, Parsed, Phase};
 
 /// What a stream of bytes is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The frames whose header is whole and not refused, in order. Only the last one may be cut short by the end.
+    /// The frames whose header is whole and not refused, in order. Only the last one may be cut short by the end, or refused
+    /// for what its check says.
     pub frames: Vec<Located>,
     /// How the stream ends.
     pub end: End,
@@ -25,16 +26,18 @@ pub struct Located {
     pub header_len: usize,
     /// Bytes of its payload.
     pub payload_len: u64,
+    /// Bytes of its trailer.
+    pub trailer_len: usize,
     /// Whether it is over the limit and skipped.
     pub skipped: bool,
-    /// Whether all of it came.
+    /// Whether all of it came, and its check holds.
     pub whole: bool,
 }
 
 impl Located {
     /// Bytes of the whole frame, or the greatest number where there are more.
     pub fn frame_len(&self) -> u64 {
-        (self.header_len as u64).saturating_add(self.payload_len)
+        ((self.header_len + self.trailer_len) as u64).saturating_add(self.payload_len)
     }
 
     /// The place behind its last byte, or the greatest number where that is beyond it.
@@ -44,7 +47,8 @@ impl Located {
 
     /// The payload, as far as it came.
     pub fn payload<'a>(&self, stream: &'a [u8]) -> &'a [u8] {
-        &stream[self.start + self.header_len..self.end().min(stream.len() as u64) as usize]
+        let body = &stream[self.start + self.header_len..];
+        &body[..self.payload_len.min(body.len() as u64) as usize]
     }
 }
 
@@ -92,17 +96,26 @@ impl Expected {
                 Seen::Bad { decided, kind } => break End::Refused { start, decided, kind },
                 Seen::Whole(head) => head,
             };
-            let Head { prefix_len, header_len, payload_len, .. } = head;
+            let Head { prefix_len, header_len, payload_len, trailer_len, .. } = head;
             let skipped = match is_skipped(head, header.max_payload_len(), oversize) {
                 Ok(skipped) => skipped,
                 Err(kind) => break End::Refused { start, decided: header_len, kind },
             };
-            let mut frame = Located { start, prefix_len, header_len, payload_len, skipped, whole: true };
-            frame.whole = frame.frame_len() <= left.len() as u64;
-            frames.push(frame);
+            let mut frame = Located { start, prefix_len, header_len, payload_len, trailer_len, skipped, whole: true };
+            let (have, need) = (left.len() as u64, frame.frame_len());
+            frame.whole = need <= have;
             if !frame.whole {
-                let (have, need) = (left.len() as u64, frame.frame_len());
-                break End::Truncated { start, phase: Phase::Payload, have, need };
+                frames.push(frame);
+                let is_payload = have < (header_len as u64).saturating_add(payload_len);
+                let phase = if is_payload { Phase::Payload } else { Phase::Trailer };
+                break End::Truncated { start, phase, have, need };
+            }
+            let whole = &left[..need as usize];
+            let checked = if skipped { Ok(()) } else { header.checked(head, whole) };
+            frame.whole = checked.is_ok();
+            frames.push(frame);
+            if let Err(kind) = checked {
+                break End::Refused { start, decided: whole.len(), kind };
             }
             start = frame.end() as usize;
         };
@@ -121,6 +134,19 @@ impl Expected {
 /// [`Case`](super::Case) of it. The oracle asks [`Header::parse`] again with every byte more, so that it also sees where
 /// `parse` does not keep its promises.
 pub trait Oracle: Header + Clone + fmt::Debug {
+    /// Whether the trailer of a whole frame, which has this header, is what its bytes give. A header with a check says that
+    /// best in another way than the check does.
+    ///
+    /// # Errors
+    /// Where it is not.
+    fn checked(&self, head: Head, frame: &[u8]) -> Result<(), DecodeErrorKind> {
+        let (front, trailer) = frame.split_at(frame.len() - head.trailer_len);
+        let (header, payload) = front.split_at(head.header_len);
+        let mut check = self.check(header);
+        check.update(payload);
+        check.verify(trailer)
+    }
+
     /// What the bytes, at least one, begin with.
     ///
     /// # Panics
@@ -182,7 +208,8 @@ impl Oracle for Format {
             return Seen::Bad { decided: header_len, kind };
         };
         let payload_len = u64::try_from(payload_len).unwrap_or(u64::MAX);
-        Seen::Whole(Head { prefix_len: usize::from(layout.offset), header_len, field, payload_len })
+        let head = Head::new(header_len, payload_len).prefix(usize::from(layout.offset)).field(field);
+        Seen::Whole(head.trailer(usize::from(layout.trailer)))
     }
 }
 

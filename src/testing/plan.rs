@@ -9,7 +9,7 @@ use crate::framing::{DEFAULT_READ_LEN, Endian, Field, Format, Header, Layout, Ov
 
 /// A stream of frames by plan: format, payload lengths, one fault, and the cuts.
 ///
-/// The bytes of prefixes and payloads are a function of their place in the stream ([`byte_at`]), so that a byte which is
+/// The bytes of prefixes, payloads and trailers are a function of their place in the stream ([`byte_at`]), so that a byte which is
 /// lost, doubled or moved shows. The plan writes its stream by its own simple arithmetic, not by the
 /// [`Encoder`](crate::framing::Encoder), and so can say what an encoder refuses.
 ///
@@ -192,9 +192,10 @@ impl Wire {
         self.fill(usize::from(layout.offset));
         self.bytes.extend_from_slice(&field);
         self.fill(payload_len);
+        self.fill(usize::from(layout.trailer));
     }
 
-    /// So many bytes of payload or prefix.
+    /// So many bytes of prefix, payload or trailer.
     pub(crate) fn fill(&mut self, len: usize) {
         let begin = self.bytes.len() as u64;
         self.bytes.extend((begin..begin + len as u64).map(byte_at));
@@ -221,9 +222,9 @@ impl Wire {
     }
 }
 
-/// The frame on the wire whose prefix and payload these are; `None` where the layout's field cannot say it.
-pub(crate) fn frame_of(layout: &Layout, prefix: &[u8], payload: &[u8]) -> Option<Vec<u8>> {
-    Some([prefix, &field_of(layout, payload.len())?, payload].concat())
+/// The frame on the wire with this prefix, payload and trailer; `None` where the layout's field cannot say it.
+pub(crate) fn frame_of(layout: &Layout, prefix: &[u8], payload: &[u8], trailer: &[u8]) -> Option<Vec<u8>> {
+    Some([prefix, &field_of(layout, payload.len())?, payload, trailer].concat())
 }
 
 /// The header of a payload of this length, with any prefix, where the layout can say it.
@@ -263,7 +264,7 @@ fn field_bytes(layout: &Layout, field: u64) -> Vec<u8> {
     }
 }
 
-/// The byte that stands at a place of a stream in every prefix and payload of a [`Plan`].
+/// The byte that stands at a place of a stream in every prefix, payload and trailer of a [`Plan`].
 pub fn byte_at(place: u64) -> u8 {
     (place.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }

@@ -7,7 +7,7 @@ use futures_lite::future::block_on;
 use super::choppy::{ChoppyRead, SharedWrite, Step};
 use super::oracle::{End, Expected};
 use super::source::Source;
-use crate::framing::{DecodeErrorKind, Encoder, Format, Frame, Header, Oversize};
+use crate::framing::{DecodeErrorKind, Encoder, Envelope, Format, Frame, Header, Oversize};
 use crate::{CloseReason, Greeting, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
 
 /// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
@@ -67,7 +67,7 @@ async fn answer(frame: Frame<'_>, replies: &mut Replies) -> Result<(), Refused> 
         _ => 1,
     };
     for _ in 0..times {
-        replies.send_with(frame.prefix(), frame.payload()).await.map_err(|_: WriteError| Refused)?;
+        replies.send_with(frame.envelope(), frame.payload()).await.map_err(|_: WriteError| Refused)?;
     }
     Ok(())
 }
@@ -96,11 +96,11 @@ struct Session {
 impl Session {
     fn of(format: &Format, greeting: &Greeting, stream: &[u8]) -> Session {
         let (encoder, mut seen, mut written) = (Encoder::new(*format), Vec::new(), Vec::new());
-        let prefix = [0; 255];
         match greeting {
             Greeting::Frame(payload) => {
-                let prefix = &prefix[..usize::from(format.layout().offset)];
-                encoder.encode(prefix, payload, &mut written).expect("a greeting that the format can say");
+                encoder
+                    .encode_with(format.layout().zeros(), payload, &mut written)
+                    .expect("a greeting that the format can say");
             }
             Greeting::Raw(bytes) => written.extend_from_slice(bytes),
             Greeting::None => {}
@@ -115,9 +115,12 @@ impl Session {
                 Some(2) => 2,
                 _ => 1,
             };
-            let prefix = &stream[frame.start..frame.start + frame.prefix_len];
+            let (start, end) = (frame.start, frame.end() as usize);
+            let (prefix, trailer) = (&stream[start..start + frame.prefix_len], &stream[end - frame.trailer_len..end]);
             for _ in 0..times {
-                encoder.encode(prefix, payload, &mut written).expect("what was decoded encodes");
+                encoder
+                    .encode_with(Envelope { prefix, trailer }, payload, &mut written)
+                    .expect("what was decoded encodes");
             }
         }
         let reason = match expected.end {

@@ -58,9 +58,7 @@ impl<'a> Source<'a> {
             _ if self.u8() == 0 => MOST,
             _ => 300,
         };
-        format_near(layout, wanted)
-            .or_else(|| format_near(Layout { adjustment: 0, ..layout }, wanted))
-            .unwrap_or(Format::U8)
+        format_near(layout, wanted).or_else(|| format_near(layout.adjustment(0), wanted)).unwrap_or(Format::U8)
     }
 
     fn layout(&mut self) -> Layout {
@@ -77,7 +75,7 @@ impl<'a> Source<'a> {
             2 => self.below(5),
             _ => self.u8(),
         };
-        let layout = Layout { offset, field, adjustment: 0 };
+        let layout = Layout::of(field).offset(offset);
         let adjustment = match self.below(8) {
             0..=2 => 0,
             3 => layout.inclusive().adjustment,
@@ -86,7 +84,12 @@ impl<'a> Source<'a> {
             6 => -i64::from(self.u16()),
             _ => -((self.u64() >> self.below(64)) as i64).saturating_abs(),
         };
-        Layout { adjustment, ..layout }
+        let trailer = match self.below(8) {
+            0 => 1 + self.below(8),
+            1 => self.u8(),
+            _ => 0,
+        };
+        layout.adjustment(adjustment).trailer(trailer)
     }
 
     pub(crate) fn oversize(&mut self, header: &impl Header) -> Oversize {

@@ -6,17 +6,17 @@ use alloc::vec::Vec;
 use super::case::Case;
 use super::oracle::Oracle;
 use super::subject::Subject;
-use crate::framing::{DecodeError, Decoder, Format, Part};
+use crate::framing::{DecodeError, Decoder, Format, Header, Part};
 
 /// A way to put bytes into a [`Decoder`] and take frames out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
-    /// `feed` as a statement, `next_frame`.
+    /// `feed`, `next_frame`.
     Feed,
-    /// The frames straight from the `Feed` of a chunk.
-    Cursor,
-    /// One frame from the `Feed`, which is then dropped; the others by `next_frame`.
-    CursorDropped,
+    /// The frames straight from a chunk: `next_frame_from`.
+    Chunk,
+    /// One frame straight from a chunk, the rest of which is fed; the others by `next_frame`.
+    ChunkLeft,
     /// `space` and `filled`, `has_frame`, `next_frame`.
     Space,
     /// `feed`, and payloads put together from `next_part`.
@@ -27,16 +27,16 @@ pub enum Way {
 
 impl Way {
     /// All there are.
-    pub const ALL: [Way; 6] = [Way::Feed, Way::Cursor, Way::CursorDropped, Way::Space, Way::Parts, Way::Swap];
+    pub const ALL: &'static [Way] = &[Way::Feed, Way::Chunk, Way::ChunkLeft, Way::Space, Way::Parts, Way::Swap];
 }
 
 /// A [`Decoder`] that is used in one [`Way`].
 #[derive(Debug)]
-pub struct OwnDecoder<H = Format> {
+pub struct OwnDecoder<H: Header = Format> {
     way: Way,
     decoder: Decoder<H>,
     read_len: usize,
-    /// Payloads that a `Feed` yielded.
+    /// Payloads that were taken straight from a chunk.
     queue: VecDeque<Vec<u8>>,
     /// The payload that comes in parts.
     body: Vec<u8>,
@@ -51,13 +51,13 @@ impl<H: Oracle> OwnDecoder<H> {
         OwnDecoder { way, decoder: case.decoder(), read_len: case.read_len, queue, body, spare }
     }
 
-    fn cursor(&mut self, chunk: &[u8], most: usize) {
-        let mut feed = self.decoder.feed(chunk);
+    fn chunk(&mut self, mut chunk: &[u8], most: usize) {
         for _ in 0..most {
             // An error is final, so the decoder says it again once the queue is empty.
-            let Ok(Some(frame)) = feed.next_frame() else { return };
+            let Ok(Some(frame)) = self.decoder.next_frame_from(&mut chunk) else { return };
             self.queue.push_back(frame.payload().to_vec());
         }
+        self.decoder.feed(chunk);
     }
 
     /// A swap copies what is buffered, so that one at every chunk of a long frame would take quadratic time.
@@ -88,7 +88,7 @@ impl<H: Oracle> OwnDecoder<H> {
                 None => return Ok(None),
                 Some(Part::Start { .. }) => self.body.clear(),
                 Some(Part::Chunk(bytes)) => self.body.extend_from_slice(bytes),
-                Some(Part::End) => return Ok(Some(core::mem::take(&mut self.body))),
+                Some(Part::End { .. }) => return Ok(Some(core::mem::take(&mut self.body))),
             }
         }
     }
@@ -103,9 +103,9 @@ impl<H: Oracle> Subject for OwnDecoder<H> {
 
     fn feed(&mut self, chunk: &[u8]) {
         match self.way {
-            Way::Feed | Way::Parts => drop(self.decoder.feed(chunk)),
-            Way::Cursor => self.cursor(chunk, usize::MAX),
-            Way::CursorDropped => self.cursor(chunk, 1),
+            Way::Feed | Way::Parts => self.decoder.feed(chunk),
+            Way::Chunk => self.chunk(chunk, usize::MAX),
+            Way::ChunkLeft => self.chunk(chunk, 1),
             Way::Space => self.read(chunk),
             Way::Swap => {
                 self.swap();

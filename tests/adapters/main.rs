@@ -135,7 +135,7 @@ fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
 fn encode(format: Format, payloads: &[Vec<u8>]) -> Vec<u8> {
     let mut wire = Vec::new();
     for payload in payloads {
-        Encoder::new(format).encode(&[], payload, &mut wire).expect("within the limit");
+        Encoder::new(format).encode(payload, &mut wire).expect("within the limit");
     }
     wire
 }
@@ -412,7 +412,7 @@ fn owned_payloads_stay_as_they_are() {
         (0..40usize).map(|index| (0..index * 1_500).map(|at| (at * 7 + index) as u8).collect()).collect();
     let mut wire = Vec::new();
     for payload in &payloads {
-        Encoder::new(Format::U32_LE).encode(&[], payload, &mut wire).unwrap();
+        Encoder::new(Format::U32_LE).encode(payload, &mut wire).unwrap();
     }
     for keep in [0, 3, usize::MAX] {
         block_on(async {

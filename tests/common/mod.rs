@@ -147,7 +147,7 @@ pub fn reset(socket: TcpStream) {
 /// A frame of the seed's format.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let mut wire = Vec::new();
-    Encoder::new(Format::U32_LE).encode(&[], payload, &mut wire).expect("within the limit");
+    Encoder::new(Format::U32_LE).encode(payload, &mut wire).expect("within the limit");
     wire
 }
 

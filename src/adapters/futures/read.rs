@@ -31,7 +31,7 @@ use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 /// # }).unwrap();
 /// ```
 #[derive(Debug)]
-pub struct FramedRead<R, H = Format> {
+pub struct FramedRead<R, H: Header = Format> {
     io: R,
     decoder: Decoder<H>,
     /// The reader said that there is no more. It is not asked again, as some readers then have more.
@@ -148,7 +148,7 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
 
 /// Payloads as owned [`Bytes`]: see [`FramedRead::into_stream`]. Its first error is its last item.
 #[derive(Debug)]
-pub struct FrameStream<R, H = Format> {
+pub struct FrameStream<R, H: Header = Format> {
     /// `None` after the end or an error.
     read: Option<FramedRead<R, H>>,
     /// The memory of the payload that was last yielded, where it was not copied.

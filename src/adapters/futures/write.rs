@@ -11,7 +11,7 @@ use futures_sink::Sink;
 
 use super::queue::Queue;
 use crate::adapters::error::WriteError;
-use crate::framing::{EncodeError, Encoder, Format, Header};
+use crate::framing::{Check, EncodeError, Encoder, Envelope, Format, Header};
 
 /// From this length on a payload is written from where it is, by a vectored write, and not copied into the queue first.
 /// `cargo bench --bench adapters` measures it: up to 8 KiB the copy was cheaper, at 16 KiB it took 1.9 times as long.
@@ -98,28 +98,28 @@ impl<W, H: Header> FramedWrite<W, H> {
         self
     }
 
-    /// Queues a frame, for a layout without a prefix. Writes nothing.
+    /// Queues a frame, for a layout with nothing around the payload but the length field. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
     pub fn enqueue(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
-        self.enqueue_with(&[], payload)
+        self.enqueue_with(Envelope::default(), payload)
     }
 
-    /// Queues a frame with its prefix: what stands before the length field. Writes nothing.
+    /// Queues a frame with what travels around its payload: a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
     #[inline]
-    pub fn enqueue_with(&mut self, prefix: &[u8], payload: &[u8]) -> Result<(), EncodeError> {
+    pub fn enqueue_with<'a>(&mut self, envelope: impl Into<Envelope<'a>>, payload: &[u8]) -> Result<(), EncodeError> {
         let before = self.queue.len();
-        self.encoder.encode(prefix, payload, self.queue.copied())?;
+        self.encoder.encode_with(envelope, payload, self.queue.copied())?;
         self.count(self.queue.len() - before);
         Ok(())
     }
 
-    /// Queues a frame whose payload is owned, for a layout without a prefix: from [`NO_COPY_LEN`] on it is not copied. Writes
-    /// nothing.
+    /// Queues a frame whose payload is owned, for a layout with nothing around it but the length field: from [`NO_COPY_LEN`] on
+    /// it is not copied. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -127,17 +127,26 @@ impl<W, H: Header> FramedWrite<W, H> {
         if payload.len() < NO_COPY_LEN {
             return self.enqueue(&payload);
         }
-        self.enqueue_header(&[], payload.len())?;
+        let mut check = self.enqueue_header(Envelope::default(), payload.len())?;
+        check.update(&payload);
         self.queue.push(payload);
+        self.enqueue_trailer(&check, Envelope::default());
         Ok(())
     }
 
-    /// Queues the header of a payload that is written or queued next.
-    fn enqueue_header(&mut self, prefix: &[u8], payload_len: usize) -> Result<(), EncodeError> {
+    /// Queues the header of a payload that is written or queued next, and counts both.
+    fn enqueue_header(&mut self, envelope: Envelope<'_>, payload_len: usize) -> Result<H::Check, EncodeError> {
         let before = self.queue.len();
-        self.encoder.header(prefix, payload_len, self.queue.copied())?;
+        let check = self.encoder.header(envelope, payload_len, self.queue.copied())?;
         self.count(self.queue.len() - before + payload_len);
-        Ok(())
+        Ok(check)
+    }
+
+    /// Queues what stands behind a payload, and counts it.
+    fn enqueue_trailer(&mut self, check: &H::Check, envelope: Envelope<'_>) {
+        let before = self.queue.len();
+        self.encoder.trailer(check, envelope, self.queue.copied());
+        self.bytes += (self.queue.len() - before) as u64;
     }
 
     fn count(&mut self, frame_len: usize) {
@@ -206,10 +215,10 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     /// As [`send`](FramedWrite::send).
     #[inline]
     pub fn feed<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        self.feed_with(&[], payload)
+        self.feed_with(Envelope::default(), payload)
     }
 
-    /// [`feed`](FramedWrite::feed) with the frame's prefix: what stands before the length field.
+    /// [`feed`](FramedWrite::feed) with what travels around the payload: a prefix, or an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](FramedWrite::send).
@@ -219,10 +228,10 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     #[inline]
     pub fn feed_with<'a>(
         &'a mut self,
-        prefix: &'a [u8],
+        envelope: impl Into<Envelope<'a>>,
         payload: &'a [u8],
     ) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        Feeding { write: self, prefix, payload, begun: false }
+        Feeding { write: self, envelope: envelope.into(), payload, step: Step::New }
     }
 
     /// Writes all that waits, and flushes the writer.
@@ -325,14 +334,23 @@ fn poll_write_vectored(
     Pin::new(io).poll_write_vectored(cx, &slices[..count])
 }
 
-/// A frame on its way into the queue, or, if it is large, past it. Dropped on its way, it queues what of the payload is not
-/// yet written, so that the frame whose header is on its way comes whole.
+/// A frame on its way into the queue, or, if it is large, past it. Dropped on its way, it queues what of it is not yet
+/// written, so that a frame whose header is on its way comes whole.
 struct Feeding<'a, W, H: Header> {
     write: &'a mut FramedWrite<W, H>,
-    prefix: &'a [u8],
+    envelope: Envelope<'a>,
     /// What is neither queued nor written.
     payload: &'a [u8],
-    begun: bool,
+    step: Step<H::Check>,
+}
+
+/// How far a frame is on its way.
+enum Step<C> {
+    New,
+    /// Its header is queued. Its payload is written from where it is, and its trailer comes behind that.
+    Begun(C),
+    /// All of it is queued or written.
+    Queued,
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
@@ -340,10 +358,10 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        let Feeding { write, prefix, payload, begun } = &mut *self;
-        if !*begun && payload.len() < NO_COPY_LEN && write.queue.len() <= write.max_queued as usize {
-            write.enqueue_with(prefix, payload)?;
-            (*payload, *begun) = (&[], true);
+        let Feeding { write, envelope, payload, step } = &mut *self;
+        if matches!(step, Step::New) && payload.len() < NO_COPY_LEN && write.queue.len() <= write.max_queued as usize {
+            write.enqueue_with(*envelope, payload)?;
+            (*payload, *step) = (&[], Step::Queued);
             if write.queue.len() < write.high_water as usize {
                 return Poll::Ready(Ok(()));
             }
@@ -355,44 +373,61 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
     /// Queues the header of a payload that is written from where it is.
     fn begin(&mut self) -> Result<(), WriteError> {
-        let Feeding { write, prefix, payload, begun } = self;
+        let Feeding { write, envelope, payload, step } = self;
         if write.queue.len() > write.max_queued as usize {
             return Err(write.overflow());
         }
-        write.enqueue_header(prefix, payload.len())?;
-        *begun = true;
+        let mut check = write.enqueue_header(*envelope, payload.len())?;
+        check.update(payload);
+        *step = Step::Begun(check);
         Ok(())
     }
 
     /// Writes all that waits, and behind it the payload, where it is large. Where it is in lent memory, it can wait.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        if !self.begun {
+        if let Step::New = self.step {
             self.begin()?;
             if !self.payload.is_empty()
                 && let Some(lent) = self.write.queue.lent(self.payload)
             {
                 self.write.queue.push(lent);
                 self.payload = &[];
+                self.end();
                 if self.write.queue.len() < self.write.lent_high_water() {
                     return Poll::Ready(Ok(()));
                 }
             }
         }
-        while !self.payload.is_empty() || !self.write.queue.is_empty() {
+        loop {
+            if self.payload.is_empty() {
+                self.end();
+                if self.write.queue.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
             let n = ready!(self.write.poll_write_with(cx, self.payload))?;
             self.payload = &self.payload[n..];
         }
-        Poll::Ready(Ok(()))
+    }
+}
+
+impl<W, H: Header> Feeding<'_, W, H> {
+    /// Queues what is left of a frame that has begun.
+    fn end(&mut self) {
+        let Feeding { write, envelope, payload, step } = self;
+        if let Step::Begun(check) = step {
+            write.queue.copied().extend_from_slice(payload);
+            write.enqueue_trailer(check, *envelope);
+            (*payload, *step) = (&[], Step::Queued);
+        }
     }
 }
 
 impl<W, H: Header> Drop for Feeding<'_, W, H> {
     #[inline]
     fn drop(&mut self) {
-        if self.begun && !self.payload.is_empty() {
-            self.write.queue.copied().extend_from_slice(self.payload);
-        }
+        self.end();
     }
 }
 

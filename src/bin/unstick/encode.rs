@@ -46,7 +46,7 @@ pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     loop {
         // What came before a line that makes no frame is still written.
         let encoded = match lines.next() {
-            Ok(Some(payload)) => encoder.encode(&prefix, payload, &mut wire).map(|()| true),
+            Ok(Some(payload)) => encoder.encode_with(&prefix, payload, &mut wire).map(|()| true),
             Ok(None) => Ok(false),
             Err(failure) => {
                 write(&mut wire)?;

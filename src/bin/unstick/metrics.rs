@@ -150,7 +150,7 @@ impl Collector for AccountCollector {
         let help = "Connections that have ended, by the one reason of each";
         let mut closed = encoder.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;
         for name in CloseReason::NAMES {
-            let labels = [("reason", name)];
+            let labels = [("reason", *name)];
             ConstCounter::new(stats.closes(name)).encode(closed.encode_family(&labels)?)?;
         }
         Ok(())

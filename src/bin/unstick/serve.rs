@@ -109,8 +109,7 @@ impl Serve {
         if self.raw_greeting {
             return Ok(Greeting::Raw(bytes));
         }
-        let prefix = vec![0; usize::from(format.layout().offset)];
-        match unstick::framing::Encoder::new(format).encode(&prefix, &bytes, &mut Vec::new()) {
+        match unstick::framing::Encoder::new(format).encode_with(format.layout().zeros(), &bytes, &mut Vec::new()) {
             Ok(()) => Ok(Greeting::Frame(bytes)),
             Err(error) => Err(Failure::usage(format_args!(
                 "--greeting: {error}; shorten it, or say --no-greeting or --raw-greeting"
@@ -143,7 +142,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
             async move |frame: Frame<'_>, replies: &mut Replies| -> Result<(), WriteError> {
                 show(peer, frame.payload(), print, &mut line);
                 match echo {
-                    true => replies.send_with(frame.prefix(), frame.payload()).await,
+                    true => replies.send_with(frame.envelope(), frame.payload()).await,
                     false => Ok(()),
                 }
             }

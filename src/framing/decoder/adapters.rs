@@ -65,8 +65,8 @@ impl<H: Header> Decoder<H> {
     /// The memory that holds the frame of a span that was just taken, and the place of the payload in it, where nothing
     /// else waits there and the frame is at least half of it: whoever keeps it does not keep much more than the payload.
     pub fn detach(&mut self, span: Span) -> Option<(Vec<u8>, Range<usize>)> {
-        let memory = self.buffer.detach(span.end - span.start)?;
-        Some((memory, span.start + usize::from(span.header_len)..span.end))
+        let memory = self.buffer.detach(span.frame_len())?;
+        Some((memory, span.start + span.header_len..span.end - usize::from(span.trailer_len)))
     }
 
     /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain

@@ -1,84 +1,73 @@
-//! A chunk on its way into a decoder.
+//! Chunks on their way into a decoder.
 
 use super::{DecodeError, Decoder, State};
-use crate::framing::format::Format;
 use crate::framing::frame::Frame;
 use crate::framing::header::{self, Header};
 
 impl<H: Header> Decoder<H> {
-    /// Takes a chunk of the stream.
+    /// Takes a chunk of the stream: copies it behind what is buffered.
     ///
-    /// Called as a statement, it copies the chunk behind what is buffered. Kept, the [`Feed`] yields frames straight from
-    /// the chunk without copying them; what it has not yielded when it is dropped is buffered.
+    /// Where the chunk outlives its frames, [`next_frame_from`](Decoder::next_frame_from) takes them from it without a copy.
     ///
     /// ```
     /// use unstick::framing::{Decoder, Format};
     /// let mut decoder = Decoder::new(Format::U8);
-    /// let mut feed = decoder.feed(b"\x02hi\x05wor");
-    /// assert_eq!(feed.next_frame()?.unwrap().payload(), b"hi"); // borrowed from the chunk
-    /// assert!(feed.next_frame()?.is_none());
-    /// drop(feed);
-    /// assert_eq!(decoder.buffered(), 4);
+    /// decoder.feed(b"\x02hi\x05wor");
     /// decoder.feed(b"ld");
+    /// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"hi");
     /// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"world");
     /// # Ok::<(), unstick::framing::DecodeError>(())
     /// ```
     #[inline]
-    pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Feed<'a, H> {
-        let direct = if self.is_direct() { chunk } else { &[] };
-        Feed { decoder: self, direct, chunk, taken: 0, counted: 0 }
+    pub fn feed(&mut self, chunk: &[u8]) {
+        if !matches!(self.state, State::Failed(_)) {
+            let frame_len = self.frame_len();
+            self.buffer.append(chunk, self.keep_len, frame_len);
+        }
     }
-}
 
-/// A chunk of the stream on its way into a [`Decoder`]: see [`Decoder::feed`].
-///
-/// Dropping it buffers what it has not yielded, so that nothing is lost.
-#[derive(Debug)]
-pub struct Feed<'a, H: Header = Format> {
-    decoder: &'a mut Decoder<H>,
-    /// The chunk where the next frame begins in it; no bytes where it began in an earlier chunk.
-    direct: &'a [u8],
-    chunk: &'a [u8],
-    /// How many bytes of the chunk are taken, and of how many of them the decoder knows. The one counter that moves with
-    /// each frame is `taken`.
-    taken: usize,
-    counted: usize,
-}
-
-impl<H: Header> Feed<'_, H> {
-    /// The next whole frame: borrowed from the chunk, or from the decoder's buffer where it began in an earlier chunk.
-    /// `None` where the chunk has no more.
+    /// The next whole frame of what is buffered and of `chunk` behind it; `None` where more bytes are needed.
+    ///
+    /// A frame that begins in the chunk and is whole in it is borrowed from there; nothing is copied for it. What was taken of the
+    /// chunk is cut off its front: the rest is still the caller's, to be passed in again, or to [`feed`](Decoder::feed). With
+    /// `None` the rest is buffered, and the chunk is empty.
     ///
     /// # Errors
-    /// As [`Decoder::next_frame`].
-    // Always inline, as there.
+    /// As [`next_frame`](Decoder::next_frame).
+    ///
+    /// ```
+    /// use unstick::framing::{Decoder, Format};
+    /// let mut decoder = Decoder::new(Format::U8);
+    /// let mut chunk = &b"\x02hi\x05wor"[..];
+    /// assert_eq!(decoder.next_frame_from(&mut chunk)?.unwrap().payload(), b"hi"); // where it is in the chunk
+    /// assert_eq!(chunk, b"\x05wor");
+    /// assert!(decoder.next_frame_from(&mut chunk)?.is_none());
+    /// assert_eq!((chunk.len(), decoder.buffered()), (0, 4));
+    /// decoder.feed(b"ld");
+    /// assert_eq!(decoder.next_frame()?.unwrap().payload(), b"world");
+    /// # Ok::<(), unstick::framing::DecodeError>(())
+    /// ```
+    // Always inline, as `next_frame`.
     #[inline(always)]
-    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
-        if let Some(span) = self.decoder.header.whole_frame(self.direct, self.taken) {
-            self.taken = span.end;
-            return Ok(Some(Frame::new(&self.direct[span.start..span.end], span)));
+    pub fn next_frame_from<'a, 'chunk: 'a>(
+        &'a mut self,
+        chunk: &mut &'chunk [u8],
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
+        let bytes = *chunk;
+        if self.is_direct()
+            && let Some(span) = self.header.whole_frame(bytes, 0)
+        {
+            let (frame, rest) = bytes.split_at(span.end);
+            *chunk = rest;
+            self.buffer.pass(span.end);
+            return Ok(Some(Frame::new(frame, span)));
         }
-        // The cursor itself is not lent, so that it has no address and stays in registers.
-        let (found, taken, is_direct) = self.decoder.next_frame_of(self.chunk, self.taken, self.counted);
-        self.taken = taken;
-        self.counted = taken;
-        self.direct = if is_direct { self.chunk } else { &[] };
+        // The caller's slice is not lent, so that it has no address and stays in registers.
+        let (found, taken) = self.next_frame_of(bytes);
+        *chunk = &bytes[taken..];
         found
     }
-}
 
-impl<H: Header> Drop for Feed<'_, H> {
-    #[inline]
-    fn drop(&mut self) {
-        self.decoder.buffer.pass(self.taken - self.counted);
-        if self.taken < self.chunk.len() {
-            self.decoder.buffer(&self.chunk[self.taken..]);
-        }
-    }
-}
-
-/// What a [`Feed`] asks of its decoder.
-impl<H: Header> Decoder<H> {
     /// Whether the next frame begins behind all that is buffered.
     #[inline]
     fn is_direct(&self) -> bool {
@@ -86,22 +75,16 @@ impl<H: Header> Decoder<H> {
     }
 
     /// All but the common case: a frame that began in an earlier chunk, or near the chunk's end, or none. What such a frame
-    /// needs of the chunk, from `taken` on, is buffered. Returns, too, how many bytes of the chunk are taken then, and whether
-    /// the next frame begins behind them.
+    /// needs of the chunk is buffered. Returns, too, how many bytes of the chunk are taken then.
     #[cold]
-    fn next_frame_of<'a>(
-        &'a mut self,
-        chunk: &'a [u8],
-        mut taken: usize,
-        counted: usize,
-    ) -> (Result<Option<Frame<'a>>, DecodeError>, usize, bool) {
-        self.buffer.pass(taken - counted);
+    fn next_frame_of<'a>(&'a mut self, chunk: &'a [u8]) -> (Result<Option<Frame<'a>>, DecodeError>, usize) {
         if self.is_direct()
-            && let Some(span) = header::frame_at(&self.header, chunk, taken)
+            && let Some(span) = header::frame_at(&self.header, chunk, 0)
         {
-            self.buffer.pass(span.end - taken);
-            return (Ok(Some(Frame::new(&chunk[taken..span.end], span))), span.end, true);
+            self.buffer.pass(span.end);
+            return (Ok(Some(Frame::new(&chunk[..span.end], span))), span.end);
         }
+        let mut taken = 0;
         let found = loop {
             let rest = &chunk[taken..];
             // An empty buffer is not asked while there are bytes for it: it would give back the memory that they go to.
@@ -113,17 +96,8 @@ impl<H: Header> Decoder<H> {
             }
             let bytes = &rest[..self.need().clamp(1, rest.len())];
             taken += bytes.len();
-            self.buffer(bytes);
+            self.feed(bytes);
         };
-        let is_direct = self.is_direct();
-        (found.map(|span| span.map(|span| self.frame(span))), taken, is_direct)
-    }
-
-    /// Buffers these bytes, unless the stream failed.
-    fn buffer(&mut self, bytes: &[u8]) {
-        if !matches!(self.state, State::Failed(_)) {
-            let frame_len = self.frame_len();
-            self.buffer.append(bytes, self.keep_len, frame_len);
-        }
+        (found.map(|span| span.map(|span| self.frame(span))), taken)
     }
 }

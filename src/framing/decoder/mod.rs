@@ -1,20 +1,20 @@
 //! Takes frames out of a byte stream.
 
 mod adapters;
-mod error;
 mod feed;
+mod state;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 
-pub use error::{DecodeError, DecodeErrorKind, Phase};
-pub use feed::Feed;
-
+use self::state::{Body, Rest, Skip, State};
 use super::buffer::Buffer;
-use super::diagnosis::Diagnosis;
+use super::error::DecodeError;
 use super::format::Format;
 use super::frame::Frame;
-use super::header::{Head, Header, Parsed, Span};
+use super::header::Header;
+use super::slice::{self, First};
 
 /// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
 pub const DEFAULT_READ_LEN: usize = 16 * 1024;
@@ -48,11 +48,10 @@ pub const DEFAULT_READ_LEN: usize = 16 * 1024;
 /// decoder.finish()?;
 /// # Ok::<(), unstick::framing::DecodeError>(())
 /// ```
-#[derive(Debug)]
-pub struct Decoder<H = Format> {
+pub struct Decoder<H: Header = Format> {
     header: H,
     buffer: Buffer,
-    state: State,
+    state: State<H::Check>,
     read_len: usize,
     /// Memory of up to so many bytes is kept while it is empty: `read_len`, unless told otherwise.
     keep_len: usize,
@@ -60,57 +59,15 @@ pub struct Decoder<H = Format> {
     skip: Option<Box<Skip>>,
 }
 
-#[derive(Debug)]
-struct Skip {
-    max_discard: u64,
-    skipped: Skipped,
-}
-
-/// What the unread bytes begin with.
-#[derive(Debug)]
-enum State {
-    /// A frame.
-    Frame,
-    /// The rest of a payload that is passed on piece by piece.
-    Body(Rest),
-    /// The rest of a payload that is discarded.
-    Skip(Rest),
-    /// Nothing: the stream failed, for this reason, and the buffer is empty.
-    Failed(DecodeError),
-}
-
-/// The rest of a frame whose begin is taken already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rest {
-    /// Bytes that are not taken yet.
-    left: u64,
-    /// Bytes that are taken, header included.
-    taken: u64,
-}
-
-impl Rest {
-    /// The whole payload behind this header.
-    fn of(head: Head) -> Rest {
-        Rest { left: head.payload_len, taken: head.header_len as u64 }
-    }
-
-    fn less(self, len: usize) -> Rest {
-        Rest { left: self.left - len as u64, taken: self.taken + len as u64 }
-    }
-
-    /// Bytes of the whole frame, header included, or the greatest number where there are more.
-    fn frame_len(self) -> u64 {
-        self.taken.saturating_add(self.left)
-    }
-}
-
 /// What a decoder does with a frame whose payload is over the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Oversize {
-    /// Refuse it: [`DecodeErrorKind::Oversize`], which is final.
+    /// Refuse it: [`DecodeErrorKind::Oversize`](super::DecodeErrorKind::Oversize), which is final.
     #[default]
     Reject,
-    /// Discard its payload as it comes, without buffering it, count it in [`Decoder::skipped`], and go on behind it.
+    /// Discard its payload and trailer as they come, without buffering or checking them, count it in [`Decoder::skipped`], and
+    /// go on behind it.
     Skip {
         /// The longest payload that is discarded, in bytes; a longer one is refused. It bounds what a peer can make us
         /// read for nothing.
@@ -120,6 +77,7 @@ pub enum Oversize {
 
 /// What was skipped so far, under [`Oversize::Skip`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Skipped {
     /// Frames whose header was seen and whose payload is or was discarded.
     pub frames: u64,
@@ -130,9 +88,11 @@ pub struct Skipped {
 }
 
 /// A frame that comes in parts: one `Start`, any number of `Chunk`s, one `End`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Part<'a> {
     /// A header came.
+    #[non_exhaustive]
     Start {
         /// The header, whose prefix is its first `prefix_len` bytes.
         header: &'a [u8],
@@ -143,8 +103,27 @@ pub enum Part<'a> {
     },
     /// Bytes of the payload, never empty. Where they are cut depends on the reads.
     Chunk(&'a [u8]),
-    /// The payload is complete.
-    End,
+    /// The payload is complete and, where there is a check, as it says.
+    #[non_exhaustive]
+    End {
+        /// The trailer; empty for most formats.
+        trailer: &'a [u8],
+    },
+}
+
+/// Lengths, and never the payload.
+impl fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Start { header, prefix_len, payload_len } => {
+                let mut start = f.debug_struct("Start");
+                start.field("header_len", &header.len()).field("prefix_len", prefix_len);
+                start.field("payload_len", payload_len).finish()
+            }
+            Part::Chunk(bytes) => f.debug_struct("Chunk").field("len", &bytes.len()).finish(),
+            Part::End { trailer } => f.debug_struct("End").field("trailer_len", &trailer.len()).finish(),
+        }
+    }
 }
 
 impl<H: Header> Decoder<H> {
@@ -217,36 +196,23 @@ impl<H: Header> Decoder<H> {
     /// assert_eq!(decoder.next_part()?, None);
     /// decoder.feed(b"llo");
     /// assert_eq!(decoder.next_part()?, Some(Part::Chunk(b"llo")));
-    /// assert_eq!(decoder.next_part()?, Some(Part::End));
+    /// assert!(matches!(decoder.next_part()?, Some(Part::End { .. })));
     /// # Ok::<(), unstick::framing::DecodeError>(())
     /// ```
     pub fn next_part(&mut self) -> Result<Option<Part<'_>>, DecodeError> {
         self.pass_skipped();
-        match self.state {
-            State::Failed(ref error) => Err(error.clone()),
+        match &self.state {
+            State::Failed(error) => Err(error.clone()),
             State::Skip(_) => Ok(None),
-            State::Body(Rest { left: 0, .. }) => {
-                self.state = State::Frame;
-                Ok(Some(Part::End))
-            }
-            State::Body(rest) => {
-                let len = at_most(rest.left, self.buffer.len());
-                if len == 0 {
-                    self.buffer.shrink(self.keep_len);
-                    return Ok(None);
-                }
-                self.state = State::Body(rest.less(len));
-                Ok(Some(Part::Chunk(self.buffer.take(len))))
-            }
+            State::Body(_) => self.next_of_body(),
             State::Frame => match self.next_head()? {
                 None => Ok(None),
                 Some(head) => {
-                    self.state = State::Body(Rest::of(head));
-                    Ok(Some(Part::Start {
-                        header: self.buffer.take(head.header_len),
-                        prefix_len: head.prefix_len,
-                        payload_len: head.payload_len as usize,
-                    }))
+                    let header = self.buffer.take(head.header_len);
+                    let check = self.header.check(header);
+                    self.state = State::Body(Body { rest: Rest::of(head), check });
+                    let (prefix_len, payload_len) = (head.prefix_len, head.payload_len as usize);
+                    Ok(Some(Part::Start { header, prefix_len, payload_len }))
                 }
             },
         }
@@ -260,16 +226,16 @@ impl<H: Header> Decoder<H> {
     #[inline]
     pub fn has_frame(&mut self) -> Result<bool, DecodeError> {
         self.pass_over();
-        Ok(self.next_head()?.is_some_and(|head| head.payload_len <= (self.buffer.len() - head.header_len) as u64))
+        Ok(self.next_whole()?.is_some())
     }
 
     /// Whether [`next_part`](Decoder::next_part) would yield a part or an error now.
     pub fn has_part(&mut self) -> bool {
         self.pass_skipped();
-        match self.state {
-            State::Failed(_) | State::Body(Rest { left: 0, .. }) => true,
+        match &self.state {
+            State::Failed(_) => true,
             State::Skip(_) => false,
-            State::Body(_) => self.buffer.len() > 0,
+            State::Body(Body { rest, .. }) => self.buffer.len() >= rest.next_part_len(),
             State::Frame => !matches!(self.next_head(), Ok(None)),
         }
     }
@@ -278,11 +244,11 @@ impl<H: Header> Decoder<H> {
     /// ready. Reading just so many, again and again, always leads to the frame and never beyond it.
     pub fn need(&self) -> usize {
         let unread = self.buffer.unread();
-        match self.state {
+        match &self.state {
             State::Failed(_) => 0,
-            State::Body(_) if !unread.is_empty() => 0,
-            State::Body(rest) => at_most(rest.left, usize::MAX),
-            State::Skip(rest) => self.need_behind(rest.left, unread),
+            State::Body(Body { rest, .. }) if unread.len() >= rest.next_part_len() => 0,
+            State::Body(Body { rest, .. }) => at_most(rest.len().saturating_sub(unread.len() as u64), usize::MAX),
+            State::Skip(rest) => self.need_behind(rest.len(), unread),
             State::Frame => self.need_behind(0, unread),
         }
     }
@@ -291,6 +257,29 @@ impl<H: Header> Decoder<H> {
     /// than a read, and otherwise what a read of `read_len` bytes takes. Say how many came by [`filled`](Decoder::filled).
     ///
     /// Its contents are bytes that were received before, or zeros.
+    ///
+    /// ```
+    /// use std::io::{self, Read};
+    /// use unstick::framing::{Decoder, Format};
+    ///
+    /// let mut socket: &[u8] = b"\x02hi\x05wor"; // any `Read`
+    /// let mut decoder = Decoder::new(Format::U8);
+    /// let mut payloads = Vec::new();
+    /// loop {
+    ///     let len = socket.read(decoder.space())?; // the space is borrowed until here
+    ///     decoder.filled(len);
+    ///     while let Some(frame) = decoder.next_frame().map_err(io::Error::other)? {
+    ///         payloads.push(frame.payload().to_vec());
+    ///     }
+    ///     if len == 0 {
+    ///         break;
+    ///     }
+    /// }
+    /// assert_eq!(payloads, [b"hi"]);
+    /// assert!(decoder.finish().is_err()); // 2 bytes are missing
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    /// To return the frame that a loop found, take it by [`next_span`](Decoder::next_span), which does not borrow.
     pub fn space(&mut self) -> &mut [u8] {
         let frame_len = if self.buffer.len() == 0 { None } else { self.frame_len() };
         self.buffer.space(self.read_len, self.keep_len, frame_len)
@@ -308,12 +297,13 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Whether the stream may end here, once [`next_frame`](Decoder::next_frame) yields no more.
+    /// Whether the stream may end here. Whole frames may still wait to be taken; what is behind them is looked at.
     ///
     /// # Errors
-    /// [`DecodeErrorKind::Truncated`] inside a frame, also right after a complete header; the stream's own error if it
-    /// failed before. Inside the stream's first frame it says what the stream looks like, where it looks like another
-    /// protocol's hello: a TLS hello can declare a length within the limit.
+    /// [`DecodeErrorKind::Truncated`](super::DecodeErrorKind::Truncated) inside a frame, also right after a complete header;
+    /// the stream's own error if it failed before, or fails in a frame that still waits. Inside the stream's first frame it
+    /// says what the stream looks like, where it looks like another protocol's hello or like text: a TLS hello can declare a
+    /// length within the limit.
     ///
     /// ```
     /// use unstick::framing::{Decoder, Diagnosis, Format};
@@ -324,27 +314,18 @@ impl<H: Header> Decoder<H> {
     /// # Ok::<(), unstick::framing::DecodeError>(())
     /// ```
     pub fn finish(&self) -> Result<(), DecodeError> {
-        let unread = self.buffer.len() as u64;
-        let (phase, taken, need) = match self.state {
-            State::Failed(ref error) => return Err(error.clone()),
-            State::Body(rest) | State::Skip(rest) => (Phase::Payload, rest.taken, rest.frame_len()),
-            State::Frame if unread == 0 => return Ok(()),
-            State::Frame => match self.header.parse(self.buffer.unread()) {
-                Err(kind) => return Err(self.error(kind)),
-                Ok(Parsed::Need(more)) => (Phase::Header, 0, unread + more as u64),
-                Ok(Parsed::Head(head)) => (Phase::Payload, 0, Rest::of(head).frame_len()),
-            },
-        };
-        let have = taken + unread;
-        if have >= need {
-            return Ok(());
-        }
-        let kind = DecodeErrorKind::Truncated { phase, have, need };
-        match Diagnosis::of_hello(self.buffer.unread()) {
-            Some(diagnosis) if self.offset() == 0 => {
-                Err(DecodeError::new(0, kind, self.decisive(self.buffer.unread()), Some(diagnosis)))
+        let mut left = self.unfinished()?;
+        loop {
+            let bytes = &self.buffer.unread()[left..];
+            if bytes.is_empty() {
+                return Ok(());
             }
-            _ => Err(DecodeError::new(self.offset() - taken, kind, &[], None)),
+            let offset = self.offset().wrapping_add(left as u64);
+            left += match slice::first(&self.header, bytes) {
+                Ok(First::Whole(span)) => span.end,
+                Ok(First::Oversize(head)) if self.skips(head) => self.skipped_whole(head, offset, bytes.len())?,
+                other => return Err(slice::fault(&self.header, offset, bytes, other).into()),
+            };
         }
     }
 
@@ -379,138 +360,15 @@ impl<H: Header> Decoder<H> {
     pub fn swap_buffer(&mut self, storage: Vec<u8>) -> Vec<u8> {
         self.buffer.swap(storage)
     }
+}
 
-    /// All but the common case: no whole frame, an error, or the rest of another frame first.
-    #[cold]
-    fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {
-        self.pass_over();
-        let head = self.next_head()?;
-        let (bytes, start) = self.buffer.window();
-        let Some(span) = head.and_then(|head| Span::within(head, start, bytes.len())) else { return Ok(None) };
-        self.buffer.take_to(span.end);
-        Ok(Some(span))
-    }
-
-    /// The next frame's header, where it is whole and not to be skipped. It is not taken.
-    fn next_head(&mut self) -> Result<Option<Head>, DecodeError> {
-        loop {
-            match &self.state {
-                State::Frame => {}
-                State::Failed(error) => return Err(error.clone()),
-                State::Body(_) | State::Skip(_) => return Ok(None),
-            }
-            match self.header.parse(self.buffer.unread()) {
-                Err(kind) => return Err(self.fail(kind)),
-                Ok(Parsed::Need(_)) => {
-                    self.buffer.shrink(self.keep_len);
-                    return Ok(None);
-                }
-                Ok(Parsed::Head(head)) if head.payload_len <= self.header.max_payload_len() as u64 => {
-                    return Ok(Some(head));
-                }
-                Ok(Parsed::Head(head)) => self.refuse(head)?,
-            }
-        }
-    }
-
-    /// Fails on an oversize frame, or begins to skip it.
-    fn refuse(&mut self, head: Head) -> Result<(), DecodeError> {
-        match self.skip.as_deref_mut() {
-            Some(Skip { max_discard, skipped }) if head.payload_len <= *max_discard => {
-                skipped.frames += 1;
-                skipped.bytes = skipped.bytes.saturating_add(head.payload_len);
-                skipped.last_offset = self.buffer.offset();
-                self.buffer.take(head.header_len);
-                self.state = State::Skip(Rest::of(head));
-                self.pass_skipped();
-                Ok(())
-            }
-            _ => {
-                let kind = DecodeErrorKind::Oversize {
-                    field: head.field,
-                    payload_len: head.payload_len,
-                    max_payload_len: self.header.max_payload_len(),
-                };
-                Err(self.fail(kind))
-            }
-        }
-    }
-
-    /// Passes over what is left of a streamed or skipped frame, as far as it has come.
-    fn pass_over(&mut self) {
-        if let State::Body(rest) = self.state {
-            self.state = State::Skip(rest);
-        }
-        self.pass_skipped();
-    }
-
-    fn pass_skipped(&mut self) {
-        if let State::Skip(rest) = self.state {
-            let len = at_most(rest.left, self.buffer.len());
-            self.buffer.take(len);
-            let rest = rest.less(len);
-            self.state = if rest.left == 0 { State::Frame } else { State::Skip(rest) };
-            self.buffer.shrink(self.keep_len);
-        }
-    }
-
-    /// The length of the frame that the unread bytes begin, where it is known and within the limit.
-    fn frame_len(&self) -> Option<usize> {
-        match (&self.state, self.header.parse(self.buffer.unread())) {
-            (State::Frame, Ok(Parsed::Head(head))) if head.payload_len <= self.header.max_payload_len() as u64 => {
-                Some(head.header_len + head.payload_len as usize)
-            }
-            _ => None,
-        }
-    }
-
-    /// How many more bytes the next frame needs that stands behind `left` bytes to skip. A loop, as any number of frames
-    /// to skip may stand in between.
-    fn need_behind(&self, mut left: u64, mut unread: &[u8]) -> usize {
-        loop {
-            match left.checked_sub(unread.len() as u64) {
-                None | Some(0) => unread = &unread[left as usize..],
-                Some(more) => return at_most(more, usize::MAX),
-            }
-            let head = match self.header.parse(unread) {
-                Err(_) => return 0,
-                Ok(Parsed::Need(more)) => return more,
-                Ok(Parsed::Head(head)) => head,
-            };
-            if head.payload_len <= self.header.max_payload_len() as u64 {
-                return (head.header_len + head.payload_len as usize).saturating_sub(unread.len());
-            }
-            match self.skip.as_deref() {
-                Some(skip) if head.payload_len <= skip.max_discard => {
-                    left = head.payload_len;
-                    unread = &unread[head.header_len..];
-                }
-                _ => return 0,
-            }
-        }
-    }
-
-    #[cold]
-    fn fail(&mut self, kind: DecodeErrorKind) -> DecodeError {
-        let error = self.error(kind);
-        self.state = State::Failed(error.clone());
-        self.buffer.clear();
-        error
-    }
-
-    /// The error at the frame that the unread bytes begin. Its header bytes are just those that decided, so that it does
-    /// not depend on how many more had arrived.
-    fn error(&self, kind: DecodeErrorKind) -> DecodeError {
-        let header = self.decisive(self.buffer.unread());
-        DecodeError::new(self.offset(), kind, header, self.header.diagnose(kind, self.offset(), header))
-    }
-
-    /// The header that `bytes` begin with, as far as it decides; all of them where they are less.
-    fn decisive<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        let decided = (1..=bytes.len().min(self.header.max_header_len()))
-            .find(|&len| !matches!(self.header.parse(&bytes[..len]), Ok(Parsed::Need(_))))
-            .unwrap_or(bytes.len());
-        &bytes[..decided]
+/// Settings and counters, and never the bytes.
+impl<H: Header + fmt::Debug> fmt::Debug for Decoder<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Decoder { header, buffer, state, read_len, keep_len, skip } = self;
+        let mut shown = f.debug_struct("Decoder");
+        shown.field("header", header).field("buffer", buffer).field("state", state);
+        shown.field("read_len", read_len).field("keep_len", keep_len).field("skip", skip).finish()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{Endian, Field, Format, Kind};
-use crate::framing::decoder::DecodeErrorKind;
-use crate::framing::diagnosis::Diagnosis;
-use crate::framing::encoder::EncodeError;
+use super::{Endian, Field, Format, Kind, around};
+use crate::framing::envelope::Envelope;
+use crate::framing::error::{DecodeErrorKind, Diagnosis, EncodeError, Phase};
 use crate::framing::header::{Head, Header, Parsed, Span};
 
 impl Header for Format {
+    type Check = ();
+
     fn max_header_len(&self) -> usize {
         self.layout.max_header_len()
     }
@@ -25,34 +26,35 @@ impl Header for Format {
         // are such that nothing but one load and one addition stands between `start` and `end`.
         let fields = bytes.get(usize::from(self.layout.offset)..)?;
         let eight = u64::from_le_bytes(*fields.get(start..)?.first_chunk()?);
+        let header_len = usize::from(self.header_len);
         let (field, header_len, beyond_field) = match self.kind {
             // The most common width needs no mask.
-            Kind::Little if self.shift == 32 => (u64::from(eight as u32), self.header_len, self.beyond_field),
-            Kind::Little => (eight & self.mask, self.header_len, self.beyond_field),
-            Kind::Big => (eight.swap_bytes() >> self.shift, self.header_len, self.beyond_field),
-            Kind::Varint if eight & 0x80 == 0 => (eight & 0x7F, self.header_len, self.beyond_field),
+            Kind::Little if self.shift == 32 => (u64::from(eight as u32), header_len, self.beyond_field),
+            Kind::Little => (eight & self.mask, header_len, self.beyond_field),
+            Kind::Big => (eight.swap_bytes() >> self.shift, header_len, self.beyond_field),
+            Kind::Varint if eight & 0x80 == 0 => (eight & 0x7F, header_len, self.beyond_field),
             Kind::Varint => {
                 let (field, more) = self.long_varint(eight)?;
-                (field, self.header_len + more, self.beyond_field.wrapping_add(u64::from(more)))
+                (field, header_len + usize::from(more), self.beyond_field.wrapping_add(u64::from(more)))
             }
         };
         let end = start.wrapping_add(beyond_field as usize).wrapping_add(field as usize);
-        let is_whole = field.wrapping_sub(self.least_field) <= self.most_above && end <= bytes.len();
-        is_whole.then_some(Span { start, end, header_len, prefix_len: u16::from(self.layout.offset) })
+        let is_whole = field.wrapping_sub(self.least_field) < self.quick_below && end <= bytes.len();
+        is_whole.then_some(Span { start, end, header_len, prefix_len: u16::from(self.layout.offset), trailer_len: 0 })
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-        match self.kind {
-            Kind::Little | Kind::Big => self.parse_fixed(bytes),
-            Kind::Varint => self.parse_varint(bytes),
+        match self.layout.field {
+            Field::Fixed { endian, .. } => self.parse_fixed(endian, bytes),
+            Field::Varint { .. } => self.parse_varint(bytes),
         }
     }
 
     // Always inline: the compiler takes it for too long, though most of it are refusals and rare formats.
     #[inline(always)]
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
-        if above_least <= self.most_above && prefix.is_empty() {
+        if above_least <= self.most_above && around(envelope.prefix.len(), envelope.trailer.len()) == 0 {
             let field = (self.least_field + above_least) as u32;
             match self.alone {
                 Some(Endian::Little) => {
@@ -66,14 +68,17 @@ impl Header for Format {
                 None => {}
             }
         }
-        self.write_any(prefix, payload_len, out)
+        self.write_any(envelope, payload_len, out)
     }
 
-    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, header: &[u8]) -> Option<Diagnosis> {
-        Diagnosis::of_protocol(offset, header)
+    fn diagnose(&self, kind: DecodeErrorKind, offset: u64, bytes: &[u8]) -> Option<Diagnosis> {
+        if let DecodeErrorKind::Truncated { phase, have, need } = kind {
+            return Diagnosis::of_begin(bytes).or_else(|| self.counts_itself(phase, need - have));
+        }
+        Diagnosis::of_protocol(offset, bytes)
             .or_else(|| self.other_byte_order(kind))
+            .or_else(|| Diagnosis::of_text(bytes))
             .or_else(|| self.negative(kind))
-            .or_else(|| Diagnosis::of_text(header))
     }
 }
 
@@ -116,18 +121,32 @@ impl Format {
         let signed = ((field << self.shift) as i64) >> self.shift;
         (signed < 0).then_some(Diagnosis::Negative { field: signed })
     }
+
+    /// A field that counts itself makes us wait for its own bytes once more; one that counts the prefix, too, for both.
+    fn counts_itself(&self, phase: Phase, missing: u64) -> Option<Diagnosis> {
+        let Field::Fixed { width, .. } = self.layout.field else { return None };
+        let is_own = missing == u64::from(width) || missing == u64::from(self.header_len);
+        if self.layout.adjustment != 0 || phase == Phase::Header || !is_own {
+            return None;
+        }
+        let adjustment = -(missing as i64);
+        let preset = self.layout.adjustment(adjustment).preset();
+        Some(Diagnosis::CountsItself { own_len: missing, adjustment, preset })
+    }
 }
 
 impl Format {
-    /// Why a payload of this length, or a prefix of that one, is not encoded.
+    /// Why a payload of this length, or what travels around it, is not encoded.
     #[cold]
-    fn refusal(&self, prefix_len: usize, payload_len: usize) -> EncodeError {
+    fn refusal(&self, prefix_len: usize, payload_len: usize, trailer_len: usize) -> EncodeError {
         if payload_len > self.max_payload_len {
             EncodeError::Oversize { payload_len, max_payload_len: self.max_payload_len }
         } else if (payload_len as u64) < self.least_payload {
             EncodeError::Undersize { payload_len, least: self.least_payload }
-        } else {
+        } else if prefix_len != usize::from(self.layout.offset) {
             EncodeError::Prefix { prefix_len, offset: usize::from(self.layout.offset) }
+        } else {
+            EncodeError::Trailer { trailer_len, expected: usize::from(self.layout.trailer) }
         }
     }
 
@@ -141,7 +160,13 @@ impl Format {
         }
     }
 
-    fn parse_fixed(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+    #[inline]
+    fn head(&self, header_len: usize, field: u64, payload_len: u64) -> Head {
+        let (prefix_len, trailer_len) = (usize::from(self.layout.offset), usize::from(self.layout.trailer));
+        Head { prefix_len, header_len, field, payload_len, trailer_len }
+    }
+
+    fn parse_fixed(&self, endian: Endian, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
         let header_len = usize::from(self.header_len);
         let offset = usize::from(self.layout.offset);
         let Some(rest) = bytes.get(offset..) else {
@@ -152,16 +177,10 @@ impl Format {
             None if bytes.len() < header_len => return Ok(Parsed::Need(header_len - bytes.len())),
             None => fewer_than_eight(rest),
         };
-        let field = self.fixed_field(eight);
-        let payload_len = self.payload_for(field)?;
-        Ok(Parsed::Head(Head { prefix_len: offset, header_len, field, payload_len }))
-    }
-
-    /// The field that these eight bytes begin with.
-    #[inline]
-    fn fixed_field(&self, eight: [u8; 8]) -> u64 {
         let masked = u64::from_le_bytes(eight) & self.mask;
-        if self.kind == Kind::Little { masked } else { masked.swap_bytes() >> self.shift }
+        let field = if endian == Endian::Little { masked } else { masked.swap_bytes() >> self.shift };
+        let payload_len = self.payload_for(field)?;
+        Ok(Parsed::Head(self.head(header_len, field, payload_len)))
     }
 
     /// A varint of two to eight bytes that these begin with, and how many bytes it has beyond the first; `None` says: ask
@@ -192,22 +211,23 @@ impl Format {
 
     /// Appends any header there is, or says why not.
     #[inline(always)]
-    fn write_any(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write_any(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let Envelope { prefix, trailer } = envelope;
         let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
-        if above_least > self.most_above || prefix.len() != usize::from(self.layout.offset) {
-            return Err(self.refusal(prefix.len(), payload_len));
+        if above_least > self.most_above || around(prefix.len(), trailer.len()) != self.around {
+            return Err(self.refusal(prefix.len(), payload_len, trailer.len()));
         }
         if !prefix.is_empty() {
             out.extend_from_slice(prefix);
         }
         let field = self.least_field + above_least;
-        let eight = match self.kind {
-            Kind::Big => (field << self.shift).to_be_bytes(),
-            Kind::Varint if field >= 0x80 => {
+        let eight = match self.layout.field {
+            Field::Fixed { endian: Endian::Big, .. } => (field << self.shift).to_be_bytes(),
+            Field::Varint { .. } if field >= 0x80 => {
                 write_long_varint(field, out);
                 return Ok(());
             }
-            Kind::Little | Kind::Varint => field.to_le_bytes(),
+            Field::Fixed { .. } | Field::Varint { .. } => field.to_le_bytes(),
         };
         // Eight bytes and back to the field's width is one store, where a slice of unknown width is a call.
         out.extend_from_slice(&eight);
@@ -233,7 +253,7 @@ impl Format {
                     return Err(DecodeErrorKind::VarintNotMinimal { width: at as u8 + 1, field });
                 }
                 let payload_len = self.payload_for(field)?;
-                return Ok(Parsed::Head(Head { prefix_len: offset, header_len: offset + at + 1, field, payload_len }));
+                return Ok(Parsed::Head(self.head(offset + at + 1, field, payload_len)));
             }
         }
         Err(DecodeErrorKind::VarintTooLong { max_width })

@@ -156,7 +156,7 @@ impl Client {
         let len = LENGTHS[sequence as usize % LENGTHS.len()].min(self.format.max_payload_len());
         let (mut payload, mut wire) = (Vec::new(), Vec::new());
         pattern.append(0, len, &mut payload);
-        Encoder::new(self.format).encode(&[], &payload, &mut wire).map_err(io::Error::other)?;
+        Encoder::new(self.format).encode(&payload, &mut wire).map_err(io::Error::other)?;
         self.socket.write_all(&wire)?;
         loop {
             if let Some(frame) = self.decoder.next_frame().map_err(io::Error::other)? {

@@ -18,7 +18,7 @@ pub(super) struct Peer {
 /// A frame of the default format.
 pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
     let mut wire = Vec::new();
-    Encoder::new(Format::U32_LE).encode(&[], payload, &mut wire).expect("within the limit");
+    Encoder::new(Format::U32_LE).encode(payload, &mut wire).expect("within the limit");
     wire
 }
 

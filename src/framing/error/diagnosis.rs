@@ -1,8 +1,9 @@
-//! What the header of a refused frame looks like: the wrong protocol at the port is the most common cause of all.
+//! What a stream that is none of frames looks like: the wrong protocol at the port is the most common cause of all.
 
 use core::fmt;
 
-/// What the bytes of a refused header look like. A hint for people, never a base for decisions.
+/// What the bytes of a refused header, or of a first frame that never came whole, look like. A hint for people, never a base
+/// for decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Diagnosis {
@@ -22,8 +23,17 @@ pub enum Diagnosis {
         /// The field, read as signed.
         field: i64,
     },
-    /// The header is printable ASCII: text without framing.
+    /// The bytes are printable UTF-8: text without framing.
     Text,
+    /// Of the first frame just as many bytes are missing as its length field has: it may count itself.
+    CountsItself {
+        /// Bytes that it may count beside the payload.
+        own_len: u64,
+        /// The adjustment that takes them off.
+        adjustment: i64,
+        /// The preset with that adjustment, where there is one.
+        preset: Option<&'static str>,
+    },
 }
 
 const HTTP: [&[u8]; 10] =
@@ -31,7 +41,7 @@ const HTTP: [&[u8]; 10] =
 
 impl Diagnosis {
     /// A protocol that begins with `header`; only the first frame of a stream can be another protocol's hello.
-    pub(crate) fn of_protocol(offset: u64, header: &[u8]) -> Option<Diagnosis> {
+    pub(in crate::framing) fn of_protocol(offset: u64, header: &[u8]) -> Option<Diagnosis> {
         if offset != 0 || header.len() < 2 {
             return None;
         }
@@ -48,9 +58,9 @@ impl Diagnosis {
         }
     }
 
-    /// A protocol whose hello these bytes begin, all of what marks it included. A stream that ended inside its first frame is
-    /// judged by this: a length that was within the limit is no evidence yet.
-    pub(crate) fn of_hello(bytes: &[u8]) -> Option<Diagnosis> {
+    /// What a stream that ended inside its first frame looks like by all that came of it: another protocol's hello, with all of
+    /// what marks it, as a length that was within the limit is no evidence yet; or text.
+    pub(in crate::framing) fn of_begin(bytes: &[u8]) -> Option<Diagnosis> {
         // A record of up to 2^14 bytes: a handshake's first one is a client's or a server's hello; an alert has two bytes.
         let tls = matches!(
             *bytes,
@@ -63,14 +73,19 @@ impl Diagnosis {
         } else if bytes.starts_with(b"SSH-") {
             Some(Diagnosis::Ssh)
         } else {
-            None
+            Diagnosis::of_text(bytes)
         }
     }
 
-    /// Text, where there are at least two bytes and all are printable ASCII.
-    pub(crate) fn of_text(header: &[u8]) -> Option<Diagnosis> {
-        let printable = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-        (header.len() >= 2 && header.iter().all(printable)).then_some(Diagnosis::Text)
+    /// Text, where there are at least two bytes and all are printable UTF-8; the last character may be cut.
+    pub(in crate::framing) fn of_text(bytes: &[u8]) -> Option<Diagnosis> {
+        let text = match core::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) if error.error_len().is_none() => core::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
+            Err(_) => return None,
+        };
+        let printable = |character: char| !character.is_control() || character.is_ascii_whitespace();
+        (bytes.len() >= 2 && text.chars().all(printable)).then_some(Diagnosis::Text)
     }
 }
 
@@ -83,6 +98,12 @@ impl fmt::Display for Diagnosis {
             Diagnosis::OtherByteOrder { payload_len } => write!(f, "the other byte order gives {payload_len}"),
             Diagnosis::Negative { field } => write!(f, "as a signed number the field is {field}"),
             Diagnosis::Text => f.write_str("looks like text without framing"),
+            Diagnosis::CountsItself { own_len, preset: Some(preset), .. } => {
+                write!(f, "the length may count its own {own_len} bytes: try {preset}")
+            }
+            Diagnosis::CountsItself { own_len, adjustment, preset: None } => {
+                write!(f, "the length may count its own {own_len} bytes: try adjustment={adjustment}")
+            }
         }
     }
 }

@@ -1,14 +1,17 @@
-//! Why a stream is not a stream of frames.
+//! Why a stream is not a stream of frames, and why a frame is not put into one.
+
+mod diagnosis;
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::ops::Deref;
 
-use crate::framing::diagnosis::Diagnosis;
+pub use diagnosis::Diagnosis;
 
 /// Why a stream is not a stream of frames: what, where, with its numbers, and what it looks like. Final.
 ///
-/// It is one pointer long, as every frame is handed out in a `Result` beside it; its numbers are in memory of their own,
-/// which is allocated where a stream fails.
+/// It is one pointer long, as every frame is handed out in a `Result` beside it; behind the pointer is a [`Fault`], whose
+/// methods it has. It is allocated where a stream fails.
 ///
 /// ```
 /// use unstick::framing::{Decoder, DecodeErrorKind, Diagnosis, Format};
@@ -24,10 +27,33 @@ use crate::framing::diagnosis::Diagnosis;
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodeError(Box<Numbers>);
+pub struct DecodeError(Box<Fault>);
 
+impl Deref for DecodeError {
+    type Target = Fault;
+
+    fn deref(&self) -> &Fault {
+        &self.0
+    }
+}
+
+impl From<Fault> for DecodeError {
+    fn from(fault: Fault) -> DecodeError {
+        DecodeError(Box::new(fault))
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// What a [`DecodeError`] points at. Functions that read a slice return it as it is, as they allocate nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Numbers {
+pub struct Fault {
     offset: u64,
     kind: DecodeErrorKind,
     /// The first bytes of the header: `header[..header_len]`.
@@ -36,38 +62,38 @@ struct Numbers {
     diagnosis: Option<Diagnosis>,
 }
 
-impl DecodeError {
-    pub(super) fn new(offset: u64, kind: DecodeErrorKind, header: &[u8], diagnosis: Option<Diagnosis>) -> DecodeError {
+impl Fault {
+    pub(super) fn new(offset: u64, kind: DecodeErrorKind, header: &[u8], diagnosis: Option<Diagnosis>) -> Fault {
         let mut first = [0; 16];
         let len = header.len().min(first.len());
         first[..len].copy_from_slice(&header[..len]);
-        DecodeError(Box::new(Numbers { offset, kind, header: first, header_len: len as u8, diagnosis }))
+        Fault { offset, kind, header: first, header_len: len as u8, diagnosis }
     }
 
     /// What is wrong.
     pub fn kind(&self) -> DecodeErrorKind {
-        self.0.kind
+        self.kind
     }
 
     /// The place in the stream of the first byte of the frame that is wrong.
     pub fn offset(&self) -> u64 {
-        self.0.offset
+        self.offset
     }
 
-    /// The header, as far as it decided: at most its first 16 bytes.
+    /// The header, as far as it decided: at most its first 16 bytes. None where the header is not what is wrong.
     pub fn header(&self) -> &[u8] {
-        &self.0.header[..usize::from(self.0.header_len)]
+        &self.header[..usize::from(self.header_len)]
     }
 
     /// What the header looks like, where it looks like anything.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
-        self.0.diagnosis
+        self.diagnosis
     }
 }
 
-impl fmt::Display for DecodeError {
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: {}", self.0.offset, self.0.kind)?;
+        write!(f, "at byte {}: {}", self.offset, self.kind)?;
         let Some((first, rest)) = self.header().split_first() else {
             return Ok(());
         };
@@ -75,14 +101,14 @@ impl fmt::Display for DecodeError {
         for byte in rest {
             write!(f, " {byte:02x}")?;
         }
-        match self.0.diagnosis {
+        match self.diagnosis {
             Some(diagnosis) => write!(f, ": {diagnosis})"),
             None => f.write_str(")"),
         }
     }
 }
 
-impl core::error::Error for DecodeError {}
+impl core::error::Error for Fault {}
 
 /// What is wrong with a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,12 +146,19 @@ pub enum DecodeErrorKind {
     },
     /// The stream ended inside a frame.
     Truncated {
-        /// Whether it ended in the header or in the payload.
+        /// In which part of the frame it ended.
         phase: Phase,
         /// Bytes of the frame that came, header included.
         have: u64,
-        /// Bytes that it has, header included; in the header phase only those of the header are known and counted.
+        /// Bytes that it has, header and trailer included; in the header phase only those of the header are known and counted.
         need: u64,
+    },
+    /// A frame's trailer is not what its bytes give.
+    Mismatch {
+        /// What the trailer says.
+        stated: u64,
+        /// What was computed over the frame.
+        computed: u64,
     },
     /// A custom header's own reason.
     Custom(&'static str),
@@ -133,7 +166,7 @@ pub enum DecodeErrorKind {
 
 impl DecodeErrorKind {
     /// The field's number, where the error is about it.
-    pub(crate) fn field(self) -> Option<u64> {
+    pub(super) fn field(self) -> Option<u64> {
         match self {
             DecodeErrorKind::Oversize { field, .. } | DecodeErrorKind::Underflow { field, .. } => Some(field),
             _ => None,
@@ -143,11 +176,14 @@ impl DecodeErrorKind {
 
 /// The part of a frame in which a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Inside the header.
     Header,
     /// After the header, before the payload's last byte.
     Payload,
+    /// After the payload, before the trailer's last byte.
+    Trailer,
 }
 
 impl fmt::Display for DecodeErrorKind {
@@ -170,10 +206,72 @@ impl fmt::Display for DecodeErrorKind {
                 let place = match phase {
                     Phase::Header => "the header of a frame",
                     Phase::Payload => "a frame",
+                    Phase::Trailer => "the trailer of a frame",
                 };
                 write!(f, "the stream ended inside {place}: {} of {need} bytes missing", need - have)
+            }
+            DecodeErrorKind::Mismatch { stated, computed } => {
+                write!(f, "the trailer says {stated:#x}, and the frame gives {computed:#x}")
             }
             DecodeErrorKind::Custom(reason) => f.write_str(reason),
         }
     }
 }
+
+/// Why a frame was not encoded. Nothing of it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The payload is over the limit.
+    Oversize {
+        /// Bytes of the payload.
+        payload_len: usize,
+        /// The limit, in bytes.
+        max_payload_len: usize,
+    },
+    /// The payload is shorter than the layout can say: its adjustment is positive.
+    Undersize {
+        /// Bytes of the payload.
+        payload_len: usize,
+        /// The least that the layout can say, in bytes.
+        least: u64,
+    },
+    /// The prefix is not as long as the layout's offset.
+    Prefix {
+        /// Bytes of the prefix.
+        prefix_len: usize,
+        /// Bytes that the layout has before its length field.
+        offset: usize,
+    },
+    /// The trailer is not as long as the layout's.
+    Trailer {
+        /// Bytes of the trailer.
+        trailer_len: usize,
+        /// Bytes that the layout has behind its payload.
+        expected: usize,
+    },
+    /// A custom header's own reason.
+    Custom(&'static str),
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            EncodeError::Oversize { payload_len, max_payload_len } => {
+                write!(f, "a payload of {payload_len} bytes is over the limit of {max_payload_len}")
+            }
+            EncodeError::Undersize { payload_len, least } => {
+                write!(f, "a payload of {payload_len} bytes is below the {least} that the format can say")
+            }
+            EncodeError::Prefix { prefix_len, offset } => {
+                write!(f, "a prefix of {prefix_len} bytes where the format has {offset} before its length field")
+            }
+            EncodeError::Trailer { trailer_len, expected } => {
+                write!(f, "a trailer of {trailer_len} bytes where the format has {expected} behind its payload")
+            }
+            EncodeError::Custom(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}

@@ -1,0 +1,48 @@
+//! What travels around a payload.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What travels around a payload: the bytes before the length field, and those behind the payload. Empty for most formats.
+///
+/// Where only a prefix is needed, its slice will do: `encoder.encode_with(b"\x07", payload, &mut out)`. A frame has that of
+/// its own: [`Frame::envelope`](super::Frame::envelope).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// What stands before the length field: as many bytes as the layout's `offset`.
+    pub prefix: &'a [u8],
+    /// What stands behind the payload: as many bytes as the layout's `trailer`. Not used where a
+    /// [`Check`](super::Check) computes it.
+    pub trailer: &'a [u8],
+}
+
+impl<'a> From<&'a [u8]> for Envelope<'a> {
+    #[inline]
+    fn from(prefix: &'a [u8]) -> Envelope<'a> {
+        Envelope { prefix, trailer: &[] }
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Envelope<'a> {
+    #[inline]
+    fn from(prefix: &'a [u8; N]) -> Envelope<'a> {
+        Envelope { prefix, trailer: &[] }
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Envelope<'a> {
+    #[inline]
+    fn from(prefix: &'a Vec<u8>) -> Envelope<'a> {
+        Envelope { prefix, trailer: &[] }
+    }
+}
+
+/// Lengths, and never the bytes.
+impl fmt::Debug for Envelope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope")
+            .field("prefix_len", &self.prefix.len())
+            .field("trailer_len", &self.trailer.len())
+            .finish()
+    }
+}
