@@ -5,8 +5,8 @@ mod sink;
 
 use serde_json::Value;
 use unstick::framing::{
-    DecodeErrorKind, Decoder, EncodeError, Encoder, Endian, Field, Format, FormatError, Head, Header, Layout, Oversize,
-    Parsed,
+    DecodeErrorKind, Decoder, EncodeError, Encoder, Endian, Envelope, Field, Format, FormatError, Head, Header, Layout,
+    Oversize, Parsed,
 };
 use unstick::testing::{self, Cuts};
 
@@ -58,6 +58,8 @@ fn a_length_that_ignores_its_field() {
     struct Eight;
 
     impl Header for Eight {
+        type Check = ();
+
         fn max_header_len(&self) -> usize {
             4
         }
@@ -69,10 +71,10 @@ fn a_length_that_ignores_its_field() {
         fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
             let Some(field) = bytes.first_chunk::<4>() else { return Ok(Parsed::Need(4 - bytes.len())) };
             let field = u64::from(u32::from_le_bytes(*field));
-            Ok(Parsed::Head(Head { prefix_len: 0, header_len: 4, field, payload_len: 4 }))
+            Ok(Parsed::Head(Head::new(4, 4).field(field)))
         }
 
-        fn write(&self, _prefix: &[u8], _payload_len: usize, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        fn write(&self, _: Envelope<'_>, _payload_len: usize, _out: &mut Vec<u8>) -> Result<(), EncodeError> {
             Err(EncodeError::Custom("decoded only"))
         }
     }

@@ -2,8 +2,8 @@
 //! with every kind of byte behind the frame: it says what `parse` says, and leaves to it no more than it must.
 
 use unstick::framing::{
-    DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Field, Format, Frame, Head, Header, Layout,
-    Parsed,
+    DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Envelope, Field, Format, Frame, Head, Header,
+    Layout, Parsed,
 };
 
 /// A format without its quick way.
@@ -11,6 +11,8 @@ use unstick::framing::{
 struct Thorough(Format);
 
 impl Header for Thorough {
+    type Check = ();
+
     fn max_header_len(&self) -> usize {
         self.0.max_header_len()
     }
@@ -23,8 +25,8 @@ impl Header for Thorough {
         self.0.parse(bytes)
     }
 
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.0.write(prefix, payload_len, out)
+    fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.0.write(envelope, payload_len, out)
     }
 }
 
@@ -134,8 +136,7 @@ impl Counts {
         if found {
             let stream = [&frame[..], tail].concat();
             let mut decoder = Decoder::new(format);
-            let mut feed = decoder.feed(&stream);
-            let given = feed.next_frame().expect("no error").expect("a whole frame");
+            let given = decoder.next_frame_from(&mut &stream[..]).expect("no error").expect("a whole frame");
             assert_eq!(parts(given), (&prefix[..], &header[..], &frame[header.len()..]), "{format:?}");
         }
         let cut = &frame[..frame.len() - 1];
@@ -160,11 +161,11 @@ impl Counts {
 
 fn is_taken(on_wire: &OnWire, field: Field) -> bool {
     match field {
-        Field::Fixed { .. } => true,
         Field::Varint { max_width, minimal } => {
             let is_short = on_wire.bytes.len() <= max_width.into() && on_wire.number <= u64::MAX.into();
             is_short && !(minimal && on_wire.is_longer_than_needed)
         }
+        _ => true,
     }
 }
 
@@ -215,7 +216,7 @@ fn zero_is_not_negative() {
 #[test]
 fn a_head_says_where_the_header_ends() {
     let format = Format::new(Layout::varint(3).offset(2), 300).expect("a format");
-    let head = Head { prefix_len: 2, header_len: 4, field: 300, payload_len: 300 };
+    let head = Head::new(4, 300).prefix(2);
     assert_eq!(format.parse(b"ab\xAC\x02"), Ok(Parsed::Head(head)));
     assert_eq!(format.parse(b"ab\xAC"), Ok(Parsed::Need(1)));
 }

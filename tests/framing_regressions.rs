@@ -2,7 +2,8 @@
 
 use futures_lite::future::block_on;
 use unstick::framing::{
-    DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Format, Frame, Head, Header, Oversize, Parsed, Phase,
+    DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Envelope, Format, Frame, Head, Header, Oversize, Parsed,
+    Phase,
 };
 use unstick::testing::choppy::{ChoppyRead, Step};
 use unstick::testing::{self, Case, Cuts, Oracle};
@@ -47,6 +48,8 @@ fn a_custom_header_that_refuses_late_leaves_no_trace() {
     struct Late;
 
     impl Header for Late {
+        type Check = ();
+
         fn max_header_len(&self) -> usize {
             1
         }
@@ -59,7 +62,7 @@ fn a_custom_header_that_refuses_late_leaves_no_trace() {
             Err(DecodeErrorKind::Custom("encoded only"))
         }
 
-        fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
             out.push(payload_len as u8);
             if payload_len > 3 { Err(EncodeError::Custom("three at most")) } else { Ok(()) }
         }
@@ -111,10 +114,10 @@ fn a_short_frame_that_ends_a_chunk_is_lent_from_it() {
     for payload in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {
         let wire = [&(payload.len() as u32).to_le_bytes()[..], payload].concat();
         let mut decoder = Decoder::new(Format::U32_LE);
-        let mut feed = decoder.feed(&wire);
-        let frame = feed.next_frame().expect("no error").expect("a whole frame");
+        let mut chunk = &wire[..];
+        let frame = decoder.next_frame_from(&mut chunk).expect("no error").expect("a whole frame");
         assert_eq!(frame.as_bytes().as_ptr_range(), wire.as_ptr_range(), "not a copy");
-        assert_eq!(feed.next_frame(), Ok(None));
+        assert_eq!(decoder.next_frame_from(&mut chunk), Ok(None));
     }
 }
 
@@ -149,6 +152,8 @@ fn a_header_may_ask_for_a_whole_one_and_be_refused_sooner() {
     impl Oracle for Star {}
 
     impl Header for Star {
+        type Check = ();
+
         fn max_header_len(&self) -> usize {
             2
         }
@@ -161,15 +166,12 @@ fn a_header_may_ask_for_a_whole_one_and_be_refused_sooner() {
             match *bytes {
                 [] => Ok(Parsed::Need(2)),
                 [b'*'] => Ok(Parsed::Need(1)),
-                [b'*', len, ..] => {
-                    let len = u64::from(len);
-                    Ok(Parsed::Head(Head { prefix_len: 0, header_len: 2, field: len, payload_len: len }))
-                }
+                [b'*', len, ..] => Ok(Parsed::Head(Head::new(2, u64::from(len)))),
                 _ => Err(DecodeErrorKind::Custom("no star")),
             }
         }
 
-        fn write(&self, _prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
             out.extend([b'*', payload_len as u8]);
             Ok(())
         }

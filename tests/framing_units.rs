@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use std::io;
 
 use unstick::framing::{
-    DecodeError, DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Field, Format, FormatError, Head,
-    Header, Layout, MAX_HEADER_LEN, Oversize, Parsed, Part, Phase, SpecError, Utf8Reader,
+    DecodeError, DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Envelope, Field, Format,
+    FormatError, Head, Header, Layout, MAX_HEADER_LEN, MAX_TRAILER_LEN, Oversize, Parsed, Part, Phase, SpecError,
+    Utf8Reader,
 };
 use unstick::{FramedRead, ReadError, WriteError};
 
@@ -103,6 +104,7 @@ fn a_refused_header_is_told_by_what_it_looks_like() {
 fn a_stream_cut_in_its_first_frame_is_told_by_its_hello() {
     let greatest = Format::U32_LE.with_max_payload_len(u32::MAX as usize).expect("a format");
     let (tls, http, ssh) = (Some(Diagnosis::Tls), Some(Diagnosis::Http), Some(Diagnosis::Ssh));
+    let text = Some(Diagnosis::Text);
     for (stream, diagnosis) in [
         (&[22, 3, 0, 0, 9][..], tls),
         (&[22, 3, 4, 0x40, 9], tls),
@@ -121,17 +123,17 @@ fn a_stream_cut_in_its_first_frame_is_told_by_its_hello() {
         (&[21, 3, 3, 0, 2], None),
         (b"GET /", http),
         (b"HTTP/1.1", http),
-        (b"GET", None),
+        (b"GET", text),
         (b"SSH-2.0", ssh),
-        (b"SSH", None),
-        (b"hello", None),
+        (b"SSH", text),
+        (b"hello", text),
         // Behind a frame it is no hello.
         (b"\0\0\0\0GET /", None),
     ] {
         let error = error_of(greatest, stream);
         assert!(matches!(error.kind(), DecodeErrorKind::Truncated { .. }), "{error}");
         assert_eq!(error.diagnosis(), diagnosis, "{stream:x?}");
-        assert_eq!(error.header(), if diagnosis.is_some() { &stream[..4] } else { &[] }, "{stream:x?}");
+        assert_eq!(error.header(), if diagnosis.is_some() { &stream[..stream.len().min(4)] } else { &[] }, "{stream:x?}");
     }
 }
 
@@ -139,6 +141,8 @@ fn a_stream_cut_in_its_first_frame_is_told_by_its_hello() {
 struct Magic;
 
 impl Header for Magic {
+    type Check = ();
+
     fn max_header_len(&self) -> usize {
         5
     }
@@ -155,11 +159,11 @@ impl Header for Magic {
             return Err(DecodeErrorKind::Custom("no magic"));
         }
         let field = u64::from(bytes[4]);
-        Ok(Parsed::Head(Head { prefix_len: 4, header_len: 5, field, payload_len: field }))
+        Ok(Parsed::Head(Head::new(5, field).prefix(4)))
     }
 
-    fn write(&self, prefix: &[u8], payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        out.extend_from_slice(prefix);
+    fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(envelope.prefix);
         out.push(payload_len as u8);
         Ok(())
     }
@@ -187,7 +191,7 @@ fn a_header_of_ones_own_is_diagnosed_too() {
         assert_eq!((error.kind(), error.diagnosis()), (DecodeErrorKind::Custom("no magic"), diagnosis));
         assert_eq!(error.header(), stream);
     }
-    assert_eq!(MAX_HEADER_LEN, 255 + 10);
+    assert_eq!((MAX_HEADER_LEN, MAX_TRAILER_LEN), (255 + 10, 255));
 }
 
 /// A header that many decoders share says all that it says alone.
@@ -347,7 +351,10 @@ fn a_text_that_is_no_layout_says_why() {
         ("max-width=3", "max-width goes with width=varint only"),
         ("minimal=true", "minimal goes with width=varint only"),
         ("u32le,u16be", "\"u16be\" has no value: write key=value"),
-        ("with=4", "no key is named \"with\"; the keys are offset, width, endian, adjustment, max-width, minimal"),
+        (
+            "with=4",
+            "no key is named \"with\"; the keys are offset, width, endian, adjustment, trailer, max-width, minimal",
+        ),
     ] {
         assert_eq!(text.parse::<Layout>().unwrap_err().to_string(), why);
     }
@@ -363,7 +370,7 @@ fn a_text_that_is_no_layout_says_why() {
 
 #[test]
 fn the_greatest_payload_is_what_the_field_can_say_and_a_buffer_can_hold() {
-    let addressable = isize::MAX as u64 - MAX_HEADER_LEN as u64;
+    let addressable = isize::MAX as u64 - (MAX_HEADER_LEN + MAX_TRAILER_LEN) as u64;
     for (text, greatest) in [
         ("u8", Some(255)),
         ("width=7", Some(0xFF_FFFF_FFFF_FFFF)),
@@ -371,8 +378,8 @@ fn the_greatest_payload_is_what_the_field_can_say_and_a_buffer_can_hold() {
         ("varint,max-width=1", Some(127)),
         ("varint,max-width=8", Some(0xFF_FFFF_FFFF_FFFF)),
         ("varint,max-width=9", Some(addressable)),
-        ("varint,max-width=9,adjustment=-265", Some(addressable)),
-        ("varint,max-width=9,adjustment=-266", Some(addressable - 1)),
+        ("varint,max-width=9,adjustment=-520", Some(addressable)),
+        ("varint,max-width=9,adjustment=-521", Some(addressable - 1)),
         ("varint", Some(addressable)),
         ("u8,adjustment=7", Some(262)),
         ("u8,adjustment=-255", Some(0)),
@@ -440,12 +447,11 @@ fn what_was_skipped_is_counted() {
 #[test]
 fn the_place_in_the_stream_counts_what_is_lent_from_a_chunk() {
     let mut decoder = Decoder::new(Format::U32_LE);
-    let mut feed = decoder.feed(b"\x02\0\0\0hi\x01\0\0\0a");
+    let mut chunk = &b"\x02\0\0\0hi\x01\0\0\0a"[..];
     for payload in [&b"hi"[..], b"a"] {
-        assert_eq!(feed.next_frame().expect("no error").expect("a whole frame").payload(), payload);
+        assert_eq!(decoder.next_frame_from(&mut chunk).expect("no error").expect("a whole frame").payload(), payload);
     }
-    drop(feed);
-    assert_eq!((decoder.offset(), decoder.buffered()), (11, 0));
+    assert_eq!((decoder.offset(), decoder.buffered(), chunk.len()), (11, 0, 0));
 }
 
 #[test]
@@ -481,7 +487,7 @@ fn in_the_middle_of_a_frame_the_rest_is_needed() {
     decoder.feed(b"llo\x09over");
     assert_eq!(decoder.next_part(), Ok(Some(Part::Chunk(b"llo"))));
     assert_eq!((decoder.need(), decoder.has_part()), (0, true));
-    assert_eq!(decoder.next_part(), Ok(Some(Part::End)));
+    assert!(matches!(decoder.next_part(), Ok(Some(Part::End { trailer: b"", .. }))));
     assert_eq!(decoder.next_part(), Ok(None));
     assert_eq!((decoder.has_part(), decoder.has_frame()), (false, Ok(false)));
     let error = decoder.finish().unwrap_err();

@@ -67,7 +67,7 @@ fn ten_gib_pass_through_a_streamed_body_in_less_than_a_mib() {
         match part {
             Part::Start { payload_len: declared, .. } => assert_eq!(declared, payload_len),
             Part::Chunk(bytes) => received += bytes.len(),
-            Part::End => ended = true,
+            Part::End { .. } => ended = true,
         }
     }
     assert!(ended);

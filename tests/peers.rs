@@ -24,7 +24,7 @@ fn our_own_decoder_passes_the_suite() {
         Format::new(odd, 40),
         Format::new(late, 200),
     ];
-    for (format, way) in formats.into_iter().zip(Way::ALL.into_iter().cycle().skip(1)) {
+    for (format, way) in formats.into_iter().zip(Way::ALL.iter().copied().cycle().skip(1)) {
         let format = format.expect("a format");
         let cases = testing::suite(format, || OwnDecoder::new(&Case::new(format, []), way));
         assert!(cases > 900, "{cases} cases");

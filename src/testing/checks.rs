@@ -274,7 +274,9 @@ pub fn check_need<H: Oracle>(case: &Case<H>) {
 pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
     let most_chunk = case.chunks().map(<[u8]>::len).max().unwrap_or(0);
-    let bound = 2 * (most_chunk + case.format.max_header_len());
+    // A trailer waits until it is whole.
+    let most_trailer = expected.frames.iter().map(|frame| frame.trailer_len).max().unwrap_or(0);
+    let bound = 2 * (most_chunk + case.format.max_header_len() + most_trailer);
     for leave in [false, true] {
         let mut decoder = case.decoder();
         let due = expected.frames.iter().filter(|frame| !frame.skipped);

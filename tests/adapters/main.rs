@@ -113,7 +113,7 @@ impl Parts {
                 assert!(!bytes.is_empty(), "a chunk is never empty");
                 self.open.as_mut().expect("a chunk inside a frame").1.extend_from_slice(bytes);
             }
-            Part::End => {
+            Part::End { .. } => {
                 let (payload_len, payload) = self.open.take().expect("an end inside a frame");
                 assert_eq!(payload.len(), payload_len);
                 self.whole.push(payload);
@@ -159,7 +159,11 @@ fn assert_same(found: &Given, expected: &Given, how: &str) {
     assert_eq!(found.0, expected.0, "{how}");
     match (&found.1, &expected.1) {
         (Ok(()), Ok(())) => {}
-        (Err(ReadError::Decode(found)), Err(ReadError::Decode(expected))) => assert_eq!(found, expected, "{how}"),
+        (Err(ReadError::Decode(found)), Err(ReadError::Decode(expected))) => {
+            // What the stream looks like is not known any more where its header was passed on before.
+            assert_eq!((found.offset(), found.kind()), (expected.offset(), expected.kind()), "{how}");
+            assert!(found == expected || how.starts_with("next_part"), "{how}: {found} is not {expected}");
+        }
         (found, expected) => panic!("{how}: ended with {found:?}, expected {expected:?}"),
     }
 }

@@ -14,11 +14,14 @@ pub(crate) struct TokioCodec {
 }
 
 impl TokioCodec {
-    /// `None` where the codec cannot express the format: varints. Its limit is on the raw field, so it is set to the
+    /// `None` where the codec cannot express the format: varints and trailers. Its limit is on the raw field, so it is set to the
     /// field of the longest payload.
     pub(crate) fn new(format: &Format) -> Option<TokioCodec> {
         let layout = format.layout();
         let Field::Fixed { width, endian } = layout.field else { return None };
+        if layout.trailer > 0 {
+            return None;
+        }
         let mut builder = length_delimited::Builder::new();
         builder.length_field_offset(usize::from(layout.offset)).length_field_length(usize::from(width));
         builder.length_adjustment(isize::try_from(layout.adjustment).ok()?);

@@ -89,7 +89,6 @@ pub struct Skipped {
 
 /// A frame that comes in parts: one `Start`, any number of `Chunk`s, one `End`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Part<'a> {
     /// A header came.
     #[non_exhaustive]

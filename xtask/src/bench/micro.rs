@@ -137,9 +137,8 @@ fn owned_times(pace: &Pace, payload_len: usize) -> Times {
     let (mut codec, mut of_tokio, mut of_asynchronous) = (shared::tokio_codec(), BytesMut::new(), BytesMut::new());
     let ours = || {
         let mut frames = 0;
-        for chunk in black_box(&wire[..]).chunks(CHUNK_LEN) {
-            let mut feed = decoder.feed(chunk);
-            while let Some(frame) = feed.next_frame().expect("a valid stream") {
+        for mut chunk in black_box(&wire[..]).chunks(CHUNK_LEN) {
+            while let Some(frame) = decoder.next_frame_from(&mut chunk).expect("a valid stream") {
                 black_box(Bytes::copy_from_slice(frame.payload()));
                 frames += 1;
             }

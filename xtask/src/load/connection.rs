@@ -229,7 +229,7 @@ impl Connection {
         let before = self.answered;
         while let Some(part) = self.decoder.next_part().map_err(Fault::Malformed)? {
             let Expected::Reply { pattern, position } = &mut self.expected else {
-                if part == Part::End {
+                if matches!(part, Part::End { .. }) {
                     self.expected = Expected::reply(self.index, 0);
                 }
                 continue;
@@ -253,7 +253,7 @@ impl Connection {
                     }
                     *position += bytes.len();
                 }
-                Part::End => {
+                Part::End { .. } => {
                     self.answered += 1;
                     self.expected = Expected::reply(self.index, self.answered);
                 }
