@@ -2,7 +2,7 @@
 //!
 //! Ours three ways (`feed` copies each chunk once, `cursor` yields from the chunk, `in-place` reads into the buffer), beside a
 //! hand-written loop, tokio-util and asynchronous-codec. The last two yield owned frames; they have no borrowed ones.
-//! `chase` and `hand-chase` take the copy away: the bytes are in the buffer already.
+//! `chase` takes the copy away: the bytes are in the buffer already. `slice` takes the buffer away, too.
 
 mod peers;
 
@@ -77,22 +77,31 @@ fn chase(criterion: &mut Criterion) {
         });
         let limit = black_box(1 << 20);
         group.bench_function(BenchmarkId::new("hand", payload_len), |bencher| {
-            bencher.iter(|| {
-                let (mut rest, mut frames) = (black_box(&wire[..]), 0);
-                while let Some((header, behind)) = rest.split_first_chunk::<4>() {
-                    let len = u32::from_le_bytes(*header) as usize;
-                    assert!(len <= limit, "a valid stream");
-                    let Some((payload, behind)) = behind.split_at_checked(len) else { break };
-                    black_box(payload);
-                    frames += 1;
-                    rest = behind;
-                }
-                assert_eq!(frames, count);
-            });
+            bencher.iter(|| assert_eq!(peers::hand_slice(black_box(&wire), limit), count));
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, decode, chase);
+/// Frames of a slice of 256 MiB, beside the loop written by hand.
+fn slice(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("slice");
+    group.sample_size(10);
+    for payload_len in peers::SLICE_PAYLOADS {
+        let count = peers::SLICE_LEN / (payload_len + 4);
+        group.throughput(Throughput::Elements(count as u64));
+        let wire = peers::wire(Format::U32_LE, payload_len, count);
+        let format = black_box(Format::U32_LE);
+        group.bench_function(BenchmarkId::new("frames", payload_len), |bencher| {
+            bencher.iter(|| assert_eq!(peers::frames_of_slice(format, black_box(&wire)), count));
+        });
+        let limit = black_box(1 << 20);
+        group.bench_function(BenchmarkId::new("hand", payload_len), |bencher| {
+            bencher.iter(|| assert_eq!(peers::hand_slice(black_box(&wire), limit), count));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decode, chase, slice);
 criterion_main!(benches);

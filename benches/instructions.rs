@@ -20,12 +20,14 @@ use unstick::framing::{Decoder, Encoder, Format};
 /// A path, and how it is run: payload length, frames.
 type Path = (&'static str, fn(usize, usize));
 
-const PATHS: [Path; 8] = [
+const PATHS: [Path; 10] = [
     ("decode-feed", |len, frames| decode_feed(Format::U32_LE, len, frames)),
     ("decode-feed-varint", |len, frames| decode_feed(Format::VARINT, len, frames)),
     ("decode-in-place", |len, frames| decode_in_place(Format::U32_LE, len, frames)),
     ("decode-cursor", |len, frames| decode_cursor(Format::U32_LE, len, frames)),
     ("decode-hand", decode_hand),
+    ("slice", |len, frames| slice(|wire| peers::frames_of_slice(black_box(Format::U32_LE), wire), len, frames)),
+    ("slice-hand", |len, frames| slice(|wire| peers::hand_slice(wire, black_box(1 << 20)), len, frames)),
     ("encode", |len, frames| encode(Format::U32_LE, len, frames)),
     ("encode-varint", |len, frames| encode(Format::VARINT, len, frames)),
     ("encode-hand", encode_hand),
@@ -91,6 +93,14 @@ fn decode_in_place(format: Format, payload_len: usize, frames: usize) {
     while left > 0 {
         let bytes = chunk.len() / count * count.min(left);
         left -= peers::in_place(&mut decoder, &chunk[..bytes], CHUNK_LEN + count * 16);
+    }
+}
+
+fn slice(take: impl Fn(&[u8]) -> usize, payload_len: usize, frames: usize) {
+    let (chunk, count) = chunk(Format::U32_LE, payload_len);
+    let mut left = frames;
+    while left > 0 {
+        left -= take(black_box(&chunk[..chunk.len() / count * count.min(left)]));
     }
 }
 

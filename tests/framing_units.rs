@@ -133,7 +133,11 @@ fn a_stream_cut_in_its_first_frame_is_told_by_its_hello() {
         let error = error_of(greatest, stream);
         assert!(matches!(error.kind(), DecodeErrorKind::Truncated { .. }), "{error}");
         assert_eq!(error.diagnosis(), diagnosis, "{stream:x?}");
-        assert_eq!(error.header(), if diagnosis.is_some() { &stream[..stream.len().min(4)] } else { &[] }, "{stream:x?}");
+        assert_eq!(
+            error.header(),
+            if diagnosis.is_some() { &stream[..stream.len().min(4)] } else { &[] },
+            "{stream:x?}"
+        );
     }
 }
 

@@ -21,6 +21,10 @@ pub(crate) const PAYLOADS: [usize; 9] = [0, 8, 16, 64, 256, 1 << 10, 16 << 10, 6
 pub(crate) const CHUNK_LEN: usize = 64 << 10;
 /// Bytes of a stream, about.
 pub(crate) const STREAM_LEN: usize = 1 << 20;
+/// Bytes of a stream that is all there, as a file is, about; more than any cache holds.
+pub(crate) const SLICE_LEN: usize = 256 << 20;
+/// Its payload lengths, in bytes.
+pub(crate) const SLICE_PAYLOADS: [usize; 4] = [0, 16, 64, 1 << 10];
 
 /// How many frames with this payload make a stream, at least four.
 pub(crate) fn frame_count(payload_len: usize) -> usize {
@@ -103,6 +107,31 @@ pub(crate) fn hand(buffer: &mut Vec<u8>, wire: &[u8], chunk_len: usize, max_payl
         }
         let taken = buffer.len() - rest.len();
         buffer.drain(..taken);
+    }
+    frames
+}
+
+/// [`Format::frames`]: the bytes are all there, and nothing is copied.
+pub(crate) fn frames_of_slice(format: Format, wire: &[u8]) -> usize {
+    let mut frames = 0;
+    for found in format.frames(wire) {
+        let (_, frame) = found.expect("a valid stream");
+        black_box(frame.payload());
+        frames += 1;
+    }
+    frames
+}
+
+/// What a careful programmer writes by hand for one format where the bytes are all there.
+pub(crate) fn hand_slice(mut wire: &[u8], max_payload_len: usize) -> usize {
+    let mut frames = 0;
+    while let Some((header, behind)) = wire.split_first_chunk::<4>() {
+        let len = u32::from_le_bytes(*header) as usize;
+        assert!(len <= max_payload_len, "a valid stream");
+        let Some((payload, behind)) = behind.split_at_checked(len) else { break };
+        black_box(payload);
+        frames += 1;
+        wire = behind;
     }
     frames
 }

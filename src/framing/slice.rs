@@ -26,7 +26,7 @@ impl Format {
 
     /// The frames of `bytes`, with their offsets: see [`Frames`].
     #[inline]
-    pub const fn frames(self, bytes: &[u8]) -> Frames<'_> {
+    pub const fn frames<'a>(&'a self, bytes: &'a [u8]) -> Frames<'a> {
         Frames::new(self, bytes)
     }
 }
@@ -67,29 +67,39 @@ pub fn split_first<'a, H: Header>(header: &H, bytes: &'a [u8]) -> Result<Option<
 /// assert_eq!(frames.rest(), b"\x05wor");
 /// # Ok::<(), unstick::framing::Fault>(())
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Frames<'a, H = Format> {
-    header: H,
-    bytes: &'a [u8],
-    /// Where the next frame begins.
-    start: usize,
+    header: &'a H,
+    /// What is behind the frames that were taken.
+    rest: &'a [u8],
+    /// Where that begins.
+    offset: usize,
     failed: bool,
 }
 
 impl<'a, H> Frames<'a, H> {
     /// The frames of `bytes` by `header`, mostly a [`Format`].
-    pub const fn new(header: H, bytes: &'a [u8]) -> Frames<'a, H> {
-        Frames { header, bytes, start: 0, failed: false }
+    pub const fn new(header: &'a H, bytes: &'a [u8]) -> Frames<'a, H> {
+        Frames { header, rest: bytes, offset: 0, failed: false }
     }
 
     /// Where the next frame begins: bytes before it are those of the frames that were taken.
     pub const fn offset(&self) -> usize {
-        self.start
+        self.offset
     }
 
     /// The bytes that were not yet taken.
-    pub fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.start..]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline(always)]
+    fn take(&mut self, span: Span) -> (usize, Frame<'a>) {
+        let offset = self.offset;
+        let (frame, rest) = self.rest.split_at(span.end);
+        self.rest = rest;
+        self.offset += span.end;
+        (offset, Frame::new(frame, span))
     }
 }
 
@@ -98,47 +108,46 @@ impl<'a, H: Header> Iterator for Frames<'a, H> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        let offset = self.start;
-        if let Some(span) = self.header.whole_frame(self.bytes, offset) {
-            self.start = span.end;
-            return Some(Ok((offset, Frame::new(&self.bytes[offset..span.end], span))));
-        }
-        match self.last()? {
-            Ok(span) => Some(Ok((offset, Frame::new(&self.bytes[offset..self.start], span)))),
-            Err(fault) => Some(Err(fault)),
+        match self.header.whole_frame(self.rest, 0) {
+            Some(span) => Some(Ok(self.take(span))),
+            // The iterator itself is not lent, so that it has no address and stays in registers.
+            None => match last(self.header, self.rest, self.offset as u64)? {
+                Ok(span) => Some(Ok(self.take(span))),
+                Err(_) if self.failed => None,
+                Err(fault) => {
+                    self.failed = true;
+                    Some(Err(fault))
+                }
+            },
         }
     }
 }
 
 impl<H: Header> core::iter::FusedIterator for Frames<'_, H> {}
 
-impl<H: Header> Frames<'_, H> {
-    /// All but the common case: a frame near the end of the bytes, their end, or what is wrong with them.
-    #[cold]
-    fn last(&mut self) -> Option<Result<Span, Fault>> {
-        let rest = self.rest();
-        if rest.is_empty() || self.failed {
-            return None;
-        }
-        match first(&self.header, rest) {
-            Ok(First::Whole(span)) => {
-                self.start += span.end;
-                Some(Ok(span))
-            }
-            other => {
-                self.failed = true;
-                Some(Err(fault(&self.header, self.start as u64, rest, other)))
-            }
-        }
+/// All but the common case: a frame near the end of the bytes, what is wrong with them, or nothing at their end.
+#[cold]
+fn last<H: Header>(header: &H, rest: &[u8], offset: u64) -> Option<Result<Span, Fault>> {
+    if rest.is_empty() {
+        return None;
     }
+    Some(match first(header, rest) {
+        Ok(First::Whole(span)) => Ok(span),
+        other => Err(fault(header, offset, rest, other)),
+    })
 }
 
 /// Lengths, and never the bytes.
 impl<H: core::fmt::Debug> core::fmt::Debug for Frames<'_, H> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Frames { header, bytes, start, failed } = self;
+        let Frames { header, rest, offset, failed } = self;
         let mut shown = f.debug_struct("Frames");
-        shown.field("header", header).field("len", &bytes.len()).field("offset", start).field("failed", failed).finish()
+        shown
+            .field("header", header)
+            .field("offset", offset)
+            .field("rest", &rest.len())
+            .field("failed", failed)
+            .finish()
     }
 }
 

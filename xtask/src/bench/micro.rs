@@ -52,6 +52,11 @@ pub(super) fn decode(pace: &Pace, findings: &mut Findings) {
         figures.rows.push(iter::once(bytes(payload_len)).chain(medians.map(number)).collect());
     }
     findings.figures.push(("Decode: nanoseconds a frame, medians".into(), figures));
+    for payload_len in shared::SLICE_PAYLOADS {
+        pace.say(&format!("frames of a slice, {}", bytes(payload_len)));
+        let what = format!("frames of a slice of 256 MiB, {}", bytes(payload_len));
+        findings.rows.push(slice_times(pace, payload_len).time(1, what, "slice", HAND, 1.3));
+    }
 }
 
 fn decode_times(pace: &Pace, payload_len: usize) -> Times {
@@ -94,19 +99,17 @@ fn chase_times(pace: &Pace, payload_len: usize) -> Times {
         }
         frames
     };
-    let hand = || {
-        let (mut rest, mut frames) = (black_box(&wire[..]), 0);
-        while let Some((header, behind)) = rest.split_first_chunk::<4>() {
-            let len = u32::from_le_bytes(*header) as usize;
-            assert!(len <= limit, "a valid stream");
-            let Some((payload, behind)) = behind.split_at_checked(len) else { break };
-            black_box(payload);
-            frames += 1;
-            rest = behind;
-        }
-        frames
-    };
+    let hand = || shared::hand_slice(black_box(&wire), limit);
     contest(pace, vec![contestant("in place", ours), contestant(HAND, hand)])
+}
+
+/// Frames of a slice of 256 MiB.
+fn slice_times(pace: &Pace, payload_len: usize) -> Times {
+    let wire = shared::wire(Format::U32_LE, payload_len, shared::SLICE_LEN / (payload_len + 4));
+    let (format, limit) = (black_box(Format::U32_LE), black_box(1 << 20));
+    let ours = || shared::frames_of_slice(format, black_box(&wire));
+    let hand = || shared::hand_slice(black_box(&wire), limit);
+    contest(pace, vec![contestant("slice", ours), contestant(HAND, hand)])
 }
 
 /// Goal 2: a `Bytes` for each frame, by the decoders alone, and by the streams over a reader that is always ready.
