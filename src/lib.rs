@@ -6,6 +6,7 @@
 //! | you have | take |
 //! |---|---|
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
+//! | bytes that are all there, as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
 //! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite` |
 //! | a socket to listen at | `Server` |
 //! | a server to talk to | `Client` |
