@@ -64,6 +64,28 @@ fn what_serves_a_connection_knows_no_clock() {
     }
 }
 
+/// What a feature brings is chosen where modules are named, and nowhere else: each file is compiled whole or not at all. The
+/// core is the same with any features.
+#[test]
+fn features_are_asked_for_at_module_doors_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    files_below(&root.join("src"), &mut files);
+    for file in files {
+        let name = file.strip_prefix(root).expect("a file of ours");
+        let is_door = name.ends_with("mod.rs") || name == Path::new("src/lib.rs");
+        if is_door && !name.starts_with("src/framing") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("text");
+        for (index, line) in text.lines().enumerate() {
+            let asks =
+                ["cfg(", "cfg_attr(", "cfg!("].iter().any(|ask| line.contains(ask)) && line.contains("feature =");
+            assert!(!asks, "{}:{}: {line}", name.display(), index + 1);
+        }
+    }
+}
+
 /// The worst case is told in two places, and it is the same.
 #[test]
 fn the_readme_knows_the_worst_case() {

@@ -7,6 +7,7 @@ mod config;
 mod connection;
 mod connections;
 mod deadlines;
+#[cfg(feature = "tracing")]
 mod events;
 mod greeting;
 mod input;
@@ -15,6 +16,8 @@ mod place;
 mod pool;
 mod reactor;
 mod replies;
+#[cfg(not(feature = "tracing"))]
+mod silence;
 mod worker;
 mod writer;
 
@@ -41,6 +44,8 @@ pub use greeting::Greeting;
 pub use replies::Replies;
 
 use self::reactor::Reactor;
+#[cfg(not(feature = "tracing"))]
+use self::silence as events;
 use crate::close::Closed;
 use crate::framing::Frame;
 
