@@ -5,10 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use async_io::Timer;
 use async_net::{AsyncToSocketAddrs, TcpStream};
 use futures_lite::future;
 use futures_lite::io::AsyncReadExt;
-use smol::Timer;
 
 use crate::adapters::{FramedRead, ReadError};
 use crate::adapters::{FramedWrite, WriteError};

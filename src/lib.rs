@@ -29,10 +29,15 @@
 //! ```
 //!
 //! # Features
-//! - `std`: the adapters for blocking I/O. Without any feature: the core alone, `no_std + alloc`, no dependency.
+//! Without any: the core alone, `no_std + alloc`, no dependency. Each feature pulls in what it needs and no more.
+//! - `std`: the adapters for blocking I/O; no dependency.
 //! - `futures`: the adapters for any `futures` I/O, on any runtime.
-//! - `client`, `server`, on smol; `net` (default) is both.
-//! - `testing`: the property kit, to put any decoder under the suite that this one is under.
+//! - `tokio-codec`: a codec for tokio-util, on tokio.
+//! - `client`: the client, on smol.
+//! - `server`: the server, on smol.
+//! - `net` (default): `client` and `server`.
+//! - `testing`: the property kit, to put any decoder under the suite that this one is under; `no_std`, no dependency. Its
+//!   readers and writers that do what a network may do come with `futures` besides, its sessions with `server`.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
 //!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame. The target is
 //!   `unstick::server`.

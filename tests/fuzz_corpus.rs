@@ -9,7 +9,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use unstick::testing::targets;
+use unstick::testing::{check_session, targets};
 
 #[track_caller]
 fn replay(target: &str, run: fn(&[u8])) {
@@ -55,7 +55,7 @@ fn stream_body() {
 
 #[test]
 fn session() {
-    replay("session", targets::session);
+    replay("session", check_session);
 }
 
 #[test]

@@ -34,7 +34,8 @@ fn unsafe_code_is_forbidden() {
 /// a simulated network and clock can drive them. Where there are deadlines, the time is an argument.
 #[test]
 fn what_serves_a_connection_knows_no_clock() {
-    const ASKS: [&str; 6] = ["::now()", "SystemTime", "Timer", "smol", "async_net", "TcpStream"];
+    const ASKS: [&str; 8] =
+        ["::now()", "SystemTime", "Timer", "smol", "async_executor", "async_io", "async_net", "TcpStream"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let below_src = |name: &str| Path::new("src").join(name);
     let timed = [
@@ -59,6 +60,28 @@ fn what_serves_a_connection_knows_no_clock() {
             for word in words {
                 assert!(!line.contains(word), "{}:{}: {word}", file.display(), index + 1);
             }
+        }
+    }
+}
+
+/// What a feature brings is chosen where modules are named, and nowhere else: each file is compiled whole or not at all. The
+/// core is the same with any features.
+#[test]
+fn features_are_asked_for_at_module_doors_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    files_below(&root.join("src"), &mut files);
+    for file in files {
+        let name = file.strip_prefix(root).expect("a file of ours");
+        let is_door = name.ends_with("mod.rs") || name == Path::new("src/lib.rs");
+        if is_door && !name.starts_with("src/framing") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("text");
+        for (index, line) in text.lines().enumerate() {
+            let asks =
+                ["cfg(", "cfg_attr(", "cfg!("].iter().any(|ask| line.contains(ask)) && line.contains("feature =");
+            assert!(!asks, "{}:{}: {line}", name.display(), index + 1);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use smol::Timer;
+use async_io::Timer;
 
 /// Where a served connection has its time from: the system, or a test that makes it up.
 ///

@@ -1,8 +1,6 @@
-//! Structured events for who subscribes to the crate `tracing`. Without the feature of that name nothing of this is compiled.
+//! Structured events for who subscribes to the crate `tracing`. Without the feature of that name `silence.rs` stands in.
 //!
 //! One event for each thing that happens to the server or to a connection as a whole; none for a frame.
-
-#![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +9,8 @@ use std::time::Duration;
 use super::Stats;
 use crate::close::Closed;
 
-#[cfg(feature = "tracing")]
 macro_rules! event {
     ($level:ident, $($rest:tt)*) => { tracing::event!(target: "unstick::server", tracing::Level::$level, $($rest)*) };
-}
-#[cfg(not(feature = "tracing"))]
-macro_rules! event {
-    ($($all:tt)*) => {};
 }
 
 pub(super) fn listening(addr: SocketAddr) {

@@ -1,4 +1,5 @@
-//! What each fuzz target does with its input. `tests/fuzz_corpus.rs` replays the corpus through the same functions.
+//! What each fuzz target does with its input; `session` calls [`check_session`](super::check_session) itself.
+//! `tests/fuzz_corpus.rs` replays the corpus through the same functions.
 
 use alloc::string::String;
 use alloc::string::ToString;
@@ -63,13 +64,6 @@ pub fn text(data: &[u8]) {
     }
     reader.finish(&mut text);
     assert_eq!(text, String::from_utf8_lossy(bytes), "the text does not depend on the cuts");
-}
-
-/// A whole connection in memory: greeting, frames, replies, and the reason of its end.
-#[cfg(feature = "server")]
-#[track_caller]
-pub fn session(data: &[u8]) {
-    super::session::check_session(data);
 }
 
 /// Any text read as a layout: refused with a reason, or a layout that its own text names; and where a format can be made

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use smol::Timer;
+use async_io::Timer;
 use unstick::{Account, CloseReason, Stats};
 
 use crate::exit::log;

@@ -1,0 +1,123 @@
+//! What a user of the crate gets: the crates that a feature pulls in, and the files of the package.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// How many other crates each feature alone pulls in, on Linux.
+const CRATES: [(&str, usize); 10] = [
+    ("", 0),
+    ("std", 0),
+    ("testing", 0),
+    ("futures", 4),
+    ("tokio-codec", 7),
+    ("client", 25),
+    ("server", 24),
+    ("net", 28),
+    ("tracing", 27),
+    ("cli", 71),
+];
+
+fn cargo(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).current_dir(env!("CARGO_MANIFEST_DIR")).args(args).output();
+    let output = output.expect("cargo runs");
+    assert!(output.status.success(), "cargo {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn a_feature_pulls_in_what_it_needs_and_no_more() {
+    for (feature, count) in CRATES {
+        let tree = cargo(&[
+            "tree",
+            "--locked",
+            "--package=unstick",
+            "--target=x86_64-unknown-linux-gnu",
+            "--edges=normal",
+            "--prefix=none",
+            "--no-dedupe",
+            "--no-default-features",
+            &format!("--features={feature}"),
+        ]);
+        let crates: BTreeSet<&str> = tree.lines().filter(|line| !line.starts_with("unstick ")).collect();
+        assert_eq!(crates.len(), count, "feature {feature:?}: {crates:#?}");
+    }
+}
+
+#[test]
+fn every_feature_is_counted_and_documented() {
+    let metadata: Value = serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version=1"])).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let unstick = packages.iter().find(|package| package["name"] == "unstick").expect("this crate");
+    let docs = fs::read_to_string("src/lib.rs").expect("the crate's docs");
+    for feature in unstick["features"].as_object().expect("features").keys().filter(|name| *name != "default") {
+        assert!(CRATES.iter().any(|(name, _)| name == feature), "how many crates does {feature} pull in?");
+        assert!(docs.contains(&format!("//! - `{feature}`")), "src/lib.rs does not say what {feature} is");
+    }
+}
+
+/// The files of the package, relative to its top.
+fn packaged() -> BTreeSet<String> {
+    cargo(&["package", "--list", "--allow-dirty", "--package=unstick"])
+        .lines()
+        .map(|line| line.replace('\\', "/"))
+        .collect()
+}
+
+#[test]
+fn the_package_has_what_a_user_needs_and_nothing_of_the_workshop() {
+    let files = packaged();
+    let tops: BTreeSet<&str> = files.iter().filter_map(|file| file.split('/').next()).collect();
+    let allowed = [
+        ".cargo_vcs_info.json",
+        "ARCHITECTURE.md",
+        "BENCHMARKS.md",
+        "CHANGELOG.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "Cargo.toml.orig",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "PROOF.md",
+        "README.md",
+        "benches",
+        "examples",
+        "src",
+        "tests",
+    ];
+    let strange: Vec<_> = tops.iter().filter(|top| !allowed.contains(top)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
+    for needed in
+        ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "CHANGELOG.md", "src/lib.rs", "src/bin/unstick/main.rs"]
+    {
+        assert!(files.contains(needed), "{needed} is missing");
+    }
+    let ours = ["tests/fast/", "tests/fuzz_corpus.rs", "tests/house.rs", "tests/package.rs"];
+    let strays: Vec<_> = files.iter().filter(|file| ours.iter().any(|ours| file.starts_with(ours))).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+}
+
+/// A link to a file of the repository that is not in the package leads nowhere, for who has the package only.
+#[test]
+fn links_between_documents_lead_to_files_of_the_package() {
+    let files = packaged();
+    let mut count = 0;
+    for page in files.iter().filter(|file| file.ends_with(".md")) {
+        let text = fs::read_to_string(page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().expect("a first part");
+            if file.is_empty() || file.starts_with("https://") {
+                continue;
+            }
+            let target = Path::new(page).with_file_name(file);
+            let target = target.to_str().expect("text").replace('\\', "/");
+            assert!(Path::new(&target).is_file(), "{page}: no file {link}");
+            assert!(files.contains(&target), "{page}: {link} is not in the package");
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "{count} links");
+}
