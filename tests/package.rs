@@ -15,10 +15,10 @@ const CRATES: [(&str, usize); 10] = [
     ("futures", 4),
     ("tokio-codec", 7),
     ("client", 25),
-    ("server", 24),
-    ("net", 28),
-    ("tracing", 27),
-    ("cli", 71),
+    ("server", 35),
+    ("net", 35),
+    ("tracing", 38),
+    ("cli", 76),
 ];
 
 fn cargo(args: &[&str]) -> String {

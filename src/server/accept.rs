@@ -5,9 +5,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use async_channel::Sender;
-use async_io::{Async, Timer};
 use futures_lite::future;
+use smol::channel::Sender;
+use smol::{Async, Timer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::config::ServerConfig;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use async_io::Timer;
+use smol::Timer;
 
 /// Where a served connection has its time from: the system, or a test that makes it up.
 ///

@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_io::Timer;
 use futures_lite::future::poll_fn;
 use slab::Slab;
+use smol::Timer;
 
 use super::deadlines::Listening;
 use super::reactor::Reactor;

@@ -31,9 +31,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use async_channel::Sender;
-use async_io::{Async, Timer};
 use futures_lite::FutureExt;
+use smol::channel::{self, Sender};
+use smol::{Async, Timer};
 use socket2::SockRef;
 
 pub use account::{Account, Stats};
@@ -193,12 +193,12 @@ impl Server {
             on_open: self.on_open,
             on_close: self.on_close,
         });
-        let (ready, all_ready) = async_channel::bounded::<()>(1);
-        let (ended, all_ended) = async_channel::bounded::<()>(1);
+        let (ready, all_ready) = channel::bounded::<()>(1);
+        let (ended, all_ended) = channel::bounded::<()>(1);
         let new_handler = Arc::new(new_handler);
         let workers: Vec<Sender<Arrival>> = (0..shared.config.threads.get())
             .map(|thread| {
-                let (sender, arrivals) = async_channel::unbounded();
+                let (sender, arrivals) = channel::unbounded();
                 let (shared, new_handler) = (Arc::clone(&shared), Arc::clone(&new_handler));
                 let (ready, ended) = (ready.clone(), ended.clone());
                 thread::spawn(move || {

@@ -9,11 +9,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Receiver;
-use async_executor::LocalExecutor;
-use async_io::Timer;
 use futures_lite::FutureExt;
 use futures_lite::future::poll_fn;
+use smol::channel::Receiver;
+use smol::{LocalExecutor, Timer};
 
 use super::connection::Connection;
 use super::connections::Connections;

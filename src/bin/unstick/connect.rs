@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_channel::Receiver;
-use async_io::Timer;
 use async_net::TcpStream;
 use clap::Args;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
+use smol::Timer;
+use smol::channel::{self, Receiver};
 use unstick::framing::Format;
 use unstick::{Awaited, Client, ClientConfig, CloseReason, FramedRead, FramedWrite, Traffic};
 
@@ -92,7 +92,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let prefix = command.prefix.prefix(format)?;
     let config = ClientConfig::default().format(format).greeting(Awaited::None);
-    let client = async_io::block_on(Client::connect(&*command.addr, config));
+    let client = smol::block_on(Client::connect(&*command.addr, config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer();
     log(format_args!("{peer} connected"));
@@ -103,14 +103,14 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
         log(format_args!("each line is sent; the line c closes"));
     }
     let sent = Arc::new(Sent::default());
-    let (report, reported) = async_channel::bounded(1);
+    let (report, reported) = channel::bounded(1);
     let sending = Sending { write, prefix, raw: command.raw, sent: Arc::clone(&sent) };
     thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
 
     let show = Show::new(command.hex, command.timestamps, printer);
     let mut receiving = Receiving { reader, show, refusal: None, traffic: Traffic::default() };
     let unframed = command.raw || command.raw_greeting;
-    let ended = async_io::block_on(receiving.until_end(unframed, command.wait, &reported, &sent));
+    let ended = smol::block_on(receiving.until_end(unframed, command.wait, &reported, &sent));
     let Receiving { show, mut traffic, .. } = receiving;
     let shown = show.finish();
     let (reason, failure) = ended?;
@@ -244,7 +244,7 @@ impl Sending {
 
     fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Report> {
         self.sent.begin()?;
-        async_io::block_on(self.write.get_mut().write_all(bytes)).map_err(Report::Broken)?;
+        smol::block_on(self.write.get_mut().write_all(bytes)).map_err(Report::Broken)?;
         self.sent.bytes.fetch_add(bytes.len() as u64, SeqCst);
         self.sent.busy.store(false, SeqCst);
         Ok(())
@@ -252,7 +252,7 @@ impl Sending {
 
     fn flush(&mut self) -> Result<(), Report> {
         self.sent.busy.store(true, SeqCst);
-        async_io::block_on(self.write.flush()).map_err(Report::Broken)?;
+        smol::block_on(self.write.flush()).map_err(Report::Broken)?;
         self.sent.frames.store(self.write.frames(), SeqCst);
         self.sent.bytes.store(self.write.bytes(), SeqCst);
         self.sent.busy.store(false, SeqCst);
@@ -267,7 +267,7 @@ impl Sending {
             return report;
         }
         self.sent.busy.store(true, SeqCst);
-        match async_io::block_on(self.write.close()) {
+        match smol::block_on(self.write.close()) {
             Ok(()) => Report::Closed(failure),
             Err(error) => Report::Broken(error),
         }

@@ -7,8 +7,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::Duration;
 
-use async_executor::LocalExecutor;
-use async_io::{Async, Timer};
 use futures_lite::FutureExt;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName};
@@ -21,6 +19,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
+use smol::{Async, LocalExecutor, Timer};
 use smol_hyper::rt::FuturesIo;
 use unstick::{Account, CloseReason};
 
@@ -77,7 +76,7 @@ impl Metrics {
 fn thread_main(listener: &Async<TcpListener>, registry: &Registry) {
     let executor = LocalExecutor::new();
     let tasks: Vec<_> = (0..AT_ONCE).map(|_| executor.spawn(answer_for_ever(listener, registry))).collect();
-    async_io::block_on(executor.run(async {
+    smol::block_on(executor.run(async {
         for task in tasks {
             task.await;
         }

@@ -150,9 +150,9 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         async move { _ = stop.recv().await },
     );
     match command.stats {
-        None => _ = async_io::block_on(serving),
+        None => _ = smol::block_on(serving),
         Some(every) => {
-            stats::print(&async_io::block_on(serving.or(stats::report(account, every))));
+            stats::print(&smol::block_on(serving.or(stats::report(account, every))));
         }
     }
     Ok(())

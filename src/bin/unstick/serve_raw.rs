@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender};
-use async_executor::Executor;
-use async_io::{Async, Timer};
 use futures_lite::future;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use smol::channel::{self, Receiver, Sender};
+use smol::{Async, Executor, Timer};
 use socket2::{SockRef, TcpKeepalive};
 use unstick::CloseReason;
 use unstick::framing::Utf8Reader;
@@ -56,11 +55,11 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let executor = Arc::new(Executor::new());
     for _ in 1..command.threads().get() {
         let executor = Arc::clone(&executor);
-        thread::spawn(move || async_io::block_on(executor.run(std::future::pending::<()>())));
+        thread::spawn(move || smol::block_on(executor.run(std::future::pending::<()>())));
     }
-    async_io::block_on(executor.run(async {
-        let (stopping, stopped) = async_channel::bounded::<()>(1);
-        let (ended, all_ended) = async_channel::bounded::<()>(1);
+    smol::block_on(executor.run(async {
+        let (stopping, stopped) = channel::bounded::<()>(1);
+        let (ended, all_ended) = channel::bounded::<()>(1);
         let accept = accept(&listener, &executor, &settings, Signs { stopped, ended });
         accept.or(async { _ = stop.recv().await }).await;
         drop((listener, stopping));

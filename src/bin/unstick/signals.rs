@@ -4,9 +4,9 @@ use std::io;
 use std::process;
 use std::thread;
 
-use async_channel::Receiver;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use smol::channel::{self, Receiver};
 
 use crate::exit::log;
 
@@ -14,7 +14,7 @@ use crate::exit::log;
 /// shell counts it.
 pub(crate) fn first() -> io::Result<Receiver<()>> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let (sender, receiver) = async_channel::bounded(1);
+    let (sender, receiver) = channel::bounded(1);
     thread::spawn(move || {
         let mut signals = signals.forever();
         signals.next();

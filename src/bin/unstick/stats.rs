@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_io::Timer;
+use smol::Timer;
 use unstick::{Account, CloseReason, Stats};
 
 use crate::exit::log;

@@ -307,9 +307,9 @@ mod tests {
     use std::future::poll_fn;
     use std::net::TcpListener;
 
-    use async_executor::LocalExecutor;
     use futures_lite::future::zip;
     use futures_lite::io::AsyncReadExt;
+    use smol::LocalExecutor;
 
     use super::*;
 

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use async_io::Async;
 use futures_lite::io::{AsyncRead, AsyncWrite};
+use smol::Async;
 
 /// The I/O of one thread.
 pub(in crate::server) struct Reactor;
@@ -32,7 +32,7 @@ impl Reactor {
 
     /// Runs `main` to its end on this thread.
     pub(in crate::server) fn run<T>(&self, main: impl Future<Output = T>) -> io::Result<T> {
-        Ok(async_io::block_on(main))
+        Ok(smol::block_on(main))
     }
 
     /// Makes two halves of a socket.

@@ -18,7 +18,7 @@ const NOTES: &str = "benches/NOTES.md";
 
 /// The crates whose versions are told.
 const CRATES: [&str; 8] =
-    ["unstick", "async-io", "async-executor", "rustix", "tokio", "tokio-util", "asynchronous-codec", "bytes"];
+    ["unstick", "smol", "async-executor", "rustix", "tokio", "tokio-util", "asynchronous-codec", "bytes"];
 
 /// Writes all of it into a folder.
 ///
