@@ -50,8 +50,11 @@ pub(super) fn tune(socket: &SockRef<'_>, config: &ServerConfig) -> io::Result<()
     let keepalive = keepalive.with_retries(PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
     // Nobody is asked while bytes are unacknowledged: that has a time limit of its own, which must not end the questions early.
+    // It counts also while a live peer reads nothing; so where such a peer may take its time, it is left as it is.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(idle + PROBE_INTERVAL * PROBES))?;
+    if config.write_deadline.is_some() {
+        socket.set_tcp_user_timeout(Some(idle + PROBE_INTERVAL * PROBES))?;
+    }
     Ok(())
 }
 
@@ -69,17 +72,22 @@ pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, worke
         }
         match open(shared, stream, peer, has_place) {
             Ok(stream) => _ = worker.try_send(Arrival { stream, peer, has_place }),
-            Err(reason) => shared.closed(&Closed { peer, reason, traffic: Traffic::default() }),
+            Err(reason) => shared.closed(has_place, &Closed { peer, reason, traffic: Traffic::default() }),
         }
     }
 }
 
-/// An accept that fails is tried again after a rest: nothing that a peer does, and no lack of descriptors, ends the server.
-async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (Async<TcpStream>, SocketAddr) {
+/// An accept that fails is tried again, after a rest where it is not the peer's: nothing that a peer does, and no lack of
+/// descriptors, ends the server. The socket is not registered with smol's reactor, as its thread has one of its own.
+async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (TcpStream, SocketAddr) {
     let mut rest = FIRST_REST;
     loop {
-        match listener.accept().await {
+        match listener.read_with(TcpListener::accept).await {
             Ok(accepted) => return accepted,
+            Err(error) if is_of_peer(&error) => {
+                shared.account.accept_failed();
+                events::accept_failed(&error, Duration::ZERO);
+            }
             Err(error) => {
                 shared.account.accept_failed();
                 events::accept_failed(&error, rest);
@@ -90,14 +98,18 @@ async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (Async<Tc
     }
 }
 
+/// Whether the connection that was to be accepted failed, and not accepting as such: Linux hands on errors that were pending
+/// on the new socket (accept(2)).
+fn is_of_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
+}
+
 /// Tells of a connection, and makes its socket ready to be served.
-fn open(
-    shared: &Shared,
-    stream: Async<TcpStream>,
-    peer: SocketAddr,
-    has_place: bool,
-) -> Result<TcpStream, CloseReason> {
-    let stream = stream.into_inner()?;
+fn open(shared: &Shared, stream: TcpStream, peer: SocketAddr, has_place: bool) -> Result<TcpStream, CloseReason> {
     if !has_place && shared.account.refusing() > REFUSED_AT_ONCE {
         // What the peer cannot be told at once it is not told.
         _ = turn_away(&stream, shared);
@@ -120,6 +132,31 @@ fn turn_away(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_peer_does_lets_nobody_rest() {
+        for (error, is_peers) in [
+            (io::ErrorKind::ConnectionAborted, true),
+            (io::ErrorKind::ConnectionReset, true),
+            (io::ErrorKind::NetworkUnreachable, true),
+            (io::ErrorKind::OutOfMemory, false),
+            (io::Error::from_raw_os_error(24).kind(), false), // EMFILE
+        ] {
+            assert_eq!(is_of_peer(&error.into()), is_peers, "{error}");
+        }
+    }
+
+    /// A live peer that pauses is none that is gone, where it may pause for as long as it likes.
+    #[test]
+    fn without_a_write_deadline_a_closed_window_ends_nothing() {
+        let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let listener = listen(addr, 1).expect("a port");
+        let config = ServerConfig::default().write_deadline(None);
+        let socket = SockRef::from(&listener);
+        tune(&socket, &config).expect("options");
+        assert!(socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), None);
+    }
 
     #[test]
     fn a_connection_has_the_options_of_its_listener() {

@@ -94,11 +94,11 @@ impl Account {
         place
     }
 
-    /// A connection has ended, which has `open`ed before.
-    pub(super) fn close(&self, reason: &CloseReason) {
+    /// A connection has ended, which has `open`ed before, with or without a place. One without may end for any reason.
+    pub(super) fn close(&self, has_place: bool, reason: &CloseReason) {
         let mut counts = self.counts();
         counts.active -= 1;
-        counts.refusing -= u64::from(matches!(reason, CloseReason::Refused { .. }));
+        counts.refusing -= u64::from(!has_place);
         counts.closes[reason.index()] += 1;
     }
 
@@ -191,16 +191,29 @@ mod tests {
         let refused = CloseReason::Refused { max_connections: 2 };
         assert_eq!([2, 2, 2].map(|allowed| account.open(allowed)), [true, true, false]);
         assert_eq!(account.refusing(), 1);
-        account.close(&CloseReason::Clean);
+        account.close(true, &CloseReason::Clean);
         assert!(account.open(2), "the one that is being refused takes no place");
-        account.close(&refused);
+        account.close(false, &refused);
         assert_eq!(account.refusing(), 0);
         assert!(!account.open(2));
-        account.close(&refused);
+        account.close(false, &refused);
         let stats = account.stats();
         assert_eq!((stats.accepted, stats.active, stats.closed(), stats.refused()), (5, 2, 3, 2));
         assert_eq!(stats.accepted, stats.active + stats.closed());
         assert_eq!(stats.closes("no such reason"), 0);
+    }
+
+    /// One that is being refused may end because `on_open` panics, or its socket fails.
+    #[test]
+    fn who_is_refused_and_ends_for_another_reason_leaves_nothing_behind() {
+        let account = Account::new(1, 100);
+        assert_eq!([1, 1].map(|allowed| account.open(allowed)), [true, false]);
+        account.close(false, &CloseReason::Panic("on_open".into()));
+        assert_eq!(account.refusing(), 0);
+        assert!(!account.open(1), "there is one place, and it is taken");
+        account.close(false, &CloseReason::Stopped);
+        account.close(true, &CloseReason::Clean);
+        assert!(account.open(1), "the place is free");
     }
 
     /// Alone a connection may hold half; n of them, a part in n + 1 each; and nobody ever more than is left.

@@ -236,8 +236,8 @@ impl fmt::Debug for Server {
 
 impl Shared {
     /// Accounts for a connection that has ended.
-    fn closed(&self, closed: &Closed) {
-        self.account.close(&closed.reason);
+    fn closed(&self, has_place: bool, closed: &Closed) {
+        self.account.close(has_place, &closed.reason);
         events::closed(closed);
         // A panic there is the caller's, and the panic hook tells of it. Here it must not keep the drain from its end.
         _ = catch_unwind(AssertUnwindSafe(|| (self.on_close)(closed)));

@@ -28,6 +28,8 @@ pub(super) struct Place {
     /// The writer is being closed. Whoever closes flushes before, each time it asks; that this is done is no progress then.
     pub(super) closing: Cell<bool>,
     closed: Cell<bool>,
+    /// It is served, and not one too many.
+    is_served: bool,
     around: Around,
 }
 
@@ -48,19 +50,24 @@ struct Alone {
 
 impl Place {
     /// A place on a server's thread.
-    pub(super) fn among(shared: &Arc<Shared>, connections: &Rc<Connections>, peer: SocketAddr) -> Rc<Place> {
+    pub(super) fn among(
+        shared: &Arc<Shared>,
+        connections: &Rc<Connections>,
+        peer: SocketAddr,
+        is_served: bool,
+    ) -> Rc<Place> {
         let (shared, connections) = (Arc::clone(shared), Rc::clone(connections));
         let slot = connections.enter();
-        Place::new(peer, Around::Thread { shared, connections, slot })
+        Place::new(peer, is_served, Around::Thread { shared, connections, slot })
     }
 
     /// A place without others.
     pub(super) fn alone(config: ServerConfig, clock: impl Clock + 'static, peer: SocketAddr) -> Rc<Place> {
         let alone = Alone { format: Rc::new(config.format), config, clock: Box::new(clock) };
-        Place::new(peer, Around::Alone(Box::new(alone)))
+        Place::new(peer, true, Around::Alone(Box::new(alone)))
     }
 
-    fn new(peer: SocketAddr, around: Around) -> Rc<Place> {
+    fn new(peer: SocketAddr, is_served: bool, around: Around) -> Rc<Place> {
         Rc::new(Place {
             peer,
             traffic: Cell::default(),
@@ -70,6 +77,7 @@ impl Place {
             write_overdue: Cell::default(),
             closing: Cell::default(),
             closed: Cell::default(),
+            is_served,
             around,
         })
     }
@@ -169,7 +177,7 @@ impl Place {
         if let Around::Thread { shared, .. } = &self.around {
             let given_back = shared.account.hold(self.held.replace(0), 0);
             debug_assert!(given_back.is_ok(), "less is never too much");
-            shared.closed(&Closed { peer: self.peer, reason, traffic: self.traffic.get() });
+            shared.closed(self.is_served, &Closed { peer: self.peer, reason, traffic: self.traffic.get() });
         }
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn run<N, H, E>(
     let connections = Rc::new(Connections::new(thread, shared.config.format, &reactor));
     let serving = async {
         while let Ok(Arrival { stream, peer, has_place }) = arrivals.recv().await {
-            let place = Place::among(shared, &connections, peer);
+            let place = Place::among(shared, &connections, peer, has_place);
             match reactor.halves(stream) {
                 Ok(halves) if has_place => executor.spawn(serve(place, halves, new_handler)).detach(),
                 Ok(halves) => executor.spawn(refuse(place, halves)).detach(),
@@ -73,9 +73,9 @@ pub(super) fn run<N, H, E>(
 
 /// A thread without a reactor serves nobody: each connection that comes to it is closed for that reason.
 fn refuse_all(shared: &Shared, arrivals: &Receiver<Arrival>, error: &io::Error) {
-    while let Ok(Arrival { peer, .. }) = arrivals.recv_blocking() {
+    while let Ok(Arrival { peer, has_place, .. }) = arrivals.recv_blocking() {
         let reason = CloseReason::Io(io::Error::new(error.kind(), error.to_string()));
-        shared.closed(&Closed { peer, reason, traffic: Traffic::default() });
+        shared.closed(has_place, &Closed { peer, reason, traffic: Traffic::default() });
     }
 }
 
@@ -116,8 +116,9 @@ where
         {
             connection.reader().break_off();
         }
-        drop(connection);
-        place.close(reason);
+        // The handler goes with it, and what it does then may panic, too.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(connection)));
+        place.close(dropped.err().map_or(reason, |panic| panic::reason(&*panic)));
     }
 }
 

@@ -1,7 +1,8 @@
 //! How connections end: for one reason each, with its numbers, and no other connection is touched.
 
 use std::io::Read;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroUsize;
 
 use smol::channel;
 use unstick::framing::{DecodeErrorKind, Diagnosis, Format, Frame, Phase};
@@ -255,4 +256,51 @@ fn a_panic_in_on_open_or_on_close_harms_nobody() {
     drop(stop);
     let served = in_time(serving);
     assert_eq!((opens.len(), served.accepted, served.closes("clean")), (2, 2, 1));
+}
+
+/// What a handler keeps is dropped with its connection, and that may panic as well.
+#[test]
+fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
+    struct Kept;
+    impl Drop for Kept {
+        fn drop(&mut self) {
+            panic!("a test's panic");
+        }
+    }
+    let server = start(silent(), |_| {
+        let kept = Kept;
+        async move |frame: Frame<'_>, replies: &mut Replies| {
+            let _ = &kept;
+            replies.send(frame.payload()).await
+        }
+    });
+    let mut socket = connect(server.addr);
+    write(&mut socket, &frame(b"hello"));
+    assert_eq!(read_frame(&mut socket), b"hello");
+    drop(socket);
+    let ended = server.next_close();
+    assert_eq!((ended.reason, ended.text.as_str()), ("handler panic", "handler panic: a test's panic"));
+}
+
+/// A connection for which there was no place, and which ended for another reason, was still counted as being refused: from
+/// then on one too many had a place, and once that one had ended nobody had one any more.
+#[test]
+fn a_panic_while_one_is_refused_takes_nobodys_place() {
+    let server = Server::bind("127.0.0.1:0", silent().max_connections(NonZeroUsize::new(1))).expect("a port");
+    let account = server.account();
+    let server = run(server.on_open(move |_| assert!(account.stats().accepted != 2, "a test's panic")), |_| echo);
+    let hello = |socket: &mut TcpStream| {
+        write(socket, &frame(b"hello"));
+        read_frame(socket)
+    };
+    let mut first = connect(server.addr);
+    assert_eq!(hello(&mut first), b"hello");
+    let second = connect(server.addr);
+    assert_eq!(server.next_close().reason, "handler panic");
+    let third = connect(server.addr);
+    assert_eq!(server.next_close().reason, "refused", "the first is served still");
+    drop((first, second, third));
+    assert_eq!(server.next_close().reason, "clean");
+    let mut last = connect(server.addr);
+    assert_eq!(hello(&mut last), b"hello", "there is a place again");
 }
