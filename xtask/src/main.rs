@@ -11,6 +11,7 @@ mod load;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
+mod public_api;
 mod verify;
 
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ enum Task {
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
     Mutants(mutants::Args),
+    PublicApi(public_api::Args),
     Verify(verify::Args),
 }
 
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
+        Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
     done.unwrap_or_else(|error| {
