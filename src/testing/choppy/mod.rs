@@ -1,5 +1,7 @@
 //! A reader and a writer over memory that do what a network may do: pass a few bytes, make the caller wait, be
-//! interrupted, fail. What each poll does is a script of [`Step`]s, so that a loop, proptest and a fuzzer drive them alike.
+//! interrupted, fail. What each call does is a script of [`Step`]s, so that a loop, proptest and a fuzzer drive them alike.
+//!
+//! They are of `std`, and with the feature `futures` of `futures`, too.
 //!
 //! ```
 //! use unstick::testing::choppy::{ChoppyRead, Step};
@@ -13,21 +15,22 @@
 //! # }).unwrap();
 //! ```
 
-use std::cell::{Ref, RefCell};
+#[cfg(feature = "futures")]
+mod futures;
+
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::io::{self, IoSlice, Read};
 
-use futures_io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "futures")]
+pub use futures::SharedWrite;
 
-/// What one poll does.
+/// What one call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Passes so many bytes at most, and at least one where there is one.
     Pass(usize),
-    /// Is not ready, and wakes the task at once.
+    /// Is not ready: [`io::ErrorKind::WouldBlock`], as where a time to wait is over. As `futures` I/O it is pending, and wakes
+    /// the task at once.
     Pending,
     /// Fails with [`io::ErrorKind::Interrupted`]: the caller is to try again. Of flushing and closing it says nothing.
     Interrupted,
@@ -56,6 +59,17 @@ impl Step {
             _ => Step::harmless(byte),
         }
     }
+
+    /// How many bytes pass at most.
+    fn most(self) -> io::Result<usize> {
+        match self {
+            Step::Pass(most) => Ok(most.max(1)),
+            Step::Nothing => Ok(0),
+            Step::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Step::Interrupted => Err(io::ErrorKind::Interrupted.into()),
+            Step::Fail(kind) => Err(kind.into()),
+        }
+    }
 }
 
 /// A reader over memory that follows a script, and passes all that is asked for once the script is over.
@@ -77,18 +91,10 @@ impl ChoppyRead {
     }
 }
 
-impl AsyncRead for ChoppyRead {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let most = match self.script.pop_front() {
-            None => usize::MAX,
-            Some(Step::Pass(most)) => most.max(1),
-            Some(step) => return without_bytes(step, cx),
-        };
-        let len = buf.len().min(most).min(self.bytes.len());
-        for (place, byte) in buf.iter_mut().zip(self.bytes.drain(..len)) {
-            *place = byte;
-        }
-        Poll::Ready(Ok(len))
+impl Read for ChoppyRead {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = self.script.pop_front().map_or(Ok(usize::MAX), Step::most)?.min(buf.len());
+        self.bytes.read(&mut buf[..len])
     }
 }
 
@@ -140,38 +146,33 @@ impl ChoppyWrite {
     }
 
     /// The next step, where it is one that concerns flushing and closing.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn end(&mut self) -> io::Result<()> {
         if self.closed {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            return Err(io::ErrorKind::NotConnected.into());
         }
         match self.script.front() {
             Some(&step @ (Step::Pending | Step::Fail(_))) => {
                 self.script.pop_front();
-                without_bytes(step, cx).map_ok(|_| ())
+                step.most().map(|_| ())
             }
-            _ => Poll::Ready(Ok(())),
+            _ => Ok(()),
         }
     }
 }
 
-impl AsyncWrite for ChoppyWrite {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+impl io::Write for ChoppyWrite {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.closed {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let mut left = match self.script.pop_front() {
-            None => usize::MAX,
-            Some(Step::Pass(most)) => most.max(1),
-            Some(step) => return without_bytes(step, cx),
-        };
+        let mut left = self.script.pop_front().map_or(Ok(usize::MAX), Step::most)?;
+        if left == 0 {
+            return Ok(0);
+        }
         let before = self.written.len();
         for buf in bufs {
             let len = buf.len().min(left);
@@ -181,68 +182,12 @@ impl AsyncWrite for ChoppyWrite {
         let slices = bufs.iter().map(|buf| (buf.as_ptr().addr(), buf.len())).collect();
         let taken = self.written.len() - before;
         self.writes.push(Write { slices, taken });
-        Poll::Ready(Ok(taken))
+        Ok(taken)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = self.poll_end(cx);
-        self.flushes += usize::from(matches!(polled, Poll::Ready(Ok(()))));
-        polled
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = self.poll_end(cx);
-        self.closed |= matches!(polled, Poll::Ready(Ok(())));
-        polled
-    }
-}
-
-/// A [`ChoppyWrite`] of which the test keeps a share, to look at it also while a connection has it.
-#[derive(Clone, Debug, Default)]
-pub struct SharedWrite(Rc<RefCell<ChoppyWrite>>);
-
-impl SharedWrite {
-    /// As [`ChoppyWrite::new`].
-    pub fn new(script: impl IntoIterator<Item = Step>) -> SharedWrite {
-        SharedWrite(Rc::new(RefCell::new(ChoppyWrite::new(script))))
-    }
-
-    /// What became of it so far. Let go of it before it is written to again.
-    pub fn look(&self) -> Ref<'_, ChoppyWrite> {
-        self.0.borrow()
-    }
-}
-
-impl AsyncWrite for SharedWrite {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_close(cx)
-    }
-}
-
-fn without_bytes(step: Step, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    match step {
-        Step::Pending => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-        Step::Interrupted => Poll::Ready(Err(io::ErrorKind::Interrupted.into())),
-        Step::Fail(kind) => Poll::Ready(Err(kind.into())),
-        Step::Nothing | Step::Pass(_) => Poll::Ready(Ok(0)),
+    fn flush(&mut self) -> io::Result<()> {
+        self.end()?;
+        self.flushes += 1;
+        Ok(())
     }
 }
