@@ -5,14 +5,12 @@
 //!
 //! ```
 //! use unstick::testing::choppy::{ChoppyRead, Step};
-//! use unstick::{FramedRead, framing::Format};
-//! # futures_lite::future::block_on(async {
-//! let script = [Step::Pass(1), Step::Pending, Step::Interrupted, Step::Pass(3)];
-//! let mut frames = FramedRead::new(ChoppyRead::new(b"\x05hello", script), Format::U8);
-//! assert_eq!(frames.next_frame().await?.unwrap().payload(), b"hello");
-//! assert!(frames.next_frame().await?.is_none());
+//! use unstick::{FrameReader, framing::Format};
+//! let script = [Step::Pass(1), Step::Interrupted, Step::Pass(3)];
+//! let mut frames = FrameReader::new(ChoppyRead::new(b"\x05hello", script), Format::U8);
+//! assert_eq!(frames.next_frame()?.unwrap().payload(), b"hello");
+//! assert!(frames.next_frame()?.is_none());
 //! # Ok::<(), unstick::ReadError>(())
-//! # }).unwrap();
 //! ```
 
 #[cfg(feature = "futures")]
