@@ -7,6 +7,7 @@
 //! |---|---|
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
 //! | bytes that are all there, as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
+//! | any `std` `Read` or `Write`: a socket, a file, standard input | `FrameReader`, `FrameWriter`, feature `std` |
 //! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite` |
 //! | a socket to listen at | `Server` |
 //! | a server to talk to | `Client` |
@@ -66,10 +67,10 @@ mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-#[cfg(feature = "futures")]
-pub use adapters::{FrameStream, FramedRead, FramedWrite, NO_COPY_LEN};
 #[cfg(feature = "std")]
-pub use adapters::{ReadError, WriteError};
+pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, WriteError};
+#[cfg(feature = "futures")]
+pub use adapters::{FrameStream, FramedRead, FramedWrite};
 #[cfg(feature = "client")]
 pub use client::{Awaited, CallError, Client, ClientConfig, ConnectError};
 #[cfg(any(feature = "client", feature = "server"))]

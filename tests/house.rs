@@ -30,6 +30,17 @@ fn unsafe_code_is_forbidden() {
     assert!(source("src/lib.rs").lines().any(|line| line == "#![forbid(unsafe_code)]"));
 }
 
+/// Without features, and with `std` alone, the crate has no dependency: each is optional, and `std` names none.
+#[test]
+fn the_core_and_the_adapters_for_std_have_no_dependency() {
+    let manifest = source("Cargo.toml");
+    let (_, features) = manifest.split_once("[features]\n").expect("the features");
+    assert!(features.lines().any(|line| line == "std = []"));
+    let (_, dependencies) = manifest.split_once("[dependencies]\n").expect("the dependencies");
+    let dependencies: Vec<_> = dependencies.lines().take_while(|line| !line.is_empty()).collect();
+    assert!(dependencies.len() > 10 && dependencies.iter().all(|line| line.contains("optional = true")), "{manifest}");
+}
+
 /// Invariant 8: the core, the adapters and what serves a connection ask no clock, no timer, no runtime and no socket, so that
 /// a simulated network and clock can drive them. Where there are deadlines, the time is an argument.
 #[test]

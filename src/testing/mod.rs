@@ -3,7 +3,7 @@
 //! A [`Plan`] makes a stream of frames, with or without a fault; a [`Case`] is any stream of bytes with the places where
 //! it is cut. [`Expected`] is what the stream is, found by a naive oracle that reads all of it at once. The `check_…`
 //! functions say what must hold, and panic where it does not. proptest, the fuzzer and exhaustive loops all call them:
-//! [`Plan::from_bytes`] and [`Case::from_bytes`] make a plan and a case of any bytes. `choppy` (with the feature `futures`) is a
+//! [`Plan::from_bytes`] and [`Case::from_bytes`] make a plan and a case of any bytes. `choppy` (with the feature `std`) is a
 //! reader and a writer that do what a network may do, for what is built on the decoder.
 //!
 //! # Test your own decoder
@@ -85,7 +85,7 @@
 
 mod case;
 mod checks;
-#[cfg(feature = "futures")]
+#[cfg(feature = "std")]
 pub mod choppy;
 mod headers;
 mod layouts;

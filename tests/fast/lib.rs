@@ -7,6 +7,9 @@ mod adapters;
 #[path = "../allocation.rs"]
 mod allocation;
 #[cfg(test)]
+#[path = "../blocking.rs"]
+mod blocking;
+#[cfg(test)]
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]

@@ -114,6 +114,78 @@ fn frames_are_shown_with_their_headers() {
 }
 
 #[test]
+fn raw_payloads_are_written_as_they_are() {
+    let large = vec![0xFF; 200_000];
+    let wire = [frame(b"a\n"), frame(b""), frame(b"\xFF\0"), frame(&large), frame(b"end")].concat();
+    let ran = run(&["decode", "--raw"], &wire);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    assert!(ran.out == [&b"a\n\xFF\0"[..], &large, b"end"].concat());
+    // Of a frame that is not whole there is nothing.
+    let ran = run(&["decode", "--raw", "--format", "u8"], b"\x02hi\x03by");
+    assert_eq!((ran.code, &*ran.out), (4, &b"hi"[..]));
+}
+
+#[test]
+fn frames_that_are_too_long_are_skipped_where_that_is_asked_for() {
+    let wire = [frame(b"abc"), frame(b"abcd"), frame(&[7; 100_000]), frame(b"de"), frame(b"12345")].concat();
+    let flags = ["decode", "--max-payload", "3"];
+    let skip = |more: &[&str], wire: &[u8]| run(&[&flags[..], &["--oversize", "skip"], more].concat(), wire);
+    let ran = skip(&[], &wire);
+    let note =
+        "unstick: skipped 3 frames over the limit of 3 bytes: 100009 bytes of payload, the last one at byte 100025\n";
+    assert_eq!((ran.code, ran.text(), &*ran.err), (0, "abc\nde\n", note));
+    assert_eq!(skip(&["--raw"], &wire).out, b"abcde");
+    // Places in the stream count what was skipped.
+    let expected =
+        "offset=0 header=03000000 payload_len=3 payload=abc\noffset=100019 header=02000000 payload_len=2 payload=de\n";
+    assert_eq!(skip(&["--frame"], &wire).text(), expected);
+    let note = "unstick: skipped 1 frame over the limit of 3 bytes: 4 bytes of payload, the last one at byte 0\n";
+    assert_eq!(skip(&[], &frame(b"abcd")).err, note);
+    // Nothing is told where nothing is skipped.
+    let ran = skip(&[], &frame(b"abc"));
+    assert_eq!((ran.code, ran.text(), &*ran.err), (0, "abc\n", ""));
+    // A stream that ends while a frame is skipped is truncated, and both are told.
+    let ran = skip(&[], &wire[..wire.len() - 1]);
+    assert_eq!((ran.code, ran.text()), (4, "abc\nde\n"));
+    let lines: Vec<&str> = ran.err.lines().collect();
+    let [skipped, truncated] = lines[..] else { panic!("{}", ran.err) };
+    assert!(skipped.contains("skipped 3 frames") && truncated.contains("at byte 100025"), "{}", ran.err);
+    // By default nothing is skipped.
+    for args in [&flags[..], &[&flags[..], &["--oversize", "reject"]].concat()] {
+        let ran = run(args, &wire);
+        assert_eq!((ran.code, ran.text()), (3, "abc\n"));
+        assert!(ran.err.contains("at byte 7") && ran.err.lines().count() == 1, "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_is_skipped_has_a_limit_of_its_own() {
+    let declared = |len: u32| [&frame(b"a")[..], &len.to_le_bytes()].concat();
+    for (flags, most) in [
+        ("--max-payload 3 --oversize skip", 16 << 20),
+        ("--max-payload 3 --oversize skip=1kB", 1000),
+        ("--max-payload 8 --oversize skip=9", 9),
+    ] {
+        let args: Vec<&str> = ["decode"].into_iter().chain(flags.split(' ')).collect();
+        // It is skipped as far as it comes, and the stream ends inside it.
+        let ran = run(&args, &declared(most));
+        assert_eq!((ran.code, ran.text()), (4, "a\n"), "{flags:?}: {}", ran.err);
+        let ran = run(&args, &declared(most + 1));
+        assert_eq!((ran.code, ran.text()), (3, "a\n"), "{flags:?}: {}", ran.err);
+        let over = format!("a payload of {} bytes is over the limit of ", most + 1);
+        let limit = format!("over the {most} that --oversize skips");
+        assert!(ran.err.contains(&over) && ran.err.contains(&limit), "{flags:?}: {}", ran.err);
+    }
+    // Another protocol is still told by its hello.
+    for hello in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"SSH-2.0-OpenSSH_9.6\r\n", b"\x16\x03\x01\x02\0\x01\0\x01\xFC\x03\x03"]
+    {
+        let ran = run(&["decode", "--oversize", "skip"], hello);
+        assert!(ran.code == 3 && ran.err.contains("looks like"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_file_is_decoded() {
     let path = std::env::temp_dir().join(format!("unstick-test-{}.bin", std::process::id()));
     fs::write(&path, frame("文件".as_bytes())).unwrap();

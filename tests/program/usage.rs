@@ -46,6 +46,12 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "one", "two"], &["'two'"]),
+        (&["decode", "--raw", "--hex"], &["--raw", "--hex"]),
+        (&["decode", "--frame", "--raw"], &["--frame", "--raw"]),
+        (&["decode", "--oversize", "drop"], &["--oversize", "reject, skip, or skip=LENGTH"]),
+        (&["decode", "--oversize", "skip=much"], &["--oversize", "skip=much", "1MiB"]),
+        (&["decode", "--oversize", "skip=1MiB"], &["--oversize", "1048576", "skip=LENGTH"]),
+        (&["decode", "--oversize", "skip", "--max-payload", "17MiB"], &["--oversize", "16777216", "17825792"]),
     ] {
         let ran = run(args, b"");
         assert_eq!((ran.code, ran.text()), (2, ""), "{args:?}: {}", ran.err);

@@ -7,4 +7,4 @@ mod serving;
 mod write;
 
 pub use read::{FrameStream, FramedRead};
-pub use write::{FramedWrite, NO_COPY_LEN};
+pub use write::FramedWrite;

@@ -10,12 +10,9 @@ use futures_io::AsyncWrite;
 use futures_sink::Sink;
 
 use super::queue::Queue;
+use crate::adapters::NO_COPY_LEN;
 use crate::adapters::error::WriteError;
 use crate::framing::{Check, EncodeError, Encoder, Envelope, Format, Header};
-
-/// From this length on a payload is written from where it is, by a vectored write, and not copied into the queue first.
-/// `cargo bench --bench adapters` measures it: up to 8 KiB the copy was cheaper, at 16 KiB it took 1.9 times as long.
-pub const NO_COPY_LEN: usize = 16 * 1024;
 
 /// Unless told otherwise, sending waits while so many bytes wait: 64 KiB.
 const HIGH_WATER: u32 = 64 * 1024;

@@ -5,14 +5,19 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use unstick::framing::{Decoder, Frame};
+use unstick::framing::{DecodeError, DecodeErrorKind, Decoder, Format, Frame, Header, Oversize};
+use unstick::{FrameReader, ReadError};
 
-use crate::args::{self, FormatArgs};
-use crate::exit::{self, Failure};
+use crate::args::{self, FormatArgs, parse_length};
+use crate::exit::{self, Code, Failure};
 use crate::text::{self, push_hex, push_text, put};
 
-/// Bytes of one read.
+/// Bytes of one read, and as many are written at once.
 const READ_LEN: usize = 64 * 1024;
+
+/// The longest payload that is skipped, unless told otherwise: 16 MiB. As a length, the first bytes of text, HTTP, SSH and TLS
+/// mostly say more, so that another protocol is still told by its hello.
+const MAX_SKIP: usize = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,11 +25,15 @@ Examples:
   nc -l 4747 | unstick decode --format u16be       what does this client send?
   unstick decode --frame capture.bin               where each frame is, and its header
   unstick decode --hex capture.bin | head -1 | xxd -r -p > first.bin      the bytes of one payload, as they are
+  unstick decode --raw capture.bin > payloads.bin                         those of all payloads, with nothing between
+  unstick decode --oversize skip capture.bin       without the frames that are too long
 
 With --frame a line is: offset=PLACE IN THE STREAM header=HEX payload_len=BYTES payload=TEXT; a format with an offset has
 prefix=HEX field=HEX in place of header=HEX.
 A stream that ends inside a frame exits with 4 and says how many bytes are missing. One that is not a stream of frames
-exits with 3 and says what it looks like. The frames before that are shown.";
+exits with 3 and says what it looks like. The frames before that are shown.
+With --oversize skip, frames over --max-payload are passed over and not shown. How many they were, and the bytes of their
+payloads, is told in a line on standard error at the end; the exit code is that of the stream without them.";
 
 /// Turn a byte stream into a line per frame
 #[derive(Args, Debug)]
@@ -44,49 +53,103 @@ pub(crate) struct Decode {
     /// Show where each frame is, its header, and its payload with its length
     #[arg(long)]
     frame: bool,
+
+    /// Write the payloads as they are, one after another, with nothing between
+    #[arg(long, conflicts_with_all = ["hex", "frame"])]
+    raw: bool,
+
+    /// What happens at a frame over --max-payload: reject ends with exit code 3; skip passes over it, if its payload is no
+    /// longer than 16MiB, or than LENGTH
+    #[arg(long, value_name = "reject|skip|skip=LENGTH", default_value = "reject", value_parser = parse_oversize)]
+    oversize: Oversize,
+}
+
+fn parse_oversize(text: &str) -> Result<Oversize, String> {
+    let max_skip = match text {
+        "reject" => return Ok(Oversize::Reject),
+        "skip" => MAX_SKIP,
+        _ => parse_length(text.strip_prefix("skip=").ok_or("write reject, skip, or skip=LENGTH as in skip=1GiB")?)?,
+    };
+    Ok(Oversize::Skip { max_discard: max_skip as u64 })
 }
 
 pub(crate) fn run(command: &Decode) -> Result<(), Failure> {
-    let decoder = Decoder::with_read_len(command.format.format()?, READ_LEN);
+    let format = command.format.format()?;
+    if let Oversize::Skip { max_discard } = command.oversize
+        && max_discard <= format.max_payload_len() as u64
+    {
+        return Err(Failure::usage(format_args!(
+            "--oversize skip={max_discard} skips nothing: payloads of up to {} bytes are no oversize; write skip=LENGTH with more",
+            format.max_payload_len()
+        )));
+    }
     match command.file.as_deref() {
         Some(path) if path != Path::new("-") => {
             let name = path.display().to_string();
             let file = File::open(path).map_err(|error| Failure::input(&name, &error))?;
-            decode(file, &name, decoder, command)
+            decode(file, &name, format, command)
         }
-        _ => decode(io::stdin().lock(), "standard input", decoder, command),
+        _ => decode(io::stdin().lock(), "standard input", format, command),
     }
 }
 
-fn decode(mut input: impl Read, name: &str, mut decoder: Decoder, command: &Decode) -> Result<(), Failure> {
-    let mut lines = Vec::with_capacity(2 * READ_LEN);
-    let mut offset = 0;
+fn decode(input: impl Read, name: &str, format: Format, command: &Decode) -> Result<(), Failure> {
+    let decoder = Decoder::with_read_len(format, READ_LEN).on_oversize(command.oversize);
+    let mut frames = FrameReader::with_decoder(input, decoder);
+    let shown = show(&mut frames, name, command);
+    let skipped = frames.decoder().skipped();
+    if skipped.frames > 0 {
+        exit::log(format_args!(
+            "unstick: skipped {} frame{} over the limit of {} bytes: {} bytes of payload, the last one at byte {}",
+            skipped.frames,
+            if skipped.frames == 1 { "" } else { "s" },
+            format.max_payload_len(),
+            skipped.bytes,
+            skipped.last_offset
+        ));
+    }
+    shown
+}
+
+fn show(frames: &mut FrameReader<impl Read>, name: &str, command: &Decode) -> Result<(), Failure> {
+    let mut out = Vec::with_capacity(2 * READ_LEN);
     loop {
-        let len = match input.read(decoder.space()) {
-            Ok(len) => len,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Failure::input(name, &error)),
-        };
-        decoder.filled(len);
-        let decoded = loop {
-            match decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    push_line(frame, offset, command, &mut lines);
-                    offset += frame.as_bytes().len() as u64;
-                }
-                Ok(None) if len == 0 => break decoder.finish().map(|()| false),
-                Ok(None) => break Ok(true),
-                Err(error) => break Err(error),
-            }
-            if lines.len() >= READ_LEN {
-                write(&mut lines)?;
-            }
-        };
+        let shown = show_frames(frames.decoder_mut(), command, &mut out);
         // Frames are shown before the next read, which may wait, and before an error.
-        write(&mut lines)?;
-        if !decoded? {
-            return Ok(());
+        write(&mut out)?;
+        shown?;
+        match frames.fill() {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(ReadError::Decode(error)) => return Err(error.into()),
+            Err(ReadError::Io(error)) => return Err(Failure::input(name, &error)),
+            Err(error) => return Err(Failure::other(error)),
         }
+    }
+}
+
+/// Shows the frames at hand.
+fn show_frames(decoder: &mut Decoder, command: &Decode, out: &mut Vec<u8>) -> Result<(), Failure> {
+    while let Some(span) = decoder.next_span().map_err(|error| refused(error, command.oversize))? {
+        let frame = decoder.frame(span);
+        if command.raw {
+            out.extend_from_slice(frame.payload());
+        } else {
+            push_line(frame, decoder.offset() - frame.as_bytes().len() as u64, command, out);
+        }
+        if out.len() >= READ_LEN {
+            write(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(error: DecodeError, oversize: Oversize) -> Failure {
+    match (error.kind(), oversize) {
+        (DecodeErrorKind::Oversize { .. }, Oversize::Skip { max_discard }) => {
+            Failure::new(Code::Malformed, format_args!("{error}, and over the {max_discard} that --oversize skips"))
+        }
+        _ => error.into(),
     }
 }
 
@@ -111,12 +174,12 @@ fn push_line(frame: Frame<'_>, offset: u64, command: &Decode, lines: &mut Vec<u8
     lines.push(b'\n');
 }
 
-fn write(lines: &mut Vec<u8>) -> Result<(), Failure> {
-    if !lines.is_empty() {
-        let mut out = io::stdout().lock();
-        out.write_all(lines).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))?;
-        lines.clear();
-        lines.shrink_to(2 * READ_LEN);
+fn write(out: &mut Vec<u8>) -> Result<(), Failure> {
+    if !out.is_empty() {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(out).and_then(|()| stdout.flush()).map_err(|error| Failure::output(&error))?;
+        out.clear();
+        out.shrink_to(2 * READ_LEN);
     }
     Ok(())
 }

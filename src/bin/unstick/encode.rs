@@ -1,16 +1,13 @@
 //! `unstick encode`: lines to frames.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use clap::Args;
-use unstick::framing::Encoder;
+use unstick::{FrameWriter, WriteError};
 
 use crate::args::{self, FormatArgs, PrefixArgs};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
-
-/// So many bytes are written at once, where there is more input at hand.
-const WRITE_LEN: usize = 64 * 1024;
 
 const EXAMPLES: &str = "\
 Each line of standard input is one payload: its line feed is taken off, and nothing else is changed (so a line that ends
@@ -40,32 +37,25 @@ pub(crate) struct Encode {
 pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let format = command.format.format()?;
     let prefix = command.prefix.prefix(format)?;
-    let encoder = Encoder::new(format);
-    let mut lines = Lines::new(io::stdin().lock(), format, command.hex);
-    let mut wire = Vec::with_capacity(2 * WRITE_LEN);
-    loop {
-        // What came before a line that makes no frame is still written.
-        let encoded = match lines.next() {
-            Ok(Some(payload)) => encoder.encode_with(&prefix, payload, &mut wire).map(|()| true),
-            Ok(None) => Ok(false),
-            Err(failure) => {
-                write(&mut wire)?;
-                return Err(failure);
-            }
-        };
-        let more = matches!(encoded, Ok(true));
-        if wire.len() >= WRITE_LEN || !more || lines.is_dry() {
-            write(&mut wire)?;
-        }
-        if !encoded.map_err(|error| exit::unfit(lines.place(), error))? {
-            return Ok(());
-        }
-    }
+    let lines = Lines::new(io::stdin().lock(), format, command.hex);
+    let mut frames = FrameWriter::new(io::stdout().lock(), format);
+    let encoded = encode(lines, &prefix, &mut frames);
+    // What came before a line that makes no frame is still written.
+    let written = frames.flush().map_err(|error| Failure::output(&error));
+    encoded.and(written)
 }
 
-fn write(wire: &mut Vec<u8>) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(wire).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))?;
-    wire.clear();
+fn encode(mut lines: Lines<impl Read>, prefix: &[u8], frames: &mut FrameWriter<impl Write>) -> Result<(), Failure> {
+    while let Some(payload) = lines.next()? {
+        frames.feed_with(prefix, payload).map_err(|error| match error {
+            WriteError::Encode(error) => exit::unfit(lines.place(), error),
+            WriteError::Io(error) => Failure::output(&error),
+            error => Failure::other(error),
+        })?;
+        // The next line may have to be waited for.
+        if lines.is_dry() {
+            frames.flush().map_err(|error| Failure::output(&error))?;
+        }
+    }
     Ok(())
 }
