@@ -23,7 +23,7 @@ pub fn check_slice<H: Oracle>(case: &Case<H>) {
 #[track_caller]
 fn check_frames<H: Oracle>(header: &H, stream: &[u8]) {
     let expected = Expected::of(header, Oversize::Reject, stream);
-    let mut frames = Frames::new(header.clone(), stream);
+    let mut frames = Frames::new(header, stream);
     for located in expected.yielded() {
         assert_eq!((frames.offset(), frames.rest()), (located.start, &stream[located.start..]));
         let (first, rest) = split_first(header, frames.rest()).expect("no fault").expect("a whole frame");
