@@ -2,7 +2,7 @@
 //! so that this file needs no `unsafe`.
 
 use allocation_counter::measure;
-use unstick::framing::{Decoder, Encoder, Format, Header, Oversize, Part};
+use unstick::framing::{Decoder, Encoder, Format, Header, Oversize, Part, split_first};
 use unstick::testing::{FrameLen, Plan};
 
 /// Bytes of one read.
@@ -66,6 +66,49 @@ fn frames_borrowed_from_a_chunk_allocate_nothing_at_all() {
     });
     assert_eq!(info.count_total, 0);
     assert_eq!(decoder.capacity(), 0);
+}
+
+/// Frames of a slice are not copied either; and what is wrong with the bytes behind them is told without an allocation.
+#[test]
+fn frames_of_a_slice_allocate_nothing_also_where_they_fail() {
+    let (format, stream, count) = stream();
+    let trailed = Format::new(format.layout().trailer(2), 1024).expect("a format");
+    let behind = b"TT\x05\0\0\0helloTT";
+    let streams = [
+        (format, stream.clone(), count, None),
+        (
+            format,
+            [&stream[..], b"\xFF\xFF\xFF\x7F"].concat(),
+            count,
+            Some("over the limit of 1024 (header ff ff ff 7f"),
+        ),
+        (format, [&stream[..], b"\x05\0\0\0hell"].concat(), count, Some("1 of 9 bytes missing")),
+        (format, b"GET / HTTP/1.1\r\n".to_vec(), 0, Some("looks like HTTP")),
+        (trailed, [&[0; 4], &behind[..]].concat(), 2, None),
+        (trailed, [&[0; 4], &behind[..12]].concat(), 1, Some("inside the trailer of a frame: 1 of 11 bytes missing")),
+    ];
+    for (format, stream, count, told) in streams {
+        let mut fault = None;
+        let info = measure(|| {
+            let mut frames = 0;
+            for found in format.frames(&stream) {
+                match found {
+                    Ok(_) => frames += 1,
+                    Err(found) => fault = Some(found),
+                }
+            }
+            assert_eq!(frames, count);
+            let (mut rest, mut frames) = (&stream[..], 0);
+            while let Ok(Some((_, behind))) = split_first(&format, rest) {
+                (rest, frames) = (behind, frames + 1);
+            }
+            assert_eq!(frames, count);
+        });
+        assert_eq!(info.count_total, 0, "{told:?}");
+        let text = fault.map(|fault| fault.to_string());
+        assert_eq!(text.is_some(), told.is_some(), "{text:?}");
+        assert!(text.as_deref().unwrap_or("").contains(told.unwrap_or("")), "{text:?} does not say {told:?}");
+    }
 }
 
 #[test]

@@ -22,8 +22,10 @@ fn layout() -> impl Strategy<Value = Layout> {
         1 => -70_000..=300i64,
         1 => any::<i64>().prop_map(|far| -far.saturating_abs()),
     ];
-    (offset, field(), adjustment)
-        .prop_map(|(offset, field, adjustment)| Layout::of(field).offset(offset).adjustment(adjustment))
+    let trailer = prop_oneof![3 => Just(0u8), 2 => 1..=4u8, 1 => any::<u8>()];
+    (offset, field(), adjustment, trailer).prop_map(|(offset, field, adjustment, trailer)| {
+        Layout::of(field).offset(offset).adjustment(adjustment).trailer(trailer)
+    })
 }
 
 fn format() -> impl Strategy<Value = Format> {
@@ -123,6 +125,11 @@ proptest! {
     }
 
     #[test]
+    fn a_slice_has_the_frames_of_the_stream(plan in plan()) {
+        testing::check_slice(&plan.case());
+    }
+
+    #[test]
     fn need_never_overstates_and_never_stalls(plan in plan()) {
         testing::check_need(&plan.case());
     }
@@ -179,13 +186,14 @@ proptest! {
     #[test]
     fn a_format_is_made_just_where_it_can_be(
         offset in any::<u8>(),
+        trailer in any::<u8>(),
         field in prop_oneof![
             (0..=12u8).prop_map(|width| Field::Fixed { width, endian: Endian::Big }),
             (0..=14u8).prop_map(|max_width| Field::Varint { max_width, minimal: false }),
         ],
         adjustment in any::<i64>(),
     ) {
-        let layout = Layout::of(field).offset(offset).adjustment(adjustment);
+        let layout = Layout::of(field).offset(offset).adjustment(adjustment).trailer(trailer);
         testing::check_limits(layout);
         if let Ok(format) = Format::with_default_limit(layout) {
             use unstick::framing::Header;

@@ -159,6 +159,35 @@ impl Counts {
     }
 }
 
+/// A frame with a trailer has no quick way: it is left to `parse`, and found where the one without it is.
+#[test]
+fn a_frame_with_a_trailer_is_left_to_parse() {
+    let mut cases = 0;
+    for field in [Layout::fixed(4, Endian::Little), Layout::fixed(3, Endian::Big), Layout::varint(10)] {
+        for (offset, trailer) in [(0, 1), (3, 8), (9, 255)] {
+            let bare = Format::new(field.offset(offset), 300).expect("a format");
+            let format = Format::new(field.offset(offset).trailer(trailer), 300).expect("a format");
+            let (prefix, trailer) = (vec![0xA5; offset.into()], vec![0x5A; trailer.into()]);
+            for len in [0, 1, 200, 300] {
+                let (mut frame, mut wire) = (Vec::new(), Vec::new());
+                let payload = vec![0xC3; len];
+                Encoder::new(bare).encode_with(&prefix, &payload, &mut frame).expect("within the limit");
+                let envelope = Envelope { prefix: &prefix, trailer: &trailer };
+                Encoder::new(format).encode_with(envelope, &payload, &mut wire).expect("within the limit");
+                assert_eq!(wire, [&frame[..], &trailer].concat(), "{format:?}");
+                assert_eq!(format.whole_frame(&wire, 0), None, "{format:?}");
+                assert!(Thorough(format).whole_frame(&wire, 0).is_some_and(|span| span.frame_len() == wire.len()));
+                assert_eq!(Thorough(format).whole_frame(&wire[..wire.len() - 1], 0), None, "{format:?}");
+                let mut decoder = Decoder::new(format);
+                let found = decoder.next_frame_from(&mut &wire[..]).map(|frame| frame.map(Frame::envelope));
+                assert_eq!(found, Ok(Some(envelope)), "{format:?}");
+                cases += 1;
+            }
+        }
+    }
+    println!("cases: {cases}");
+}
+
 fn is_taken(on_wire: &OnWire, field: Field) -> bool {
     match field {
         Field::Varint { max_width, minimal } => {

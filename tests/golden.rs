@@ -1,6 +1,6 @@
 //! The wire, byte by byte, written by hand: what every preset writes and reads can never change unnoticed.
 
-use unstick::framing::{Decoder, EncodeError, Encoder, Endian, Field, Format, Header, Layout, PRESETS};
+use unstick::framing::{Decoder, EncodeError, Encoder, Endian, Envelope, Field, Format, Header, Layout, PRESETS};
 
 /// Both directions, for an empty payload, a short one, and one whose length has a second digit.
 #[track_caller]
@@ -115,6 +115,32 @@ fn prefix_and_adjustment() {
     assert_eq!(out, b"P\x02\0\0hello");
     let refused = Encoder::new(format).encode_with(b"P", b"he", &mut out);
     assert_eq!(refused, Err(EncodeError::Undersize { payload_len: 2, least: 3 }));
+}
+
+/// A trailer that the field does not count, and one that it does, in either direction.
+#[test]
+fn trailers() {
+    for (layout, prefix, trailer, wire) in [
+        (Layout::fixed(2, Endian::Big).trailer(1), &b""[..], &b"\n"[..], &b"\0\x05hello\n"[..]),
+        (Layout::fixed(2, Endian::Big).trailer(4).adjustment(-4), b"", b"CRC!", b"\0\x09helloCRC!"),
+        (Layout::varint(2).offset(2).trailer(2), b"\xCA\xFE", b"\xBA\xBE", b"\xCA\xFE\x05hello\xBA\xBE"),
+        (Layout::fixed(4, Endian::Little).inclusive().trailer(1), b"", b"\0", b"\x09\0\0\0hello\0"),
+    ] {
+        let format = Format::with_default_limit(layout).expect("a format");
+        let mut out = Vec::new();
+        Encoder::new(format).encode_with(Envelope { prefix, trailer }, b"hello", &mut out).expect("a frame");
+        assert_eq!(out, wire, "{layout}");
+        let (frame, rest) = format.split_first(wire).expect("no fault").expect("a whole frame");
+        assert_eq!(
+            (frame.prefix(), frame.payload(), frame.trailer(), rest),
+            (prefix, &b"hello"[..], trailer, &b""[..])
+        );
+        assert_eq!(frame.envelope(), Envelope { prefix, trailer });
+    }
+    let text = "offset=2,width=varint,max-width=2,minimal=false,adjustment=0,trailer=2";
+    assert_eq!(Layout::varint(2).offset(2).trailer(2).to_string(), text);
+    assert_eq!(text.parse(), Ok(Layout::varint(2).offset(2).trailer(2)));
+    assert_eq!("u16be,trailer=4".parse(), Ok(Layout::fixed(2, Endian::Big).trailer(4)));
 }
 
 /// The varints of the LEB128 examples, at each change of width.

@@ -1,5 +1,6 @@
 //! What the house promises of its own source, where only the source can say it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -94,6 +95,61 @@ fn features_are_asked_for_at_module_doors_only() {
             assert!(!asks, "{}:{}: {line}", name.display(), index + 1);
         }
     }
+}
+
+/// Frames of a slice are read without an allocation, also where they fail: the file names nothing that allocates.
+#[test]
+fn frames_of_a_slice_name_no_allocation() {
+    let text = source("src/framing/slice.rs");
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    for word in ["alloc", "Box", "Vec", "String", "format!", "to_vec", "to_owned", "DecodeError::from"] {
+        assert!(!code.iter().any(|line| line.contains(word)), "src/framing/slice.rs: {word}");
+    }
+}
+
+/// A file of the core, or a folder with its files, uses those below it and never, by whatever way, itself.
+#[test]
+fn the_core_has_no_circle_of_imports() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/framing");
+    let mut files = Vec::new();
+    files_below(&root, &mut files);
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in files {
+        let name = file.strip_prefix(&root).expect("a file of the core").with_extension("");
+        let is_top = name.components().count() == 1 || name.ends_with("mod");
+        let unit = name.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+        if unit == "mod" {
+            continue;
+        }
+        let text = fs::read_to_string(&file).expect("text");
+        let code = text.split("#[cfg(test)]").next().expect("some of it");
+        let used = uses.entry(unit.clone()).or_default();
+        for line in code.lines().map(|line| line.trim().trim_start_matches("pub ")) {
+            let beside = line.strip_prefix("use super::").filter(|_| is_top);
+            let Some(path) = beside.or_else(|| line.strip_prefix("use crate::framing::")) else { continue };
+            let module = path.split([':', ';']).next().expect("a first part");
+            used.insert(module.into());
+        }
+        used.remove(&unit);
+    }
+    let below = |unit: &str| {
+        let mut below = BTreeSet::new();
+        let mut new = vec![unit.to_owned()];
+        while let Some(unit) = new.pop() {
+            let used = uses.get(&unit).unwrap_or_else(|| panic!("{unit} is no file of the core"));
+            new.extend(used.iter().filter(|used| below.insert((*used).clone())).cloned());
+        }
+        below
+    };
+    for unit in uses.keys() {
+        assert!(!below(unit).contains(unit), "{unit} uses itself, by way of {:?}", uses[unit]);
+    }
+    for (upper, lower) in
+        [("header", "error"), ("format", "header"), ("slice", "format"), ("decoder", "slice"), ("encoder", "format")]
+    {
+        assert!(below(upper).contains(lower), "{upper} uses {lower}: {:?}", below(upper));
+    }
+    assert_eq!(below("error"), BTreeSet::new(), "errors use nothing");
 }
 
 /// The worst case is told in two places, and it is the same.

@@ -1,6 +1,6 @@
 //! The property kit itself: a decoder that does one thing wrong is found, and told by what it does.
 
-use unstick::framing::{Decoder, Format};
+use unstick::framing::{Decoder, Endian, Format, Header, Layout, Part};
 use unstick::testing::{self, Case, Subject, Violation};
 
 /// What a decoder does wrong.
@@ -195,5 +195,103 @@ fn a_case_says_how_much_its_decoder_reads_and_that_is_never_nothing() {
         let case = Case::new(Format::U8, *b"\x05hello").with_read_len(asked);
         assert_eq!(case.decoder().space().len(), read, "{asked} asked for");
         testing::check_stream(&case);
+    }
+}
+
+/// What a decoder does wrong with what stands behind a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WrongBehind {
+    Nothing,
+    /// Yields it as a part of the payload.
+    Yielded,
+    /// Yields the payload before it came.
+    Early,
+    /// Says that an end inside it is clean.
+    CleanEnd,
+    /// Takes it for the next frame.
+    Ignored,
+    /// Counts it against the limit.
+    Limited,
+}
+
+struct Behind {
+    decoder: Decoder,
+    wrong: WrongBehind,
+    /// The payload that comes in parts.
+    body: Vec<u8>,
+}
+
+impl Behind {
+    fn new(format: Format, wrong: WrongBehind) -> Behind {
+        let (layout, limit) = (format.layout(), format.max_payload_len());
+        let format = match wrong {
+            WrongBehind::Ignored => Format::new(layout.trailer(0), limit),
+            WrongBehind::Limited => format.with_max_payload_len(limit - usize::from(layout.trailer)),
+            _ => Ok(format),
+        };
+        Behind { decoder: Decoder::new(format.expect("a format")), wrong, body: Vec::new() }
+    }
+
+    /// A payload put together from its parts; its trailer is still to come.
+    fn early(&mut self) -> Result<Option<Vec<u8>>, String> {
+        loop {
+            match self.decoder.next_part().map_err(|error| error.to_string())? {
+                None => return Ok(None),
+                Some(Part::Start { payload_len: 0, .. }) => return Ok(Some(Vec::new())),
+                Some(Part::Start { payload_len, .. }) => self.body = Vec::with_capacity(payload_len),
+                Some(Part::Chunk(bytes)) => {
+                    self.body.extend_from_slice(bytes);
+                    if self.body.len() == self.body.capacity() {
+                        return Ok(Some(std::mem::take(&mut self.body)));
+                    }
+                }
+                Some(Part::End { .. }) => {}
+            }
+        }
+    }
+}
+
+impl Subject for Behind {
+    type Error = String;
+
+    fn feed(&mut self, chunk: &[u8]) {
+        self.decoder.feed(chunk);
+    }
+
+    fn next_frame(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if self.wrong == WrongBehind::Early {
+            return self.early();
+        }
+        let Some(frame) = self.decoder.next_frame().map_err(|error| error.to_string())? else { return Ok(None) };
+        let behind = if self.wrong == WrongBehind::Yielded { frame.trailer() } else { b"" };
+        Ok(Some([frame.payload(), behind].concat()))
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        let ended = self.decoder.finish().map_err(|error| error.to_string());
+        let in_trailer = |error: &String| error.contains("the trailer of a frame");
+        if self.wrong == WrongBehind::CleanEnd && ended.as_ref().is_err_and(in_trailer) { Ok(()) } else { ended }
+    }
+}
+
+/// A format with a trailer is under the same suite: the payload alone is yielded, once the trailer is there.
+#[test]
+fn each_fault_behind_a_payload_is_found_and_told() {
+    let fixed = Layout::fixed(2, Endian::Big).trailer(4);
+    let formats = [Format::new(fixed, 300), Format::new(Layout::varint(2).offset(1).trailer(255), 300)];
+    for format in formats.map(|format| format.expect("a format")) {
+        let suite = |wrong| testing::try_suite(format, || Behind::new(format, wrong));
+        let cases = suite(WrongBehind::Nothing).expect("no fault");
+        assert!(cases > 900, "{cases}");
+        for (wrong, told) in [
+            (WrongBehind::Yielded, "was yielded"),
+            (WrongBehind::Early, "is yielded where none is whole"),
+            (WrongBehind::CleanEnd, "said to be clean, and it is Truncated { start: 0, phase: Trailer"),
+            (WrongBehind::Ignored, "yielded where none is whole"),
+            (WrongBehind::Limited, "an error where there must be none"),
+        ] {
+            let Err(failure) = suite(wrong) else { panic!("{wrong:?} is not found") };
+            assert!(failure.to_string().contains(told), "{wrong:?}: {failure}");
+        }
     }
 }

@@ -23,6 +23,8 @@ fn our_own_decoder_passes_the_suite() {
         Format::U8.with_max_payload_len(20),
         Format::new(odd, 40),
         Format::new(late, 200),
+        Format::new(odd.trailer(3), 40),
+        Format::new(late.trailer(9), 200),
     ];
     for (format, way) in formats.into_iter().zip(Way::ALL.iter().copied().cycle().skip(1)) {
         let format = format.expect("a format");

@@ -2,13 +2,15 @@
 
 use alloc::vec::Vec;
 
+use super::bodies::check_streamed_body;
 use super::case::{Case, Cuts};
 use super::oracle::{End, Expected, Located, Oracle, Seen};
 use super::plan::{Plan, frame_of};
+use super::slices::check_slice;
 use super::subject::follow;
 use super::ways::{OwnDecoder, Way};
 use crate::framing::{
-    DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Frame, Head, Header, Oversize, Part, Skipped,
+    DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Frame, Head, Header, Oversize, Skipped,
 };
 
 /// Every check there is, on a plan.
@@ -32,6 +34,7 @@ pub fn check_stream<H: Oracle>(case: &Case<H>) {
     check_chunking(case);
     check_final_error(case);
     check_end(case);
+    check_slice(case);
     check_need(case);
     check_streamed_body(case);
     check_skip(case);
@@ -174,21 +177,32 @@ pub fn check_cuts<H: Oracle>(case: &Case<H>, expected: &Expected, cuts: &Cuts) {
 /// Where that does not hold.
 #[track_caller]
 pub fn check_final_error<H: Oracle>(case: &Case<H>) {
-    let mut decoder = case.decoder();
-    decoder.feed(&case.stream);
-    let error = loop {
-        match decoder.next_frame() {
-            Ok(Some(_)) => {}
-            Ok(None) => return,
-            Err(error) => break error,
-        }
-    };
+    for in_parts in [false, true] {
+        let mut decoder = case.decoder();
+        decoder.feed(&case.stream);
+        let error = loop {
+            let taken = match in_parts {
+                false => decoder.next_frame().map(|frame| frame.is_some()),
+                true => decoder.next_part().map(|part| part.is_some()),
+            };
+            match taken {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => break error,
+            }
+        };
+        assert_is_final(&mut decoder, &error, &case.stream);
+    }
+}
+
+#[track_caller]
+fn assert_is_final<H: Header>(decoder: &mut Decoder<H>, error: &DecodeError, stream: &[u8]) {
     let offset = decoder.offset();
-    for more in [&b""[..], b"\0", &case.stream] {
+    for more in [&b""[..], b"\0", stream] {
         decoder.feed(more);
         assert_eq!(decoder.next_frame(), Err(error.clone()));
         assert_eq!(decoder.next_part(), Err(error.clone()));
-        assert_eq!(decoder.has_frame(), Err(error.clone()));
+        assert_eq!((decoder.has_frame(), decoder.has_part()), (Err(error.clone()), true));
         assert_eq!(decoder.next_frame_from(&mut &*more), Err(error.clone()));
         let space = decoder.space();
         let len = space.len().min(more.len());
@@ -204,23 +218,35 @@ pub fn check_final_error<H: Oracle>(case: &Case<H>) {
 }
 
 /// The stream, ended at any byte, ends as the oracle says: clean between frames; truncated inside one, in its header or
-/// behind it, with the bytes it has and the bytes it needs. Asking changes nothing.
+/// behind it, with the bytes it has and the bytes it needs; and refused in the frame that is none. So it is told where all
+/// frames are taken, where none is, and where the first one is taken in parts and some of it still waits. Asking changes
+/// nothing.
 ///
 /// # Panics
 /// Where that does not hold.
 #[track_caller]
 pub fn check_end<H: Oracle>(case: &Case<H>) {
-    let mut decoder = case.decoder();
+    let [mut taken, mut waiting, mut begun] = [(); 3].map(|()| case.decoder());
     let mut received = 0;
     // A long stream is ended at 60 places only, as the oracle begins anew at each.
     let step = case.stream.len().div_ceil(60).max(1);
     for chunk in [&[][..]].into_iter().chain(case.stream.chunks(step)) {
-        decoder.feed(chunk);
         received += chunk.len();
-        while let Ok(Some(_)) = decoder.next_frame() {}
+        for decoder in [&mut taken, &mut waiting, &mut begun] {
+            decoder.feed(chunk);
+        }
+        while let Ok(Some(_)) = taken.next_frame() {}
+        if begun.offset() == 0 {
+            _ = begun.next_part();
+        }
         let stream = &case.stream[..received];
         let expected = Expected::of(&case.format, case.oversize, stream);
-        assert_ends(decoder.finish().err().as_ref(), &expected.end, stream);
+        let ends = [&taken, &waiting, &begun].map(|decoder| decoder.finish().err());
+        for end in &ends {
+            assert_ends(end.as_ref(), &expected.end, stream);
+        }
+        assert_eq!(ends[0], ends[1], "what waits changes nothing about the end");
+        assert_eq!(waiting.buffered(), received, "and nothing is taken by asking");
     }
 }
 
@@ -263,92 +289,6 @@ pub fn check_need<H: Oracle>(case: &Case<H>) {
     decoder.feed(&case.stream[received as usize..]);
     assert_eq!(decoder.next_frame(), Ok(None));
     assert!(decoder.need() > 0, "something is needed where no frame is ready");
-}
-
-/// A body that is streamed is the payload that is buffered, in order and whole; what it does not wait for is not
-/// buffered; and a body that is left in the middle is passed over.
-///
-/// # Panics
-/// Where that does not hold.
-#[track_caller]
-pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
-    let expected = Expected::of(&case.format, case.oversize, &case.stream);
-    let most_chunk = case.chunks().map(<[u8]>::len).max().unwrap_or(0);
-    // A trailer waits until it is whole.
-    let most_trailer = expected.frames.iter().map(|frame| frame.trailer_len).max().unwrap_or(0);
-    let bound = 2 * (most_chunk + case.format.max_header_len() + most_trailer);
-    for leave in [false, true] {
-        let mut decoder = case.decoder();
-        let due = expected.frames.iter().filter(|frame| !frame.skipped);
-        let mut bodies = Bodies { due, open: None, leave };
-        let mut last = Ok(());
-        for chunk in case.chunks() {
-            decoder.feed(chunk);
-            last = bodies.take(&mut decoder, &case.stream);
-            let kept = if bodies.leave { usize::MAX } else { bound };
-            assert!(decoder.capacity() <= kept, "{} bytes are held for a body in parts", decoder.capacity());
-        }
-        assert_eq!(bodies.due.count(), 0, "every frame comes in parts");
-        let error = last.and_then(|()| decoder.finish()).err();
-        assert_ends(error.as_ref(), &expected.end, &case.stream);
-    }
-}
-
-/// Frames that come in parts.
-struct Bodies<'a, I> {
-    /// Frames that are to begin.
-    due: I,
-    /// The frame that has begun, and the place of the next byte of its payload.
-    open: Option<(&'a Located, usize)>,
-    /// Whether every body is left after its start.
-    leave: bool,
-}
-
-impl<'a, I: Iterator<Item = &'a Located>> Bodies<'a, I> {
-    /// Takes all parts there are.
-    #[track_caller]
-    fn take<H: Oracle>(&mut self, decoder: &mut Decoder<H>, stream: &[u8]) -> Result<(), DecodeError> {
-        loop {
-            match decoder.next_part()? {
-                None => return Ok(()),
-                Some(Part::Start { header, prefix_len, payload_len, .. }) => {
-                    let frame = self.due.next().expect("no more frames than there are");
-                    let body = frame.start + frame.header_len;
-                    assert_eq!(header, &stream[frame.start..body], "a start has the header");
-                    assert_eq!((prefix_len, payload_len as u64), (frame.prefix_len, frame.payload_len));
-                    self.open = Some((frame, body));
-                    if self.leave {
-                        self.open = None;
-                        self.passed_over(decoder, stream)?;
-                    }
-                }
-                Some(Part::Chunk(bytes)) => {
-                    let (frame, place) = self.open.expect("a chunk has a start");
-                    assert!(!bytes.is_empty(), "a chunk is never empty");
-                    assert_eq!(bytes, &stream[place..place + bytes.len()], "chunks are the payload in order");
-                    self.open = Some((frame, place + bytes.len()));
-                }
-                Some(Part::End { trailer, .. }) => {
-                    let (frame, place) = self.open.take().expect("an end has a start");
-                    assert_eq!(
-                        trailer,
-                        &stream[place..frame.end() as usize],
-                        "the trailer is behind the whole payload"
-                    );
-                    assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
-                }
-            }
-        }
-    }
-
-    /// A body was left: the next whole frame is the one behind it.
-    #[track_caller]
-    fn passed_over<H: Oracle>(&mut self, decoder: &mut Decoder<H>, stream: &[u8]) -> Result<(), DecodeError> {
-        if let Some(frame) = decoder.next_frame()? {
-            assert_is(&frame, self.due.next().expect("no more frames than there are"), stream);
-        }
-        Ok(())
-    }
 }
 
 /// Under the skip policy everything is as under the reject policy up to the frame over the limit; and then as if the
@@ -427,7 +367,7 @@ fn skipped(expected: &Expected) -> Skipped {
 }
 
 #[track_caller]
-fn assert_is(frame: &Frame<'_>, located: &Located, stream: &[u8]) {
+pub(super) fn assert_is(frame: &Frame<'_>, located: &Located, stream: &[u8]) {
     let bytes = &stream[located.start..located.end() as usize];
     assert_eq!(frame.as_bytes(), bytes, "the frame is its bytes of the stream");
     assert_eq!(frame.header(), &bytes[..located.header_len]);
@@ -439,7 +379,7 @@ fn assert_is(frame: &Frame<'_>, located: &Located, stream: &[u8]) {
 
 /// The error has every number that the oracle finds.
 #[track_caller]
-fn assert_ends(error: Option<&DecodeError>, end: &End, stream: &[u8]) {
+pub(super) fn assert_ends(error: Option<&DecodeError>, end: &End, stream: &[u8]) {
     let found = error.map(|error| (error.offset(), error.kind(), error.header()));
     let expected = match *end {
         End::Clean => None,
@@ -449,11 +389,7 @@ fn assert_ends(error: Option<&DecodeError>, end: &End, stream: &[u8]) {
             let shown = looks.map_or(0, |error| error.header().len());
             Some((start as u64, DecodeErrorKind::Truncated { phase, have, need }, &stream[..shown]))
         }
-        // Where a check decides, the header is not what is wrong.
-        End::Refused { start, kind: kind @ DecodeErrorKind::Mismatch { .. }, .. } => {
-            Some((start as u64, kind, &stream[..0]))
-        }
-        End::Refused { start, decided, kind } => Some((start as u64, kind, &stream[start..start + decided.min(16)])),
+        End::Refused { start, shown, kind, .. } => Some((start as u64, kind, &stream[start..start + shown])),
     };
     assert_eq!(found, expected, "the stream ends as it does");
 }

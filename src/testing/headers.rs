@@ -1,4 +1,4 @@
-//! What must hold of a header that is not a [`Format`](crate::framing::Format), and three such headers to hold it to.
+//! What must hold of a header that is not a [`Format`](crate::framing::Format), and such headers to hold it to.
 
 use alloc::vec::Vec;
 
@@ -6,6 +6,7 @@ use super::case::Case;
 use super::checks::check_stream;
 use super::oracle::{Oracle, Seen};
 use super::plan::{Wire, byte_at};
+use super::sealed::{Sealed, check_spoiled};
 use super::source::Source;
 use crate::framing::{
     Check, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Head, Header, MAX_HEADER_LEN, Parsed,
@@ -75,6 +76,7 @@ pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>
         let mut encoded = Vec::new();
         encoder.encode_with(envelope, &payload, &mut encoded).expect("a frame whose header was written");
         assert_eq!(encoded, wire[before..], "a frame is its header, its payload and its trailer");
+        assert_eq!(header.checked(head, &encoded), Ok(()), "what is written is as its check says: {header:?}");
         lens.push(payload_len);
     }
     let mut decoder = Decoder::new(header.clone());
@@ -92,12 +94,15 @@ pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>
 #[track_caller]
 pub(crate) fn check_custom(source: &mut Source<'_>) {
     let limit = usize::from(source.u8()) + 1;
-    match source.u8() % 3 {
-        0 => {
+    match source.u8() {
+        192.. => check_frames(source, &Sealed { limit }, &Sealed { limit: usize::MAX }, b"S".into()),
+        choice if choice % 3 == 0 => {
             let trailer = &[b'T'; TRAILER][..usize::from(source.u8()) % (TRAILER + 1)];
             check_frames(source, &Tagged { limit }, &Tagged { limit: usize::MAX }, Envelope { prefix: &TAG, trailer });
         }
-        1 => check_frames(source, &Steps { limit }, &Steps { limit: usize::MAX }, Envelope::default()),
+        choice if choice % 3 == 1 => {
+            check_frames(source, &Steps { limit }, &Steps { limit: usize::MAX }, Envelope::default());
+        }
         _ => check_frames(source, &Longest { limit }, &Longest { limit: usize::MAX }, (&[b'L'; LONGEST_PREFIX]).into()),
     }
 }
@@ -117,6 +122,10 @@ fn check_frames<H: Oracle>(source: &mut Source<'_>, header: &H, unlimited: &H, e
         let payload: Vec<u8> = (0..len as u64).map(byte_at).collect();
         let encoded = Encoder::new(unlimited.clone()).encode_with(envelope, &payload, &mut wire.bytes);
         encoded.expect("what has no limit can be said");
+    }
+    if H::Check::COMPUTES {
+        let stream = wire.bytes.clone();
+        check_spoiled(source, &Case { format: header.clone(), oversize, read_len, stream, cuts: cuts.clone() });
     }
     wire.spoil(&fault, envelope.prefix.len(), |field| field.to_be_bytes()[4..].to_vec());
     for stream in [wire.bytes, source.rest().to_vec()] {

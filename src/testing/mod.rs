@@ -83,6 +83,7 @@
 //! A header that no [`Format`](crate::framing::Format) describes is under the same suite: `impl Oracle for Mine {}`, and every
 //! check takes a [`Case`] of it. [`check_header`] has an example.
 
+mod bodies;
 mod case;
 mod checks;
 #[cfg(feature = "std")]
@@ -91,18 +92,21 @@ mod headers;
 mod layouts;
 mod oracle;
 mod plan;
+mod sealed;
 #[cfg(feature = "server")]
 mod session;
+mod slices;
 mod source;
 mod subject;
 mod suite;
 pub mod targets;
 mod ways;
 
+pub use bodies::check_streamed_body;
 pub use case::{Case, Chunks, Cuts};
 pub use checks::{
     check_chunking, check_cuts, check_end, check_final_error, check_need, check_oracle, check_plan,
-    check_refused_encode, check_round_trip, check_skip, check_stream, check_streamed_body,
+    check_refused_encode, check_round_trip, check_skip, check_stream,
 };
 pub use headers::check_header;
 pub use layouts::{check_layout, check_limits};
@@ -110,6 +114,7 @@ pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
 #[cfg(feature = "server")]
 pub use session::check_session;
+pub use slices::check_slice;
 pub use subject::{Subject, Violation, check_case, try_case};
 pub use suite::{Failure, suite, try_suite};
 pub use ways::{OwnDecoder, Way};

@@ -74,6 +74,8 @@ pub enum End {
         start: usize,
         /// Bytes of it that decide that.
         decided: usize,
+        /// Bytes of its header that the error shows: none where the header is good, and the check of the whole frame decides.
+        shown: usize,
         /// Why.
         kind: DecodeErrorKind,
     },
@@ -82,7 +84,19 @@ pub enum End {
 impl Expected {
     /// Reads the whole stream.
     pub fn of<H: Oracle>(header: &H, oversize: Oversize, stream: &[u8]) -> Expected {
+        Expected::read(header, oversize, stream, |_| true)
+    }
+
+    /// As [`of`](Expected::of), where not every frame's check is asked: only that of each frame, counted from 0 without those
+    /// that are skipped, for which `is_checked` says so.
+    pub(crate) fn read<H: Oracle>(
+        header: &H,
+        oversize: Oversize,
+        stream: &[u8],
+        is_checked: impl Fn(usize) -> bool,
+    ) -> Expected {
         let mut frames = Vec::new();
+        let mut index = 0;
         let mut start = 0;
         let end = loop {
             let left = &stream[start..];
@@ -93,13 +107,13 @@ impl Expected {
                 Seen::Short { need } => {
                     break End::Truncated { start, phase: Phase::Header, have: left.len() as u64, need: need as u64 };
                 }
-                Seen::Bad { decided, kind } => break End::Refused { start, decided, kind },
+                Seen::Bad { decided, kind } => break End::refused(start, decided, kind),
                 Seen::Whole(head) => head,
             };
             let Head { prefix_len, header_len, payload_len, trailer_len, .. } = head;
             let skipped = match is_skipped(head, header.max_payload_len(), oversize) {
                 Ok(skipped) => skipped,
-                Err(kind) => break End::Refused { start, decided: header_len, kind },
+                Err(kind) => break End::refused(start, header_len, kind),
             };
             let mut frame = Located { start, prefix_len, header_len, payload_len, trailer_len, skipped, whole: true };
             let (have, need) = (left.len() as u64, frame.frame_len());
@@ -111,12 +125,13 @@ impl Expected {
                 break End::Truncated { start, phase, have, need };
             }
             let whole = &left[..need as usize];
-            let checked = if skipped { Ok(()) } else { header.checked(head, whole) };
+            let checked = if skipped || !is_checked(index) { Ok(()) } else { header.checked(head, whole) };
             frame.whole = checked.is_ok();
             frames.push(frame);
             if let Err(kind) = checked {
-                break End::Refused { start, decided: whole.len(), kind };
+                break End::Refused { start, decided: whole.len(), shown: 0, kind };
             }
+            index += usize::from(!skipped);
             start = frame.end() as usize;
         };
         Expected { frames, end }
@@ -125,6 +140,16 @@ impl Expected {
     /// The frames that are yielded.
     pub fn yielded(&self) -> impl Iterator<Item = &Located> {
         self.frames.iter().filter(|frame| frame.whole && !frame.skipped)
+    }
+}
+
+/// The most bytes of a header that an error shows.
+const MOST_SHOWN: usize = 16;
+
+impl End {
+    /// Where a header is refused.
+    fn refused(start: usize, decided: usize, kind: DecodeErrorKind) -> End {
+        End::Refused { start, decided, shown: decided.min(MOST_SHOWN), kind }
     }
 }
 

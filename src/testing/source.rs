@@ -85,9 +85,9 @@ impl<'a> Source<'a> {
             _ => -((self.u64() >> self.below(64)) as i64).saturating_abs(),
         };
         let trailer = match self.below(8) {
-            0 => 1 + self.below(8),
-            1 => self.u8(),
-            _ => 0,
+            0..=5 => 0,
+            6 => 1 + self.below(8),
+            _ => self.u8(),
         };
         layout.adjustment(adjustment).trailer(trailer)
     }

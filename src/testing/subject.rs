@@ -22,7 +22,8 @@ pub trait Subject {
     /// Takes the bytes of one read.
     fn feed(&mut self, chunk: &[u8]);
 
-    /// The payload of the next whole frame; `None` where more bytes are needed.
+    /// The payload of the next whole frame, without what stands around it; `None` where more bytes are needed. A frame is
+    /// whole once its trailer, where the format has one, is.
     ///
     /// # Errors
     /// Where no frame can begin with the bytes at hand: the same error for ever.
@@ -253,7 +254,7 @@ impl Run<'_> {
     /// All frames are taken: there is no other, and an error just where one is due.
     fn no_frame<S: Subject>(&self, subject: &mut S) -> Result<Option<S::Error>, Violation> {
         let due = match self.expected.end {
-            End::Refused { start, decided, kind } if start + decided <= self.received => Some(kind),
+            End::Refused { start, decided, kind, .. } if start + decided <= self.received => Some(kind),
             _ => None,
         };
         match (subject.next_frame(), due) {

@@ -4,10 +4,9 @@
 use alloc::string::String;
 use alloc::string::ToString;
 
+use super::bodies::check_streamed_body;
 use super::case::Case;
-use super::checks::{
-    check_oracle, check_plan, check_refused_encode, check_round_trip, check_stream, check_streamed_body,
-};
+use super::checks::{check_oracle, check_plan, check_refused_encode, check_round_trip, check_stream};
 use super::headers::check_custom;
 use super::layouts::check_layout;
 use super::plan::Plan;
@@ -43,7 +42,8 @@ pub fn stream_body(data: &[u8]) {
     }
 }
 
-/// Headers that are no format: one with a tag and two lengths to add, one that asks for a byte at a time, and the longest.
+/// Headers that are no format: one with a tag and a length for its trailer, too, one that asks for a byte at a time, the
+/// longest, and one with a check over all of a frame.
 #[track_caller]
 pub fn custom_header(data: &[u8]) {
     check_custom(&mut Source::new(data));

@@ -300,10 +300,10 @@ fn reading_dropped_once_after_any_number_of_polls_loses_nothing() {
 }
 
 /// Handlers that answer once, twice, not at all, with much, and that fail; the bytes before the stream say: u24, big-endian,
-/// a limit of 70,000 bytes, no greeting, writes and reads of one byte and more.
+/// no trailer, a limit of 70,000 bytes, no greeting, writes and reads of one byte and more.
 #[test]
 fn a_session_is_answered_as_its_frames_ask() {
-    let settings = [&[0, 2, 0, 0, 31, 0, 0][..], &[0, 0x40, 0xB0, 0xE0, 3, 0x7F, 0x8F, 0x8E].repeat(2)].concat();
+    let settings = [&[0, 2, 0, 0, 0, 31, 0, 0][..], &[0, 0x40, 0xB0, 0xE0, 3, 0x7F, 0x8F, 0x8E].repeat(2)].concat();
     let frame = |first: u8, len: usize| [&(len as u32).to_be_bytes()[1..], &vec![first; len]].concat();
     let once = [frame(9, 1), frame(0, 5), frame(2, 7), frame(3, 20_000), frame(9, 0)].concat();
     let failing = [&once[..], &frame(1, 3), &frame(9, 3)].concat();

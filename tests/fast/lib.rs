@@ -28,6 +28,9 @@ mod framing_quick;
 #[path = "../framing_regressions.rs"]
 mod framing_regressions;
 #[cfg(test)]
+#[path = "../framing_trailers.rs"]
+mod framing_trailers;
+#[cfg(test)]
 #[path = "../framing_units.rs"]
 mod framing_units;
 #[cfg(test)]

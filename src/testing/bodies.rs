@@ -1,0 +1,93 @@
+//! What must hold of bodies that come in parts.
+
+use alloc::vec::Vec;
+
+use super::case::Case;
+use super::checks::{assert_ends, assert_is};
+use super::oracle::{Expected, Located, Oracle};
+use crate::framing::{DecodeError, Decoder, Part};
+
+/// A body that is streamed is the payload that is buffered, in order and whole; what it does not wait for is not
+/// buffered; and a body that is left in the middle is passed over, and not checked.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
+    let most_chunk = case.chunks().map(<[u8]>::len).max().unwrap_or(0);
+    for leave in [false, true] {
+        let is_left = |index: usize| leave && index.is_multiple_of(2);
+        let expected = Expected::read(&case.format, case.oversize, &case.stream, |index| !is_left(index));
+        // A trailer waits until it is whole.
+        let most_trailer = expected.frames.iter().map(|frame| frame.trailer_len).max().unwrap_or(0);
+        let bound = 2 * (most_chunk + case.format.max_header_len() + most_trailer);
+        let mut decoder = case.decoder();
+        let frames: Vec<&Located> = expected.frames.iter().filter(|frame| !frame.skipped).collect();
+        let mut bodies = Bodies { frames: &frames, next: 0, open: None, leave };
+        let mut last = Ok(());
+        for chunk in case.chunks() {
+            decoder.feed(chunk);
+            last = bodies.take(&mut decoder, &case.stream);
+            let kept = if leave { usize::MAX } else { bound };
+            assert!(decoder.capacity() <= kept, "{} bytes are held for a body in parts", decoder.capacity());
+        }
+        // Of one that is to come whole nothing comes where it is cut short or refused.
+        let due = frames.len()
+            - usize::from(frames.last().is_some_and(|last| !last.whole && leave && !is_left(frames.len() - 1)));
+        assert_eq!(bodies.next, due, "every frame comes");
+        let error = last.and_then(|()| decoder.finish()).err();
+        assert_ends(error.as_ref(), &expected.end, &case.stream);
+    }
+}
+
+/// Frames that come in parts.
+struct Bodies<'a> {
+    frames: &'a [&'a Located],
+    /// How many of them have begun.
+    next: usize,
+    /// The frame that has begun, and the place of the next byte of its payload.
+    open: Option<(&'a Located, usize)>,
+    /// Whether every other body is left after its start, and the frame behind it is taken whole.
+    leave: bool,
+}
+
+impl<'a> Bodies<'a> {
+    fn begin(&mut self) -> &'a Located {
+        self.next += 1;
+        self.frames.get(self.next - 1).expect("no more frames than there are")
+    }
+
+    /// Takes all there is.
+    #[track_caller]
+    fn take<H: Oracle>(&mut self, decoder: &mut Decoder<H>, stream: &[u8]) -> Result<(), DecodeError> {
+        loop {
+            if self.leave && self.next % 2 == 1 {
+                let Some(frame) = decoder.next_frame()? else { return Ok(()) };
+                assert_is(&frame, self.begin(), stream);
+            }
+            match decoder.next_part()? {
+                None => return Ok(()),
+                Some(Part::Start { header, prefix_len, payload_len, .. }) => {
+                    let frame = self.begin();
+                    let body = frame.start + frame.header_len;
+                    assert_eq!(header, &stream[frame.start..body], "a start has the header");
+                    assert_eq!((prefix_len, payload_len as u64), (frame.prefix_len, frame.payload_len));
+                    self.open = (!self.leave).then_some((frame, body));
+                }
+                Some(Part::Chunk(bytes)) => {
+                    let (frame, place) = self.open.expect("a chunk has a start");
+                    assert!(!bytes.is_empty(), "a chunk is never empty");
+                    assert_eq!(bytes, &stream[place..place + bytes.len()], "chunks are the payload in order");
+                    self.open = Some((frame, place + bytes.len()));
+                }
+                Some(Part::End { trailer, .. }) => {
+                    let (frame, place) = self.open.take().expect("an end has a start");
+                    assert!(frame.whole, "the end of a frame that is not whole, or not as its check says");
+                    let behind = &stream[place..frame.end() as usize];
+                    assert_eq!(trailer, behind, "the trailer is behind the whole payload");
+                    assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What must hold of the frames of a slice.
+
+use super::case::Case;
+use super::checks::{assert_ends, assert_is};
+use super::oracle::{End, Expected, Oracle};
+use crate::framing::{DecodeError, Decoder, Frames, Header, Oversize, split_first};
+
+/// The frames of the stream as a slice are those of the oracle, each at its place, and borrowed from there; behind the last
+/// one is the error that a decoder has, which is told once, and the bytes that are no frame. A frame over the limit ends them
+/// whatever the policy, as a slice is not skipped in.
+///
+/// # Panics
+/// Where that does not hold.
+#[track_caller]
+pub fn check_slice<H: Oracle>(case: &Case<H>) {
+    // A long stream is ended at 60 places only, as in `check_end`.
+    let step = case.stream.len().div_ceil(60).max(1);
+    for len in (0..case.stream.len()).step_by(step).chain([case.stream.len()]) {
+        check_frames(&case.format, &case.stream[..len]);
+    }
+}
+
+#[track_caller]
+fn check_frames<H: Oracle>(header: &H, stream: &[u8]) {
+    let expected = Expected::of(header, Oversize::Reject, stream);
+    let mut frames = Frames::new(header, stream);
+    for located in expected.yielded() {
+        assert_eq!((frames.offset(), frames.rest()), (located.start, &stream[located.start..]));
+        let (first, rest) = split_first(header, frames.rest()).expect("no fault").expect("a whole frame");
+        assert_eq!(rest, &stream[located.end() as usize..], "the rest begins behind the frame");
+        let (offset, frame) = frames.next().expect("as many frames as there are").expect("a frame is no fault");
+        assert_eq!(offset, located.start, "a frame comes with its place");
+        assert_is(&frame, located, stream);
+        assert_eq!(first, frame, "the frames begin with the first one");
+        let place = stream[located.start..].as_ptr();
+        assert_eq!((frame.as_bytes().as_ptr(), first.as_bytes().as_ptr()), (place, place), "and are not copies");
+    }
+    let (rest, start) = (frames.rest(), frames.offset());
+    assert_eq!(rest, &stream[start..], "the rest begins behind the last frame");
+    let fault = frames.next().map(|last| last.expect_err("no more frames than there are"));
+    let error = error_of(Decoder::new(header.clone()), stream);
+    assert_eq!(fault.as_ref(), error.as_deref(), "the fault is the decoder's error");
+    assert_ends(error.as_ref(), &expected.end, stream);
+    for _ in 0..2 {
+        assert!(frames.next().is_none(), "a fault is told once");
+        assert_eq!((frames.rest(), frames.offset()), (rest, start), "and what is no frame stays");
+    }
+    match (expected.end, split_first(header, rest)) {
+        (End::Clean | End::Truncated { .. }, Ok(None)) => {}
+        (End::Refused { .. }, Err(fault)) => {
+            assert_eq!(Some(&fault), error_of(Decoder::new(header.clone()), rest).as_deref(), "it is the first one");
+        }
+        (end, found) => panic!("the rest ends as {end:?}, and begins with {found:?}"),
+    }
+}
+
+/// The error of a stream that a decoder gets in one chunk.
+fn error_of<H: Header>(mut decoder: Decoder<H>, stream: &[u8]) -> Option<DecodeError> {
+    decoder.feed(stream);
+    loop {
+        match decoder.next_frame() {
+            Ok(Some(_)) => {}
+            Ok(None) => return decoder.finish().err(),
+            Err(error) => return Some(error),
+        }
+    }
+}
