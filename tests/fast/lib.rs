@@ -10,6 +10,9 @@ mod allocation;
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../errors.rs"]
+mod errors;
+#[cfg(test)]
 #[path = "../framing_buffer.rs"]
 mod framing_buffer;
 #[cfg(test)]
