@@ -7,7 +7,7 @@
 //! |---|---|
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
 //! | bytes that are all there, as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
-//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite` |
+//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite`; `into_stream`, `into_sink` |
 //! | a socket to listen at | `Server` |
 //! | a server to talk to | `Client` |
 //! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
@@ -67,7 +67,7 @@ mod server;
 pub mod testing;
 
 #[cfg(feature = "futures")]
-pub use adapters::{FrameStream, FramedRead, FramedWrite, NO_COPY_LEN};
+pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite, NO_COPY_LEN};
 #[cfg(feature = "std")]
 pub use adapters::{ReadError, WriteError};
 #[cfg(feature = "client")]

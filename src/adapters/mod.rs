@@ -6,4 +6,4 @@ mod futures;
 
 pub use error::{ReadError, WriteError};
 #[cfg(feature = "futures")]
-pub use futures::{FrameStream, FramedRead, FramedWrite, NO_COPY_LEN};
+pub use futures::{FrameSink, FrameStream, FramedRead, FramedWrite, NO_COPY_LEN};
