@@ -22,7 +22,7 @@ Examples:
   unstick decode --hex capture.bin | head -1 | xxd -r -p > first.bin      the bytes of one payload, as they are
 
 With --frame a line is: offset=PLACE IN THE STREAM header=HEX payload_len=BYTES payload=TEXT; a format with an offset has
-prefix=HEX field=HEX in place of header=HEX.
+prefix=HEX field=HEX in place of header=HEX, and one with a trailer has trailer=HEX before the payload.
 A stream that ends inside a frame exits with 4 and says how many bytes are missing. One that is not a stream of frames
 exits with 3 and says what it looks like. The frames before that are shown.";
 
@@ -101,7 +101,12 @@ fn push_line(frame: Frame<'_>, offset: u64, command: &Decode, lines: &mut Vec<u8
             lines.extend_from_slice(b" field=");
         }
         push_hex(&frame.header()[frame.prefix().len()..], lines);
-        put(lines, format_args!(" payload_len={} payload=", frame.payload().len()));
+        put(lines, format_args!(" payload_len={}", frame.payload().len()));
+        if !frame.trailer().is_empty() {
+            lines.extend_from_slice(b" trailer=");
+            push_hex(frame.trailer(), lines);
+        }
+        lines.extend_from_slice(b" payload=");
     }
     if command.hex {
         push_hex(frame.payload(), lines);

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use unstick::framing::Encoder;
 
-use crate::args::{self, FormatArgs, PrefixArgs};
+use crate::args::{self, EnvelopeArgs, FormatArgs};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 
@@ -30,7 +30,7 @@ pub(crate) struct Encode {
     format: FormatArgs,
 
     #[command(flatten)]
-    prefix: PrefixArgs,
+    envelope: EnvelopeArgs,
 
     /// Each line is a payload in hexadecimal; blanks between bytes are passed over
     #[arg(long)]
@@ -39,14 +39,14 @@ pub(crate) struct Encode {
 
 pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let format = command.format.format()?;
-    let prefix = command.prefix.prefix(format)?;
+    let envelope = command.envelope.envelope(format)?;
     let encoder = Encoder::new(format);
     let mut lines = Lines::new(io::stdin().lock(), format, command.hex);
     let mut wire = Vec::with_capacity(2 * WRITE_LEN);
     loop {
         // What came before a line that makes no frame is still written.
         let encoded = match lines.next() {
-            Ok(Some(payload)) => encoder.encode_with(&prefix, payload, &mut wire).map(|()| true),
+            Ok(Some(payload)) => encoder.encode_with(&envelope, payload, &mut wire).map(|()| true),
             Ok(None) => Ok(false),
             Err(failure) => {
                 write(&mut wire)?;
