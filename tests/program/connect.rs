@@ -61,6 +61,20 @@ fn formats_with_a_prefix_are_spoken() {
 }
 
 #[test]
+fn formats_with_a_trailer_are_spoken() {
+    let serve = Serve::start(&["--echo", "--format", "u32be,trailer=4"]);
+    let ran = run(&["connect", &serve.addr.to_string(), "--format", "u32be,trailer=4"], b"hi\n\n");
+    assert_eq!((ran.code, ran.text()), (0, "Hello client! 你好...\nhi\n\n"), "{}", ran.err);
+    serve.stop();
+    let addr = server(|mut stream| {
+        assert_eq!(read_to_end(&mut stream), b"\x02hi\r\n\0\r\n");
+        stream.write_all(b"\x02ok\xFF\xFF").unwrap();
+    });
+    let ran = run(&["connect", &addr.to_string(), "--format", "u8,trailer=2", "--trailer", "0D0A"], b"hi\n\n");
+    assert_eq!((ran.code, ran.text()), (0, "ok\n"), "{}", ran.err);
+}
+
+#[test]
 fn much_input_against_an_echo_does_not_deadlock() {
     let serve = Serve::start(&["--echo", "--print", "none", "--no-greeting"]);
     let lines: String = (0..400_000).map(|n| format!("a line of some bytes, number {n}\n")).collect();
@@ -116,6 +130,10 @@ fn the_exit_code_is_that_of_the_end() {
     let ran = run(&["connect", &addr.to_string()], b"");
     assert_eq!((ran.code, ran.text()), (3, ""), "{}", ran.err);
     assert!(ran.err.contains("looks like HTTP") && ran.err.contains("28 bytes in"), "{}", ran.err);
+    let addr = server(|mut stream| stream.write_all(b"+OK ready\r\n").unwrap());
+    let ran = run(&["connect", &addr.to_string(), "--format", "u16be"], b"");
+    assert_eq!((ran.code, ran.text()), (4, ""), "{}", ran.err);
+    assert!(ran.err.contains("closed: truncated: ") && ran.err.contains("looks like text"), "{}", ran.err);
     let addr = server(|mut stream| {
         read(&mut stream, 5);
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

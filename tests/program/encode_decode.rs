@@ -28,6 +28,9 @@ fn every_format_says_what_its_name_says() {
         (&["--format", "u32le-inclusive"], b"\x06\0\0\0hi"),
         (&["--format", "offset=2,width=2,endian=be,adjustment=-4"], b"\0\0\0\x06hi"),
         (&["--format", "offset=2,width=2,endian=be,adjustment=-4", "--prefix", "07 FF"], b"\x07\xFF\0\x06hi"),
+        (&["--format", "u16be,trailer=2"], b"\0\x02hi\0\0"),
+        (&["--format", "u16be,trailer=2", "--trailer", "0D 0A"], b"\0\x02hi\r\n"),
+        (&["--format", "u8,offset=1,trailer=1", "--trailer", "0a", "--prefix", "2a"], b"*\x02hi\n"),
     ] {
         let wire = run(&[&["encode"], flags].concat(), b"hi\n");
         assert_eq!((wire.code, &*wire.out), (0, expected), "{flags:?}: {}", wire.err);
@@ -85,6 +88,36 @@ fn another_protocol_is_told_by_its_hello() {
     }
 }
 
+/// Lines of text without framing: over the limit, or with a first frame that never comes whole. That is a stream that was cut
+/// short, as far as anybody can tell; the hint says what it may be.
+#[test]
+fn text_without_framing_is_told() {
+    for text in ["你好，世界\n", "\u{FEFF}你好，世界\n", "hello\r\n"] {
+        let ran = run(&["decode"], text.as_bytes());
+        assert_eq!((ran.code, ran.text()), (3, ""), "{text}: {}", ran.err);
+        assert!(ran.err.contains("is over the limit") && ran.err.contains("looks like text"), "{text}: {}", ran.err);
+    }
+    for (format, missing) in [("u16be", "26720 of 26727"), ("u8", "98 of 105"), ("varint", "98 of 105")] {
+        let ran = run(&["decode", "--format", format], b"hello\r\n");
+        assert_eq!((ran.code, ran.text()), (4, ""), "{format}: {}", ran.err);
+        let expected = format!("unstick: at byte 0: the stream ended inside a frame: {missing} bytes missing (header ");
+        assert!(ran.err.starts_with(&expected), "{format}: {}", ran.err);
+        assert!(ran.err.ends_with(": looks like text without framing)\n"), "{format}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_length_that_may_count_itself_is_told() {
+    // Of PostgreSQL: the startup message's length counts its own four bytes.
+    let ran = run(&["decode", "--format", "u32be"], b"\0\0\0\x08\x04\xD2\x16\x2F");
+    assert_eq!((ran.code, ran.text()), (4, ""), "{}", ran.err);
+    let hint =
+        "4 of 12 bytes missing (header 00 00 00 08: the length may count its own 4 bytes: try u32be-inclusive)\n";
+    assert!(ran.err.ends_with(hint), "{}", ran.err);
+    let ran = run(&["decode", "--format", "u32be-inclusive", "--hex"], b"\0\0\0\x08\x04\xD2\x16\x2F");
+    assert_eq!((ran.code, ran.text()), (0, "04d2162f\n"), "{}", ran.err);
+}
+
 #[test]
 fn any_frame_is_one_line() {
     let wire = [frame(b"a\nb\r\n"), frame(b"\xFF\x1b[2J"), frame(b"\\n"), frame(b"{\"a\":\"b\\n\"}")].concat();
@@ -111,6 +144,10 @@ fn frames_are_shown_with_their_headers() {
     assert_eq!(run(&["decode", "--frame"], &wire).text(), expected);
     let ran = run(&["decode", "--frame", "--hex", "--format", "offset=1,width=2"], b"\x07\0\x02hi");
     assert_eq!(ran.text(), "offset=0 prefix=07 field=0002 payload_len=2 payload=6869\n");
+    let ran = run(&["decode", "--frame", "--format", "u16be,trailer=2"], b"\0\x02hi\r\n\0\0\xFF\0");
+    let expected = "offset=0 header=0002 payload_len=2 trailer=0d0a payload=hi\n\
+        offset=6 header=0000 payload_len=0 trailer=ff00 payload=\n";
+    assert_eq!(ran.text(), expected);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! How the program ends: exit codes, and errors in one line.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::iter;
 use std::process::ExitCode;
 
-use unstick::framing::{DecodeError, DecodeErrorKind, EncodeError};
+use unstick::framing::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError};
 use unstick::{CloseReason, ConnectError};
 
 /// The exit codes as `--help` shows them.
@@ -45,6 +47,16 @@ pub(crate) fn log(line: fmt::Arguments<'_>) {
     _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
+/// An error and what it came of, in one line with colons between.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        iter::successors(self.0.source(), |&error| error.source()).try_for_each(|error| write!(f, ": {error}"))
+    }
+}
+
 /// Why the program ends before its work is done, and with which code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -70,7 +82,7 @@ impl Failure {
     pub(crate) fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { code: Code::Clean, text: None },
-            _ => Failure::other(format_args!("cannot write to standard output: {error}")),
+            _ => Failure::other(format_args!("cannot write to standard output: {}", Chain(error))),
         }
     }
 
@@ -81,11 +93,18 @@ impl Failure {
             ConnectError::Io(error) => of_io(error),
             _ => Code::Other,
         };
-        Failure::new(code, format_args!("{addr}: {error}"))
+        Failure::new(code, format_args!("{addr}: {}", Chain(error)))
     }
 
     pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
-        Failure::other(format_args!("cannot read {name}: {error}"))
+        Failure::other(format_args!("cannot read {name}: {}", Chain(error)))
+    }
+}
+
+/// What the system says, where that is all there is to say.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::other(Chain(&error))
     }
 }
 
@@ -98,7 +117,8 @@ impl From<DecodeError> for Failure {
 fn of_decode(error: &DecodeError) -> Code {
     match (error.kind(), error.diagnosis()) {
         // Another protocol's hello is no stream of frames, though its first bytes may look like the begin of one.
-        (DecodeErrorKind::Truncated { .. }, None) => Code::Truncated,
+        (DecodeErrorKind::Truncated { .. }, Some(Diagnosis::Tls | Diagnosis::Http | Diagnosis::Ssh)) => Code::Malformed,
+        (DecodeErrorKind::Truncated { .. }, _) => Code::Truncated,
         _ => Code::Malformed,
     }
 }
@@ -140,6 +160,7 @@ pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
             Failure::new(Code::Malformed, format_args!("{what}: {error}; --max-payload sets it"))
         }
         EncodeError::Prefix { .. } => Failure::usage(format_args!("--prefix: {error}")),
+        EncodeError::Trailer { .. } => Failure::usage(format_args!("--trailer: {error}")),
         _ => Failure::new(Code::Malformed, format_args!("{what}: {error}")),
     }
 }
@@ -148,8 +169,8 @@ pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
 mod tests {
     use std::time::Duration;
 
+    use unstick::ReadError;
     use unstick::framing::{Decoder, Format};
-    use unstick::{CloseReason, ConnectError};
 
     use super::*;
 
@@ -168,6 +189,8 @@ mod tests {
         for (reason, code) in [
             (CloseReason::Clean, Code::Clean),
             (CloseReason::Truncated(decode_error(b"\x05hi")), Code::Truncated),
+            (CloseReason::Truncated(decode_error(b"\x05help")), Code::Truncated),
+            (CloseReason::Truncated(decode_error(b"\x09a text")), Code::Truncated),
             (CloseReason::Oversize(decode_error(b"\x0A")), Code::Malformed),
             (CloseReason::Malformed(decode_error(b"\x0A")), Code::Malformed),
             (CloseReason::Reset(io(io::ErrorKind::ConnectionReset)), Code::Reset),
@@ -190,8 +213,19 @@ mod tests {
         ] {
             let failure = Failure::from_connect("localhost:1", &error);
             assert_eq!(failure.code, code, "{error}");
-            assert_eq!(failure.text, Some(format!("localhost:1: {error}")));
+            assert_eq!(failure.text, Some(format!("localhost:1: {}", Chain(&error))));
         }
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_all_that_it_came_of() {
+        let read = || ReadError::Decode(decode_error(b"\x05hi"));
+        let why = "the stream is no stream of frames: at byte 0: the stream ended inside a frame: 3 of 6 bytes missing";
+        assert_eq!(Chain(&read()).to_string(), why);
+        assert_eq!(Chain(&ConnectError::Greeting(read())).to_string(), format!("no greeting: {why}"));
+        assert_eq!(Chain(&io::Error::from(ConnectError::Greeting(read()))).to_string(), format!("no greeting: {why}"));
+        assert_eq!(Chain(&ConnectError::Io(io::Error::other("the cable"))).to_string(), "cannot connect: the cable");
+        assert_eq!(Chain(&io::Error::other("the cable")).to_string(), "the cable");
     }
 
     #[test]
@@ -204,6 +238,7 @@ mod tests {
                 "line 7: a payload of 2 bytes is below the 3",
             ),
             (EncodeError::Prefix { prefix_len: 1, offset: 2 }, Code::Usage, "--prefix: a prefix of 1 bytes"),
+            (EncodeError::Trailer { trailer_len: 1, expected: 2 }, Code::Usage, "--trailer: a trailer of 1 bytes"),
         ] {
             let failure = unfit("line 7", error);
             assert_eq!(failure.code, code);
