@@ -290,7 +290,8 @@ fn each_fault_behind_a_payload_is_found_and_told() {
             (WrongBehind::Limited, "an error where there must be none"),
         ] {
             let Err(failure) = suite(wrong) else { panic!("{wrong:?} is not found") };
-            assert!(failure.to_string().contains(told), "{wrong:?}: {failure}");
+            let violation = failure.violation.to_string();
+            assert!(violation.contains(told), "{wrong:?}: {violation}");
         }
     }
 }
