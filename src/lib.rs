@@ -38,7 +38,7 @@
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
 //! - `testing`: the property kit, to put any decoder under the suite that this one is under; `no_std`, no dependency. Its
-//!   readers and writers that do what a network may do come with `futures` besides, its sessions with `server`.
+//!   readers and writers that do what a network may do come with `std` (blocking) and with `futures`, its sessions with `server`.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
 //!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame. The target is
 //!   `unstick::server`.
