@@ -41,8 +41,8 @@ pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let mut frames = FrameWriter::new(io::stdout().lock(), format);
     let encoded = encode(lines, &prefix, &mut frames);
     // What came before a line that makes no frame is still written.
-    let written = frames.flush().map_err(|error| Failure::output(&error));
-    encoded.and(written)
+    frames.flush().map_err(|error| Failure::output(&error))?;
+    encoded
 }
 
 fn encode(mut lines: Lines<impl Read>, prefix: &[u8], frames: &mut FrameWriter<impl Write>) -> Result<(), Failure> {
