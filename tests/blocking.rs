@@ -507,6 +507,12 @@ fn a_large_payload_is_written_from_where_it_is() {
     assert_eq!((*first, second), ((place, len), &[(place + 7, len - 7)][..]), "not a copy");
     assert_eq!((writer.queued(), writer.get_ref().flushes()), (0, 0));
 
+    for (format, envelope) in layouts() {
+        let mut writer = FrameWriter::new(ChoppyWrite::new([]), format);
+        writer.feed_with(envelope, &payload).expect("written");
+        assert_eq!(writer.queued(), 0, "all of it, with what stands behind it");
+    }
+
     let mut writer = FrameWriter::new(ChoppyWrite::new([]), Format::U32_LE);
     writer.send(&payload[1..]).expect("written");
     assert_eq!(writer.get_ref().writes()[0].slices.len(), 1, "a shorter one is copied behind its header");

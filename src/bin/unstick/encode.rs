@@ -41,8 +41,8 @@ pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let mut frames = FrameWriter::new(io::stdout().lock(), format);
     let encoded = encode(lines, &envelope, &mut frames);
     // What came before a line that makes no frame is still written.
-    let written = frames.flush().map_err(|error| Failure::output(&error));
-    encoded.and(written)
+    frames.flush().map_err(|error| Failure::output(&error))?;
+    encoded
 }
 
 fn encode(
