@@ -62,83 +62,6 @@ fn a_decode_error_says_its_numbers() {
     assert_eq!(DecodeErrorKind::Custom("no magic").to_string(), "no magic");
 }
 
-#[test]
-fn a_refused_header_is_told_by_what_it_looks_like() {
-    let u16_be = Format::U16_BE.with_max_payload_len(100).expect("a format");
-    let u8 = Format::U8.with_max_payload_len(10).expect("a format");
-    let other = |payload_len| Some(Diagnosis::OtherByteOrder { payload_len });
-    for (format, stream, diagnosis) in [
-        (Format::U32_BE, &b"\x16\x03\x01\x00"[..], Some(Diagnosis::Tls)),
-        (Format::U32_BE, b"\x14\x03\x01\x00", Some(Diagnosis::Tls)),
-        (Format::U32_BE, b"\x17\x03\x03\x00", Some(Diagnosis::Tls)),
-        (Format::U32_BE, b"\x13\x03\x01\x00", other(0x1_0313)),
-        (Format::U32_BE, b"\x18\x03\x01\x00", other(0x1_0318)),
-        (Format::U32_BE, b"\x16\x02\x01\x00", other(0x1_0216)),
-        (Format::U32_BE, b"GET ", Some(Diagnosis::Http)),
-        (Format::U32_BE, b"HTTP", Some(Diagnosis::Http)),
-        (Format::U32_BE, b"SSH-", Some(Diagnosis::Ssh)),
-        (u16_be, b"GE", Some(Diagnosis::Http)),
-        (u16_be, b"SS", Some(Diagnosis::Ssh)),
-        (u16_be, b"\x16\x03", Some(Diagnosis::Tls)),
-        // Only the first frame can be a hello.
-        (Format::U32_BE, b"\0\0\0\0GET ", Some(Diagnosis::Text)),
-        (Format::U32_BE, b"ab \n", Some(Diagnosis::Text)),
-        (Format::U32_BE, b"ABC\x01", None),
-        (Format::U32_BE, b"\x01\x10\x00\x02", None),
-        (Format::U32_BE, b"\xFF\xFF\xFF\xFE", Some(Diagnosis::Negative { field: -2 })),
-        (u16_be, b"\x80\x80", Some(Diagnosis::Negative { field: -32640 })),
-        (u16_be, b"\x07\x00", other(7)),
-        (u16_be, b"\x64\x00", other(100)),
-        (u8, b"G", None),
-        (u8, b"\x80", Some(Diagnosis::Negative { field: -128 })),
-    ] {
-        let error = error_of(format, stream);
-        assert!(matches!(error.kind(), DecodeErrorKind::Oversize { .. }), "{error}");
-        assert_eq!(error.diagnosis(), diagnosis, "{stream:x?}");
-    }
-}
-
-#[test]
-fn a_stream_cut_in_its_first_frame_is_told_by_its_hello() {
-    let greatest = Format::U32_LE.with_max_payload_len(u32::MAX as usize).expect("a format");
-    let (tls, http, ssh) = (Some(Diagnosis::Tls), Some(Diagnosis::Http), Some(Diagnosis::Ssh));
-    let text = Some(Diagnosis::Text);
-    for (stream, diagnosis) in [
-        (&[22, 3, 0, 0, 9][..], tls),
-        (&[22, 3, 4, 0x40, 9], tls),
-        (&[22, 3, 5, 0, 9], None),
-        (&[22, 3, 1, 0x41, 9], None),
-        (&[22, 2, 1, 0, 9], None),
-        (&[22, 3, 1, 0], None),
-        (&[22, 3, 1, 0, 9, 1], tls),
-        (&[22, 3, 1, 0, 9, 2, 7], tls),
-        (&[22, 3, 1, 0, 9, 3], None),
-        (&[21, 3, 3, 0, 2, 1], tls),
-        (&[21, 3, 4, 0, 2, 2, 40], tls),
-        (&[21, 3, 5, 0, 2, 2], None),
-        (&[21, 3, 3, 0, 2, 3], None),
-        (&[21, 3, 3, 0, 3, 1], None),
-        (&[21, 3, 3, 0, 2], None),
-        (b"GET /", http),
-        (b"HTTP/1.1", http),
-        (b"GET", text),
-        (b"SSH-2.0", ssh),
-        (b"SSH", text),
-        (b"hello", text),
-        // Behind a frame it is no hello.
-        (b"\0\0\0\0GET /", None),
-    ] {
-        let error = error_of(greatest, stream);
-        assert!(matches!(error.kind(), DecodeErrorKind::Truncated { .. }), "{error}");
-        assert_eq!(error.diagnosis(), diagnosis, "{stream:x?}");
-        assert_eq!(
-            error.header(),
-            if diagnosis.is_some() { &stream[..stream.len().min(4)] } else { &[] },
-            "{stream:x?}"
-        );
-    }
-}
-
 /// A header of one's own: four bytes of magic, and one that counts.
 struct Magic;
 
@@ -246,20 +169,6 @@ fn a_decoder_says_how_much_memory_it_holds() {
     assert_eq!((decoder.capacity(), decoder.buffered()), (4, 4));
     decoder.feed(b"lo");
     assert_eq!(decoder.next_frame().expect("a frame").expect("a whole frame").payload(), b"hello");
-}
-
-#[test]
-fn a_diagnosis_says_what_it_is() {
-    for (diagnosis, text) in [
-        (Diagnosis::Tls, "looks like TLS"),
-        (Diagnosis::Http, "looks like HTTP"),
-        (Diagnosis::Ssh, "looks like SSH"),
-        (Diagnosis::OtherByteOrder { payload_len: 5 }, "the other byte order gives 5"),
-        (Diagnosis::Negative { field: -1 }, "as a signed number the field is -1"),
-        (Diagnosis::Text, "looks like text without framing"),
-    ] {
-        assert_eq!(diagnosis.to_string(), text);
-    }
 }
 
 #[test]

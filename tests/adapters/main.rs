@@ -3,6 +3,7 @@
 mod bounds;
 mod owned;
 mod sink;
+mod trailers;
 mod writing;
 
 use std::io;
@@ -15,7 +16,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, StreamExt};
 use futures_util::SinkExt;
 use proptest::prelude::*;
-use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Part, Phase};
+use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Header, Part, Phase};
 use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};
 use unstick::{FramedRead, FramedWrite, NO_COPY_LEN, ReadError, WriteError};
 
@@ -23,19 +24,21 @@ use unstick::{FramedRead, FramedWrite, NO_COPY_LEN, ReadError, WriteError};
 type Given = (Vec<Vec<u8>>, Result<(), ReadError>);
 
 /// How a test takes all there is out of a reader.
-type Take = fn(ChoppyRead, Format) -> Given;
+type Take<H> = fn(ChoppyRead, H) -> Given;
 
-const TAKES: [(&str, Take); 5] = [
-    ("next_frame", by_frames),
-    ("next_part", by_parts),
-    ("into_stream", by_stream),
-    ("next_frame, dropped after every poll", by_dropped_frames),
-    ("next_part, dropped after every poll", by_dropped_parts),
-];
+fn takes<H: Header + Unpin>() -> [(&'static str, Take<H>); 5] {
+    [
+        ("next_frame", by_frames),
+        ("next_part", by_parts),
+        ("into_stream", by_stream),
+        ("next_frame, dropped after every poll", by_dropped_frames),
+        ("next_part, dropped after every poll", by_dropped_parts),
+    ]
+}
 
-fn by_frames(io: ChoppyRead, format: Format) -> Given {
+fn by_frames<H: Header>(io: ChoppyRead, header: H) -> Given {
     block_on(async {
-        let (mut read, mut payloads) = (FramedRead::new(io, format), Vec::new());
+        let (mut read, mut payloads) = (FramedRead::new(io, header), Vec::new());
         loop {
             match read.next_frame().await {
                 Ok(Some(frame)) => payloads.push(frame.payload().to_vec()),
@@ -46,8 +49,8 @@ fn by_frames(io: ChoppyRead, format: Format) -> Given {
     })
 }
 
-fn by_parts(io: ChoppyRead, format: Format) -> Given {
-    let (mut read, mut parts) = (FramedRead::new(io, format), Parts::default());
+fn by_parts<H: Header>(io: ChoppyRead, header: H) -> Given {
+    let (mut read, mut parts) = (FramedRead::new(io, header), Parts::default());
     loop {
         match block_on(read.next_part()) {
             Ok(Some(part)) => parts.take(part),
@@ -57,9 +60,9 @@ fn by_parts(io: ChoppyRead, format: Format) -> Given {
     }
 }
 
-fn by_stream(io: ChoppyRead, format: Format) -> Given {
+fn by_stream<H: Header + Unpin>(io: ChoppyRead, header: H) -> Given {
     block_on(async {
-        let (mut stream, mut payloads) = (FramedRead::new(io, format).into_stream(), Vec::new());
+        let (mut stream, mut payloads) = (FramedRead::new(io, header).into_stream(), Vec::new());
         let end = loop {
             match stream.next().await {
                 Some(Ok(payload)) => payloads.push(payload.to_vec()),
@@ -72,8 +75,8 @@ fn by_stream(io: ChoppyRead, format: Format) -> Given {
     })
 }
 
-fn by_dropped_frames(io: ChoppyRead, format: Format) -> Given {
-    let (mut read, mut payloads) = (FramedRead::new(io, format), Vec::new());
+fn by_dropped_frames<H: Header>(io: ChoppyRead, header: H) -> Given {
+    let (mut read, mut payloads) = (FramedRead::new(io, header), Vec::new());
     loop {
         match poll_times(1, read.next_frame()) {
             None => {}
@@ -84,8 +87,8 @@ fn by_dropped_frames(io: ChoppyRead, format: Format) -> Given {
     }
 }
 
-fn by_dropped_parts(io: ChoppyRead, format: Format) -> Given {
-    let (mut read, mut parts) = (FramedRead::new(io, format), Parts::default());
+fn by_dropped_parts<H: Header>(io: ChoppyRead, header: H) -> Given {
+    let (mut read, mut parts) = (FramedRead::new(io, header), Parts::default());
     loop {
         match poll_times(1, read.next_part()) {
             None => {}
@@ -142,8 +145,8 @@ fn encode(format: Format, payloads: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What a decoder gives that gets the whole stream at once: the truth that every way of reading is compared with.
-fn decode(format: Format, wire: &[u8]) -> Given {
-    let (mut decoder, mut payloads) = (Decoder::new(format), Vec::new());
+fn decode<H: Header>(header: H, wire: &[u8]) -> Given {
+    let (mut decoder, mut payloads) = (Decoder::new(header), Vec::new());
     decoder.feed(wire);
     loop {
         match decoder.next_frame() {
@@ -193,7 +196,7 @@ fn every_cut_of_a_small_stream_gives_the_same_frames() {
         for end in 0..=wire.len() {
             let expected = decode(format, &wire[..end]);
             for cuts in 0..1 << end {
-                for (name, take) in TAKES {
+                for (name, take) in takes() {
                     let given = take(ChoppyRead::new(&wire[..end], script_of(end, cuts)), format);
                     assert_same(&given, &expected, name);
                     cases += 1;
@@ -212,7 +215,7 @@ fn end_of_stream_inside_a_frame_is_truncated_with_its_numbers() {
     for end in begin + 1..wire.len() {
         let have = (end - begin) as u64;
         let (phase, need) = if have < 4 { (Phase::Header, 4) } else { (Phase::Payload, 8) };
-        for (name, take) in TAKES {
+        for (name, take) in takes() {
             let (payloads, ended) = take(ChoppyRead::new(&wire[..end], [Step::Pass(3)]), Format::U32_LE);
             assert_eq!(payloads, [b"whole"], "{name}");
             let Err(ReadError::Decode(error)) = ended else { panic!("{name}: {have} bytes of a frame: {ended:?}") };
@@ -342,7 +345,7 @@ proptest! {
         let mut wire = encode(format, &payloads);
         wire.truncate(wire.len().saturating_sub(missing));
         let expected = decode(format, &wire);
-        for (name, take) in TAKES {
+        for (name, take) in takes() {
             assert_same(&take(ChoppyRead::new(&wire, script.clone()), format), &expected, name);
         }
     }
@@ -354,7 +357,7 @@ proptest! {
         script in script(),
     ) {
         let expected = decode(format, &wire);
-        for (name, take) in TAKES {
+        for (name, take) in takes() {
             assert_same(&take(ChoppyRead::new(&wire, script.clone()), format), &expected, name);
         }
     }

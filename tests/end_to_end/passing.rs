@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use smol::future::zip;
 use socket2::{Domain, Protocol, Socket, Type};
-use unstick::framing::Frame;
+use unstick::framing::{DecodeErrorKind, Encoder, Envelope, Format, Frame, Phase};
 use unstick::{Awaited, Client, ClientConfig, Greeting, Replies, SEED_GREETING, Server, ServerConfig};
 
 use crate::common::*;
@@ -187,6 +187,51 @@ fn greetings_come_as_a_frame_or_raw_or_not_at_all() {
     socket.shutdown(Shutdown::Write).expect("a FIN");
     assert_eq!(read_to_end(&mut socket), text);
     assert_eq!(server.next_close().traffic.bytes_out, 23);
+}
+
+/// Frames with a prefix and a trailer come back byte by byte as they were, small ones and such as are lent to the writer.
+#[test]
+fn what_stands_around_a_payload_is_echoed_with_it() {
+    let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
+    let format = Format::with_default_limit(layout).expect("a format");
+    let server = start(silent().format(format), |_| {
+        async |frame: Frame<'_>, replies: &mut Replies| replies.send_with(frame.envelope(), frame.payload()).await
+    });
+    let mut wire = Vec::new();
+    for (turn, len) in [5, 0, 100_000, 16 * 1024, 16 * 1024 - 1, 1, 300_000, 7].into_iter().enumerate() {
+        let (turn, payload) = (turn as u8, vec![turn as u8; len]);
+        let envelope = Envelope { prefix: &[turn, 0xA5], trailer: &[turn, 1, 2, 3] };
+        Encoder::new(format).encode_with(envelope, &payload, &mut wire).expect("within the limit");
+    }
+    let (mut reader, sent) = (connect(server.addr), wire.clone());
+    let mut writer = reader.try_clone().expect("a handle");
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            write(&mut writer, &sent);
+            writer.shutdown(Shutdown::Write).expect("a FIN");
+        });
+        assert!(read_to_end(&mut reader) == wire, "what was sent comes back");
+    });
+    let ended = server.next_close();
+    assert_eq!((ended.reason, ended.traffic.frames_in, ended.traffic.frames_out), ("clean", 8, 8));
+    assert_eq!((ended.traffic.bytes_in, ended.traffic.bytes_out), (wire.len() as u64, wire.len() as u64));
+
+    // A reply without them is not sent, and says what it lacks.
+    let server = start(silent().format(format), |_| echo);
+    let mut socket = connect(server.addr);
+    write(&mut socket, b"ab\0\0\0\x02hiTAIL");
+    assert_eq!(read_to_end(&mut socket), b"");
+    let ended = server.next_close();
+    assert_eq!(ended.reason, "handler error");
+    assert!(ended.text.contains("a prefix of 0 bytes where the format has 2"), "{}", ended.text);
+
+    // A stream that ends inside a trailer is told so.
+    let mut socket = connect(server.addr);
+    write(&mut socket, b"ab\0\0\0\x02hiTA");
+    socket.shutdown(Shutdown::Write).expect("a FIN");
+    assert_eq!(read_to_end(&mut socket), b"");
+    let error = server.next_close().error.expect("the decoder's");
+    assert_eq!(error.kind(), DecodeErrorKind::Truncated { phase: Phase::Trailer, have: 10, need: 12 });
 }
 
 #[test]

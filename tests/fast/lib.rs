@@ -19,6 +19,9 @@ mod errors;
 #[path = "../framing_buffer.rs"]
 mod framing_buffer;
 #[cfg(test)]
+#[path = "../framing_diagnosis.rs"]
+mod framing_diagnosis;
+#[cfg(test)]
 #[path = "../framing_exhaustive.rs"]
 mod framing_exhaustive;
 #[cfg(test)]

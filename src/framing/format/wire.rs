@@ -73,11 +73,15 @@ impl Header for Format {
 
     fn diagnose(&self, kind: DecodeErrorKind, offset: u64, bytes: &[u8]) -> Option<Diagnosis> {
         if let DecodeErrorKind::Truncated { phase, have, need } = kind {
-            return Diagnosis::of_begin(bytes).or_else(|| self.counts_itself(phase, need - have));
+            return Diagnosis::of_begin(bytes)
+                .filter(|found| *found != Diagnosis::Text || self.is_no_frame_of_text(bytes))
+                .or_else(|| self.counts_itself(phase, need - have));
         }
+        let text = Diagnosis::of_text(bytes);
         Diagnosis::of_protocol(offset, bytes)
+            .or(text.filter(|_| bytes.len() > 2))
             .or_else(|| self.other_byte_order(kind))
-            .or_else(|| Diagnosis::of_text(bytes))
+            .or(text)
             .or_else(|| self.negative(kind))
     }
 }
@@ -120,6 +124,12 @@ impl Format {
         };
         let signed = ((field << self.shift) as i64) >> self.shift;
         (signed < 0).then_some(Diagnosis::Negative { field: signed })
+    }
+
+    /// Whether text that a stream ended in is none in a frame that was cut short: one or two printable bytes are a length that
+    /// a frame of text may well have, and then it is a line's end that tells.
+    fn is_no_frame_of_text(&self, bytes: &[u8]) -> bool {
+        self.header_len > 2 || bytes.last() == Some(&b'\n')
     }
 
     /// A field that counts itself makes us wait for its own bytes once more; one that counts the prefix, too, for both.
