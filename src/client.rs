@@ -1,5 +1,6 @@
 //! A client that speaks frames over TCP.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -10,8 +11,7 @@ use async_net::{AsyncToSocketAddrs, TcpStream};
 use futures_lite::future;
 use futures_lite::io::AsyncReadExt;
 
-use crate::adapters::{FramedRead, ReadError};
-use crate::adapters::{FramedWrite, WriteError};
+use crate::adapters::{FramedRead, FramedWrite, ReadError, WriteError};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Format, Frame};
 
@@ -250,7 +250,11 @@ impl Client {
     }
 }
 
-/// Why no connection came about.
+/// Why no connection came about. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`], that of [`Io`](ConnectError::Io) is what it was; for any other, this error is in it, of the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for
+/// want of a greeting.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -270,17 +274,40 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectError::Io(error) => write!(f, "cannot connect: {error}"),
+            ConnectError::Io(_) => f.write_str("cannot connect"),
             ConnectError::TimedOut { deadline } => write!(f, "not connected and greeted within {deadline:?}"),
-            ConnectError::Greeting(error) => write!(f, "no greeting: {error}"),
+            ConnectError::Greeting(_) => f.write_str("no greeting"),
             ConnectError::NoGreeting => f.write_str("no greeting: the server closed the connection before it"),
         }
     }
 }
 
-impl std::error::Error for ConnectError {}
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ConnectError::Io(error) => Some(error),
+            ConnectError::Greeting(error) => Some(error),
+            ConnectError::TimedOut { .. } | ConnectError::NoGreeting => None,
+        }
+    }
+}
 
-/// Why a call has no reply.
+impl From<ConnectError> for io::Error {
+    fn from(error: ConnectError) -> io::Error {
+        let kind = match error {
+            ConnectError::Io(error) => return error,
+            ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            ConnectError::Greeting(ref error) => error.io_kind(),
+            ConnectError::NoGreeting => io::ErrorKind::UnexpectedEof,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// Why a call has no reply. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`], this error is in it, of the kind that the [`WriteError`] or [`ReadError`] makes, and
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the server ended its stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError {
@@ -294,15 +321,23 @@ pub enum CallError {
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CallError::Send(error) => write!(f, "the request was not sent: {error}"),
-            CallError::Recv(error) => write!(f, "no reply: {error}"),
-            CallError::Closed => f.write_str("no reply: the server closed the connection"),
-        }
+        f.write_str(match self {
+            CallError::Send(_) => "the request was not sent",
+            CallError::Recv(_) => "no reply",
+            CallError::Closed => "no reply: the server closed the connection",
+        })
     }
 }
 
-impl std::error::Error for CallError {}
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            CallError::Send(error) => Some(error),
+            CallError::Recv(error) => Some(error),
+            CallError::Closed => None,
+        }
+    }
+}
 
 impl From<WriteError> for CallError {
     fn from(error: WriteError) -> CallError {
@@ -313,5 +348,16 @@ impl From<WriteError> for CallError {
 impl From<ReadError> for CallError {
     fn from(error: ReadError) -> CallError {
         CallError::Recv(error)
+    }
+}
+
+impl From<CallError> for io::Error {
+    fn from(error: CallError) -> io::Error {
+        let kind = match &error {
+            CallError::Send(error) => error.io_kind(),
+            CallError::Recv(error) => error.io_kind(),
+            CallError::Closed => io::ErrorKind::UnexpectedEof,
+        };
+        io::Error::new(kind, error)
     }
 }

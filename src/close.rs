@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::iter;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::adapters::ReadError;
-use crate::adapters::WriteError;
+use crate::adapters::{ReadError, WriteError};
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
 
 /// One connection's end: whose, why, and what had passed.
@@ -50,6 +50,9 @@ impl fmt::Display for Traffic {
 }
 
 /// The one reason why a connection ended.
+///
+/// It is a line of a report and no error, as *clean* and *stopped* are none: what it shows is the whole reason, with all that an
+/// error in it came of.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -186,10 +189,8 @@ impl fmt::Display for CloseReason {
             CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
                 write!(f, ": {error}")
             }
-            CloseReason::Reset(error) | CloseReason::Io(error) | CloseReason::Unreachable(error) => {
-                write!(f, ": {error}")
-            }
-            CloseReason::Handler(error) => write!(f, ": {error}"),
+            CloseReason::Reset(error) | CloseReason::Io(error) | CloseReason::Unreachable(error) => causes(f, error),
+            CloseReason::Handler(error) => causes(f, &**error),
             CloseReason::Panic(text) => write!(f, ": {text}"),
             CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
             CloseReason::Silent { deadline } => write!(f, ": no whole frame within {deadline:?}"),
@@ -209,6 +210,11 @@ impl fmt::Display for CloseReason {
             }
         }
     }
+}
+
+/// The error and what it came of, each behind a colon.
+fn causes(f: &mut fmt::Formatter<'_>, error: &(dyn Error + 'static)) -> fmt::Result {
+    iter::successors(Some(error), |&error| error.source()).try_for_each(|error| write!(f, ": {error}"))
 }
 
 impl From<DecodeError> for CloseReason {

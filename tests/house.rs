@@ -42,6 +42,30 @@ fn the_core_and_the_adapters_for_std_have_no_dependency() {
     assert!(dependencies.len() > 10 && dependencies.iter().all(|line| line.contains("optional = true")), "{manifest}");
 }
 
+/// Every error of the library is tested in tests/errors.rs, for what it says and for its cause: one that is new belongs there, too.
+#[test]
+fn every_error_is_one_of_those_that_are_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    files_below(&root, &mut files);
+    let mut errors = Vec::new();
+    for file in files.iter().filter(|file| !file.starts_with(root.join("bin"))) {
+        let text = fs::read_to_string(file).expect("a file of ours");
+        let implemented = text.lines().filter_map(|line| line.strip_prefix("impl ")?.split_once(" for "));
+        let is_error = |what: &str| what.rsplit("::").next() == Some("Error");
+        let named = implemented.filter(|(what, _)| is_error(what)).filter_map(|(_, name)| name.split(' ').next());
+        errors.extend(named.map(str::to_owned));
+    }
+    errors.sort();
+    // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting, tested in end_to_end/limits.rs.
+    let private = ["Refused", "Unfit"];
+    let framing = ["DecodeError", "EncodeError", "Fault", "FormatError", "SpecError"];
+    let above = ["CallError", "ConnectError", "Failure", "ReadError", "Violation", "WriteError"];
+    let mut tested = [&private[..], &framing, &above].concat();
+    tested.sort_unstable();
+    assert_eq!(errors, tested);
+}
+
 /// Invariant 8: the core, the adapters and what serves a connection ask no clock, no timer, no runtime and no socket, so that
 /// a simulated network and clock can drive them. Where there are deadlines, the time is an argument.
 #[test]

@@ -1,10 +1,10 @@
-//! What ends a connection or a call says what it was, in one line.
+//! What ends a connection says what it was, in one line.
 
 use std::io;
 use std::time::Duration;
 
 use unstick::framing::{Decoder, Diagnosis, EncodeError, Format};
-use unstick::{CallError, CloseReason, ConnectError, ReadError, ServerConfig, WriteError};
+use unstick::{CloseReason, ReadError, ServerConfig, WriteError};
 
 fn reset() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
@@ -28,6 +28,10 @@ fn a_reason_is_of_the_error_that_it_was() {
         (CloseReason::from(WriteError::Io(reset())), format!("reset: {}", reset())),
         (CloseReason::from(io::Error::other("the disk")), "io error: the disk".to_string()),
         (CloseReason::from(WriteError::Encode(EncodeError::Custom("no"))), "handler error: no".to_string()),
+        (
+            CloseReason::Handler(WriteError::Encode(EncodeError::Custom("no")).into()),
+            "handler error: the frame cannot be encoded: no".to_string(),
+        ),
         (CloseReason::Panic("oh".into()), "handler panic: oh".to_string()),
         (CloseReason::from(late()), format!("unreachable: {}", late())),
         (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already".into()),
@@ -58,34 +62,6 @@ fn a_reason_is_of_the_error_that_it_was() {
 }
 
 #[test]
-fn a_connection_or_a_call_that_failed_says_why() {
-    let no = || WriteError::Encode(EncodeError::Custom("no"));
-    let deadline = Duration::from_secs(3);
-    for (error, text) in [
-        (ConnectError::Io(reset()), format!("cannot connect: {}", reset())),
-        (ConnectError::TimedOut { deadline }, "not connected and greeted within 3s".into()),
-        (ConnectError::Greeting(ReadError::Io(reset())), format!("no greeting: {}", reset())),
-        (ConnectError::NoGreeting, "no greeting: the server closed the connection before it".into()),
-    ] {
-        assert_eq!(error.to_string(), text);
-    }
-    for (error, text) in [
-        (CallError::from(no()), "the request was not sent: no".to_string()),
-        (CallError::from(ReadError::Io(reset())), format!("no reply: {}", reset())),
-        (CallError::Closed, "no reply: the server closed the connection".into()),
-    ] {
-        assert_eq!(error.to_string(), text);
-    }
-}
-
-#[test]
 fn a_backlog_is_what_was_asked_for() {
     assert_eq!(ServerConfig::default().backlog(5).backlog, 5);
-}
-
-#[test]
-fn a_queue_that_is_full_says_how_full_it_may_be() {
-    let error = WriteError::Overflow { queued: 9, max_queued: 8 };
-    assert_eq!(error.to_string(), "9 bytes wait to be written, and 8 may");
-    assert!(std::error::Error::source(&error).is_none());
 }

@@ -1,11 +1,26 @@
-//! Why no frame was read, and why none was written: of every adapter.
+//! Why no frame was read, and why none was written: of every adapter. And each error of framing as an [`io::Error`].
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 
-use crate::framing::{DecodeError, EncodeError};
+use crate::framing::{DecodeError, DecodeErrorKind, EncodeError, Fault};
 
-/// Why no frame could be read.
+/// Why no frame could be read. Its [`source`](Error::source) says more.
+///
+/// As an [`io::Error`], the reader's own is what it was; for any other, this error is in it, of the kind
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and otherwise
+/// [`InvalidData`](io::ErrorKind::InvalidData).
+///
+/// ```
+/// use std::io;
+/// use unstick::ReadError;
+/// use unstick::framing::Format;
+/// let truncated = Format::U8.frames(b"\x05hi").next().unwrap().unwrap_err();
+/// let error = io::Error::from(ReadError::Decode(truncated.into()));
+/// assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+/// assert!(matches!(error.downcast::<ReadError>(), Ok(ReadError::Decode(_))));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -15,17 +30,27 @@ pub enum ReadError {
     Decode(DecodeError),
 }
 
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ReadError {
+    /// The kind of the I/O error that it makes.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
-            ReadError::Io(error) => error.fmt(f),
-            ReadError::Decode(error) => error.fmt(f),
+            ReadError::Io(error) => error.kind(),
+            ReadError::Decode(error) => io_kind(error),
         }
     }
 }
 
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReadError::Io(_) => "the reader failed",
+            ReadError::Decode(_) => "the stream is no stream of frames",
+        })
+    }
+}
+
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ReadError::Io(error) => Some(error),
             ReadError::Decode(error) => Some(error),
@@ -45,7 +70,20 @@ impl From<DecodeError> for ReadError {
     }
 }
 
-/// Why a frame was not sent.
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> io::Error {
+        match error {
+            ReadError::Io(error) => error,
+            ReadError::Decode(_) => io::Error::new(error.io_kind(), error),
+        }
+    }
+}
+
+/// Why a frame was not sent. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`], the writer's own is what it was; for any other, this error is in it, of the kind
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a frame that cannot be encoded, and
+/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) where more waits than may.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -62,20 +100,31 @@ pub enum WriteError {
     Io(io::Error),
 }
 
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl WriteError {
+    /// The kind of the I/O error that it makes.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
-            WriteError::Encode(error) => error.fmt(f),
-            WriteError::Overflow { queued, max_queued } => {
-                write!(f, "{queued} bytes wait to be written, and {max_queued} may")
-            }
-            WriteError::Io(error) => error.fmt(f),
+            WriteError::Encode(_) => io::ErrorKind::InvalidInput,
+            WriteError::Overflow { .. } => io::ErrorKind::QuotaExceeded,
+            WriteError::Io(error) => error.kind(),
         }
     }
 }
 
-impl std::error::Error for WriteError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Encode(_) => f.write_str("the frame cannot be encoded"),
+            WriteError::Overflow { queued, max_queued } => {
+                write!(f, "{queued} bytes wait to be written, and {max_queued} may")
+            }
+            WriteError::Io(_) => f.write_str("the writer failed"),
+        }
+    }
+}
+
+impl Error for WriteError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             WriteError::Encode(error) => Some(error),
             WriteError::Overflow { .. } => None,
@@ -93,5 +142,44 @@ impl From<EncodeError> for WriteError {
 impl From<io::Error> for WriteError {
     fn from(error: io::Error) -> WriteError {
         WriteError::Io(error)
+    }
+}
+
+impl From<WriteError> for io::Error {
+    fn from(error: WriteError) -> io::Error {
+        match error {
+            WriteError::Io(error) => error,
+            WriteError::Encode(_) | WriteError::Overflow { .. } => io::Error::new(error.io_kind(), error),
+        }
+    }
+}
+
+/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and
+/// otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
+impl From<Fault> for io::Error {
+    fn from(error: Fault) -> io::Error {
+        io::Error::new(io_kind(&error), error)
+    }
+}
+
+/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and
+/// otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
+impl From<DecodeError> for io::Error {
+    fn from(error: DecodeError) -> io::Error {
+        io::Error::new(io_kind(&error), error)
+    }
+}
+
+/// The error itself, of the kind [`InvalidInput`](io::ErrorKind::InvalidInput). With feature `std`.
+impl From<EncodeError> for io::Error {
+    fn from(error: EncodeError) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+fn io_kind(error: &Fault) -> io::ErrorKind {
+    match error.kind() {
+        DecodeErrorKind::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+        _ => io::ErrorKind::InvalidData,
     }
 }

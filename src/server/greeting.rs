@@ -1,5 +1,8 @@
 //! What a server says first.
 
+use std::error::Error;
+use std::fmt;
+
 use crate::close::CloseReason;
 use crate::framing::{EncodeError, Encoder, Format};
 
@@ -28,15 +31,32 @@ impl Greeting {
     ///
     /// # Errors
     /// Where the format cannot say it.
-    pub(super) fn wire(&self, format: Format) -> Result<Vec<u8>, EncodeError> {
+    pub(super) fn wire(&self, format: Format) -> Result<Vec<u8>, Unfit> {
         let mut bytes = Vec::new();
         match self {
             Greeting::Frame(payload) => {
-                Encoder::new(format).encode_with(format.layout().zeros(), payload, &mut bytes)?;
+                let around = format.layout().zeros();
+                Encoder::new(format).encode_with(around, payload, &mut bytes).map_err(Unfit)?;
             }
             Greeting::Raw(raw) => bytes.extend_from_slice(raw),
             Greeting::None => {}
         }
         Ok(bytes)
+    }
+}
+
+/// A greeting that the format cannot say.
+#[derive(Debug)]
+pub(super) struct Unfit(EncodeError);
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the greeting cannot be encoded")
+    }
+}
+
+impl Error for Unfit {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
     }
 }

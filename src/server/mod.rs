@@ -128,10 +128,8 @@ impl Server {
     /// # Errors
     /// The system's; [`io::ErrorKind::InvalidInput`], where the format cannot say the greeting.
     pub fn with_listener(listener: TcpListener, config: ServerConfig) -> io::Result<Server> {
-        config
-            .greeting
-            .wire(config.format)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("the greeting: {error}")))?;
+        let greeting = config.greeting.wire(config.format);
+        greeting.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         #[cfg(target_os = "linux")]
         accept::tune(&SockRef::from(&listener), &config)?;
         let listener = Async::new(listener)?;

@@ -13,7 +13,7 @@ use crate::framing::{Format, Header, Oversize};
 /// Payloads over this many bytes are not written out, only declared: 64 KiB.
 const MOST_WRITTEN: usize = 64 * 1024;
 
-/// A case in which a decoder did something wrong.
+/// A case in which a decoder did something wrong. What that was is its [`source`](core::error::Error::source), too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The stream and its cuts.
@@ -26,13 +26,18 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Case { format, stream, cuts, .. } = &self.case;
         let (layout, limit) = (format.layout(), format.max_payload_len());
-        write!(f, "{}\nformat {layout}, limit {limit}, {cuts:?}, stream of {} bytes", self.violation, stream.len())?;
         let shown = &stream[..stream.len().min(64)];
-        write!(f, " {shown:02x?}{}", if shown.len() < stream.len() { " …" } else { "" })
+        let more = if shown.len() < stream.len() { " …" } else { "" };
+        let len = stream.len();
+        write!(f, "a decoder of {layout}, limit {limit}, is wrong about {len} bytes {shown:02x?}{more} in {cuts:?}")
     }
 }
 
-impl core::error::Error for Failure {}
+impl core::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        Some(&self.violation)
+    }
+}
 
 /// Puts a decoder for `format` through a thousand streams and more, always the same: every kind of length, each header cut
 /// at every byte and followed by silence, streams cut and ended at every byte, all the cuts there are of a short stream,
@@ -60,7 +65,7 @@ pub fn try_suite<S: Subject>(format: Format, mut make: impl FnMut() -> S) -> Res
 pub fn suite<S: Subject>(format: Format, make: impl FnMut() -> S) -> u64 {
     match try_suite(format, make) {
         Ok(cases) => cases,
-        Err(failure) => panic!("{failure}"),
+        Err(failure) => panic!("{failure}\n{}", failure.violation),
     }
 }
 

@@ -179,7 +179,10 @@ fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
     assert_eq!(read_to_end(&mut socket), b"");
     drop(socket);
     let ended = server.next_close();
-    assert_eq!(ended.text, "handler error: a payload of 101 bytes is over the limit of 100");
+    assert_eq!(
+        ended.text,
+        "handler error: the frame cannot be encoded: a payload of 101 bytes is over the limit of 100"
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Limits over real sockets, as far as only those can show them; every deadline has its test in `tests/deadlines.rs`.
 
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -8,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use smol::channel;
-use unstick::framing::{Format, Frame};
+use unstick::framing::{EncodeError, Format, Frame};
 use unstick::{Greeting, Replies, Server, ServerConfig, SystemClock, serve_connection};
 
 use crate::common::*;
@@ -197,5 +198,7 @@ fn what_cannot_be_said_in_the_format_is_refused_before_anybody_connects() {
     let config = ServerConfig::default().greeting(Greeting::Frame(vec![0; (1 << 20) + 1]));
     let error = Server::bind("127.0.0.1:0", config).expect_err("too long a greeting");
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().starts_with("the greeting: "), "{error}");
+    assert_eq!(error.to_string(), "the greeting cannot be encoded");
+    let why = Error::source(&error).and_then(|source| source.downcast_ref());
+    assert_eq!(why, Some(&EncodeError::Oversize { payload_len: (1 << 20) + 1, max_payload_len: 1 << 20 }));
 }

@@ -13,6 +13,9 @@ mod blocking;
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../errors.rs"]
+mod errors;
+#[cfg(test)]
 #[path = "../framing_buffer.rs"]
 mod framing_buffer;
 #[cfg(test)]

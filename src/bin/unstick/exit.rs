@@ -1,7 +1,9 @@
 //! How the program ends: exit codes, and errors in one line.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::iter;
 use std::process::ExitCode;
 
 use unstick::framing::{DecodeError, DecodeErrorKind, EncodeError};
@@ -45,6 +47,16 @@ pub(crate) fn log(line: fmt::Arguments<'_>) {
     _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
+/// An error and what it came of, in one line with colons between.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        iter::successors(self.0.source(), |&error| error.source()).try_for_each(|error| write!(f, ": {error}"))
+    }
+}
+
 /// Why the program ends before its work is done, and with which code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -70,7 +82,7 @@ impl Failure {
     pub(crate) fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { code: Code::Clean, text: None },
-            _ => Failure::other(format_args!("cannot write to standard output: {error}")),
+            _ => Failure::other(format_args!("cannot write to standard output: {}", Chain(error))),
         }
     }
 
@@ -81,11 +93,18 @@ impl Failure {
             ConnectError::Io(error) => of_io(error),
             _ => Code::Other,
         };
-        Failure::new(code, format_args!("{addr}: {error}"))
+        Failure::new(code, format_args!("{addr}: {}", Chain(error)))
     }
 
     pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
-        Failure::other(format_args!("cannot read {name}: {error}"))
+        Failure::other(format_args!("cannot read {name}: {}", Chain(error)))
+    }
+}
+
+/// What the system says, where that is all there is to say.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::other(Chain(&error))
     }
 }
 
@@ -148,8 +167,8 @@ pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
 mod tests {
     use std::time::Duration;
 
+    use unstick::ReadError;
     use unstick::framing::{Decoder, Format};
-    use unstick::{CloseReason, ConnectError};
 
     use super::*;
 
@@ -190,8 +209,19 @@ mod tests {
         ] {
             let failure = Failure::from_connect("localhost:1", &error);
             assert_eq!(failure.code, code, "{error}");
-            assert_eq!(failure.text, Some(format!("localhost:1: {error}")));
+            assert_eq!(failure.text, Some(format!("localhost:1: {}", Chain(&error))));
         }
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_all_that_it_came_of() {
+        let read = || ReadError::Decode(decode_error(b"\x05hi"));
+        let why = "the stream is no stream of frames: at byte 0: the stream ended inside a frame: 3 of 6 bytes missing";
+        assert_eq!(Chain(&read()).to_string(), why);
+        assert_eq!(Chain(&ConnectError::Greeting(read())).to_string(), format!("no greeting: {why}"));
+        assert_eq!(Chain(&io::Error::from(ConnectError::Greeting(read()))).to_string(), format!("no greeting: {why}"));
+        assert_eq!(Chain(&ConnectError::Io(io::Error::other("the cable"))).to_string(), "cannot connect: the cable");
+        assert_eq!(Chain(&io::Error::other("the cable")).to_string(), "the cable");
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Metrics {
             Async::new(TcpListener::bind(&*addrs)?)
         };
         let listener = listener().map_err(|error| cannot_listen(&format!("{addr} (--metrics)"), &error))?;
-        let addr = listener.get_ref().local_addr().map_err(Failure::other)?;
+        let addr = listener.get_ref().local_addr()?;
         Ok(Metrics { listener, addr })
     }
 

@@ -12,7 +12,7 @@ use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Replies, SEED_GREETING, Server, ServerConfig, WriteError};
 
 use crate::args::{self, FormatArgs};
-use crate::exit::{self, Failure, log};
+use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::text::{self, push_hex, push_text, put};
@@ -131,9 +131,9 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;
         log(format_args!("metrics at http://{}/metrics", metrics.addr()));
-        metrics.serve(account.clone()).map_err(Failure::other)?;
+        metrics.serve(account.clone())?;
     }
-    let stop = signals::first().map_err(Failure::other)?;
+    let stop = signals::first()?;
     announce(server.local_addr())?;
     let (print, echo) = (command.print, command.echo);
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
@@ -163,7 +163,7 @@ pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
         io::ErrorKind::AddrInUse => "; another program listens there: choose another port, or 0 for any",
         _ => "",
     };
-    Failure::other(format_args!("cannot listen on {addr}: {error}{hint}"))
+    Failure::other(format_args!("cannot listen on {addr}: {}{hint}", Chain(error)))
 }
 
 /// The first line of output: others may wait for it.

@@ -44,9 +44,9 @@ struct Signs {
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let listener = TcpListener::bind(&command.addr).map_err(|error| cannot_listen(&command.addr, &error))?;
-    let addr = listener.local_addr().map_err(Failure::other)?;
-    let listener = Async::new(listener).map_err(Failure::other)?;
-    let stop = signals::first().map_err(Failure::other)?;
+    let addr = listener.local_addr()?;
+    let listener = Async::new(listener)?;
+    let stop = signals::first()?;
     announce(addr)?;
     let greeting = if command.no_greeting { Vec::new() } else { command.greeting.clone().into_bytes() };
     let limits = command.limits.clone();

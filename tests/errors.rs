@@ -1,0 +1,143 @@
+//! Every error of the library: what it says, what it leaves to its cause to say, and what it is as an I/O error.
+
+use std::error::Error;
+use std::fmt::Debug;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use unstick::framing::{DecodeError, Decoder, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError};
+use unstick::testing::{Case, Failure, Violation};
+use unstick::{CallError, ConnectError, ReadError, WriteError};
+
+/// What is read here as one byte of length, with a limit of nine.
+fn format() -> Format {
+    Format::U8.with_max_payload_len(9).expect("a format")
+}
+
+fn fault(stream: &[u8]) -> Fault {
+    format().frames(stream).find_map(Result::err).expect("a stream that is refused or cut")
+}
+
+fn decode_error(stream: &[u8]) -> DecodeError {
+    let mut decoder = Decoder::new(format());
+    decoder.feed(stream);
+    match decoder.next_frame() {
+        Ok(_) => decoder.finish().expect_err("a stream that is cut"),
+        Err(error) => error,
+    }
+}
+
+const TRUNCATED: (&[u8], &str) = (b"\x05hi", "at byte 0: the stream ended inside a frame: 3 of 6 bytes missing");
+const OVERSIZE: (&[u8], &str) = (b"\x0A", "at byte 0: a payload of 10 bytes is over the limit of 9 (header 0a)");
+
+const ENCODE: (EncodeError, &str) =
+    (EncodeError::Oversize { payload_len: 10, max_payload_len: 9 }, "a payload of 10 bytes is over the limit of 9");
+
+fn io_error() -> io::Error {
+    io::Error::new(ErrorKind::ConnectionReset, "the cable")
+}
+
+/// The error says this of itself, and leaves the rest to its cause.
+#[track_caller]
+fn check(error: &(impl Error + ?Sized), text: &str, cause: Option<&str>) {
+    assert_eq!(error.to_string(), text);
+    assert_eq!(error.source().map(ToString::to_string).as_deref(), cause);
+    assert!(cause.is_none_or(|cause| !text.contains(cause)), "{text} says what its cause says");
+}
+
+/// The same; and as an I/O error it is of this kind, and still there.
+#[track_caller]
+fn check_io<E>(error: E, kind: ErrorKind, text: &str, cause: Option<&str>)
+where
+    E: Error + Into<io::Error> + Send + Sync + 'static,
+{
+    check(&error, text, cause);
+    let error: io::Error = error.into();
+    assert_eq!(error.kind(), kind, "{text}");
+    check(error.get_ref().expect("an error inside"), text, cause);
+    check(&error.downcast::<E>().expect("the error itself"), text, cause);
+}
+
+/// The same, where it came of an I/O error: it gives just that one.
+#[track_caller]
+fn check_io_itself<E: Error + Into<io::Error> + Debug + 'static>(error: E, text: &str) {
+    check(&error, text, Some("the cable"));
+    let error: io::Error = error.into();
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::ConnectionReset, "the cable".into()));
+    assert!(!error.get_ref().expect("what it was made of").is::<E>());
+}
+
+#[test]
+fn errors_of_framing_have_no_cause() {
+    for ((stream, text), kind) in [(TRUNCATED, ErrorKind::UnexpectedEof), (OVERSIZE, ErrorKind::InvalidData)] {
+        check_io(decode_error(stream), kind, text, None);
+        check_io(fault(stream), kind, text, None);
+    }
+    for (error, text) in [
+        ENCODE,
+        (
+            EncodeError::Prefix { prefix_len: 1, offset: 2 },
+            "a prefix of 1 bytes where the format has 2 before its length field",
+        ),
+        (EncodeError::Custom("no"), "no"),
+    ] {
+        check_io(error, ErrorKind::InvalidInput, text, None);
+    }
+    let error = Format::new(Layout::fixed(1, Endian::Big), 300).expect_err("too great a limit");
+    assert_eq!(error, FormatError::LimitTooGreat { max_payload_len: 300, greatest: 255 });
+    check(&error, "a limit of 300 bytes of payload cannot be expressed: the greatest is 255", None);
+    let error: SpecError = "width=9".parse::<Layout>().expect_err("no such width");
+    check(&error, "width=9: it can be 1 to 8, or varint", None);
+}
+
+#[test]
+fn errors_of_adapters_have_the_cause_that_they_name() {
+    for ((stream, text), kind) in [(TRUNCATED, ErrorKind::UnexpectedEof), (OVERSIZE, ErrorKind::InvalidData)] {
+        let error = ReadError::from(decode_error(stream));
+        check_io(error, kind, "the stream is no stream of frames", Some(text));
+    }
+    check_io_itself(ReadError::from(io_error()), "the reader failed");
+
+    let (encode, text) = ENCODE;
+    check_io(WriteError::from(encode), ErrorKind::InvalidInput, "the frame cannot be encoded", Some(text));
+    let overflow = WriteError::Overflow { queued: 9, max_queued: 8 };
+    check_io(overflow, ErrorKind::QuotaExceeded, "9 bytes wait to be written, and 8 may", None);
+    check_io_itself(WriteError::from(io_error()), "the writer failed");
+}
+
+#[test]
+fn errors_of_a_client_have_the_cause_that_they_name() {
+    check_io_itself(ConnectError::Io(io_error()), "cannot connect");
+    let late = ConnectError::TimedOut { deadline: Duration::from_secs(3) };
+    check_io(late, ErrorKind::TimedOut, "not connected and greeted within 3s", None);
+    let none = "no greeting: the server closed the connection before it";
+    check_io(ConnectError::NoGreeting, ErrorKind::UnexpectedEof, none, None);
+
+    let read = "the stream is no stream of frames";
+    for ((stream, _), kind) in [(TRUNCATED, ErrorKind::UnexpectedEof), (OVERSIZE, ErrorKind::InvalidData)] {
+        let error = || ReadError::from(decode_error(stream));
+        check_io(ConnectError::Greeting(error()), kind, "no greeting", Some(read));
+        check_io(CallError::from(error()), kind, "no reply", Some(read));
+    }
+    let reset = ErrorKind::ConnectionReset;
+    check_io(ConnectError::Greeting(io_error().into()), reset, "no greeting", Some("the reader failed"));
+    check_io(CallError::Recv(io_error().into()), reset, "no reply", Some("the reader failed"));
+    check_io(CallError::Send(io_error().into()), reset, "the request was not sent", Some("the writer failed"));
+    let (unsent, cause) = ("the request was not sent", Some("the frame cannot be encoded"));
+    check_io(CallError::from(WriteError::from(ENCODE.0)), ErrorKind::InvalidInput, unsent, cause);
+    let overflow = WriteError::Overflow { queued: 9, max_queued: 8 };
+    let cause = Some("9 bytes wait to be written, and 8 may");
+    check_io(CallError::from(overflow), ErrorKind::QuotaExceeded, unsent, cause);
+    let closed = "no reply: the server closed the connection";
+    check_io(CallError::Closed, ErrorKind::UnexpectedEof, closed, None);
+}
+
+#[test]
+fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
+    let violation = Violation::Memory { received: 5, held: 100, bound: 50 };
+    let text = "after 5 bytes: 100 bytes of memory are held, and at most 50 may be";
+    check(&violation, text, None);
+    let failure = Failure { case: Case::new(Format::U8, *b"\x05hi"), violation };
+    let case = "a decoder of u8, limit 255, is wrong about 3 bytes [05, 68, 69] in Cuts { lens: [] }";
+    check(&failure, case, Some(text));
+}
