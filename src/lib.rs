@@ -8,7 +8,7 @@
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
 //! | bytes that are all there, as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
 //! | any `std` `Read` or `Write`: a socket, a file, standard input | `FrameReader`, `FrameWriter`, feature `std` |
-//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite` |
+//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite`; `into_stream`, `into_sink` |
 //! | a socket to listen at | `Server` |
 //! | a server to talk to | `Client` |
 //! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
@@ -70,7 +70,7 @@ pub mod testing;
 #[cfg(feature = "std")]
 pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, WriteError};
 #[cfg(feature = "futures")]
-pub use adapters::{FrameStream, FramedRead, FramedWrite};
+pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 #[cfg(feature = "client")]
 pub use client::{Awaited, CallError, Client, ClientConfig, ConnectError};
 #[cfg(any(feature = "client", feature = "server"))]

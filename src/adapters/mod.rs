@@ -8,7 +8,7 @@ mod futures;
 pub use blocking::{FrameIter, FrameReader, FrameWriter};
 pub use error::{ReadError, WriteError};
 #[cfg(feature = "futures")]
-pub use futures::{FrameStream, FramedRead, FramedWrite};
+pub use futures::{FrameSink, FrameStream, FramedRead, FramedWrite};
 
 /// From this length on a payload is written from where it is, by a vectored write, and not copied into the queue first.
 /// `cargo bench --bench adapters` measures it: up to 8 KiB the copy was cheaper, at 16 KiB it took 1.9 times as long.

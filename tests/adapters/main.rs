@@ -2,6 +2,7 @@
 
 mod bounds;
 mod owned;
+mod sink;
 mod writing;
 
 use std::io;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use futures_lite::future::{block_on, poll_fn};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_lite::{AsyncReadExt, StreamExt};
-use futures_sink::Sink;
+use futures_util::SinkExt;
 use proptest::prelude::*;
 use unstick::framing::{DecodeErrorKind, Decoder, EncodeError, Encoder, Format, Part, Phase};
 use unstick::testing::choppy::{ChoppyRead, ChoppyWrite, Step};

@@ -11,8 +11,10 @@ const PUTS: [(&str, Put); 5] = [
     ("feed", |write, payload| block_on(write.feed(payload))),
     ("send", |write, payload| block_on(write.send(payload))),
     ("Sink", |write, payload| {
-        block_on(poll_fn(|cx| Pin::new(&mut *write).poll_ready(cx)))?;
-        Pin::new(&mut *write).start_send(Bytes::copy_from_slice(payload))
+        let mut sink = std::mem::replace(write, FramedWrite::new(ChoppyWrite::new([]), Format::U8)).into_sink();
+        let put = block_on(sink.feed(Bytes::copy_from_slice(payload)));
+        *write = sink.into_inner();
+        put
     }),
 ];
 
@@ -172,28 +174,6 @@ fn flushing_and_closing_dropped_after_any_number_of_polls_go_on_where_they_were(
     println!("cases: {}", script.len());
 }
 
-/// The sink says the same as the methods, and a failure is told and not the end.
-#[test]
-fn the_sink_flushes_and_closes_and_tells_failures() {
-    block_on(async {
-        let fail = Step::Fail(io::ErrorKind::ConnectionReset);
-        let mut frames = FramedWrite::new(ChoppyWrite::new([fail, Step::Pass(9), fail, fail]), Format::U8);
-        let mut frames_pinned = Pin::new(&mut frames);
-        poll_fn(|cx| frames_pinned.as_mut().poll_ready(cx)).await.expect("room");
-        frames_pinned.as_mut().start_send(Bytes::from_static(b"hello")).expect("a frame");
-        for flushed in [false, false] {
-            let result = poll_fn(|cx| Sink::<Bytes>::poll_flush(frames_pinned.as_mut(), cx)).await;
-            assert_eq!(result.is_ok(), flushed);
-        }
-        for closed in [false, true, true] {
-            let result = poll_fn(|cx| Sink::<Bytes>::poll_close(frames_pinned.as_mut(), cx)).await;
-            assert_eq!(result.is_ok(), closed);
-        }
-        let writer = frames.into_inner();
-        assert_eq!((writer.written(), writer.is_closed()), (&b"\x05hello"[..], true));
-    });
-}
-
 #[test]
 fn the_last_item_of_a_stream_is_its_failure() {
     block_on(async {
@@ -225,25 +205,11 @@ fn closing_again_does_nothing() {
     write.enqueue(b"last").expect("within the limit");
     for _ in 0..2 {
         block_on(write.close()).expect("closed");
-        block_on(poll_fn(|cx| Pin::new(&mut write).poll_close(cx))).expect("closed");
     }
+    let mut sink = write.into_sink();
+    block_on(sink.close()).expect("closed");
+    let write = sink.into_inner();
     assert_eq!(write.get_ref().written(), b"\x04last");
-}
-
-#[test]
-fn the_sink_takes_no_more_while_64_kib_wait() {
-    let mut write = FramedWrite::new(ChoppyWrite::new([Step::Pending; 3]), Format::U32_LE);
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut taken = 0;
-    while let Poll::Ready(ready) = Pin::new(&mut write).poll_ready(&mut cx) {
-        ready.expect("no error");
-        Pin::new(&mut write).start_send(Bytes::from(vec![0; 1020])).expect("within the limit");
-        taken += 1;
-    }
-    assert_eq!(taken, 64, "frames of 1024 bytes");
-    block_on(poll_fn(|cx| Pin::new(&mut write).poll_close(cx))).expect("closed");
-    assert_eq!(write.get_ref().written().len(), 64 * 1024);
-    assert!(write.get_ref().is_closed());
 }
 
 /// A flush is one of the writer's, too, which a buffered writer needs; and a closed writer takes nothing, as a socket does.
@@ -283,7 +249,7 @@ proptest! {
             PUTS[put].1(&mut write, payload).expect("within the limit");
             _ = poll_times(polls, write.flush());
         }
-        block_on(poll_fn(|cx| Pin::new(&mut write).poll_close(cx))).expect("closed");
+        block_on(write.close()).expect("closed");
         prop_assert!(write.get_ref().written() == encode(format, &payloads));
         prop_assert_eq!(write.frames(), payloads.len() as u64);
     }

@@ -1,19 +1,17 @@
-//! The conformance corpus' encode and write cases through `FramedWrite` as a `Sink`.
+//! The conformance corpus' encode and write cases through `FrameSink`.
 
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::task::Poll;
 
 use bytes::Bytes;
-use futures_lite::future::{block_on, poll_fn};
-use futures_sink::Sink;
+use futures_lite::future::block_on;
+use futures_util::SinkExt;
 use serde_json::Value;
 use unstick::testing::choppy::{ChoppyWrite, Step};
-use unstick::{FramedWrite, WriteError};
+use unstick::{FrameSink, FramedWrite, WriteError};
 
 use super::{cases, format, is_replayed, list, number, refusal, text};
 
-/// The encode and write cases once more, through `FramedWrite` as a `Sink`: into a writer that takes what its script says,
+/// The encode and write cases once more, through `FrameSink`: into a writer that takes what its script says,
 /// every byte goes out once and in order; a payload that is refused is an error, and what stands before it goes out.
 #[test]
 fn every_encode_case_goes_through_a_sink() {
@@ -84,37 +82,33 @@ fn sink(case: &Value, script: &[Step], flush: bool) -> io::Result<Vec<u8>> {
     let limit_then = case.get("limit_then");
     let mut format = format(case).unwrap_or_else(|error| panic!("{id}: {error}"));
     let wire = list(case, "wire");
-    let mut write = FramedWrite::new(ChoppyWrite::new(script.iter().copied()), format);
+    let mut sink = FramedWrite::new(ChoppyWrite::new(script.iter().copied()), format).into_sink();
     for (index, payload) in list(case, "payloads").into_iter().enumerate() {
         if let Some(then) = limit_then.filter(|then| number(then, "after_frames") == Some(index)) {
-            block_on(poll_fn(|cx| io_error(Pin::new(&mut write).poll_flush(cx))))?;
+            block_on(sink.flush())?;
             format =
                 format.with_max_payload_len(number(then, "limit").expect("a limit")).expect("the limit of the case");
-            write = FramedWrite::new(write.into_inner(), format);
+            sink = FramedWrite::new(sink.into_inner().into_inner(), format).into_sink();
         }
-        block_on(poll_fn(|cx| io_error(Pin::new(&mut write).poll_ready(cx))))?;
-        let queued = write.queued();
-        let sent = Pin::new(&mut write).start_send(Bytes::from(payload));
-        match sent {
+        let before = taken(&sink);
+        match block_on(sink.feed(Bytes::from(payload))) {
             Ok(()) => assert!(index < wire.len(), "{id}: payload {index} is to be refused"),
             Err(WriteError::Encode(error)) => {
                 assert_eq!((refusal(error), index), (text(case, "error"), wire.len()), "{id}");
-                assert_eq!(write.queued(), queued, "{id}: a refused frame leaves no trace");
+                assert_eq!(taken(&sink), before, "{id}: a refused frame leaves no trace");
             }
-            Err(error) => panic!("{id}: {error}"),
+            Err(error) => return Err(error.into()),
         }
         if flush {
-            block_on(poll_fn(|cx| io_error(Pin::new(&mut write).poll_flush(cx))))?;
-            assert_eq!(write.queued(), 0, "{id}");
+            block_on(sink.flush())?;
+            assert_eq!(sink.get_ref().queued(), 0, "{id}");
         }
     }
-    block_on(poll_fn(|cx| io_error(Pin::new(&mut write).poll_close(cx))))?;
-    Ok(write.get_ref().written().to_vec())
+    block_on(sink.close())?;
+    Ok(sink.get_ref().get_ref().written().to_vec())
 }
 
-fn io_error(polled: Poll<Result<(), WriteError>>) -> Poll<io::Result<()>> {
-    polled.map_err(|error| match error {
-        WriteError::Io(error) => error,
-        other => io::Error::other(other),
-    })
+/// Bytes that it wrote, and those that wait.
+fn taken(sink: &FrameSink<ChoppyWrite>) -> usize {
+    sink.get_ref().get_ref().written().len() + sink.get_ref().queued()
 }

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_io::AsyncWrite;
-use futures_sink::Sink;
 
 use super::queue::Queue;
 use crate::adapters::NO_COPY_LEN;
@@ -27,8 +26,8 @@ const MAX_SLICES: usize = 64;
 ///
 /// [`enqueue`](FramedWrite::enqueue) queues a frame, whole or not at all, and writes nothing; [`flush`](FramedWrite::flush)
 /// writes what waits. So many frames cost one write. The queue is bounded by the caller: look at
-/// [`queued`](FramedWrite::queued), or use the [`Sink`], which waits above 64 KiB
-/// ([`high_water`](FramedWrite::high_water)).
+/// [`queued`](FramedWrite::queued), or [`feed`](FramedWrite::feed), which waits above 64 KiB
+/// ([`high_water`](FramedWrite::high_water)). Where a `Sink` is asked for, take [`into_sink`](FramedWrite::into_sink).
 ///
 /// Dropping a future of any method neither loses nor tears a frame: what is not yet written stays queued.
 ///
@@ -76,8 +75,8 @@ impl<W, H: Header> FramedWrite<W, H> {
         }
     }
 
-    /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and the [`Sink`]
-    /// write before they take more. 64 KiB unless told otherwise.
+    /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and a
+    /// [sink](FramedWrite::into_sink) write before they take more. 64 KiB unless told otherwise.
     #[must_use]
     pub fn high_water(mut self, high_water: usize) -> FramedWrite<W, H> {
         self.high_water = high_water.try_into().unwrap_or(u32::MAX);
@@ -87,7 +86,7 @@ impl<W, H: Header> FramedWrite<W, H> {
 
     /// The same with a hard limit, in bytes: where more wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
     /// with [`WriteError::Overflow`] and queue nothing. Only who gives up sending before it is done, again and again, gets
-    /// there; `enqueue` and the [`Sink`] do not ask. It is the high-water mark at least, and 4 GiB - 1 at most and unless told
+    /// there; `enqueue` and a sink do not ask. It is the high-water mark at least, and 4 GiB - 1 at most and unless told
     /// otherwise.
     #[must_use]
     pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
@@ -262,12 +261,20 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes while as much waits as the high-water mark says.
+    pub(super) fn poll_below_high_water(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.queue.len() >= self.high_water.max(1) as usize {
+            ready!(self.poll_write_with(cx, &[]))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_write_queue(cx))?;
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    fn poll_close_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_close_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.closed || !self.queue.is_empty() {
             ready!(self.poll_flush_all(cx))?;
         }
@@ -425,28 +432,5 @@ impl<W, H: Header> Drop for Feeding<'_, W, H> {
     #[inline]
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FramedWrite<W, H> {
-    type Error = WriteError;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        while self.queue.len() >= self.high_water.max(1) as usize {
-            ready!(self.poll_write_with(cx, &[]))?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn start_send(mut self: Pin<&mut Self>, payload: Bytes) -> Result<(), WriteError> {
-        Ok(self.enqueue_bytes(payload)?)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        Poll::Ready(Ok(ready!(self.poll_flush_all(cx))?))
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
-        Poll::Ready(Ok(ready!(self.poll_close_all(cx))?))
     }
 }
