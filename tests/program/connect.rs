@@ -61,6 +61,20 @@ fn formats_with_a_prefix_are_spoken() {
 }
 
 #[test]
+fn formats_with_a_trailer_are_spoken() {
+    let serve = Serve::start(&["--echo", "--format", "u32be,trailer=4"]);
+    let ran = run(&["connect", &serve.addr.to_string(), "--format", "u32be,trailer=4"], b"hi\n\n");
+    assert_eq!((ran.code, ran.text()), (0, "Hello client! 你好...\nhi\n\n"), "{}", ran.err);
+    serve.stop();
+    let addr = server(|mut stream| {
+        assert_eq!(read_to_end(&mut stream), b"\x02hi\r\n\0\r\n");
+        stream.write_all(b"\x02ok\xFF\xFF").unwrap();
+    });
+    let ran = run(&["connect", &addr.to_string(), "--format", "u8,trailer=2", "--trailer", "0D0A"], b"hi\n\n");
+    assert_eq!((ran.code, ran.text()), (0, "ok\n"), "{}", ran.err);
+}
+
+#[test]
 fn much_input_against_an_echo_does_not_deadlock() {
     let serve = Serve::start(&["--echo", "--print", "none", "--no-greeting"]);
     let lines: String = (0..400_000).map(|n| format!("a line of some bytes, number {n}\n")).collect();

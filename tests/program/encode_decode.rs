@@ -28,6 +28,9 @@ fn every_format_says_what_its_name_says() {
         (&["--format", "u32le-inclusive"], b"\x06\0\0\0hi"),
         (&["--format", "offset=2,width=2,endian=be,adjustment=-4"], b"\0\0\0\x06hi"),
         (&["--format", "offset=2,width=2,endian=be,adjustment=-4", "--prefix", "07 FF"], b"\x07\xFF\0\x06hi"),
+        (&["--format", "u16be,trailer=2"], b"\0\x02hi\0\0"),
+        (&["--format", "u16be,trailer=2", "--trailer", "0D 0A"], b"\0\x02hi\r\n"),
+        (&["--format", "u8,offset=1,trailer=1", "--trailer", "0a", "--prefix", "2a"], b"*\x02hi\n"),
     ] {
         let wire = run(&[&["encode"], flags].concat(), b"hi\n");
         assert_eq!((wire.code, &*wire.out), (0, expected), "{flags:?}: {}", wire.err);
@@ -111,6 +114,10 @@ fn frames_are_shown_with_their_headers() {
     assert_eq!(run(&["decode", "--frame"], &wire).text(), expected);
     let ran = run(&["decode", "--frame", "--hex", "--format", "offset=1,width=2"], b"\x07\0\x02hi");
     assert_eq!(ran.text(), "offset=0 prefix=07 field=0002 payload_len=2 payload=6869\n");
+    let ran = run(&["decode", "--frame", "--format", "u16be,trailer=2"], b"\0\x02hi\r\n\0\0\xFF\0");
+    let expected = "offset=0 header=0002 payload_len=2 trailer=0d0a payload=hi\n\
+        offset=6 header=0000 payload_len=0 trailer=ff00 payload=\n";
+    assert_eq!(ran.text(), expected);
 }
 
 #[test]

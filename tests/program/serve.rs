@@ -50,6 +50,19 @@ fn echo_returns_a_frame_with_its_prefix() {
 }
 
 #[test]
+fn echo_returns_a_frame_with_its_trailer() {
+    let serve = Serve::start(&["--echo", "--print", "text", "--format", "u16be,trailer=4", "--greeting", "hi"]);
+    let mut stream = serve.connect();
+    let peer = stream.local_addr().unwrap();
+    let large = [&b"\xEA\x60"[..], &[b'x'; 60_000], b"end!"].concat();
+    let wire = [&b"\0\x03abc\x01\x02\x03\x04"[..], b"\0\0\xFF\xFF\xFF\xFF", &large[..]].concat();
+    stream.write_all(&wire).unwrap();
+    assert_eq!(finish(stream), [&b"\0\x02hi\0\0\0\0"[..], &wire].concat());
+    assert_eq!(serve.program.out_line(), format!("{peer} abc"), "the trailer is none of the payload");
+    serve.stop();
+}
+
+#[test]
 fn greetings() {
     for (flags, expected) in [
         (&[][..], GREETING),

@@ -41,7 +41,22 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["encode", "--format", "adjustment=2000000"], &["--max-payload", "2000000"]),
         (&["encode", "--prefix", "0"], &["--prefix", "odd"]),
         (&["encode", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
-        (&["connect", "localhost:1", "--format", "offset=2", "--prefix", "aa"], &["--prefix", "2 bytes"]),
+        (
+            &["connect", "localhost:1", "--format", "offset=2", "--prefix", "aa"],
+            &["--prefix", "2 bytes", "1 are given"],
+        ),
+        (&["encode", "--trailer", "6x"], &["--trailer", "'x'"]),
+        (&["encode", "--trailer", "0a"], &["--trailer", "u32le has 0 bytes", "1 are given"]),
+        (
+            &["encode", "--format", "u8,trailer=2", "--trailer", "0a"],
+            &["--trailer", "trailer=2 has 2 bytes", "1 are given"],
+        ),
+        (
+            &["connect", "localhost:1", "--format", "u8,trailer=1", "--trailer", "0a0b"],
+            &["--trailer", "1 bytes", "2 are"],
+        ),
+        (&["connect", "localhost:1", "--raw", "--trailer", "0a"], &["--raw", "--trailer"]),
+        (&["encode", "--format", "trailer=256"], &["--format", "trailer=256", "0 to 255"]),
         (&["connect", "localhost:1", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["serve", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
@@ -66,7 +81,9 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
 fn help_teaches() {
     let ran = run(&["--help"], b"");
     assert_eq!((ran.code, &*ran.err), (0, ""));
-    for part in ["Examples:", "Exit codes:", "u32le", "varint", "adjustment", "serve", "connect", "encode", "decode"] {
+    for part in
+        ["Examples:", "Exit codes:", "u32le", "varint", "adjustment", "trailer", "serve", "connect", "encode", "decode"]
+    {
         assert!(ran.text().contains(part), "nothing of {part}");
     }
     for command in ["serve", "connect", "encode", "decode"] {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
-use unstick::framing::{Format, FormatError, Layout, PRESETS};
+use unstick::framing::{Envelope, Format, FormatError, Layout, PRESETS};
 
 use crate::exit::Failure;
 use crate::text;
@@ -53,6 +53,7 @@ Or --format KEY=VALUE,...: payload length = field + adjustment
   width             bytes of the length field, 1 to 8 (default 4), or varint
   endian            be or le (default be)
   adjustment        added to the field, as in -4 for four bytes that count themselves (default 0)
+  trailer           bytes behind the payload, 0 to 255 (default 0); they are the frame's trailer
   max-width         of a varint, 1 to 10 (default 10)
   minimal           true refuses varints that are longer than needed (default false)
 A name may stand first: --format varint,minimal=true",
@@ -60,38 +61,57 @@ A name may stand first: --format varint,minimal=true",
     help
 }
 
-/// What stands before the length field of the frames that are sent.
+/// What travels around the payloads of the frames that are sent.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct PrefixArgs {
+pub(crate) struct EnvelopeArgs {
     /// For a format with an offset: what stands there in each frame sent [default: zeros]
-    #[arg(long, value_name = "HEX", value_parser = parse_prefix)]
-    prefix: Option<Prefix>,
+    #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
+    prefix: Option<Bytes>,
+
+    /// For a format with a trailer: what stands there in each frame sent [default: zeros]
+    #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
+    trailer: Option<Bytes>,
 }
 
-/// A prefix: a type of its own, as a list of values would be something else.
+/// Bytes: a type of its own, as a list of values would be something else.
 #[derive(Clone, Debug)]
-struct Prefix(Vec<u8>);
+struct Bytes(Vec<u8>);
 
-impl PrefixArgs {
-    /// The prefix for `format`.
-    pub(crate) fn prefix(&self, format: Format) -> Result<Vec<u8>, Failure> {
-        let offset = usize::from(format.layout().offset);
-        match &self.prefix {
-            None => Ok(vec![0; offset]),
-            Some(Prefix(prefix)) if prefix.len() == offset => Ok(prefix.clone()),
-            Some(Prefix(prefix)) => Err(Failure::usage(format_args!(
-                "--prefix: --format {} has {offset} bytes before its length field, and {} are given",
-                format.layout(),
-                prefix.len()
-            ))),
-        }
+/// An [`Envelope`] that owns its bytes.
+pub(crate) struct OwnEnvelope {
+    prefix: Vec<u8>,
+    trailer: Vec<u8>,
+}
+
+impl<'a> From<&'a OwnEnvelope> for Envelope<'a> {
+    fn from(own: &'a OwnEnvelope) -> Envelope<'a> {
+        Envelope { prefix: &own.prefix, trailer: &own.trailer }
     }
 }
 
-fn parse_prefix(text: &str) -> Result<Prefix, String> {
-    let mut prefix = Vec::new();
-    text::parse_hex(text.as_bytes(), &mut prefix)?;
-    Ok(Prefix(prefix))
+impl EnvelopeArgs {
+    /// What the flags say, for `format`.
+    pub(crate) fn envelope(&self, format: Format) -> Result<OwnEnvelope, Failure> {
+        let layout = format.layout();
+        let check = |flag, given: &Option<Bytes>, len: u8, place| match given {
+            None => Ok(vec![0; usize::from(len)]),
+            Some(Bytes(bytes)) if bytes.len() == usize::from(len) => Ok(bytes.clone()),
+            Some(Bytes(bytes)) => Err(Failure::usage(format_args!(
+                "{flag}: --format {layout} has {len} bytes {place}, and {} are given",
+                bytes.len()
+            ))),
+        };
+        Ok(OwnEnvelope {
+            prefix: check("--prefix", &self.prefix, layout.offset, "before its length field")?,
+            trailer: check("--trailer", &self.trailer, layout.trailer, "behind its payload")?,
+        })
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<Bytes, String> {
+    let mut bytes = Vec::new();
+    text::parse_hex(text.as_bytes(), &mut bytes)?;
+    Ok(Bytes(bytes))
 }
 
 /// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.

@@ -16,7 +16,7 @@ use smol::channel::{self, Receiver};
 use unstick::framing::Format;
 use unstick::{Awaited, Client, ClientConfig, CloseReason, FramedRead, FramedWrite, Traffic};
 
-use crate::args::{self, FormatArgs, PrefixArgs};
+use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
 use crate::lines::Lines;
 use crate::prompt::{self, Prompt, Typed};
@@ -65,14 +65,14 @@ pub(crate) struct Connect {
     format: FormatArgs,
 
     #[command(flatten)]
-    prefix: PrefixArgs,
+    envelope: EnvelopeArgs,
 
     /// What the server sends is unframed: show it as text as it comes
     #[arg(long)]
     raw_greeting: bool,
 
     /// No framing at all, in both directions
-    #[arg(long, conflicts_with_all = ["format", "max_payload", "prefix"])]
+    #[arg(long, conflicts_with_all = ["format", "max_payload", "prefix", "trailer"])]
     raw: bool,
 
     /// Show what is received in hexadecimal
@@ -90,7 +90,7 @@ pub(crate) struct Connect {
 
 pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
-    let prefix = command.prefix.prefix(format)?;
+    let envelope = command.envelope.envelope(format)?;
     let config = ClientConfig::default().format(format).greeting(Awaited::None);
     let client = smol::block_on(Client::connect(&*command.addr, config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
@@ -104,7 +104,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
-    let sending = Sending { write, prefix, raw: command.raw, sent: Arc::clone(&sent) };
+    let sending = Sending { write, envelope, raw: command.raw, sent: Arc::clone(&sent) };
     thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
 
     let show = Show::new(command.hex, command.timestamps, printer);
@@ -172,7 +172,7 @@ enum Report {
 /// The sending side: a thread of its own, so that neither side ever waits for the other.
 struct Sending {
     write: FramedWrite<TcpStream>,
-    prefix: Vec<u8>,
+    envelope: OwnEnvelope,
     raw: bool,
     sent: Arc<Sent>,
 }
@@ -198,7 +198,7 @@ impl Sending {
                 Ok(Some(b"c")) if by_hand => return Ok(()),
                 Ok(Some(line)) => {
                     self.sent.begin()?;
-                    let encoded = self.write.enqueue_with(&self.prefix, line);
+                    let encoded = self.write.enqueue_with(&self.envelope, line);
                     encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
                 }
                 Ok(None) => return Ok(()),
@@ -215,7 +215,7 @@ impl Sending {
             match prompt.next() {
                 Ok(Typed::Line(line)) if line == "c" => return Ok(()),
                 Ok(Typed::Line(line)) if self.raw => self.write_raw(line.as_bytes())?,
-                Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.prefix, line.as_bytes()) {
+                Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.envelope, line.as_bytes()) {
                     Ok(()) => self.flush()?,
                     // By hand one may try again.
                     Err(error) => log(format_args!("unstick: not sent: {error}")),

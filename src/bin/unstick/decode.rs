@@ -29,7 +29,7 @@ Examples:
   unstick decode --oversize skip capture.bin       without the frames that are too long
 
 With --frame a line is: offset=PLACE IN THE STREAM header=HEX payload_len=BYTES payload=TEXT; a format with an offset has
-prefix=HEX field=HEX in place of header=HEX.
+prefix=HEX field=HEX in place of header=HEX, and one with a trailer has trailer=HEX before the payload.
 A stream that ends inside a frame exits with 4 and says how many bytes are missing. One that is not a stream of frames
 exits with 3 and says what it looks like. The frames before that are shown.
 With --oversize skip, frames over --max-payload are passed over and not shown. How many they were, and the bytes of their
@@ -164,7 +164,12 @@ fn push_line(frame: Frame<'_>, offset: u64, command: &Decode, lines: &mut Vec<u8
             lines.extend_from_slice(b" field=");
         }
         push_hex(&frame.header()[frame.prefix().len()..], lines);
-        put(lines, format_args!(" payload_len={} payload=", frame.payload().len()));
+        put(lines, format_args!(" payload_len={}", frame.payload().len()));
+        if !frame.trailer().is_empty() {
+            lines.extend_from_slice(b" trailer=");
+            push_hex(frame.trailer(), lines);
+        }
+        lines.extend_from_slice(b" payload=");
     }
     if command.hex {
         push_hex(frame.payload(), lines);

@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 
 use clap::Args;
+use unstick::framing::Envelope;
 use unstick::{FrameWriter, WriteError};
 
-use crate::args::{self, FormatArgs, PrefixArgs};
+use crate::args::{self, EnvelopeArgs, FormatArgs};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 
@@ -27,7 +28,7 @@ pub(crate) struct Encode {
     format: FormatArgs,
 
     #[command(flatten)]
-    prefix: PrefixArgs,
+    envelope: EnvelopeArgs,
 
     /// Each line is a payload in hexadecimal; blanks between bytes are passed over
     #[arg(long)]
@@ -36,18 +37,22 @@ pub(crate) struct Encode {
 
 pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let format = command.format.format()?;
-    let prefix = command.prefix.prefix(format)?;
+    let envelope = command.envelope.envelope(format)?;
     let lines = Lines::new(io::stdin().lock(), format, command.hex);
     let mut frames = FrameWriter::new(io::stdout().lock(), format);
-    let encoded = encode(lines, &prefix, &mut frames);
+    let encoded = encode(lines, Envelope::from(&envelope), &mut frames);
     // What came before a line that makes no frame is still written.
     let written = frames.flush().map_err(|error| Failure::output(&error));
     encoded.and(written)
 }
 
-fn encode(mut lines: Lines<impl Read>, prefix: &[u8], frames: &mut FrameWriter<impl Write>) -> Result<(), Failure> {
+fn encode(
+    mut lines: Lines<impl Read>,
+    envelope: Envelope<'_>,
+    frames: &mut FrameWriter<impl Write>,
+) -> Result<(), Failure> {
     while let Some(payload) = lines.next()? {
-        frames.feed_with(prefix, payload).map_err(|error| match error {
+        frames.feed_with(envelope, payload).map_err(|error| match error {
             WriteError::Encode(error) => exit::unfit(lines.place(), error),
             WriteError::Io(error) => Failure::output(&error),
             error => Failure::other(error),

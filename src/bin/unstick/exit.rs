@@ -159,6 +159,7 @@ pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
             Failure::new(Code::Malformed, format_args!("{what}: {error}; --max-payload sets it"))
         }
         EncodeError::Prefix { .. } => Failure::usage(format_args!("--prefix: {error}")),
+        EncodeError::Trailer { .. } => Failure::usage(format_args!("--trailer: {error}")),
         _ => Failure::new(Code::Malformed, format_args!("{what}: {error}")),
     }
 }
@@ -234,6 +235,7 @@ mod tests {
                 "line 7: a payload of 2 bytes is below the 3",
             ),
             (EncodeError::Prefix { prefix_len: 1, offset: 2 }, Code::Usage, "--prefix: a prefix of 1 bytes"),
+            (EncodeError::Trailer { trailer_len: 1, expected: 2 }, Code::Usage, "--trailer: a trailer of 1 bytes"),
         ] {
             let failure = unfit("line 7", error);
             assert_eq!(failure.code, code);
