@@ -130,6 +130,10 @@ fn the_exit_code_is_that_of_the_end() {
     let ran = run(&["connect", &addr.to_string()], b"");
     assert_eq!((ran.code, ran.text()), (3, ""), "{}", ran.err);
     assert!(ran.err.contains("looks like HTTP") && ran.err.contains("28 bytes in"), "{}", ran.err);
+    let addr = server(|mut stream| stream.write_all(b"+OK ready\r\n").unwrap());
+    let ran = run(&["connect", &addr.to_string(), "--format", "u16be"], b"");
+    assert_eq!((ran.code, ran.text()), (4, ""), "{}", ran.err);
+    assert!(ran.err.contains("closed: truncated: ") && ran.err.contains("looks like text"), "{}", ran.err);
     let addr = server(|mut stream| {
         read(&mut stream, 5);
         SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

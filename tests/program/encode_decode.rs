@@ -88,6 +88,36 @@ fn another_protocol_is_told_by_its_hello() {
     }
 }
 
+/// Lines of text without framing: over the limit, or with a first frame that never comes whole. That is a stream that was cut
+/// short, as far as anybody can tell; the hint says what it may be.
+#[test]
+fn text_without_framing_is_told() {
+    for text in ["你好，世界\n", "\u{FEFF}你好，世界\n", "hello\r\n"] {
+        let ran = run(&["decode"], text.as_bytes());
+        assert_eq!((ran.code, ran.text()), (3, ""), "{text}: {}", ran.err);
+        assert!(ran.err.contains("is over the limit") && ran.err.contains("looks like text"), "{text}: {}", ran.err);
+    }
+    for (format, missing) in [("u16be", "26720 of 26727"), ("u8", "98 of 105"), ("varint", "98 of 105")] {
+        let ran = run(&["decode", "--format", format], b"hello\r\n");
+        assert_eq!((ran.code, ran.text()), (4, ""), "{format}: {}", ran.err);
+        let expected = format!("unstick: at byte 0: the stream ended inside a frame: {missing} bytes missing (header ");
+        assert!(ran.err.starts_with(&expected), "{format}: {}", ran.err);
+        assert!(ran.err.ends_with(": looks like text without framing)\n"), "{format}: {}", ran.err);
+    }
+}
+
+#[test]
+fn a_length_that_may_count_itself_is_told() {
+    // Of PostgreSQL: the startup message's length counts its own four bytes.
+    let ran = run(&["decode", "--format", "u32be"], b"\0\0\0\x08\x04\xD2\x16\x2F");
+    assert_eq!((ran.code, ran.text()), (4, ""), "{}", ran.err);
+    let hint =
+        "4 of 12 bytes missing (header 00 00 00 08: the length may count its own 4 bytes: try u32be-inclusive)\n";
+    assert!(ran.err.ends_with(hint), "{}", ran.err);
+    let ran = run(&["decode", "--format", "u32be-inclusive", "--hex"], b"\0\0\0\x08\x04\xD2\x16\x2F");
+    assert_eq!((ran.code, ran.text()), (0, "04d2162f\n"), "{}", ran.err);
+}
+
 #[test]
 fn any_frame_is_one_line() {
     let wire = [frame(b"a\nb\r\n"), frame(b"\xFF\x1b[2J"), frame(b"\\n"), frame(b"{\"a\":\"b\\n\"}")].concat();

@@ -106,6 +106,33 @@ fn who_does_not_finish_a_frame_is_slow() {
     serve.stop();
 }
 
+/// Clients of other servers, whose first bytes are a length within the limit, wait for an answer, and so does the server.
+#[test]
+fn a_slow_first_frame_says_what_it_looks_like() {
+    for (format, hello, expected) in [
+        // What redis-cli asks first, and psql.
+        (
+            "u16be",
+            &b"*1\r\n$7\r\nCOMMAND\r\n"[..],
+            "slow frame: 17 bytes within 200ms, and 10786 missing (looks like text without framing)",
+        ),
+        (
+            "u32be",
+            b"\0\0\0\x08\x04\xD2\x16\x2F",
+            "slow frame: 8 bytes within 200ms, and 4 missing (the length may count its own 4 bytes: try u32be-inclusive)",
+        ),
+    ] {
+        let serve =
+            Serve::start(&["--format", format, "--no-greeting", "--frame-deadline", "0.2", "--min-rate", "off"]);
+        let mut stream = serve.connect();
+        stream.write_all(hello).unwrap();
+        assert_eq!(rest(&mut stream), b"", "{format}: it waits, and then it is told the end");
+        let line = closed(&serve, &stream);
+        assert!(line.starts_with(expected), "{format}: {line}");
+        serve.stop();
+    }
+}
+
 #[test]
 fn who_reads_nothing_is_a_slow_reader() {
     let serve = Serve::start(&["--write-deadline", "0.2", "--echo", "--print", "none"]);

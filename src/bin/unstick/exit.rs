@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::iter;
 use std::process::ExitCode;
 
-use unstick::framing::{DecodeError, DecodeErrorKind, EncodeError};
+use unstick::framing::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError};
 use unstick::{CloseReason, ConnectError};
 
 /// The exit codes as `--help` shows them.
@@ -117,7 +117,8 @@ impl From<DecodeError> for Failure {
 fn of_decode(error: &DecodeError) -> Code {
     match (error.kind(), error.diagnosis()) {
         // Another protocol's hello is no stream of frames, though its first bytes may look like the begin of one.
-        (DecodeErrorKind::Truncated { .. }, None) => Code::Truncated,
+        (DecodeErrorKind::Truncated { .. }, Some(Diagnosis::Tls | Diagnosis::Http | Diagnosis::Ssh)) => Code::Malformed,
+        (DecodeErrorKind::Truncated { .. }, _) => Code::Truncated,
         _ => Code::Malformed,
     }
 }
@@ -188,6 +189,8 @@ mod tests {
         for (reason, code) in [
             (CloseReason::Clean, Code::Clean),
             (CloseReason::Truncated(decode_error(b"\x05hi")), Code::Truncated),
+            (CloseReason::Truncated(decode_error(b"\x05help")), Code::Truncated),
+            (CloseReason::Truncated(decode_error(b"\x09a text")), Code::Truncated),
             (CloseReason::Oversize(decode_error(b"\x0A")), Code::Malformed),
             (CloseReason::Malformed(decode_error(b"\x0A")), Code::Malformed),
             (CloseReason::Reset(io(io::ErrorKind::ConnectionReset)), Code::Reset),
