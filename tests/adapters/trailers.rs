@@ -172,8 +172,10 @@ const PUTS_SUMMED: [(&str, Put<Summed>); 4] = [
     ("enqueue_bytes", |write, payload| Ok(write.enqueue_bytes(Bytes::copy_from_slice(payload))?)),
     ("send", |write, payload| block_on(write.send(payload))),
     ("Sink", |write, payload| {
-        block_on(poll_fn(|cx| Pin::new(&mut *write).poll_ready(cx)))?;
-        Pin::new(&mut *write).start_send(Bytes::copy_from_slice(payload))
+        let mut sink = std::mem::replace(write, FramedWrite::new(ChoppyWrite::new([]), Summed)).into_sink();
+        let put = block_on(sink.feed(Bytes::copy_from_slice(payload)));
+        *write = sink.into_inner();
+        put
     }),
 ];
 

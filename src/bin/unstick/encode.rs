@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 
 use clap::Args;
+use unstick::framing::Envelope;
 use unstick::{FrameWriter, WriteError};
 
-use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
+use crate::args::{self, EnvelopeArgs, FormatArgs};
 use crate::exit::{self, Failure};
 use crate::lines::Lines;
 
@@ -39,7 +40,7 @@ pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let envelope = command.envelope.envelope(format)?;
     let lines = Lines::new(io::stdin().lock(), format, command.hex);
     let mut frames = FrameWriter::new(io::stdout().lock(), format);
-    let encoded = encode(lines, &envelope, &mut frames);
+    let encoded = encode(lines, Envelope::from(&envelope), &mut frames);
     // What came before a line that makes no frame is still written.
     frames.flush().map_err(|error| Failure::output(&error))?;
     encoded
@@ -47,7 +48,7 @@ pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
 
 fn encode(
     mut lines: Lines<impl Read>,
-    envelope: &OwnEnvelope,
+    envelope: Envelope<'_>,
     frames: &mut FrameWriter<impl Write>,
 ) -> Result<(), Failure> {
     while let Some(payload) = lines.next()? {
