@@ -58,6 +58,7 @@ impl ClientConfig {
 
 /// The greeting that a client waits for when it connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Awaited {
     /// A frame like any other: what our server sends by default.
     Frame,

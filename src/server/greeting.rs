@@ -8,6 +8,7 @@ use crate::framing::{EncodeError, Encoder, Format};
 
 /// What a server says first.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Greeting {
     /// A frame with this payload. Where the format has bytes before its length field or behind the payload, they are zeros.
     Frame(Vec<u8>),
