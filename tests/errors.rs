@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use unstick::framing::{DecodeError, Decoder, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError};
-use unstick::testing::{Case, Failure, Violation};
+use unstick::testing::{self, Failure, Subject, Violation};
 use unstick::{CallError, ConnectError, ReadError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
@@ -137,7 +137,26 @@ fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
     let violation = Violation::Memory { received: 5, held: 100, bound: 50 };
     let text = "after 5 bytes: 100 bytes of memory are held, and at most 50 may be";
     check(&violation, text, None);
-    let failure = Failure { case: Case::new(Format::U8, *b"\x05hi"), violation };
-    let case = "a decoder of u8, limit 255, is wrong about 3 bytes [05, 68, 69] in Cuts { lens: [] }";
-    check(&failure, case, Some(text));
+    let failure: Failure = *testing::try_suite(Format::U8, || Deaf).expect_err("it yields nothing");
+    let text = failure.violation.to_string();
+    assert!(text.starts_with("after 1 bytes: frame 0 of 0 bytes is whole, and not yielded"), "{text}");
+    let case = format!("a decoder of u8, limit 255, is wrong about 1 bytes [00] in {:?}", failure.case.cuts);
+    check(&failure, &case, Some(&text));
+}
+
+/// A decoder to which every stream is empty.
+struct Deaf;
+
+impl Subject for Deaf {
+    type Error = DecodeError;
+
+    fn feed(&mut self, _chunk: &[u8]) {}
+
+    fn next_frame(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        Ok(None)
+    }
+
+    fn finish(&mut self) -> Result<(), DecodeError> {
+        Ok(())
+    }
 }

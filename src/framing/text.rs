@@ -1,6 +1,7 @@
 //! Text that arrives in pieces, for streams without framing.
 
 use alloc::string::String;
+use core::fmt;
 
 /// Reads UTF-8 text that arrives in pieces and never tears a character: what a piece leaves unfinished waits for the next.
 ///
@@ -16,7 +17,7 @@ use alloc::string::String;
 /// reader.read(b"\xA0!", &mut text);
 /// assert_eq!(text, "你!");
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Utf8Reader {
     /// The start of a character: `held[..len]`, at most 3 bytes.
     held: [u8; 4],
@@ -66,6 +67,13 @@ impl Utf8Reader {
             text.push(char::REPLACEMENT_CHARACTER);
             self.len = 0;
         }
+    }
+}
+
+/// A length, and never the bytes.
+impl fmt::Debug for Utf8Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Utf8Reader").field("held", &self.len).finish()
     }
 }
 

@@ -7,7 +7,8 @@ use crate::close::CloseReason;
 use crate::framing::{EncodeError, Encoder, Format};
 
 /// What a server says first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Greeting {
     /// A frame with this payload. Where the format has bytes before its length field or behind the payload, they are zeros.
     Frame(Vec<u8>),
@@ -42,6 +43,17 @@ impl Greeting {
             Greeting::None => {}
         }
         Ok(bytes)
+    }
+}
+
+/// Lengths, and never the bytes.
+impl fmt::Debug for Greeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Greeting::Frame(payload) => f.debug_struct("Frame").field("len", &payload.len()).finish(),
+            Greeting::Raw(bytes) => f.debug_struct("Raw").field("len", &bytes.len()).finish(),
+            Greeting::None => f.write_str("None"),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::framing::{Check, DecodeErrorKind, Endian, Field, Format, Head, Header
 
 /// What a stream of bytes is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Expected {
     /// The frames whose header is whole and not refused, in order. Only the last one may be cut short by the end, or refused
     /// for what its check says.
@@ -17,6 +18,7 @@ pub struct Expected {
 
 /// Where a frame is in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Located {
     /// The place of its first byte.
     pub start: usize,

@@ -43,6 +43,7 @@ pub struct Plan {
 
 /// The length of a payload, mostly said by its relation to the format, as that is where decoders fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FrameLen {
     /// No byte. With a positive adjustment no field says that, and the frame is left out of the stream.
     Empty,
@@ -75,6 +76,7 @@ impl FrameLen {
 
 /// What is wrong with a stream. Places are taken modulo what there is, so that every fault hits every stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Fault {
     /// Nothing.
     None,

@@ -15,6 +15,7 @@ const MOST_WRITTEN: usize = 64 * 1024;
 
 /// A case in which a decoder did something wrong. What that was is its [`source`](core::error::Error::source), too.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
     /// The stream and its cuts.
     pub case: Case,

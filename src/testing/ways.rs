@@ -10,6 +10,7 @@ use crate::framing::{DecodeError, Decoder, Format, Header, Part};
 
 /// A way to put bytes into a [`Decoder`] and take frames out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Way {
     /// `feed`, `next_frame`.
     Feed,

@@ -17,13 +17,12 @@ use crate::silent;
 
 #[test]
 fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
-    for greeting in [Greeting::None, Greeting::Frame(b"hello".to_vec()), Greeting::Raw(b"hello".to_vec())] {
-        let text = b"refused: 2 connections are served already";
-        let (hello, told) = match &greeting {
-            Greeting::None => (vec![], frame(text)),
-            Greeting::Frame(payload) => (frame(payload), frame(text)),
-            Greeting::Raw(bytes) => (bytes.clone(), text.to_vec()),
-        };
+    let text = b"refused: 2 connections are served already";
+    for (greeting, hello, told) in [
+        (Greeting::None, vec![], frame(text)),
+        (Greeting::Frame(b"hello".to_vec()), frame(b"hello"), frame(text)),
+        (Greeting::Raw(b"hello".to_vec()), b"hello".to_vec(), text.to_vec()),
+    ] {
         let server = start(silent().greeting(greeting).max_connections(NonZeroUsize::new(2)), |_| echo);
         let served = || {
             let mut socket = connect(server.addr);

@@ -1,10 +1,10 @@
-//! What a server, its account and a handler's replies show of themselves.
+//! What a server, its account, a handler's replies and a client show of themselves.
 
 use std::convert::Infallible;
 
 use smol::channel;
 use unstick::framing::Frame;
-use unstick::{Replies, Server};
+use unstick::{Client, ClientConfig, Greeting, Replies, Server, ServerConfig};
 
 use crate::common::*;
 use crate::silent;
@@ -46,5 +46,20 @@ fn replies_say_whose_they_are_and_how_much_of_them_waits() {
     let shown = in_time(is_shown.recv()).expect("shown");
     assert_eq!(shown, format!("Replies {{ peer: {peer}, queued: 9 }}"));
     drop(socket);
+    assert_eq!(server.next_close().reason, "clean");
+}
+
+#[test]
+fn a_client_shows_lengths_and_no_bytes() {
+    let server = start(ServerConfig::default().greeting(Greeting::Frame(b"welcome".to_vec())), |_| echo);
+    let addr = server.addr;
+    in_time(async {
+        let mut client = Client::connect(addr, ClientConfig::default()).await.expect("connected");
+        assert_eq!(client.call(b"hello").await.expect("a reply").payload(), b"hello");
+        let begin =
+            format!("Client {{ peer: {addr}, greeting_len: 7, traffic: Traffic {{ frames_in: 2, bytes_in: 20, ");
+        let shown = format!("{client:?}");
+        assert_eq!(shown, begin + "frames_out: 1, bytes_out: 9 }, .. }");
+    });
     assert_eq!(server.next_close().reason, "clean");
 }

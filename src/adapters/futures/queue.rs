@@ -19,7 +19,7 @@ const MOST_LARGE: usize = 32;
 /// ```
 ///
 /// Invariant, asserted after every step: `start ≤ large[0].at ≤ large[1].at ≤ … ≤ copied.len()`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Queue {
     pub(super) copied: Vec<u8>,
     start: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Queue {
     pub(super) large: Option<Box<LargeOnes>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct LargeOnes {
     queue: VecDeque<Large>,
     /// Bytes of all of them.
@@ -37,7 +37,6 @@ pub(super) struct LargeOnes {
 }
 
 /// A payload that is written from where it is, after `copied[..at]`. Never empty.
-#[derive(Debug)]
 struct Large {
     at: usize,
     bytes: Bytes,

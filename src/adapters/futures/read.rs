@@ -1,5 +1,6 @@
 //! Frames out of any [`AsyncRead`].
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -30,7 +31,6 @@ use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct FramedRead<R, H: Header = Format> {
     io: R,
     decoder: Decoder<H>,
@@ -146,8 +146,19 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
     }
 }
 
+/// Lengths, and no byte that was received: the reader is left out, as one in memory would show them.
+impl<R, H: Header + fmt::Debug> fmt::Debug for FramedRead<R, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FramedRead")
+            .field("format", self.decoder.format())
+            .field("bytes", &self.bytes)
+            .field("buffered", &self.decoder.buffered())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Payloads as owned [`Bytes`]: see [`FramedRead::into_stream`]. Its first error is its last item.
-#[derive(Debug)]
 pub struct FrameStream<R, H: Header = Format> {
     /// `None` after the end or an error.
     read: Option<FramedRead<R, H>>,
@@ -204,5 +215,11 @@ impl<R: AsyncRead + Unpin, H: Header + Unpin> Stream for FrameStream<R, H> {
         };
         self.read = None;
         Poll::Ready(item)
+    }
+}
+
+impl<R, H: Header + fmt::Debug> fmt::Debug for FrameStream<R, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameStream").field("read", &self.read).field("lent", &self.lent.len()).finish()
     }
 }

@@ -1,5 +1,6 @@
 //! Payloads into a [`Sink`].
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -39,7 +40,6 @@ impl<W, H> FramedWrite<W, H> {
 
 /// A [`Sink`] of payloads: see [`FramedWrite::into_sink`]. An error of the writer is not its end: what is not written waits for
 /// the next flush.
-#[derive(Debug)]
 pub struct FrameSink<W, H = Format> {
     write: FramedWrite<W, H>,
 }
@@ -73,5 +73,11 @@ impl<W: AsyncWrite + Unpin, H: Header + Unpin> Sink<Bytes> for FrameSink<W, H> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         Poll::Ready(Ok(ready!(self.write.poll_close_all(cx))?))
+    }
+}
+
+impl<W, H: Header + fmt::Debug> fmt::Debug for FrameSink<W, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameSink").field("write", &self.write).finish()
     }
 }

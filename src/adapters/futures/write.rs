@@ -1,5 +1,6 @@
 //! Frames into any [`AsyncWrite`].
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -44,7 +45,6 @@ const MAX_SLICES: usize = 64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct FramedWrite<W, H = Format> {
     io: W,
     encoder: Encoder<H>,
@@ -318,6 +318,21 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize };
         self.failure = Some(Box::new(overflow()));
         overflow()
+    }
+}
+
+/// Lengths, and no byte that waits: the writer is left out, as one in memory would show them.
+impl<W, H: Header + fmt::Debug> fmt::Debug for FramedWrite<W, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FramedWrite")
+            .field("format", self.encoder.format())
+            .field("frames", &self.frames)
+            .field("bytes", &self.bytes)
+            .field("queued", &self.queued())
+            .field("high_water", &self.high_water)
+            .field("max_queued", &self.max_queued)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@ use unstick::framing::{DecodeError, DecodeErrorKind, Decoder, Format, Frame, Hea
 use unstick::{FrameReader, ReadError};
 
 use crate::args::{self, FormatArgs, parse_length};
-use crate::exit::{self, Code, Failure};
+use crate::exit::{self, Chain, Code, Failure};
 use crate::text::{self, push_hex, push_text, put};
 
 /// Bytes of one read, and as many are written at once.
@@ -123,7 +123,7 @@ fn show(frames: &mut FrameReader<impl Read>, name: &str, command: &Decode) -> Re
             Ok(false) => return Ok(()),
             Err(ReadError::Decode(error)) => return Err(error.into()),
             Err(ReadError::Io(error)) => return Err(Failure::input(name, &error)),
-            Err(error) => return Err(Failure::other(error)),
+            Err(error) => return Err(Failure::other(Chain(&error))),
         }
     }
 }

@@ -7,7 +7,7 @@ use unstick::framing::Envelope;
 use unstick::{FrameWriter, WriteError};
 
 use crate::args::{self, EnvelopeArgs, FormatArgs};
-use crate::exit::{self, Failure};
+use crate::exit::{self, Chain, Failure};
 use crate::lines::Lines;
 
 const EXAMPLES: &str = "\
@@ -55,7 +55,7 @@ fn encode(
         frames.feed_with(envelope, payload).map_err(|error| match error {
             WriteError::Encode(error) => exit::unfit(lines.place(), error),
             WriteError::Io(error) => Failure::output(&error),
-            error => Failure::other(error),
+            error => Failure::other(Chain(&error)),
         })?;
         // The next line may have to be waited for.
         if lines.is_dry() {

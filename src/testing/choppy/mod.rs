@@ -109,6 +109,7 @@ pub struct ChoppyWrite {
 
 /// One write that passed bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Write {
     /// The slices that were offered: where each is in memory, and its length in bytes. So a test can see that a payload was
     /// not copied.
