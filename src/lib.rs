@@ -67,6 +67,8 @@ mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "tokio-codec")]
+pub use adapters::codec;
 #[cfg(feature = "std")]
 pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, WriteError};
 #[cfg(feature = "futures")]

@@ -1,12 +1,14 @@
 //! Replays the conformance corpus, `tests/conformance/cases.json`; its README is the schema.
 
+#[path = "support/corpus.rs"]
+mod corpus;
 #[path = "support/sink.rs"]
 mod sink;
 
+use corpus::{bytes, cases, format, list, number, text};
 use serde_json::Value;
 use unstick::framing::{
-    DecodeErrorKind, Decoder, EncodeError, Encoder, Endian, Envelope, Field, Format, FormatError, Head, Header, Layout,
-    Oversize, Parsed,
+    DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Format, FormatError, Head, Header, Oversize, Parsed,
 };
 use unstick::testing::{self, Cuts};
 
@@ -85,11 +87,6 @@ fn a_length_that_ignores_its_field() {
     decoder.feed(&list(case, "chunks").concat());
     let frame = decoder.next_frame().expect("a field that means nothing is no error").expect("a whole frame");
     assert_eq!(frame.as_bytes(), list(case, "frames")[0]);
-}
-
-fn cases() -> Vec<Value> {
-    let cases: Value = serde_json::from_str(include_str!("conformance/cases.json")).expect("the corpus is JSON");
-    cases.as_array().expect("the corpus is a list").clone()
 }
 
 fn is_replayed(case: &Value, kind: &str) -> bool {
@@ -439,22 +436,6 @@ fn format_made(case: &Value) -> usize {
     3
 }
 
-fn format(case: &Value) -> Result<Format, FormatError> {
-    let format = &case["format"];
-    let byte = |key| number(format, key).and_then(|value| u8::try_from(value).ok());
-    let field = match byte("varint") {
-        Some(max_width) => Field::Varint { max_width, minimal: format["minimal"] == true },
-        None => {
-            let endian = if text(format, "endian") == "be" { Endian::Big } else { Endian::Little };
-            Field::Fixed { width: byte("width").expect("a width"), endian }
-        }
-    };
-    let adjustment = format["adjustment"].as_i64().expect("an adjustment");
-    let layout = Layout::of(field).offset(byte("offset").expect("an offset")).adjustment(adjustment);
-    let greatest = layout.greatest_payload_len().expect("a layout that has payloads") as usize;
-    Format::new(layout, number(format, "limit").unwrap_or(greatest))
-}
-
 fn name(kind: DecodeErrorKind) -> &'static str {
     match kind {
         DecodeErrorKind::Oversize { .. } => "oversize",
@@ -465,30 +446,4 @@ fn name(kind: DecodeErrorKind) -> &'static str {
         DecodeErrorKind::VarintNotMinimal { .. } => "varint-not-minimal",
         other => panic!("no case expects {other:?}"),
     }
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_else(|| panic!("{key} is a text in {value}"))
-}
-
-fn number(value: &Value, key: &str) -> Option<usize> {
-    value.get(key)?.as_u64().map(|number| number as usize)
-}
-
-fn list(value: &Value, key: &str) -> Vec<Vec<u8>> {
-    let list = value[key].as_array().unwrap_or_else(|| panic!("{key} is a list in {value}"));
-    list.iter().map(|item| bytes(item.as_str().expect("bytes"))).collect()
-}
-
-/// `616263 00x300`: hex, or one byte so many times, with spaces between.
-fn bytes(text: &str) -> Vec<u8> {
-    let byte = |hex: &str| u8::from_str_radix(hex, 16).unwrap_or_else(|_| panic!("{hex} is a byte in hex"));
-    let mut bytes = Vec::new();
-    for part in text.split_whitespace() {
-        match part.split_once('x') {
-            Some((hex, times)) => bytes.resize(bytes.len() + times.parse::<usize>().expect("a number"), byte(hex)),
-            None => bytes.extend((0..part.len()).step_by(2).map(|at| byte(&part[at..at + 2]))),
-        }
-    }
-    bytes
 }

@@ -1,6 +1,8 @@
 //! Frames out of, and into, what others read and write: a file or folder for each kind of I/O.
 
 mod blocking;
+#[cfg(feature = "tokio-codec")]
+pub mod codec;
 mod error;
 #[cfg(feature = "futures")]
 mod futures;

@@ -306,11 +306,11 @@ impl Head {
 /// Invariant: `prefix_len ≤ header_len`, and `header_len + trailer_len ≤ end - start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) header_len: usize,
-    pub(super) prefix_len: u16,
-    pub(super) trailer_len: u16,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) header_len: usize,
+    pub(crate) prefix_len: u16,
+    pub(crate) trailer_len: u16,
 }
 
 impl Span {

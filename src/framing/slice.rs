@@ -153,7 +153,7 @@ impl<H: core::fmt::Debug> core::fmt::Debug for Frames<'_, H> {
 
 /// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
+pub(crate) enum First {
     /// A frame that is whole, within the limit, and as its check says.
     Whole(Span),
     /// A frame whose payload is over the limit.
@@ -164,7 +164,7 @@ pub(super) enum First {
 
 /// Why bytes begin with no frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     /// Its header says so.
     Header(DecodeErrorKind),
     /// The header is good, and the check of the whole frame says so.
@@ -172,7 +172,7 @@ pub(super) enum Wrong {
 }
 
 /// Reads the frame that `bytes`, of which there is one at least, begin with.
-pub(super) fn first<H: Header + ?Sized>(header: &H, bytes: &[u8]) -> Result<First, Wrong> {
+pub(crate) fn first<H: Header + ?Sized>(header: &H, bytes: &[u8]) -> Result<First, Wrong> {
     let head = match header.parse(bytes).map_err(Wrong::Header)? {
         Parsed::Need(more) => return Ok(First::Short { phase: Phase::Header, need: (bytes.len() + more) as u64 }),
         Parsed::Head(head) if head.payload_len > header.max_payload_len() as u64 => return Ok(First::Oversize(head)),
@@ -185,14 +185,14 @@ pub(super) fn first<H: Header + ?Sized>(header: &H, bytes: &[u8]) -> Result<Firs
 }
 
 /// The part of a frame with this header that ends behind `have` bytes of it.
-pub(super) fn phase(head: Head, have: u64) -> Phase {
+pub(crate) fn phase(head: Head, have: u64) -> Phase {
     let payload_end = head.payload_len.saturating_add(head.header_len as u64);
     if have < payload_end { Phase::Payload } else { Phase::Trailer }
 }
 
 /// What is wrong at the frame that begins with `bytes` and is all there is from `offset` on.
 #[cold]
-pub(super) fn fault<H: Header + ?Sized>(header: &H, offset: u64, bytes: &[u8], found: Result<First, Wrong>) -> Fault {
+pub(crate) fn fault<H: Header + ?Sized>(header: &H, offset: u64, bytes: &[u8], found: Result<First, Wrong>) -> Fault {
     match found {
         Ok(First::Oversize(head)) => refused(header, offset, oversize(header, head), bytes),
         Ok(First::Short { phase, need }) => truncated(header, offset, phase, bytes, need),
@@ -202,14 +202,14 @@ pub(super) fn fault<H: Header + ?Sized>(header: &H, offset: u64, bytes: &[u8], f
     }
 }
 
-pub(super) fn oversize<H: Header + ?Sized>(header: &H, head: Head) -> DecodeErrorKind {
+pub(crate) fn oversize<H: Header + ?Sized>(header: &H, head: Head) -> DecodeErrorKind {
     let Head { field, payload_len, .. } = head;
     DecodeErrorKind::Oversize { field, payload_len, max_payload_len: header.max_payload_len() }
 }
 
 /// A refused header. Its bytes in the fault are just those that decided, so that it does not depend on how many more had
 /// arrived.
-pub(super) fn refused<H: Header + ?Sized>(header: &H, offset: u64, kind: DecodeErrorKind, bytes: &[u8]) -> Fault {
+pub(crate) fn refused<H: Header + ?Sized>(header: &H, offset: u64, kind: DecodeErrorKind, bytes: &[u8]) -> Fault {
     let decisive = decisive(header, bytes);
     Fault::new(offset, kind, decisive, header.diagnose(kind, offset, decisive))
 }

@@ -1,0 +1,125 @@
+//! A frame that owns its bytes.
+
+use std::fmt;
+use std::str::Utf8Error;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::framing::{Envelope, Span};
+
+/// One frame: header, payload and trailer, in the memory that they were read into. Nothing was copied for it.
+///
+/// It keeps that memory alive: a small frame all of the read that it came in, as any part of a [`BytesMut`] does. Copy the
+/// payload of one that is kept for long.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use tokio_util::codec::Decoder;
+/// use unstick::codec::FrameCodec;
+/// use unstick::framing::{Endian, Format, Layout};
+///
+/// let layout = Layout::fixed(2, Endian::Big).offset(1).trailer(1);
+/// let mut received = BytesMut::from(&b"\x07\x00\x05hello!"[..]);
+/// let frame = FrameCodec::new(Format::new(layout, 1024)?).decode(&mut received)?.unwrap();
+/// assert_eq!(frame.prefix(), b"\x07");
+/// assert_eq!(frame.header(), b"\x07\x00\x05");
+/// assert_eq!(frame.payload(), b"hello");
+/// assert_eq!(frame.trailer(), b"!");
+/// assert_eq!(frame.as_bytes(), b"\x07\x00\x05hello!");
+/// assert_eq!(frame.into_payload(), "hello"); // as `Bytes`, which is cheap to clone
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(PartialEq, Eq)]
+pub struct OwnedFrame {
+    bytes: BytesMut,
+    /// `prefix_len ≤ header_len`, and `header_len + trailer_len ≤ bytes.len()`.
+    prefix_len: u16,
+    header_len: u16,
+    trailer_len: u16,
+}
+
+impl OwnedFrame {
+    /// The frame that `received` begins with, taken from it.
+    // Always inline, as `decode`.
+    #[inline(always)]
+    pub(super) fn split_from(received: &mut BytesMut, span: Span) -> OwnedFrame {
+        debug_assert_eq!(span.start, 0);
+        let Span { end, header_len, prefix_len, trailer_len, .. } = span;
+        OwnedFrame { bytes: received.split_to(end), prefix_len, header_len: header_len as u16, trailer_len }
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[usize::from(self.header_len)..self.payload_end()]
+    }
+
+    /// The payload, for whoever keeps it or sends it on: not copied.
+    #[inline]
+    pub fn into_payload(mut self) -> Bytes {
+        self.bytes.truncate(self.payload_end());
+        self.bytes.advance(usize::from(self.header_len));
+        self.bytes.freeze()
+    }
+
+    /// What stands before the length field: the layout's `offset` bytes.
+    #[inline]
+    pub fn prefix(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.prefix_len)]
+    }
+
+    /// The header: prefix and length field.
+    #[inline]
+    pub fn header(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.header_len)]
+    }
+
+    /// What stands behind the payload: the layout's `trailer` bytes, or a checksum.
+    #[inline]
+    pub fn trailer(&self) -> &[u8] {
+        &self.bytes[self.payload_end()..]
+    }
+
+    /// What travels around the payload, to send another payload in it.
+    #[inline]
+    pub fn envelope(&self) -> Envelope<'_> {
+        Envelope { prefix: self.prefix(), trailer: self.trailer() }
+    }
+
+    /// The whole frame as it stood on the wire.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The whole frame as it stood on the wire: not copied.
+    #[inline]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes.freeze()
+    }
+
+    /// The payload as UTF-8 text.
+    ///
+    /// # Errors
+    /// Where the payload is not UTF-8; the error says up to which byte it is.
+    pub fn text(&self) -> Result<&str, Utf8Error> {
+        std::str::from_utf8(self.payload())
+    }
+
+    #[inline]
+    fn payload_end(&self) -> usize {
+        self.bytes.len() - usize::from(self.trailer_len)
+    }
+}
+
+/// Lengths, and never the payload: it may be nobody's to read in a log.
+impl fmt::Debug for OwnedFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedFrame")
+            .field("prefix_len", &self.prefix_len)
+            .field("header_len", &self.header_len)
+            .field("payload_len", &self.payload().len())
+            .field("trailer_len", &self.trailer_len)
+            .finish()
+    }
+}

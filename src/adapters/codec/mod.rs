@@ -1,0 +1,301 @@
+//! A codec for tokio: frames by `tokio_util::codec::{Framed, FramedRead, FramedWrite}`.
+//!
+//! ```
+//! use futures_util::{SinkExt, StreamExt};
+//! use tokio::net::{TcpListener, TcpStream};
+//! use tokio_util::codec::Framed;
+//! use unstick::codec::FrameCodec;
+//! use unstick::framing::Format;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let socket = TcpStream::connect(listener.local_addr()?).await?;
+//! let mut ours = Framed::new(socket, FrameCodec::new(Format::U32_LE));
+//! ours.send(&b"hello"[..]).await?;
+//!
+//! let (socket, _) = listener.accept().await?;
+//! let mut theirs = Framed::new(socket, FrameCodec::new(Format::U32_LE));
+//! while let Some(frame) = theirs.next().await {
+//!     let frame = frame?;
+//!     assert_eq!(frame.payload(), b"hello");
+//!     theirs.send(frame).await?; // an echo; or `frame.into_payload()`, as `Bytes`
+//! #   break;
+//! }
+//! # assert_eq!(ours.next().await.unwrap()?.text()?, "hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # From `LengthDelimitedCodec`
+//! Let `o`, `w`, `a`, `s` and `n` be its `length_field_offset`, `length_field_length`, `length_adjustment`, `num_skip` and
+//! `max_frame_length`. It counts `a` from behind the `s` bytes that it skips; a [`Layout`](crate::framing::Layout) counts its
+//! adjustment from behind the length field.
+//!
+//! | theirs | ours |
+//! |---|---|
+//! | `length_field_length(w)`, or `length_field_type`, with `big_endian()` | `Layout::fixed(w, Endian::Big)` |
+//! | the same with `little_endian()` | `Layout::fixed(w, Endian::Little)` |
+//! | `length_field_offset(o)` | `.offset(o)`, at most 255 |
+//! | `length_adjustment(a)` | `.adjustment(a)` |
+//! | `length_adjustment(a)` with `num_skip(s)` | `.adjustment(a + s - o - w)` |
+//! | `max_frame_length(n)`, a limit on the field, or 8 MiB | `Format::new(layout, n + adjustment)`, a limit on the payload, with the layout's adjustment; or 1 MiB by `Format::with_default_limit(layout)` |
+//! | `set_max_frame_length(n)` | `*codec.format_mut() = format.with_max_payload_len(n)?` |
+//! | `new_framed(io)`, `new_read(io)`, `new_write(io)` | `Framed::new(io, FrameCodec::new(format))`, `FramedRead::new`, `FramedWrite::new` |
+//! | the item, a `BytesMut` | [`frame.payload()`](OwnedFrame::payload), [`frame.into_payload()`](OwnedFrame::into_payload) |
+//! | the item after `num_skip(s)` | `frame.as_bytes()[s..]` |
+//! | `send(bytes)`, `send(&bytes[..])` | the same; `send((&prefix, bytes))` where there is an offset, which theirs does not write |
+//! | `flush()`, `close()` of a sink | `SinkExt::<Bytes>::flush(&mut framed)`: with several kinds of item, one must be named |
+//! | `io::Error` | [`ReadError`], [`WriteError`] |
+//!
+//! Beside that: [`FrameCodec`] reserves no memory because a length was declared; calls a stream that ends right behind a header
+//! truncated; has one limit with one meaning; and says of an error where in the stream it is, and what the bytes look like.
+
+mod frame;
+mod room;
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::{Decoder, Encoder};
+
+pub use self::frame::OwnedFrame;
+use self::room::Room;
+use crate::adapters::error::{ReadError, WriteError};
+use crate::framing::slice::{self, First, Wrong};
+use crate::framing::{self, Check, DecodeError, Envelope, Format, Header, Span};
+
+/// A codec for `tokio_util::codec::{Framed, FramedRead, FramedWrite}`, and for any layout: see the [module](self) for how to
+/// come from `LengthDelimitedCodec`.
+///
+/// It yields [`OwnedFrame`]s, and encodes payloads (`Bytes`, `&[u8]`), pairs of what travels around a payload and the payload
+/// (`(&prefix, payload)`, `(envelope, payload)`), and frames that were received: all of a frame, or nothing of it.
+///
+/// # Errors
+/// [`ReadError::Decode`] is final: a `Framed` that is polled on after it reads on, and gets the same error for all that comes.
+/// Where the stream ends inside a frame, also right behind its header, that is one such error, and the end behind it.
+/// [`WriteError::Encode`] is about its frame alone, and the next one may be sent.
+///
+/// # Memory
+/// The buffer of a `Framed` grows by as many bytes as have come of a frame or by 16 KiB, whichever is more, up to the frame's
+/// end: never because a length was declared. Memory that it grew to for a long frame is given back after shorter ones.
+///
+/// # Cancel-safety
+/// `next` on a `Framed` loses nothing when it is dropped: all it has is in the `Framed`. A `send` that is dropped either did not
+/// begin, or its frame is whole in the `Framed`, for the next flush.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use tokio_util::codec::{Decoder, Encoder};
+/// use unstick::codec::FrameCodec;
+/// use unstick::framing::{Endian, Envelope, Format, Layout};
+///
+/// let layout = Layout::fixed(2, Endian::Big).offset(1).trailer(1);
+/// let mut codec = FrameCodec::new(Format::new(layout, 1024)?);
+/// let mut wire = BytesMut::new();
+/// codec.encode((Envelope { prefix: b"#", trailer: b"\n" }, "hello"), &mut wire)?;
+/// assert_eq!(wire, &b"#\x00\x05hello\n"[..]);
+/// assert_eq!(codec.decode(&mut wire)?.unwrap().payload(), b"hello");
+/// assert!(codec.decode(&mut wire)?.is_none()); // more bytes are needed
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct FrameCodec<H: Header = Format> {
+    header: H,
+    /// The place in the stream of the first byte that was not yet taken.
+    offset: u64,
+    /// Why the stream failed.
+    failed: Option<DecodeError>,
+    /// Whether `decode_eof` said that: behind it there is the end.
+    told_at_end: bool,
+    room: Room,
+    /// The header or the trailer that is being written.
+    scratch: Vec<u8>,
+    /// Bytes in the output when a frame was encoded last.
+    output_len: usize,
+}
+
+impl<H: Header> FrameCodec<H> {
+    /// A codec for `header`, mostly a [`Format`], at the start of a stream.
+    pub const fn new(header: H) -> FrameCodec<H> {
+        FrameCodec {
+            header,
+            offset: 0,
+            failed: None,
+            told_at_end: false,
+            room: Room::new(),
+            scratch: Vec::new(),
+            output_len: 0,
+        }
+    }
+
+    /// The header, mostly a [`Format`].
+    pub const fn format(&self) -> &H {
+        &self.header
+    }
+
+    /// The header, to replace it: by one with another limit, mostly. The next frame that is yielded is already read by it, also
+    /// where bytes of it have come.
+    ///
+    /// ```
+    /// use unstick::codec::FrameCodec;
+    /// use unstick::framing::Format;
+    /// let before_login = Format::U32_BE.with_max_payload_len(1024)?;
+    /// let mut codec = FrameCodec::new(before_login); // of a `Framed`: `framed.codec_mut()`
+    /// *codec.format_mut() = before_login.with_max_payload_len(1 << 20)?;
+    /// # Ok::<(), unstick::framing::FormatError>(())
+    /// ```
+    pub const fn format_mut(&mut self) -> &mut H {
+        &mut self.header
+    }
+}
+
+impl<H: Header> Decoder for FrameCodec<H> {
+    type Item = OwnedFrame;
+    type Error = ReadError;
+
+    // Always inline, as `Header::whole_frame` in it: a call hands the frame over in memory once more.
+    #[inline(always)]
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<OwnedFrame>, ReadError> {
+        if self.failed.is_none()
+            && let Some(span) = self.header.whole_frame(src, 0)
+        {
+            return Ok(Some(self.take(src, span)));
+        }
+        self.decode_slow(src)
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<OwnedFrame>, ReadError> {
+        if self.told_at_end {
+            src.clear();
+            return Ok(None);
+        }
+        let last = match self.decode(src) {
+            Ok(None) if !src.is_empty() => Err(self.fail(src, slice::first(&self.header, src))),
+            other => other,
+        };
+        self.told_at_end = last.is_err();
+        last
+    }
+}
+
+impl<H: Header> FrameCodec<H> {
+    #[inline(always)]
+    fn take(&mut self, src: &mut BytesMut, span: Span) -> OwnedFrame {
+        self.offset = self.offset.wrapping_add(span.end as u64);
+        self.room.took(span.end);
+        OwnedFrame::split_from(src, span)
+    }
+
+    /// All but the common case: a frame near the end of the bytes, no whole frame, or an error.
+    #[cold]
+    fn decode_slow(&mut self, src: &mut BytesMut) -> Result<Option<OwnedFrame>, ReadError> {
+        if let Some(error) = &self.failed {
+            src.clear();
+            return Err(error.clone().into());
+        }
+        if src.is_empty() {
+            self.room.emptied(src);
+            return Ok(None);
+        }
+        match slice::first(&self.header, src) {
+            Ok(First::Whole(span)) => Ok(Some(self.take(src, span))),
+            Ok(First::Short { need, .. }) => {
+                self.room.grow(src, need - src.len() as u64);
+                Ok(None)
+            }
+            other => Err(self.fail(src, other)),
+        }
+    }
+
+    /// Fails for what is wrong at the frame that `src` begins with.
+    fn fail(&mut self, src: &mut BytesMut, found: Result<First, Wrong>) -> ReadError {
+        let error = DecodeError::from(slice::fault(&self.header, self.offset, src, found));
+        self.failed = Some(error.clone());
+        src.clear();
+        error.into()
+    }
+}
+
+impl<H: Header> Encoder<Bytes> for FrameCodec<H> {
+    type Error = WriteError;
+
+    fn encode(&mut self, payload: Bytes, dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.put(Envelope::default(), &payload, dst)
+    }
+}
+
+impl<H: Header> Encoder<&[u8]> for FrameCodec<H> {
+    type Error = WriteError;
+
+    fn encode(&mut self, payload: &[u8], dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.put(Envelope::default(), payload, dst)
+    }
+}
+
+/// What travels around a payload, and the payload.
+impl<'a, H: Header, E: Into<Envelope<'a>>, P: AsRef<[u8]>> Encoder<(E, P)> for FrameCodec<H> {
+    type Error = WriteError;
+
+    fn encode(&mut self, (envelope, payload): (E, P), dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.put(envelope.into(), payload.as_ref(), dst)
+    }
+}
+
+/// A frame that was received, with what travels around its payload. Its header is written anew, and so is a computed trailer.
+impl<H: Header> Encoder<&OwnedFrame> for FrameCodec<H> {
+    type Error = WriteError;
+
+    fn encode(&mut self, frame: &OwnedFrame, dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.put(frame.envelope(), frame.payload(), dst)
+    }
+}
+
+/// As a reference to it.
+impl<H: Header> Encoder<OwnedFrame> for FrameCodec<H> {
+    type Error = WriteError;
+
+    fn encode(&mut self, frame: OwnedFrame, dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.encode(&frame, dst)
+    }
+}
+
+impl<H: Header> FrameCodec<H> {
+    /// Appends a frame, or nothing.
+    #[inline]
+    fn put(&mut self, envelope: Envelope<'_>, payload: &[u8], dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.scratch.clear();
+        let mut check = framing::Encoder::new(&self.header).header(envelope, payload.len(), &mut self.scratch)?;
+        if dst.is_empty() {
+            // All was written. Going on behind it would end with a move of what waits then to the front of the memory.
+            let _is_there = dst.try_reclaim(self.output_len);
+        }
+        dst.reserve(self.scratch.len() + payload.len());
+        match *self.scratch {
+            // An append of a known length is a store, where any other one is a call.
+            [a] => dst.extend_from_slice(&[a]),
+            [a, b] => dst.extend_from_slice(&[a, b]),
+            [a, b, c, d] => dst.extend_from_slice(&[a, b, c, d]),
+            ref header => dst.extend_from_slice(header),
+        }
+        dst.extend_from_slice(payload);
+        if H::Check::COMPUTES {
+            check.update(payload);
+            self.scratch.clear();
+            check.write(&mut self.scratch);
+            dst.extend_from_slice(&self.scratch);
+        } else if !envelope.trailer.is_empty() {
+            dst.extend_from_slice(envelope.trailer);
+        }
+        self.output_len = dst.len();
+        Ok(())
+    }
+}
+
+/// Settings and counters, and never the bytes.
+impl<H: Header + fmt::Debug> fmt::Debug for FrameCodec<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FrameCodec { header, offset, failed, .. } = self;
+        f.debug_struct("FrameCodec").field("header", header).field("offset", offset).field("failed", failed).finish()
+    }
+}

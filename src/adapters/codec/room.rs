@@ -1,0 +1,56 @@
+//! Room for what is still to come of a frame.
+
+use bytes::BytesMut;
+
+use crate::framing::DEFAULT_READ_LEN;
+
+/// How the buffer that a `Framed` reads into grows and shrinks.
+///
+/// It grows for a frame that does not fit, by as many bytes as have come of it or by one read, whichever is more, and never
+/// beyond the frame. So its memory follows what was received, not what a header declares. Memory that it grew to for a long
+/// frame is given back once the buffer was empty twice and no frame since was as long.
+#[derive(Clone, Debug)]
+pub(super) struct Room {
+    /// Bytes of memory that the buffer had before it first grew; 0 while it has not.
+    before: usize,
+    /// The longest frame that was taken since the buffer was empty last, and in the time before that.
+    longest: usize,
+    longest_before: usize,
+}
+
+impl Room {
+    pub(super) const fn new() -> Room {
+        Room { before: 0, longest: 0, longest_before: 0 }
+    }
+
+    /// A frame of so many bytes was taken.
+    #[inline]
+    pub(super) fn took(&mut self, frame_len: usize) {
+        self.longest = self.longest.max(frame_len);
+    }
+
+    /// Makes room for more of a frame of which at least `missing` bytes are to come.
+    pub(super) fn grow(&mut self, buffer: &mut BytesMut, missing: u64) {
+        let len = buffer.len();
+        let more = missing.min(len.max(DEFAULT_READ_LEN) as u64) as usize;
+        // Where the memory is long enough, what is left of it is moved to its front.
+        if buffer.try_reclaim(more) {
+            return;
+        }
+        if self.before == 0 {
+            self.before = buffer.capacity().max(DEFAULT_READ_LEN);
+        }
+        let mut grown = BytesMut::with_capacity(len + more);
+        grown.extend_from_slice(buffer);
+        *buffer = grown;
+    }
+
+    /// All that was received is taken.
+    pub(super) fn emptied(&mut self, buffer: &mut BytesMut) {
+        let longest = self.longest.max(self.longest_before);
+        if self.before > 0 && buffer.capacity() > longest.max(self.before) {
+            *buffer = BytesMut::with_capacity(self.before);
+        }
+        self.longest_before = std::mem::take(&mut self.longest);
+    }
+}
