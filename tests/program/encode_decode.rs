@@ -274,6 +274,14 @@ fn nothing_waits_for_the_end_of_the_input() {
 }
 
 #[test]
+fn many_lines_do_not_wait_for_the_end_of_the_next_one() {
+    let mut encode = Program::start(&["encode"]);
+    encode.write(format!("{}ten", "ten bytes.\n".repeat(10_000)).as_bytes());
+    assert_eq!(encode.out_line(), "");
+    assert_eq!(encode.out_line(), "\0\0\0ten bytes.");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     for args in [&["decode"][..], &["encode"]] {
         let mut child = command(args).spawn().unwrap();

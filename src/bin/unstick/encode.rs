@@ -3,12 +3,15 @@
 use std::io::{self, Read, Write};
 
 use clap::Args;
+use unstick::FrameWriter;
 use unstick::framing::Envelope;
-use unstick::{FrameWriter, WriteError};
 
 use crate::args::{self, EnvelopeArgs, FormatArgs};
-use crate::exit::{self, Chain, Failure};
+use crate::exit::{self, Failure};
 use crate::lines::Lines;
+
+/// So many bytes are written at once, where there is more input at hand.
+const WRITE_LEN: usize = 64 * 1024;
 
 const EXAMPLES: &str = "\
 Each line of standard input is one payload: its line feed is taken off, and nothing else is changed (so a line that ends
@@ -52,13 +55,9 @@ fn encode(
     frames: &mut FrameWriter<impl Write>,
 ) -> Result<(), Failure> {
     while let Some(payload) = lines.next()? {
-        frames.feed_with(envelope, payload).map_err(|error| match error {
-            WriteError::Encode(error) => exit::unfit(lines.place(), error),
-            WriteError::Io(error) => Failure::output(&error),
-            error => Failure::other(Chain(&error)),
-        })?;
-        // The next line may have to be waited for.
-        if lines.is_dry() {
+        frames.enqueue_with(envelope, payload).map_err(|error| exit::unfit(lines.place(), error))?;
+        // Where nothing is at hand, the next line may have to be waited for.
+        if frames.queued() >= WRITE_LEN || lines.is_dry() {
             frames.flush().map_err(|error| Failure::output(&error))?;
         }
     }
