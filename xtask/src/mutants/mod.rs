@@ -21,21 +21,22 @@ use crate::evidence::{self, Done};
 pub(crate) const FIGURES: &str = "mutants.json";
 
 /// What is mutated beside all of src/framing.
-const FILES: [&str; 3] = ["src/read.rs", "src/write.rs", "src/queue.rs"];
+const FILES: [&str; 3] =
+    ["src/adapters/futures/read.rs", "src/adapters/futures/write.rs", "src/adapters/futures/queue.rs"];
 
 /// Mutants that are tried between two places where a run can be taken up again.
 const PIECE: usize = 16;
 
 /// Change the code in small ways, and see that the tests notice
 ///
-/// Runs cargo-mutants over src/framing, src/read.rs, src/write.rs and src/queue.rs, in a copy of the sources: first with the
+/// Runs cargo-mutants over src/framing and the adapters for futures I/O, in a copy of the sources: first with the
 /// fast tests (tests/fast), then, against what survived, with the exhaustive ones, the corpus and the library's own. A
 /// mutant that survives both needs a reason in xtask/reasons/mutants.json why it is equivalent. What was tried of a file that
 /// did not change since is not tried again, so that a run can be broken off and taken up. Ends with 0 only if all was
 /// tried, and no mutant survives without a reason.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Args {
-    /// Only the mutants of this file, as in src/read.rs; may be given several times
+    /// Only the mutants of this file, as in src/framing/slice.rs; may be given several times
     #[arg(long, value_name = "FILE")]
     file: Vec<String>,
 
