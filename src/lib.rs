@@ -9,6 +9,7 @@
 //! | bytes that are all there, as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
 //! | any `std` `Read` or `Write`: a socket, a file, standard input | `FrameReader`, `FrameWriter`, feature `std` |
 //! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite`; `into_stream`, `into_sink` |
+//! | a `tokio_util::codec::Framed` | `codec::FrameCodec`, feature `tokio-codec` |
 //! | a socket to listen at | `Server` |
 //! | a server to talk to | `Client` |
 //! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
