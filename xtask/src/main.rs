@@ -63,7 +63,13 @@ fn main() -> ExitCode {
         Task::Verify(args) => verify::run(&args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        eprint!("error: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            eprint!(": {error}");
+            cause = error.source();
+        }
+        eprintln!();
         ExitCode::FAILURE
     })
 }
