@@ -21,6 +21,8 @@ const ADAPTERS: &str = "tests/adapters/main.rs";
 const ALLOCATION: &str = "tests/allocation.rs";
 const CONFORMANCE: &str = "tests/conformance.rs";
 const END_TO_END: &str = "tests/end_to_end/main.rs";
+const TRAILERS: &str = "tests/framing_trailers.rs";
+const DIAGNOSIS: &str = "tests/framing_diagnosis.rs";
 const CORPUS: &str = "tests/fuzz_corpus.rs";
 
 /// The invariants, in the order of ARCHITECTURE.md.
@@ -35,6 +37,8 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             (PROPERTIES, "any_bytes"),
             (PROPERTIES, "custom_headers"),
             (PROPERTIES, "a_streamed_body_is_the_buffered_one"),
+            (PROPERTIES, "a_slice_has_the_frames_of_the_stream"),
+            (DIAGNOSIS, "*"),
             (EXHAUSTIVE, "*"),
             (CONFORMANCE, "*"),
             (ADAPTERS, "every_cut_of_a_small_stream_gives_the_same_frames"),
@@ -42,7 +46,13 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             (CORPUS, "*"),
         ],
         targets: &["decode", "plan", "stream_body", "text", "differential", "session", "custom_header"],
-        files: &["src/framing/decoder/mod.rs", "src/framing/decoder/feed.rs", "src/framing/text.rs"],
+        files: &[
+            "src/framing/decoder/mod.rs",
+            "src/framing/decoder/state.rs",
+            "src/framing/decoder/feed.rs",
+            "src/framing/slice.rs",
+            "src/framing/text.rs",
+        ],
     },
     Invariant {
         number: 2,
@@ -62,7 +72,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             (ADAPTERS, "any_chopping_of_any_bytes_gives_the_same_frames_and_the_same_error"),
         ],
         targets: &["decode", "plan"],
-        files: &["src/framing/decoder/error.rs", "src/framing/diagnosis.rs"],
+        files: &["src/framing/error.rs", "src/framing/error/diagnosis.rs", "src/framing/decoder/state.rs"],
     },
     Invariant {
         number: 4,
@@ -84,24 +94,27 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
         checks: "`check_refused_encode`; a writer that chops, waits and fails",
         tests: &[
             (PROPERTIES, "a_refused_frame_leaves_no_trace"),
+            (TRAILERS, "what_travels_around_a_payload_is_as_long_as_the_layout_says"),
             (ADAPTERS, "an_encode_error_queues_nothing"),
             (ADAPTERS, "whatever_the_writer_does_nothing_is_lost_torn_or_doubled"),
             (ADAPTERS, "any_chopping_writes_the_same_bytes"),
         ],
         targets: &["round_trip"],
-        files: &["src/framing/encoder.rs", "src/write.rs", "src/queue.rs"],
+        files: &["src/framing/encoder.rs", "src/adapters/futures/write.rs", "src/adapters/futures/queue.rs"],
     },
     Invariant {
         number: 6,
         promise: "Incomplete is no error; an end at a frame's end is clean, and one inside a frame is truncated",
-        checks: "`check_end`",
+        checks: "`check_end`, `check_slice`",
         tests: &[
             (PROPERTIES, "the_end_is_told_truthfully"),
+            (TRAILERS, "finish_walks_the_whole_frames_that_wait"),
+            (TRAILERS, "finish_knows_the_rest_of_a_body_in_parts"),
             (ADAPTERS, "end_of_stream_inside_a_frame_is_truncated_with_its_numbers"),
             (END_TO_END, "a_fin_is_clean_at_a_boundary_and_truncated_inside_a_frame"),
         ],
         targets: &["decode", "plan", "session"],
-        files: &["src/framing/decoder/mod.rs", "src/read.rs"],
+        files: &["src/framing/decoder/mod.rs", "src/adapters/futures/read.rs"],
     },
     Invariant {
         number: 7,
@@ -113,7 +126,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
             (ADAPTERS, "flushing_and_closing_dropped_after_any_number_of_polls_go_on_where_they_were"),
         ],
         targets: &[],
-        files: &["src/read.rs", "src/write.rs", "src/queue.rs"],
+        files: &["src/adapters/futures/read.rs", "src/adapters/futures/write.rs", "src/adapters/futures/queue.rs"],
     },
     Invariant {
         number: 8,
