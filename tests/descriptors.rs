@@ -68,7 +68,8 @@ fn the_process_with_few_descriptors() {
     while descriptors() > before && begin.elapsed() < DEADLINE {
         std::thread::yield_now();
     }
-    let kept = descriptors() - before;
+    // The first server's thread may have closed its last one only after they were counted: fewer are none kept.
+    let kept = (descriptors() - before).max(0);
     println!("\nserved {}, clean {}, descriptors kept {kept}", served.accepted, served.closes("clean"));
 }
 
