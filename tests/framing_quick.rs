@@ -249,3 +249,13 @@ fn a_head_says_where_the_header_ends() {
     assert_eq!(format.parse(b"ab\xAC\x02"), Ok(Parsed::Head(head)));
     assert_eq!(format.parse(b"ab\xAC"), Ok(Parsed::Need(1)));
 }
+
+/// A header that says nothing of its own is judged, cut short in its first frame, by all that marks a hello.
+#[test]
+fn a_custom_header_cut_short_is_told_by_its_hello() {
+    for (stream, diagnosis) in [(&[22, 3][..], None), (&[22, 3, 1, 0, 9, 1], Some(Diagnosis::Tls))] {
+        let mut decoder = Decoder::new(Thorough(Format::U8));
+        decoder.feed(stream);
+        assert_eq!(decoder.finish().expect_err("truncated").diagnosis(), diagnosis, "{stream:?}");
+    }
+}

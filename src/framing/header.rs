@@ -90,7 +90,8 @@ pub trait Header {
     /// Where the header cannot say that length, or `envelope` is not what this header needs.
     fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// The check of a frame with this header, before any byte of its payload. Override it where the header is covered, too.
+    /// The check of a frame with this header, before any byte of its payload. `header` is just the header's bytes, prefix
+    /// included. Override it where they are covered, too: `let mut crc = Crc::default(); crc.update(header); crc`.
     fn check(&self, header: &[u8]) -> Self::Check {
         let _ = header;
         Self::Check::default()

@@ -12,6 +12,7 @@
 //! let socket = TcpStream::connect(listener.local_addr()?).await?;
 //! let mut ours = Framed::new(socket, FrameCodec::new(Format::U32_LE));
 //! ours.send(&b"hello"[..]).await?;
+//! SinkExt::<&[u8]>::close(&mut ours).await?; // it takes several kinds of item, so closing and flushing name one
 //!
 //! let (socket, _) = listener.accept().await?;
 //! let mut theirs = Framed::new(socket, FrameCodec::new(Format::U32_LE));
@@ -45,7 +46,7 @@
 //! | the item, a `BytesMut` | [`frame.payload()`](OwnedFrame::payload), [`frame.into_payload()`](OwnedFrame::into_payload) |
 //! | the item after `num_skip(s)` | `frame.as_bytes()[s..]` |
 //! | `send(bytes)`, `send(&bytes[..])` | the same; `send((&prefix, bytes))` where there is an offset, which theirs does not write |
-//! | `flush()`, `close()` of a sink | `SinkExt::<Bytes>::flush(&mut framed)`: with several kinds of item, one must be named |
+//! | `flush()`, `close()` of a sink | `SinkExt::<&[u8]>::flush(&mut framed)`: with several kinds of item, one must be named |
 //! | `io::Error` | [`ReadError`], [`WriteError`] |
 //!
 //! Beside that: [`FrameCodec`] reserves no memory because a length was declared; calls a stream that ends right behind a header
