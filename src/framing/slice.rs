@@ -185,7 +185,7 @@ pub(crate) fn first<H: Header + ?Sized>(header: &H, bytes: &[u8]) -> Result<Firs
 }
 
 /// The part of a frame with this header that ends behind `have` bytes of it.
-pub(crate) fn phase(head: Head, have: u64) -> Phase {
+pub(super) fn phase(head: Head, have: u64) -> Phase {
     let payload_end = head.payload_len.saturating_add(head.header_len as u64);
     if have < payload_end { Phase::Payload } else { Phase::Trailer }
 }
@@ -202,14 +202,14 @@ pub(crate) fn fault<H: Header + ?Sized>(header: &H, offset: u64, bytes: &[u8], f
     }
 }
 
-pub(crate) fn oversize<H: Header + ?Sized>(header: &H, head: Head) -> DecodeErrorKind {
+pub(super) fn oversize<H: Header + ?Sized>(header: &H, head: Head) -> DecodeErrorKind {
     let Head { field, payload_len, .. } = head;
     DecodeErrorKind::Oversize { field, payload_len, max_payload_len: header.max_payload_len() }
 }
 
 /// A refused header. Its bytes in the fault are just those that decided, so that it does not depend on how many more had
 /// arrived.
-pub(crate) fn refused<H: Header + ?Sized>(header: &H, offset: u64, kind: DecodeErrorKind, bytes: &[u8]) -> Fault {
+pub(super) fn refused<H: Header + ?Sized>(header: &H, offset: u64, kind: DecodeErrorKind, bytes: &[u8]) -> Fault {
     let decisive = decisive(header, bytes);
     Fault::new(offset, kind, decisive, header.diagnose(kind, offset, decisive))
 }

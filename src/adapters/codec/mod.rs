@@ -44,8 +44,8 @@
 //! | `set_max_frame_length(n)` | `*codec.format_mut() = format.with_max_payload_len(n)?` |
 //! | `new_framed(io)`, `new_read(io)`, `new_write(io)` | `Framed::new(io, FrameCodec::new(format))`, `FramedRead::new`, `FramedWrite::new` |
 //! | the item, a `BytesMut` | [`frame.payload()`](OwnedFrame::payload), [`frame.into_payload()`](OwnedFrame::into_payload) |
-//! | the item after `num_skip(s)` | `frame.as_bytes()[s..]` |
-//! | `send(bytes)`, `send(&bytes[..])` | the same; `send((&prefix, bytes))` where there is an offset, which theirs does not write |
+//! | the item after `num_skip(s)` | `frame.as_bytes().get(s..)`, as a frame may be shorter than `s` where `s > o + w` |
+//! | `send(bytes)`, `send(&bytes[..])` | the same; `send((prefix, bytes))` where there is an offset; theirs does not write what stands there |
 //! | `flush()`, `close()` of a sink | `SinkExt::<&[u8]>::flush(&mut framed)`: with several kinds of item, one must be named |
 //! | `io::Error` | [`ReadError`], [`WriteError`] |
 //!
@@ -69,8 +69,8 @@ use crate::framing::{self, Check, DecodeError, Envelope, Format, Header, Span};
 /// A codec for `tokio_util::codec::{Framed, FramedRead, FramedWrite}`, and for any layout: see the [module](self) for how to
 /// come from `LengthDelimitedCodec`.
 ///
-/// It yields [`OwnedFrame`]s, and encodes payloads (`Bytes`, `&[u8]`), pairs of what travels around a payload and the payload
-/// (`(&prefix, payload)`, `(envelope, payload)`), and frames that were received: all of a frame, or nothing of it.
+/// It yields [`OwnedFrame`]s. It encodes payloads (`Bytes`, `&[u8]`), pairs of a prefix and a payload, of an [`Envelope`] and a
+/// payload, and frames that were received: all of a frame, or nothing of it.
 ///
 /// # Errors
 /// [`ReadError::Decode`] is final: a `Framed` that is polled on after it reads on, and gets the same error for all that comes.
@@ -168,7 +168,6 @@ impl<H: Header> Decoder for FrameCodec<H> {
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<OwnedFrame>, ReadError> {
         if self.told_at_end {
-            src.clear();
             return Ok(None);
         }
         let last = match self.decode(src) {
@@ -234,12 +233,21 @@ impl<H: Header> Encoder<&[u8]> for FrameCodec<H> {
     }
 }
 
-/// What travels around a payload, and the payload.
-impl<'a, H: Header, E: Into<Envelope<'a>>, P: AsRef<[u8]>> Encoder<(E, P)> for FrameCodec<H> {
+/// A prefix, and the payload.
+impl<H: Header, A: AsRef<[u8]>, P: AsRef<[u8]>> Encoder<(A, P)> for FrameCodec<H> {
     type Error = WriteError;
 
-    fn encode(&mut self, (envelope, payload): (E, P), dst: &mut BytesMut) -> Result<(), WriteError> {
-        self.put(envelope.into(), payload.as_ref(), dst)
+    fn encode(&mut self, (prefix, payload): (A, P), dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.put(prefix.as_ref().into(), payload.as_ref(), dst)
+    }
+}
+
+/// What travels around a payload, and the payload.
+impl<H: Header, P: AsRef<[u8]>> Encoder<(Envelope<'_>, P)> for FrameCodec<H> {
+    type Error = WriteError;
+
+    fn encode(&mut self, (envelope, payload): (Envelope<'_>, P), dst: &mut BytesMut) -> Result<(), WriteError> {
+        self.put(envelope, payload.as_ref(), dst)
     }
 }
 
