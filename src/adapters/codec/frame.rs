@@ -30,9 +30,9 @@ use crate::framing::{Envelope, Span};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(PartialEq, Eq)]
-// The lengths first, and without a gap between: each layer of a stream moves a frame on, and moves these as one word, and the
-// words of the memory as they were written. By the compiler's own order it waits for them at two moves, and the stream takes a third
-// longer.
+// The lengths first, and without a gap between them: each layer of a stream moves a frame on, and so moves these as one word,
+// and the words of the memory as they were written. By the compiler's own order it waits for them at two moves, and the stream
+// takes a quarter longer.
 #[repr(C)]
 pub struct OwnedFrame {
     /// `prefix_len ≤ header_len`, and `header_len + trailer_len ≤ bytes.len()`.

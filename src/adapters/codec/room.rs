@@ -33,8 +33,8 @@ impl Room {
     pub(super) fn grow(&mut self, buffer: &mut BytesMut, missing: u64) {
         let len = buffer.len();
         let more = missing.min(len.max(DEFAULT_READ_LEN) as u64) as usize;
-        // Where the memory is long enough, what is left of it is moved to its front.
-        if buffer.try_reclaim(more) {
+        // Where there is as much memory, what is in it is moved to its front: for all of the frame, or for some.
+        if buffer.try_reclaim(missing as usize) || buffer.try_reclaim(more) {
             return;
         }
         if self.before == 0 {
@@ -47,10 +47,15 @@ impl Room {
 
     /// All that was received is taken.
     pub(super) fn emptied(&mut self, buffer: &mut BytesMut) {
+        if self.longest == 0 {
+            return; // it is as empty as it was
+        }
         let longest = self.longest.max(self.longest_before);
         if self.before > 0 && buffer.capacity() > longest.max(self.before) {
             *buffer = BytesMut::with_capacity(self.before);
         }
+        // Then a frame as long fits, if there is memory for it.
+        let _is_there = buffer.try_reclaim(longest);
         self.longest_before = std::mem::take(&mut self.longest);
     }
 }
