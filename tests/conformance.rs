@@ -1,5 +1,7 @@
 //! Replays the conformance corpus, `tests/conformance/cases.json`; its README is the schema.
 
+#[path = "support/codec.rs"]
+mod codec;
 #[path = "support/corpus.rs"]
 mod corpus;
 #[path = "support/sink.rs"]

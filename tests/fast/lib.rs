@@ -10,6 +10,9 @@ mod allocation;
 #[path = "../blocking.rs"]
 mod blocking;
 #[cfg(test)]
+#[path = "../codec/main.rs"]
+mod codec;
+#[cfg(test)]
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]

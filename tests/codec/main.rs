@@ -1,0 +1,74 @@
+//! The codec for tokio: under the suite, beside the codec that it replaces, and in a `Framed` over real sockets.
+
+#[allow(clippy::duplicate_mod, reason = "in tests/fast it is one of two")]
+#[path = "../support/as_framed.rs"]
+mod as_framed;
+mod drop_in;
+mod encoding;
+mod framed;
+mod memory;
+mod suite;
+
+use unstick::framing::{Check, DecodeErrorKind, EncodeError, Endian, Envelope, Format, Head, Header, Layout, Parsed};
+
+/// A byte that travels, a u16 that counts itself and the payload, and a byte behind the payload that travels, too.
+fn around() -> Format {
+    Format::new(Layout::fixed(2, Endian::Big).offset(1).inclusive().trailer(1), 300).expect("a format")
+}
+
+/// A star, a byte that counts the payload, and behind it all bytes of header and payload added up.
+#[derive(Clone, Debug)]
+struct Summed;
+
+#[derive(Clone, Debug, Default)]
+struct Sum(u8);
+
+impl Check for Sum {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.wrapping_add(*byte));
+    }
+
+    fn verify(&self, trailer: &[u8]) -> Result<(), DecodeErrorKind> {
+        let (stated, computed) = (trailer[0].into(), self.0.into());
+        if stated == computed { Ok(()) } else { Err(DecodeErrorKind::Mismatch { stated, computed }) }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(self.0);
+    }
+}
+
+impl Header for Summed {
+    type Check = Sum;
+
+    fn max_header_len(&self) -> usize {
+        2
+    }
+
+    fn max_payload_len(&self) -> usize {
+        200
+    }
+
+    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+        match *bytes {
+            [] => Ok(Parsed::Need(2)),
+            [b'*'] => Ok(Parsed::Need(1)),
+            [b'*', len, ..] => Ok(Parsed::Head(Head::new(2, len.into()).prefix(1).trailer(1))),
+            _ => Err(DecodeErrorKind::Custom("no star")),
+        }
+    }
+
+    fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if payload_len > 200 {
+            return Err(EncodeError::Oversize { payload_len, max_payload_len: 200 });
+        }
+        out.extend([b'*', payload_len as u8]);
+        Ok(())
+    }
+
+    fn check(&self, header: &[u8]) -> Sum {
+        let mut sum = Sum::default();
+        sum.update(header);
+        sum
+    }
+}
