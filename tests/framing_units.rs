@@ -116,6 +116,20 @@ fn a_header_of_ones_own_is_diagnosed_too() {
         assert_eq!((error.kind(), error.diagnosis()), (DecodeErrorKind::Custom("no magic"), diagnosis));
         assert_eq!(error.header(), stream);
     }
+    // A stream that ended inside its first header is told by all that marks a hello: a version alone is no evidence.
+    for (stream, diagnosis) in [
+        (&b"\x16\x03\x01\x41"[..], None),
+        (b"\x15\x03", None),
+        (b"GET ", Some(Diagnosis::Http)),
+        (b"SSH-", Some(Diagnosis::Ssh)),
+        (b"EHLO", Some(Diagnosis::Text)),
+    ] {
+        let mut decoder = Decoder::new(Magic);
+        decoder.feed(stream);
+        let error = decoder.finish().unwrap_err();
+        let kind = DecodeErrorKind::Truncated { phase: Phase::Header, have: stream.len() as u64, need: 5 };
+        assert_eq!((error.kind(), error.diagnosis()), (kind, diagnosis));
+    }
     assert_eq!((MAX_HEADER_LEN, MAX_TRAILER_LEN), (255 + 10, 255));
 }
 
