@@ -538,3 +538,36 @@ fn a_head_counts_all_of_its_frame() {
     assert_eq!(Head::new(3, u64::MAX - 4).trailer(1).frame_len(), u64::MAX);
     assert_eq!(Head::new(3, u64::MAX - 4).trailer(2).frame_len(), u64::MAX);
 }
+
+/// A place among the frames of a slice can be kept, whatever the header: it is only borrowed.
+#[test]
+fn frames_of_a_slice_are_cloned_with_their_place() {
+    struct NoClone(Format);
+
+    impl Header for NoClone {
+        type Check = ();
+
+        fn max_header_len(&self) -> usize {
+            self.0.max_header_len()
+        }
+
+        fn max_payload_len(&self) -> usize {
+            self.0.max_payload_len()
+        }
+
+        fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
+            self.0.parse(bytes)
+        }
+
+        fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+            self.0.write(envelope, payload_len, out)
+        }
+    }
+
+    let header = NoClone(Format::U8);
+    let mut frames = Frames::new(&header, b"\x01a\x02hi");
+    assert!(frames.next().is_some());
+    let (kept, next) = (frames.clone(), frames.next());
+    assert_eq!((kept.offset(), kept.rest()), (2, &b"\x02hi"[..]));
+    assert_eq!({ kept }.next(), next);
+}

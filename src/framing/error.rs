@@ -51,7 +51,8 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// What a [`DecodeError`] points at. Functions that read a slice return it as it is, as they allocate nothing.
+/// Why bytes are no frames: what, where, with its numbers, and what they look like. It is what a [`DecodeError`] points at;
+/// functions that read a slice return it as it is, as they allocate nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     offset: u64,

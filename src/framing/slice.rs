@@ -67,7 +67,6 @@ pub fn split_first<'a, H: Header>(header: &H, bytes: &'a [u8]) -> Result<Option<
 /// assert_eq!(frames.rest(), b"\x05wor");
 /// # Ok::<(), unstick::framing::Fault>(())
 /// ```
-#[derive(Clone)]
 pub struct Frames<'a, H = Format> {
     header: &'a H,
     /// What is behind the frames that were taken.
@@ -124,6 +123,13 @@ impl<'a, H: Header> Iterator for Frames<'a, H> {
 }
 
 impl<H: Header> core::iter::FusedIterator for Frames<'_, H> {}
+
+/// Of any header, as it is only borrowed.
+impl<H> Clone for Frames<'_, H> {
+    fn clone(&self) -> Self {
+        Frames { ..*self }
+    }
+}
 
 /// All but the common case: a frame near the end of the bytes, what is wrong with them, or nothing at their end.
 #[cold]
