@@ -20,8 +20,9 @@ use crate::framing::{Format, Frame};
 #[non_exhaustive]
 pub struct ClientConfig {
     /// The format, in both directions. [`Format::U32_LE`] with 1 MiB by default. With bytes before the length field
-    /// [`send`](Client::send), [`enqueue`](Client::enqueue) and [`call`](Client::call) fail with
-    /// [`EncodeError::Prefix`](crate::framing::EncodeError::Prefix): there [`split`](Client::split), and
+    /// or behind the payload [`send`](Client::send), [`enqueue`](Client::enqueue) and [`call`](Client::call) fail with
+    /// [`EncodeError::Prefix`](crate::framing::EncodeError::Prefix) or
+    /// [`EncodeError::Trailer`](crate::framing::EncodeError::Trailer): there [`split`](Client::split), and
     /// [`FramedWrite::feed_with`].
     pub format: Format,
     /// What the server says first. [`Awaited::Frame`] by default.

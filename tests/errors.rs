@@ -94,7 +94,7 @@ fn errors_of_framing_have_no_cause() {
 fn errors_of_adapters_have_the_cause_that_they_name() {
     for ((stream, text), kind) in [(TRUNCATED, ErrorKind::UnexpectedEof), (OVERSIZE, ErrorKind::InvalidData)] {
         let error = ReadError::from(decode_error(stream));
-        check_io(error, kind, "the stream is no stream of frames", Some(text));
+        check_io(error, kind, "the stream cannot be read as frames", Some(text));
     }
     check_io_itself(ReadError::from(io_error()), "the reader failed");
 
@@ -113,7 +113,7 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     let none = "no greeting: the server closed the connection before it";
     check_io(ConnectError::NoGreeting, ErrorKind::UnexpectedEof, none, None);
 
-    let read = "the stream is no stream of frames";
+    let read = "the stream cannot be read as frames";
     for ((stream, _), kind) in [(TRUNCATED, ErrorKind::UnexpectedEof), (OVERSIZE, ErrorKind::InvalidData)] {
         let error = || ReadError::from(decode_error(stream));
         check_io(ConnectError::Greeting(error()), kind, "no greeting", Some(read));

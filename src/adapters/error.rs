@@ -44,7 +44,7 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ReadError::Io(_) => "the reader failed",
-            ReadError::Decode(_) => "the stream is no stream of frames",
+            ReadError::Decode(_) => "the stream cannot be read as frames",
         })
     }
 }

@@ -220,7 +220,8 @@ mod tests {
     #[test]
     fn an_error_is_one_line_with_all_that_it_came_of() {
         let read = || ReadError::Decode(decode_error(b"\x05hi"));
-        let why = "the stream is no stream of frames: at byte 0: the stream ended inside a frame: 3 of 6 bytes missing";
+        let why =
+            "the stream cannot be read as frames: at byte 0: the stream ended inside a frame: 3 of 6 bytes missing";
         assert_eq!(Chain(&read()).to_string(), why);
         assert_eq!(Chain(&ConnectError::Greeting(read())).to_string(), format!("no greeting: {why}"));
         assert_eq!(Chain(&io::Error::from(ConnectError::Greeting(read()))).to_string(), format!("no greeting: {why}"));
