@@ -25,15 +25,19 @@ pub struct ClientConfig {
     /// [`EncodeError::Trailer`](crate::framing::EncodeError::Trailer): there [`split`](Client::split), and
     /// [`FramedWrite::feed_with`].
     pub format: Format,
-    /// What the server says first. [`Awaited::Frame`] by default.
-    pub greeting: Awaited,
+    /// What the server says first. [`ExpectedGreeting::Frame`] by default.
+    pub greeting: ExpectedGreeting,
     /// How long connecting may take, resolving the name and the greeting included. 10 s by default.
-    pub connect_deadline: Duration,
+    pub connect_timeout: Duration,
 }
 
 impl Default for ClientConfig {
     fn default() -> ClientConfig {
-        ClientConfig { format: Format::U32_LE, greeting: Awaited::Frame, connect_deadline: Duration::from_secs(10) }
+        ClientConfig {
+            format: Format::U32_LE,
+            greeting: ExpectedGreeting::Frame,
+            connect_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -46,25 +50,25 @@ impl ClientConfig {
 
     /// The same with another greeting awaited.
     #[must_use]
-    pub fn greeting(self, greeting: Awaited) -> ClientConfig {
+    pub fn greeting(self, greeting: ExpectedGreeting) -> ClientConfig {
         ClientConfig { greeting, ..self }
     }
 
-    /// The same with another deadline for connecting.
+    /// The same with another timeout for connecting.
     #[must_use]
-    pub fn connect_deadline(self, connect_deadline: Duration) -> ClientConfig {
-        ClientConfig { connect_deadline, ..self }
+    pub fn connect_timeout(self, connect_timeout: Duration) -> ClientConfig {
+        ClientConfig { connect_timeout, ..self }
     }
 }
 
 /// The greeting that a client waits for when it connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Awaited {
+pub enum ExpectedGreeting {
     /// A frame like any other: what our server sends by default.
     Frame,
     /// So many bytes without framing. An unframed greeting has no end of its own, so its length must be known: the
-    /// seed's has [`SEED_GREETING`](crate::SEED_GREETING)`.len()` bytes.
+    /// seed's has [`TUTORIAL_GREETING`](crate::TUTORIAL_GREETING)`.len()` bytes.
     Raw(usize),
     /// Nothing.
     None,
@@ -104,11 +108,11 @@ impl Client {
     /// # Cancel-safety
     /// Dropping the future closes what was opened.
     pub async fn connect(addr: impl AsyncToSocketAddrs, config: ClientConfig) -> Result<Client, ConnectError> {
-        let deadline = config.connect_deadline;
+        let timeout = config.connect_timeout;
         let connected = Client::connect_and_greet(addr, config);
         let timed_out = async {
-            Timer::after(deadline).await;
-            Err(ConnectError::TimedOut { deadline })
+            Timer::after(timeout).await;
+            Err(ConnectError::TimedOut { timeout })
         };
         future::or(connected, timed_out).await
     }
@@ -118,7 +122,7 @@ impl Client {
         stream.set_nodelay(true).map_err(ConnectError::Io)?;
         let peer = stream.peer_addr().map_err(ConnectError::Io)?;
         let mut greeting = Vec::new();
-        if let Awaited::Raw(len) = config.greeting {
+        if let ExpectedGreeting::Raw(len) = config.greeting {
             greeting.resize(len, 0);
             stream.read_exact(&mut greeting).await.map_err(|error| ConnectError::Greeting(error.into()))?;
         }
@@ -129,7 +133,7 @@ impl Client {
             greeting,
             frames_in: 0,
         };
-        if let Awaited::Frame = config.greeting {
+        if let ExpectedGreeting::Frame = config.greeting {
             let frame = client.recv().await.map_err(ConnectError::Greeting)?;
             client.greeting = frame.ok_or(ConnectError::NoGreeting)?.payload().to_vec();
         }
@@ -275,7 +279,7 @@ pub enum ConnectError {
     /// Not connected and greeted in time.
     TimedOut {
         /// The time there was.
-        deadline: Duration,
+        timeout: Duration,
     },
     /// The greeting did not come whole.
     Greeting(ReadError),
@@ -287,7 +291,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConnectError::Io(_) => f.write_str("cannot connect"),
-            ConnectError::TimedOut { deadline } => write!(f, "not connected and greeted within {deadline:?}"),
+            ConnectError::TimedOut { timeout } => write!(f, "not connected and greeted within {timeout:?}"),
             ConnectError::Greeting(_) => f.write_str("no greeting"),
             ConnectError::NoGreeting => f.write_str("no greeting: the server closed the connection before it"),
         }

@@ -72,7 +72,7 @@ pub enum CloseReason {
     Handler(Box<dyn Error + Send + Sync>),
     /// The handler panicked, or what makes it, or what is told that a connection is open: what the panic said.
     Panic(String),
-    /// The server was stopped: what was in flight is answered, or the drain deadline passed, or the peer went on sending (8 MiB)
+    /// The server was stopped: what was in flight is answered, or the drain timeout passed, or the peer went on sending (8 MiB)
     /// after the stop.
     Stopped,
     /// As many connections as are allowed were served already; the peer was told so, where the format can say it and its
@@ -84,12 +84,12 @@ pub enum CloseReason {
     /// The peer sent no whole frame since it connected.
     Silent {
         /// How long it had.
-        deadline: Duration,
+        timeout: Duration,
     },
     /// The peer sent nothing between frames.
     Idle {
         /// How long it had.
-        deadline: Duration,
+        timeout: Duration,
     },
     /// The peer did not finish a frame in time.
     SlowFrame {
@@ -97,8 +97,8 @@ pub enum CloseReason {
         received: usize,
         /// Bytes of it that were missing, at least.
         missing: usize,
-        /// How long it had, by deadline and rate.
-        deadline: Duration,
+        /// How long it had, by timeout and rate.
+        timeout: Duration,
         /// What the stream looks like, where it ended so in its first frame: a protocol whose first bytes are a length within
         /// the limit, mostly.
         diagnosis: Option<Diagnosis>,
@@ -108,7 +108,7 @@ pub enum CloseReason {
         /// Bytes that waited.
         queued: usize,
         /// How long it had.
-        deadline: Duration,
+        timeout: Duration,
     },
     /// A handler queued more replies than may wait.
     Overflow {
@@ -128,56 +128,134 @@ pub enum CloseReason {
     },
     /// The peer's system did not answer any more: it is gone, or the way to it.
     Unreachable(io::Error),
+    /// The server's own program ended the connection.
+    Ended,
 }
 
 impl CloseReason {
-    /// The names of all reasons, in the order in which [`index`](CloseReason::index) counts them.
-    pub const NAMES: &'static [&'static str] = &[
-        "clean",
-        "truncated",
-        "reset",
-        "oversize",
-        "malformed",
-        "io error",
-        "handler error",
-        "handler panic",
-        "stopped",
-        "refused",
-        "silent",
-        "idle",
-        "slow frame",
-        "slow reader",
-        "overflow",
-        "over budget",
-        "unreachable",
-    ];
-
-    /// The reason's place in [`NAMES`](CloseReason::NAMES), for counting.
-    pub fn index(&self) -> usize {
+    /// Its kind, for counting and comparing.
+    pub fn kind(&self) -> CloseKind {
         match self {
-            CloseReason::Clean => 0,
-            CloseReason::Truncated(_) => 1,
-            CloseReason::Reset(_) => 2,
-            CloseReason::Oversize(_) => 3,
-            CloseReason::Malformed(_) => 4,
-            CloseReason::Io(_) => 5,
-            CloseReason::Handler(_) => 6,
-            CloseReason::Panic(_) => 7,
-            CloseReason::Stopped => 8,
-            CloseReason::Refused { .. } => 9,
-            CloseReason::Silent { .. } => 10,
-            CloseReason::Idle { .. } => 11,
-            CloseReason::SlowFrame { .. } => 12,
-            CloseReason::SlowReader { .. } => 13,
-            CloseReason::Overflow { .. } => 14,
-            CloseReason::OverBudget { .. } => 15,
-            CloseReason::Unreachable(_) => 16,
+            CloseReason::Clean => CloseKind::Clean,
+            CloseReason::Truncated(_) => CloseKind::Truncated,
+            CloseReason::Reset(_) => CloseKind::Reset,
+            CloseReason::Oversize(_) => CloseKind::Oversize,
+            CloseReason::Malformed(_) => CloseKind::Malformed,
+            CloseReason::Io(_) => CloseKind::Io,
+            CloseReason::Handler(_) => CloseKind::Handler,
+            CloseReason::Panic(_) => CloseKind::Panic,
+            CloseReason::Stopped => CloseKind::Stopped,
+            CloseReason::Refused { .. } => CloseKind::Refused,
+            CloseReason::Silent { .. } => CloseKind::Silent,
+            CloseReason::Idle { .. } => CloseKind::Idle,
+            CloseReason::SlowFrame { .. } => CloseKind::SlowFrame,
+            CloseReason::SlowReader { .. } => CloseKind::SlowReader,
+            CloseReason::Overflow { .. } => CloseKind::Overflow,
+            CloseReason::OverBudget { .. } => CloseKind::OverBudget,
+            CloseReason::Unreachable(_) => CloseKind::Unreachable,
+            CloseReason::Ended => CloseKind::Ended,
         }
     }
 
-    /// The reason's name.
+    /// The name of its kind.
     pub fn name(&self) -> &'static str {
-        CloseReason::NAMES[self.index()]
+        self.kind().name()
+    }
+}
+
+/// A [`CloseReason`] without its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CloseKind {
+    /// [`CloseReason::Clean`].
+    Clean,
+    /// [`CloseReason::Truncated`].
+    Truncated,
+    /// [`CloseReason::Reset`].
+    Reset,
+    /// [`CloseReason::Oversize`].
+    Oversize,
+    /// [`CloseReason::Malformed`].
+    Malformed,
+    /// [`CloseReason::Io`].
+    Io,
+    /// [`CloseReason::Handler`].
+    Handler,
+    /// [`CloseReason::Panic`].
+    Panic,
+    /// [`CloseReason::Stopped`].
+    Stopped,
+    /// [`CloseReason::Refused`].
+    Refused,
+    /// [`CloseReason::Silent`].
+    Silent,
+    /// [`CloseReason::Idle`].
+    Idle,
+    /// [`CloseReason::SlowFrame`].
+    SlowFrame,
+    /// [`CloseReason::SlowReader`].
+    SlowReader,
+    /// [`CloseReason::Overflow`].
+    Overflow,
+    /// [`CloseReason::OverBudget`].
+    OverBudget,
+    /// [`CloseReason::Unreachable`].
+    Unreachable,
+    /// [`CloseReason::Ended`].
+    Ended,
+}
+
+impl CloseKind {
+    /// All kinds, in the order in which a report lists them.
+    pub const ALL: &'static [CloseKind] = &[
+        CloseKind::Clean,
+        CloseKind::Truncated,
+        CloseKind::Reset,
+        CloseKind::Oversize,
+        CloseKind::Malformed,
+        CloseKind::Io,
+        CloseKind::Handler,
+        CloseKind::Panic,
+        CloseKind::Stopped,
+        CloseKind::Refused,
+        CloseKind::Silent,
+        CloseKind::Idle,
+        CloseKind::SlowFrame,
+        CloseKind::SlowReader,
+        CloseKind::Overflow,
+        CloseKind::OverBudget,
+        CloseKind::Unreachable,
+        CloseKind::Ended,
+    ];
+
+    /// Its name, as in reports and metrics: "slow frame", say.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CloseKind::Clean => "clean",
+            CloseKind::Truncated => "truncated",
+            CloseKind::Reset => "reset",
+            CloseKind::Oversize => "oversize",
+            CloseKind::Malformed => "malformed",
+            CloseKind::Io => "io error",
+            CloseKind::Handler => "handler error",
+            CloseKind::Panic => "handler panic",
+            CloseKind::Stopped => "stopped",
+            CloseKind::Refused => "refused",
+            CloseKind::Silent => "silent",
+            CloseKind::Idle => "idle",
+            CloseKind::SlowFrame => "slow frame",
+            CloseKind::SlowReader => "slow reader",
+            CloseKind::Overflow => "overflow",
+            CloseKind::OverBudget => "over budget",
+            CloseKind::Unreachable => "unreachable",
+            CloseKind::Ended => "ended",
+        }
+    }
+}
+
+impl fmt::Display for CloseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -185,7 +263,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            CloseReason::Clean | CloseReason::Stopped => Ok(()),
+            CloseReason::Clean | CloseReason::Stopped | CloseReason::Ended => Ok(()),
             CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
                 write!(f, ": {error}")
             }
@@ -193,14 +271,14 @@ impl fmt::Display for CloseReason {
             CloseReason::Handler(error) => causes(f, &**error),
             CloseReason::Panic(text) => write!(f, ": {text}"),
             CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
-            CloseReason::Silent { deadline } => write!(f, ": no whole frame within {deadline:?}"),
-            CloseReason::Idle { deadline } => write!(f, ": nothing sent for {deadline:?}"),
-            CloseReason::SlowFrame { received, missing, deadline, diagnosis } => {
-                write!(f, ": {received} bytes within {deadline:?}, and {missing} missing")?;
+            CloseReason::Silent { timeout } => write!(f, ": no whole frame within {timeout:?}"),
+            CloseReason::Idle { timeout } => write!(f, ": nothing sent for {timeout:?}"),
+            CloseReason::SlowFrame { received, missing, timeout, diagnosis } => {
+                write!(f, ": {received} bytes within {timeout:?}, and {missing} missing")?;
                 diagnosis.as_ref().map_or(Ok(()), |diagnosis| write!(f, " ({diagnosis})"))
             }
-            CloseReason::SlowReader { queued, deadline } => {
-                write!(f, ": nothing read for {deadline:?}, with {queued} bytes waiting")
+            CloseReason::SlowReader { queued, timeout } => {
+                write!(f, ": nothing read for {timeout:?}, with {queued} bytes waiting")
             }
             CloseReason::Overflow { queued, max_queued } => {
                 write!(f, ": {queued} bytes of replies wait, and {max_queued} may")

@@ -75,10 +75,10 @@ pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, 
 #[cfg(feature = "futures")]
 pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 #[cfg(feature = "client")]
-pub use client::{Awaited, CallError, Client, ClientConfig, ConnectError};
+pub use client::{CallError, Client, ClientConfig, ConnectError, ExpectedGreeting};
 #[cfg(any(feature = "client", feature = "server"))]
-pub use close::{CloseReason, Closed, Traffic};
+pub use close::{CloseKind, CloseReason, Closed, Traffic};
 #[cfg(feature = "server")]
 pub use server::{
-    Account, Clock, Greeting, Replies, SEED_GREETING, Server, ServerConfig, Stats, SystemClock, serve_connection,
+    Account, Clock, Greeting, Responder, Server, ServerConfig, Stats, SystemClock, TUTORIAL_GREETING, serve_connection,
 };

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::*;
-use unstick::{Greeting, ServerConfig};
+use unstick::{CloseKind, Greeting, ServerConfig};
 
 /// Descriptors that the process may have.
 const DESCRIPTORS: usize = 48;
@@ -70,7 +70,7 @@ fn the_process_with_few_descriptors() {
     }
     // The first server's thread may have closed its last one only after they were counted: fewer are none kept.
     let kept = (descriptors() - before).max(0);
-    println!("\nserved {}, clean {}, descriptors kept {kept}", served.accepted, served.closes("clean"));
+    println!("\nserved {}, clean {}, descriptors kept {kept}", served.accepted, served.closes(CloseKind::Clean));
 }
 
 fn descriptors() -> isize {

@@ -108,7 +108,7 @@ fn errors_of_adapters_have_the_cause_that_they_name() {
 #[test]
 fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io_itself(ConnectError::Io(io_error()), "cannot connect");
-    let late = ConnectError::TimedOut { deadline: Duration::from_secs(3) };
+    let late = ConnectError::TimedOut { timeout: Duration::from_secs(3) };
     check_io(late, ErrorKind::TimedOut, "not connected and greeted within 3s", None);
     let none = "no greeting: the server closed the connection before it";
     check_io(ConnectError::NoGreeting, ErrorKind::UnexpectedEof, none, None);

@@ -6,7 +6,7 @@ use futures_lite::io::sink;
 use futures_lite::stream::StreamExt;
 use unstick::framing::{DEFAULT_READ_LEN, DecodeErrorKind, Decoder, Format, Frame};
 use unstick::testing::choppy::{ChoppyRead, Step};
-use unstick::{FramedRead, Greeting, Replies, ServerConfig, SystemClock, serve_connection};
+use unstick::{FramedRead, Greeting, Responder, ServerConfig, SystemClock, serve_connection};
 
 /// A frame of so many bytes in all.
 fn frame(len: usize) -> Vec<u8> {
@@ -150,7 +150,7 @@ fn what_is_left_in_memory_that_was_lent_is_not_lost() {
     let steps = [wire.len(), wire.len() + 2500, wire.len(), wire.len() + 2, wire.len() - 2502].map(Step::Pass);
     let reader = ChoppyRead::new(&stream, steps);
     let mut handled = 0;
-    let handler = async |frame: Frame<'_>, replies: &mut Replies| {
+    let handler = async |frame: Frame<'_>, replies: &mut Responder| {
         assert_eq!(frame.payload(), [7; 5000]);
         handled += 1;
         replies.send(frame.payload()).await

@@ -7,7 +7,7 @@ use unstick::framing::{
 };
 use unstick::testing::choppy::{ChoppyRead, Step};
 use unstick::testing::{self, Case, Cuts, Oracle};
-use unstick::{Greeting, Replies, ServerConfig, SystemClock, serve_connection};
+use unstick::{Greeting, Responder, ServerConfig, SystemClock, serve_connection};
 
 /// `need` looked behind each skipped frame by calling itself, and a read full of them ended the stack.
 #[test]
@@ -130,7 +130,7 @@ fn a_short_frame_that_ends_a_read_is_served() {
         let reader = ChoppyRead::new(&stream, [Step::Pass(wire.len()); 3]);
         let config = ServerConfig::default().greeting(Greeting::None);
         let mut handled = 0;
-        let handler = async |frame: Frame<'_>, replies: &mut Replies| {
+        let handler = async |frame: Frame<'_>, replies: &mut Responder| {
             handled += 1;
             replies.send(frame.payload()).await
         };

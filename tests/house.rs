@@ -75,7 +75,7 @@ fn what_serves_a_connection_knows_no_clock() {
     let below_src = |name: &str| Path::new("src").join(name);
     let timed = [
         "server/connection.rs",
-        "server/deadlines.rs",
+        "server/timeouts.rs",
         "server/input.rs",
         "server/place.rs",
         "server/replies.rs",
@@ -192,19 +192,19 @@ fn every_limit_has_a_default_that_is_documented() {
     let server = ServerConfig::default();
     assert_eq!(server.format.max_payload_len(), DEFAULT_MAX_PAYLOAD_LEN);
     assert_eq!(DEFAULT_MAX_PAYLOAD_LEN, 1 << 20);
-    assert_eq!((server.backlog, server.threads.get(), server.drain_deadline), (1024, 1, Duration::from_secs(10)));
-    let deadlines = [server.first_frame_deadline, server.frame_deadline, server.idle_deadline, server.write_deadline];
+    assert_eq!((server.backlog, server.threads.get(), server.drain_timeout), (1024, 1, Duration::from_secs(10)));
+    let timeouts = [server.first_frame_timeout, server.frame_timeout, server.idle_timeout, server.write_timeout];
     let seconds = |n| Some(Duration::from_secs(n));
-    assert_eq!(deadlines, [seconds(60), seconds(10), None, seconds(10)]);
+    assert_eq!(timeouts, [seconds(60), seconds(10), None, seconds(10)]);
     assert_eq!((server.keepalive, server.min_rate.map(NonZeroU32::get)), (seconds(60), Some(64 << 10)));
     assert_eq!(
-        (server.high_water.get(), server.max_queued.get(), server.frames_a_turn.get()),
+        (server.high_water.get(), server.max_queued.get(), server.max_frames_per_turn.get()),
         (64 << 10, 4 << 20, 1024)
     );
     assert_eq!((server.max_connections, server.memory_budget), (None, None));
     let client = ClientConfig::default();
     assert_eq!(client.format.max_payload_len(), DEFAULT_MAX_PAYLOAD_LEN);
-    assert_eq!(client.connect_deadline, Duration::from_secs(10));
+    assert_eq!(client.connect_timeout, Duration::from_secs(10));
     for (file, name) in
         [("src/server/config.rs", "pub struct ServerConfig {"), ("src/client.rs", "pub struct ClientConfig {")]
     {

@@ -13,7 +13,7 @@ use futures_lite::future::block_on;
 use futures_lite::io::AsyncRead;
 use peak_alloc::PeakAlloc;
 use unstick::framing::{DecodeErrorKind, Decoder, Format, Part, Phase};
-use unstick::{FramedRead, Greeting, ServerConfig};
+use unstick::{CloseKind, FramedRead, Greeting, ServerConfig};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -101,7 +101,7 @@ fn cost_of_silence(unfinished: &[u8], have: u64) -> usize {
         let need = 4 + u64::from(u32::MAX);
         assert_eq!(error.kind(), DecodeErrorKind::Truncated { phase: Phase::Payload, have, need });
     }
-    assert_eq!(server.served().0.closes("truncated"), CONNECTIONS as u64 + 1);
+    assert_eq!(server.served().0.closes(CloseKind::Truncated), CONNECTIONS as u64 + 1);
     cost
 }
 

@@ -2,7 +2,7 @@
 
 use smol::channel;
 use unstick::framing::{Endian, Format, Frame, Layout};
-use unstick::{Awaited, Client, ClientConfig, NO_COPY_LEN, Replies, Server, ServerConfig};
+use unstick::{Client, ClientConfig, CloseKind, ExpectedGreeting, NO_COPY_LEN, Responder, Server, ServerConfig};
 
 #[test]
 fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
@@ -14,11 +14,13 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
         let (stop, stopped) = channel::bounded::<()>(1);
         let serving = smol::spawn(server.serve(
             |_| {
-                async |frame: Frame<'_>, replies: &mut Replies| replies.send_with(frame.prefix(), frame.payload()).await
+                async |frame: Frame<'_>, replies: &mut Responder| {
+                    replies.send_with(frame.prefix(), frame.payload()).await
+                }
             },
             async move { _ = stopped.recv().await },
         ));
-        let config = ClientConfig::default().format(format).greeting(Awaited::None);
+        let config = ClientConfig::default().format(format).greeting(ExpectedGreeting::None);
         let (mut reader, mut writer) = Client::connect(addr, config).await.unwrap().split();
         assert_eq!(reader.next_frame().await.unwrap().unwrap().prefix(), [0, 0, 0]);
         // A payload that is copied into the queue, and one that is written from where it is.
@@ -34,6 +36,6 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
         assert!(reader.next_frame().await.unwrap().is_none());
         drop(stop);
         let served = serving.await;
-        assert_eq!((served.accepted, served.closes("clean")), (1, 1));
+        assert_eq!((served.accepted, served.closes(CloseKind::Clean)), (1, 1));
     });
 }

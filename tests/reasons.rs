@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use unstick::framing::{Decoder, Diagnosis, EncodeError, Format};
-use unstick::{CloseReason, ReadError, ServerConfig, WriteError};
+use unstick::{CloseKind, CloseReason, ReadError, ServerConfig, WriteError};
 
 fn reset() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
@@ -17,10 +17,11 @@ fn a_reason_is_of_the_error_that_it_was() {
     assert_eq!(decoder.next_frame(), Ok(None));
     let cut = decoder.finish().unwrap_err();
     let late = || io::Error::from(io::ErrorKind::TimedOut);
-    let deadline = Duration::from_secs(3);
+    let timeout = Duration::from_secs(3);
     for (reason, text) in [
         (CloseReason::Clean, "clean".to_string()),
         (CloseReason::Stopped, "stopped".to_string()),
+        (CloseReason::Ended, "ended".to_string()),
         (CloseReason::from(cut.clone()), format!("truncated: {cut}")),
         (CloseReason::from(ReadError::Decode(cut.clone())), format!("truncated: {cut}")),
         (CloseReason::from(reset()), format!("reset: {}", reset())),
@@ -35,18 +36,18 @@ fn a_reason_is_of_the_error_that_it_was() {
         (CloseReason::Panic("oh".into()), "handler panic: oh".to_string()),
         (CloseReason::from(late()), format!("unreachable: {}", late())),
         (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already".into()),
-        (CloseReason::Silent { deadline }, "silent: no whole frame within 3s".into()),
-        (CloseReason::Idle { deadline }, "idle: nothing sent for 3s".into()),
+        (CloseReason::Silent { timeout }, "silent: no whole frame within 3s".into()),
+        (CloseReason::Idle { timeout }, "idle: nothing sent for 3s".into()),
         (
-            CloseReason::SlowFrame { received: 5, missing: 4, deadline, diagnosis: None },
+            CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: None },
             "slow frame: 5 bytes within 3s, and 4 missing".into(),
         ),
         (
-            CloseReason::SlowFrame { received: 5, missing: 4, deadline, diagnosis: Some(Diagnosis::Tls) },
+            CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: Some(Diagnosis::Tls) },
             "slow frame: 5 bytes within 3s, and 4 missing (looks like TLS)".into(),
         ),
         (
-            CloseReason::SlowReader { queued: 5, deadline },
+            CloseReason::SlowReader { queued: 5, timeout },
             "slow reader: nothing read for 3s, with 5 bytes waiting".into(),
         ),
         (CloseReason::Overflow { queued: 9, max_queued: 8 }, "overflow: 9 bytes of replies wait, and 8 may".into()),
@@ -56,7 +57,8 @@ fn a_reason_is_of_the_error_that_it_was() {
         ),
     ] {
         assert_eq!(reason.to_string(), text);
-        assert_eq!(CloseReason::NAMES[reason.index()], reason.name());
+        assert_eq!(reason.kind().name(), reason.name());
+        assert!(CloseKind::ALL[reason.kind() as usize] == reason.kind());
         assert!(text.starts_with(reason.name()), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use futures_lite::future::block_on;
 use unstick::framing::{EncodeError, Frame};
 use unstick::testing::choppy::{ChoppyRead, SharedWrite, Step};
 use unstick::{
-    CloseReason, Closed, Greeting, NO_COPY_LEN, Replies, ServerConfig, SystemClock, WriteError, serve_connection,
+    CloseReason, Closed, Greeting, NO_COPY_LEN, Responder, ServerConfig, SystemClock, WriteError, serve_connection,
 };
 
 const KIB: usize = 1024;
@@ -27,7 +27,7 @@ fn serve(
     stream: &[u8],
     read: impl IntoIterator<Item = Step>,
     write: impl IntoIterator<Item = Step>,
-    handler: impl AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>,
+    handler: impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), WriteError>,
 ) -> SharedWrite {
     let (writer, closed) = serve_with(&ServerConfig::default().greeting(Greeting::None), stream, read, write, handler);
     assert_eq!(closed.reason.name(), "clean");
@@ -40,7 +40,7 @@ fn serve_with(
     stream: &[u8],
     read: impl IntoIterator<Item = Step>,
     write: impl IntoIterator<Item = Step>,
-    handler: impl AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>,
+    handler: impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), WriteError>,
 ) -> (SharedWrite, Closed) {
     let writer = SharedWrite::new(write);
     let peer = ([127, 0, 0, 1], 4747).into();
@@ -49,7 +49,7 @@ fn serve_with(
     (writer, closed)
 }
 
-async fn echo(frame: Frame<'_>, replies: &mut Replies) -> Result<(), WriteError> {
+async fn echo(frame: Frame<'_>, replies: &mut Responder) -> Result<(), WriteError> {
     replies.send(frame.payload()).await
 }
 

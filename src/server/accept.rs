@@ -52,7 +52,7 @@ pub(super) fn tune(socket: &SockRef<'_>, config: &ServerConfig) -> io::Result<()
     // Nobody is asked while bytes are unacknowledged: that has a time limit of its own, which must not end the questions early.
     // It counts also while a live peer reads nothing; so where such a peer may take its time, it is left as it is.
     #[cfg(target_os = "linux")]
-    if config.write_deadline.is_some() {
+    if config.write_timeout.is_some() {
         socket.set_tcp_user_timeout(Some(idle + PROBE_INTERVAL * PROBES))?;
     }
     Ok(())
@@ -151,7 +151,7 @@ mod tests {
     fn without_a_write_deadline_a_closed_window_ends_nothing() {
         let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
         let listener = listen(addr, 1).expect("a port");
-        let config = ServerConfig::default().write_deadline(None);
+        let config = ServerConfig::default().write_timeout(None);
         let socket = SockRef::from(&listener);
         tune(&socket, &config).expect("options");
         assert!(socket.keepalive().expect("an option"));

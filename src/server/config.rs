@@ -7,7 +7,7 @@ use super::greeting::Greeting;
 use crate::framing::{Format, Header};
 
 /// The greeting of the C# tutorial that this crate grew from (*the seed*): 23 bytes of UTF-8.
-pub const SEED_GREETING: &str = "Hello client! 你好...";
+pub const TUTORIAL_GREETING: &str = "Hello client! 你好...";
 
 /// Descriptors that are left to the process when [`ServerConfig::max_connections`] is derived from its limit.
 const RESERVE: usize = 32;
@@ -15,7 +15,7 @@ const RESERVE: usize = 32;
 /// What a server does unless told otherwise: the seed's format and greeting, one thread, and bounds on what peers can cost.
 ///
 /// A limit that ends a connection does so for a named reason: see [`CloseReason`](crate::CloseReason). All but
-/// [`idle_deadline`](ServerConfig::idle_deadline) are on by default.
+/// [`idle_timeout`](ServerConfig::idle_timeout) are on by default.
 ///
 /// # The worst case
 /// Whatever the peers do, what the server holds for them is at most
@@ -52,18 +52,18 @@ pub struct ServerConfig {
     /// holds more ends as *over budget*.
     pub memory_budget: Option<NonZeroUsize>,
     /// How long a peer may take to its first whole frame. 60 s by default; then it ends as *silent*. `None`: for ever.
-    pub first_frame_deadline: Option<Duration>,
+    pub first_frame_timeout: Option<Duration>,
     /// How long a frame may take from its first byte to its last one. 10 s by default, and what
     /// [`min_rate`](ServerConfig::min_rate) adds; then it ends as *slow frame*. `None`: for ever.
-    pub frame_deadline: Option<Duration>,
+    pub frame_timeout: Option<Duration>,
     /// Bytes a second at which a frame may exceed its deadline: each second's worth of them that has come gives it one more
     /// second. 64 KiB by default, so that a frame of 1 MiB has 26 s at most. `None`: the deadline stands.
     pub min_rate: Option<NonZeroU32>,
     /// How long a peer may send nothing between frames. `None`, for ever, by default; otherwise it ends as *idle*.
-    pub idle_deadline: Option<Duration>,
+    pub idle_timeout: Option<Duration>,
     /// How long the peer may take no byte of what is to be written. 10 s by default; then it ends as *slow reader*. `None`:
     /// for ever.
-    pub write_deadline: Option<Duration>,
+    pub write_timeout: Option<Duration>,
     /// After so long without a byte the system asks the peer's whether it is still there (TCP keepalive), every 10 s and
     /// three times; and where it is not, the connection ends as *unreachable*. 60 s by default. `None`: it never asks.
     pub keepalive: Option<Duration>,
@@ -73,9 +73,9 @@ pub struct ServerConfig {
     /// as *overflow*. [`high_water`](ServerConfig::high_water) at least, also where less is said; 4 MiB by default.
     pub max_queued: NonZeroUsize,
     /// Frames of one connection that are handled before others have their turn, empty ones included. 1024 by default.
-    pub frames_a_turn: NonZeroU32,
+    pub max_frames_per_turn: NonZeroU32,
     /// How long a stop waits for what is in flight. 10 s by default; then what is left ends as *stopped*.
-    pub drain_deadline: Duration,
+    pub drain_timeout: Duration,
 }
 
 impl Default for ServerConfig {
@@ -83,21 +83,21 @@ impl Default for ServerConfig {
         let seconds = |n| Some(Duration::from_secs(n));
         ServerConfig {
             format: Format::U32_LE,
-            greeting: Greeting::Frame(SEED_GREETING.into()),
+            greeting: Greeting::Frame(TUTORIAL_GREETING.into()),
             backlog: 1024,
             threads: NonZeroUsize::MIN,
             max_connections: None,
             memory_budget: None,
-            first_frame_deadline: seconds(60),
-            frame_deadline: seconds(10),
+            first_frame_timeout: seconds(60),
+            frame_timeout: seconds(10),
             min_rate: NonZeroU32::new(64 * 1024),
-            idle_deadline: None,
-            write_deadline: seconds(10),
+            idle_timeout: None,
+            write_timeout: seconds(10),
             keepalive: seconds(60),
             high_water: const { NonZeroU32::new(64 * 1024).unwrap() },
             max_queued: const { NonZeroUsize::new(4 * 1024 * 1024).unwrap() },
-            frames_a_turn: const { NonZeroU32::new(1024).unwrap() },
-            drain_deadline: Duration::from_secs(10),
+            max_frames_per_turn: const { NonZeroU32::new(1024).unwrap() },
+            drain_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -121,16 +121,16 @@ impl ServerConfig {
         threads: NonZeroUsize,
         max_connections: Option<NonZeroUsize>,
         memory_budget: Option<NonZeroUsize>,
-        first_frame_deadline: Option<Duration>,
-        frame_deadline: Option<Duration>,
+        first_frame_timeout: Option<Duration>,
+        frame_timeout: Option<Duration>,
         min_rate: Option<NonZeroU32>,
-        idle_deadline: Option<Duration>,
-        write_deadline: Option<Duration>,
+        idle_timeout: Option<Duration>,
+        write_timeout: Option<Duration>,
         keepalive: Option<Duration>,
         high_water: NonZeroU32,
         max_queued: NonZeroUsize,
-        frames_a_turn: NonZeroU32,
-        drain_deadline: Duration,
+        max_frames_per_turn: NonZeroU32,
+        drain_timeout: Duration,
     }
 
     /// Connections served at a time, whether set or derived.

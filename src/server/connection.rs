@@ -23,7 +23,7 @@ use super::input::{Input, Woken};
 use super::panic;
 use super::place::Place;
 use super::pool::READ_LEN;
-use super::replies::Replies;
+use super::responder::Responder;
 use super::writer::{To, Writer};
 use crate::adapters::WriteError;
 use crate::close::{CloseReason, Closed, Traffic};
@@ -42,11 +42,11 @@ use crate::framing::{Decoder, Format, Frame};
 ///
 /// ```
 /// use unstick::framing::Frame;
-/// use unstick::{Greeting, Replies, ServerConfig, SystemClock, serve_connection};
+/// use unstick::{Greeting, Responder, ServerConfig, SystemClock, serve_connection};
 /// # futures_lite::future::block_on(async {
 /// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
 /// let config = ServerConfig::default().greeting(Greeting::None);
-/// let echo = async |frame: Frame<'_>, replies: &mut Replies| replies.send(frame.payload()).await;
+/// let echo = async |frame: Frame<'_>, replies: &mut Responder| replies.send(frame.payload()).await;
 /// let peer = ([127, 0, 0, 1], 4747).into();
 /// let closed = serve_connection(peer, requests, futures_lite::io::sink(), SystemClock::new(), &config, echo).await;
 /// assert_eq!(closed.reason.name(), "truncated");
@@ -65,7 +65,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + 'static,
     C: Clock + 'static,
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let place = Place::alone(config.clone(), clock, peer);
@@ -79,14 +79,14 @@ where
 /// One connection, over any reader and writer.
 pub(super) struct Connection<R, H> {
     input: Input<R>,
-    replies: Replies,
+    replies: Responder,
     handler: H,
 }
 
 impl<R, H> Connection<R, H> {
     pub(super) fn new(reader: R, writer: Writer, format: &Rc<Format>, handler: H) -> Connection<R, H> {
         let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
-        let replies = Replies::new(writer, Rc::clone(format));
+        let replies = Responder::new(writer, Rc::clone(format));
         let place = Rc::clone(replies.place());
         let input = Input::new(reader, decoder, place);
         Connection { input, replies, handler }
@@ -145,7 +145,7 @@ async fn accounted(
 impl<R, H, E> Connection<R, H>
 where
     R: AsyncRead + Unpin,
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Serves the connection to its end, and says why it ended.
@@ -262,8 +262,8 @@ where
     /// Every whole frame that has arrived goes to the handler.
     async fn handle_frames(&mut self) -> Result<(), Box<CloseReason>> {
         let mut lent = self.lend();
-        let frames_a_turn = self.input.place.config().frames_a_turn.get();
-        let mut left = frames_a_turn;
+        let max_frames_per_turn = self.input.place.config().max_frames_per_turn.get();
+        let mut left = max_frames_per_turn;
         while let Some((handler, frame, replies)) = self.next_frame(&mut lent) {
             if let Err(error) = handler(frame, replies).await {
                 // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
@@ -272,7 +272,7 @@ where
             }
             left -= 1;
             if left == 0 {
-                left = frames_a_turn;
+                left = max_frames_per_turn;
                 others_turn(&self.input.place).await;
             }
         }
@@ -292,7 +292,7 @@ where
 
     /// The next whole frame, and who deals with it. Here, as what an async function borrows it keeps in memory.
     #[inline]
-    fn next_frame<'a>(&'a mut self, lent: &'a mut Option<Lent>) -> Option<(&'a mut H, Frame<'a>, &'a mut Replies)> {
+    fn next_frame<'a>(&'a mut self, lent: &'a mut Option<Lent>) -> Option<(&'a mut H, Frame<'a>, &'a mut Responder)> {
         let frame = match lent {
             None => self.input.decoder.whole_frame()?,
             Some(Lent { memory, unread }) => self.input.decoder.frame_of_lent(memory, unread)?,
@@ -332,9 +332,9 @@ where
 
     fn write_failed(&self, error: io::Error) -> CloseReason {
         let place = &self.input.place;
-        match place.config().write_deadline {
-            Some(deadline) if place.write_overdue.get() => {
-                CloseReason::SlowReader { queued: self.replies.write.queued(), deadline }
+        match place.config().write_timeout {
+            Some(timeout) if place.write_overdue.get() => {
+                CloseReason::SlowReader { queued: self.replies.write.queued(), timeout }
             }
             _ => error.into(),
         }

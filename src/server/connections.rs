@@ -9,8 +9,8 @@ use futures_lite::future::poll_fn;
 use slab::Slab;
 use smol::Timer;
 
-use super::deadlines::Listening;
 use super::reactor::Reactor;
+use super::timeouts::Listening;
 use crate::framing::Format;
 
 /// Between two looks at the deadlines: a connection ends so much after its deadline at most.

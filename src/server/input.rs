@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures_lite::future::poll_fn;
 use futures_lite::io::AsyncRead;
 
-use super::deadlines::Due;
 use super::place::Place;
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
-use super::replies::Replies;
+use super::responder::Responder;
+use super::timeouts::Due;
 use crate::close::CloseReason;
 use crate::framing::{Decoder, Format};
 
@@ -79,7 +79,7 @@ impl<R: AsyncRead + Unpin> Input<R> {
     /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
     /// only when there are some.
     // No async function: that would keep what it is given twice.
-    pub(super) fn wait(&mut self, replies: &mut Replies) -> impl Future<Output = Result<Woken, Box<CloseReason>>> {
+    pub(super) fn wait(&mut self, replies: &mut Responder) -> impl Future<Output = Result<Woken, Box<CloseReason>>> {
         poll_fn(|cx| match self.poll_read(cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(Woken::End)),
             Poll::Ready(Ok(_)) => {

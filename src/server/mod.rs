@@ -6,7 +6,6 @@ mod clock;
 mod config;
 mod connection;
 mod connections;
-mod deadlines;
 #[cfg(feature = "tracing")]
 mod events;
 mod greeting;
@@ -15,9 +14,10 @@ mod panic;
 mod place;
 mod pool;
 mod reactor;
-mod replies;
+mod responder;
 #[cfg(not(feature = "tracing"))]
 mod silence;
+mod timeouts;
 mod worker;
 mod writer;
 
@@ -38,10 +38,10 @@ use socket2::SockRef;
 
 pub use account::{Account, Stats};
 pub use clock::{Clock, SystemClock};
-pub use config::{SEED_GREETING, ServerConfig};
+pub use config::{ServerConfig, TUTORIAL_GREETING};
 pub use connection::serve_connection;
 pub use greeting::Greeting;
-pub use replies::Replies;
+pub use responder::Responder;
 
 use self::reactor::Reactor;
 #[cfg(not(feature = "tracing"))]
@@ -49,21 +49,21 @@ use self::silence as events;
 use crate::close::Closed;
 use crate::framing::Frame;
 
-/// How much longer than its drain deadline a stop waits for a thread that a handler blocks.
+/// How much longer than its drain timeout a stop waits for a thread that a handler blocks.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A server that speaks frames over TCP. It listens once it is bound; [`serve`](Server::serve) accepts.
 ///
 /// ```
 /// use unstick::framing::Frame;
-/// use unstick::{Client, ClientConfig, Replies, Server, ServerConfig, WriteError};
+/// use unstick::{Client, ClientConfig, CloseKind, Responder, Server, ServerConfig, WriteError};
 /// # smol::block_on(async {
 /// let server = Server::bind("127.0.0.1:0", ServerConfig::default())?;
 /// let addr = server.local_addr();
 /// let (stop, stopped) = smol::channel::bounded::<()>(1);
 ///
 /// let serving = smol::spawn(server.serve(
-///     |_peer| async |frame: Frame<'_>, replies: &mut Replies| replies.send(frame.payload()).await,
+///     |_peer| async |frame: Frame<'_>, replies: &mut Responder| replies.send(frame.payload()).await,
 ///     async move { _ = stopped.recv().await },
 /// ));
 ///
@@ -73,7 +73,7 @@ const GRACE: Duration = Duration::from_secs(1);
 ///
 /// drop(stop);
 /// let served = serving.await;
-/// assert_eq!((served.accepted, served.closes("clean")), (1, 1));
+/// assert_eq!((served.accepted, served.closes(CloseKind::Clean)), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
@@ -166,7 +166,7 @@ impl Server {
     }
 
     /// Accepts and serves until `stop` is ready; then closes the listener, lets the connections finish what is in flight,
-    /// and returns what it did. A thread that a handler blocks beyond the drain deadline is not waited for: its connections are
+    /// and returns what it did. A thread that a handler blocks beyond the drain timeout is not waited for: its connections are
     /// still active then.
     ///
     /// Every connection has its own handler, which `new_handler` makes, its own buffers and its own task on one of the
@@ -181,7 +181,7 @@ impl Server {
     pub async fn serve<N, H, E>(self, new_handler: N, stop: impl Future<Output = ()>) -> Stats
     where
         N: Fn(SocketAddr) -> H + Send + Sync + 'static,
-        H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
+        H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let shared = Arc::new(Shared {
@@ -218,7 +218,7 @@ impl Server {
         drop(self.listener);
         drop(workers);
         let all_ended = async { _ = all_ended.recv().await };
-        let overdue = async { _ = Timer::after(shared.config.drain_deadline + GRACE).await };
+        let overdue = async { _ = Timer::after(shared.config.drain_timeout + GRACE).await };
         all_ended.or(overdue).await;
         let stats = shared.account.stats();
         events::drained(&stats);

@@ -23,7 +23,7 @@ pub(super) struct Place {
     pub(super) replies: Cell<usize>,
     /// What the books know of both.
     held: Cell<usize>,
-    /// The write deadline has passed.
+    /// The write timeout has passed.
     pub(super) write_overdue: Cell<bool>,
     /// The writer is being closed. Whoever closes flushes before, each time it asks; that this is done is no progress then.
     pub(super) closing: Cell<bool>,
@@ -185,7 +185,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.closed.get() {
-            // Only a task that outlived the drain deadline is dropped without a reason.
+            // Only a task that outlived the drain timeout is dropped without a reason.
             self.close(CloseReason::Stopped);
         }
         if let Around::Thread { connections, slot, .. } = &self.around {

@@ -19,7 +19,7 @@ use super::connections::Connections;
 use super::panic;
 use super::place::Place;
 use super::reactor::{Reactor, ReadHalf, WriteHalf};
-use super::replies::Replies;
+use super::responder::Responder;
 use super::writer::{To, Writer};
 use super::{Arrival, Shared};
 use crate::close::{CloseReason, Closed, Traffic};
@@ -37,7 +37,7 @@ pub(super) fn run<N, H, E>(
     arrivals: &Receiver<Arrival>,
 ) where
     N: Fn(SocketAddr) -> H,
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
+    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let reactor = match reactor {
@@ -59,7 +59,7 @@ pub(super) fn run<N, H, E>(
         connections.stop();
         let drained = poll_fn(|cx| connections.poll_empty(cx));
         let overdue = async {
-            Timer::after(shared.config.drain_deadline).await;
+            Timer::after(shared.config.drain_timeout).await;
         };
         drained.or(overdue).await;
     };
@@ -88,7 +88,7 @@ fn serve<N, H, E>(
 ) -> impl Future<Output = ()> + use<N, H, E>
 where
     N: Fn(SocketAddr) -> H,
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E>,
+    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let handler = catch_unwind(AssertUnwindSafe(|| new_handler(place.peer())));
@@ -124,7 +124,7 @@ where
 
 /// Tells a peer that there is no place for it.
 async fn refuse(place: Rc<Place>, (reader, writer): (ReadHalf, WriteHalf)) {
-    let nothing = async |_: Frame<'_>, _: &mut Replies| Ok::<(), Infallible>(());
+    let nothing = async |_: Frame<'_>, _: &mut Responder| Ok::<(), Infallible>(());
     let mut connection = Connection::new(reader, Writer::new(To::Own(writer), &place), place.format(), nothing);
     let reason = connection.refuse().await;
     drop(connection);

@@ -11,8 +11,8 @@ use futures_lite::io::AsyncWrite;
 use super::place::Place;
 use super::reactor::WriteHalf;
 
-/// A writer that fails once its peer has taken nothing for the time of the write deadline. One type, whatever it writes to,
-/// so that [`Replies`](super::Replies) is one.
+/// A writer that fails once its peer has taken nothing for the time of the write timeout. One type, whatever it writes to,
+/// so that [`Responder`](super::Responder) is one.
 pub(super) struct Writer {
     to: To,
     pub(super) place: Rc<Place>,
@@ -51,7 +51,7 @@ impl Writer {
         // What waits is counted where it may be more than any handler that sends in good time has.
         self.place.replies.set(self.place.replies.get().max(len));
         let since = *self.since.get_or_insert_with(|| self.place.now());
-        let deadline = self.place.config().write_deadline.and_then(|deadline| since.checked_add(deadline));
+        let deadline = self.place.config().write_timeout.and_then(|deadline| since.checked_add(deadline));
         if deadline.is_some_and(|deadline| self.place.poll_until(deadline, cx).is_ready()) {
             self.place.write_overdue.set(true);
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

@@ -8,7 +8,7 @@ use super::choppy::{ChoppyRead, SharedWrite, Step};
 use super::oracle::{End, Expected};
 use super::source::Source;
 use crate::framing::{DecodeErrorKind, Encoder, Envelope, Format, Frame, Header, Oversize};
-use crate::{CloseReason, Greeting, Replies, ServerConfig, SystemClock, WriteError, serve_connection};
+use crate::{CloseReason, Greeting, Responder, ServerConfig, SystemClock, WriteError, serve_connection};
 
 /// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
 /// that the oracle sees, their replies come whole and in order behind the greeting, and the connection ends for the reason
@@ -29,7 +29,7 @@ pub fn check_session(data: &[u8]) {
     let script = |seed: u64| seed.to_le_bytes().into_iter().map(Step::harmless).cycle().take(4 * stream.len() + 64);
     let written = SharedWrite::new(script(steps[1]));
     let mut seen: Vec<Vec<u8>> = Vec::new();
-    let handler = async |frame: Frame<'_>, replies: &mut Replies| {
+    let handler = async |frame: Frame<'_>, replies: &mut Responder| {
         seen.push(frame.payload().to_vec());
         answer(frame, replies).await
     };
@@ -59,7 +59,7 @@ fn greeting(source: &mut Source<'_>, format: &Format) -> Greeting {
     }
 }
 
-async fn answer(frame: Frame<'_>, replies: &mut Replies) -> Result<(), Refused> {
+async fn answer(frame: Frame<'_>, replies: &mut Responder) -> Result<(), Refused> {
     let times = match frame.payload().first() {
         Some(0) => 0,
         Some(1) => return Err(Refused),

@@ -11,7 +11,7 @@ use futures_lite::FutureExt;
 use smol::channel::{self, Receiver, Sender};
 use smol::{Task, Timer, block_on};
 use unstick::framing::{DecodeError, Encoder, Format, Frame};
-use unstick::{CloseReason, Closed, Replies, Server, ServerConfig, Stats, Traffic, WriteError};
+use unstick::{CloseKind, CloseReason, Closed, Responder, Server, ServerConfig, Stats, Traffic, WriteError};
 
 /// What ought to happen happens within this time, or the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,14 +48,14 @@ impl Ended {
 }
 
 /// A handler that sends each frame back.
-pub async fn echo(frame: Frame<'_>, replies: &mut Replies) -> Result<(), WriteError> {
+pub async fn echo(frame: Frame<'_>, replies: &mut Responder) -> Result<(), WriteError> {
     replies.send(frame.payload()).await
 }
 
 pub fn start<N, H, E>(config: ServerConfig, new_handler: N) -> Running
 where
     N: Fn(SocketAddr) -> H + Send + Sync + 'static,
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
+    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
     run(Server::bind("127.0.0.1:0", config).expect("a port"), new_handler)
@@ -64,7 +64,7 @@ where
 pub fn run<N, H, E>(server: Server, new_handler: N) -> Running
 where
     N: Fn(SocketAddr) -> H + Send + Sync + 'static,
-    H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), E> + 'static,
+    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
     let (stop, stopped) = channel::bounded::<()>(1);
@@ -106,7 +106,7 @@ impl Running {
         _ = self.stop.try_send(());
         let served = in_time(self.task);
         let closes: Vec<_> = std::iter::from_fn(|| self.closes.try_recv().ok()).collect();
-        let sum: u64 = CloseReason::NAMES.iter().map(|name| served.closes(name)).sum();
+        let sum: u64 = CloseKind::ALL.iter().map(|kind| served.closes(*kind)).sum();
         assert_eq!(served.accepted, sum, "each connection is closed for exactly one reason: {served:?}");
         (served, closes)
     }

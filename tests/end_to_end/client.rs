@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use unstick::framing::{DecodeErrorKind, Phase};
 use unstick::{
-    Awaited, CallError, Client, ClientConfig, CloseReason, ConnectError, ReadError, SEED_GREETING, WriteError,
+    CallError, Client, ClientConfig, CloseReason, ConnectError, ExpectedGreeting, ReadError, TUTORIAL_GREETING,
+    WriteError,
 };
 
 use crate::common::*;
@@ -26,11 +27,11 @@ fn by_hand(serve: impl FnOnce(TcpStream) + Send + 'static) -> (std::net::SocketA
 
 #[test]
 fn a_server_that_never_greets_is_given_up() {
-    let deadline = Duration::from_millis(50);
+    let timeout = Duration::from_millis(50);
     // The end of the stream is seen: nothing of the attempt stays open.
     let (addr, server) = by_hand(|mut socket| assert_eq!(read_to_end(&mut socket), b""));
-    let error = in_time(Client::connect(addr, ClientConfig::default().connect_deadline(deadline))).expect_err("late");
-    assert!(matches!(error, ConnectError::TimedOut { deadline: told } if told == deadline), "{error}");
+    let error = in_time(Client::connect(addr, ClientConfig::default().connect_timeout(timeout))).expect_err("late");
+    assert!(matches!(error, ConnectError::TimedOut { timeout: told } if told == timeout), "{error}");
     server.join().expect("the end");
 }
 
@@ -49,7 +50,7 @@ fn a_greeting_that_does_not_come_whole_is_no_greeting() {
     server.join().expect("the end");
 
     let (addr, server) = by_hand(|mut socket| write(&mut socket, b"Hello"));
-    let config = ClientConfig::default().greeting(Awaited::Raw(SEED_GREETING.len()));
+    let config = ClientConfig::default().greeting(ExpectedGreeting::Raw(TUTORIAL_GREETING.len()));
     let error = in_time(Client::connect(addr, config)).expect_err("half a greeting");
     assert!(matches!(error, ConnectError::Greeting(ReadError::Io(_))), "{error}");
     server.join().expect("the end");

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use smol::channel;
 use unstick::framing::{DecodeErrorKind, Diagnosis, Format, Frame, Phase};
-use unstick::{Replies, SEED_GREETING, Server, ServerConfig, WriteError};
+use unstick::{CloseKind, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
 
 use crate::common::*;
 use crate::silent;
@@ -18,7 +18,7 @@ fn a_negative_or_huge_length_is_refused_with_its_numbers() {
         let mut socket = connect(server.addr);
         write(&mut socket, &frame(b"before"));
         write(&mut socket, &field.to_le_bytes());
-        assert_eq!(read_frame(&mut socket), SEED_GREETING.as_bytes());
+        assert_eq!(read_frame(&mut socket), TUTORIAL_GREETING.as_bytes());
         assert_eq!(read_frame(&mut socket), b"before", "what came before is still answered");
         assert_eq!(read_to_end(&mut socket), b"", "and then the server ends its stream");
         drop(socket);
@@ -34,7 +34,7 @@ fn a_negative_or_huge_length_is_refused_with_its_numbers() {
         }
     }
     let (served, rest) = server.served();
-    assert_eq!((served.closes("oversize"), rest.len()), (3, 0));
+    assert_eq!((served.closes(CloseKind::Oversize), rest.len()), (3, 0));
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn another_protocol_is_named() {
     for (hello, looks) in hellos {
         let mut socket = connect(server.addr);
         write(&mut socket, hello);
-        assert_eq!(read_to_end(&mut socket), frame(SEED_GREETING.as_bytes()));
+        assert_eq!(read_to_end(&mut socket), frame(TUTORIAL_GREETING.as_bytes()));
         drop(socket);
         let ended = server.next_close();
         assert!(ended.text.contains(looks), "{}", ended.text);
@@ -103,7 +103,7 @@ fn a_fin_is_clean_at_a_boundary_and_truncated_inside_a_frame() {
         }
     }
     let (served, rest) = server.served();
-    assert_eq!((served.closes("clean"), served.closes("truncated"), rest.len()), (2, 3, 0));
+    assert_eq!((served.closes(CloseKind::Clean), served.closes(CloseKind::Truncated), rest.len()), (2, 3, 0));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_reset_is_a_reset_wherever_it_comes() {
         assert_eq!(ended.reason, "reset", "{}", ended.text);
         assert_eq!(ended.traffic.frames_in, frames_in);
     }
-    assert_eq!(server.served().0.closes("reset"), 5);
+    assert_eq!(server.served().0.closes(CloseKind::Reset), 5);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_reset_that_a_reply_finds_is_a_reset_and_no_handler_error() {
     let (go, gone) = channel::bounded::<()>(1);
     let server = start(silent(), move |_| {
         let (arrived, gone) = (arrived.clone(), gone.clone());
-        async move |_: Frame<'_>, replies: &mut Replies| {
+        async move |_: Frame<'_>, replies: &mut Responder| {
             arrived.send(()).await.expect("a test");
             gone.recv().await.expect("a test");
             // Large, so that it is written at once; the handler passes the error on, as one does.
@@ -152,7 +152,7 @@ fn a_reset_that_a_reply_finds_is_a_reset_and_no_handler_error() {
 #[test]
 fn a_handler_error_ends_its_connection_and_no_other() {
     let server = start(silent(), |_| {
-        async |frame: Frame<'_>, replies: &mut Replies| match frame.payload() {
+        async |frame: Frame<'_>, replies: &mut Responder| match frame.payload() {
             b"fail" => Err(Box::<dyn std::error::Error + Send + Sync>::from("asked to fail")),
             payload => Ok(replies.send(payload).await?),
         }
@@ -173,7 +173,7 @@ fn a_handler_error_ends_its_connection_and_no_other() {
 fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
     let format = Format::U32_LE.with_max_payload_len(100).expect("a format");
     let server =
-        start(silent().format(format), |_| async |_: Frame<'_>, replies: &mut Replies| replies.send(&[0; 101]).await);
+        start(silent().format(format), |_| async |_: Frame<'_>, replies: &mut Responder| replies.send(&[0; 101]).await);
     let mut socket = connect(server.addr);
     write(&mut socket, &frame(b"hello"));
     assert_eq!(read_to_end(&mut socket), b"");
@@ -188,7 +188,7 @@ fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
 #[test]
 fn a_handler_panic_ends_its_connection_and_no_other() {
     let server = start(silent(), |_| {
-        async |frame: Frame<'_>, replies: &mut Replies| {
+        async |frame: Frame<'_>, replies: &mut Responder| {
             assert_ne!(frame.payload(), b"panic", "a test's panic");
             replies.send(frame.payload()).await
         }
@@ -208,7 +208,7 @@ fn a_handler_panic_ends_its_connection_and_no_other() {
     }
     drop(other);
     let (served, _) = server.served();
-    assert_eq!((served.closes("handler panic"), served.closes("clean")), (3, 1));
+    assert_eq!((served.closes(CloseKind::Panic), served.closes(CloseKind::Clean)), (3, 1));
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_panic_in_on_open_or_on_close_harms_nobody() {
     assert_eq!(in_time(closes.recv()), Ok("clean"));
     drop(stop);
     let served = in_time(serving);
-    assert_eq!((opens.len(), served.accepted, served.closes("clean")), (2, 2, 1));
+    assert_eq!((opens.len(), served.accepted, served.closes(CloseKind::Clean)), (2, 2, 1));
 }
 
 /// What a handler keeps is dropped with its connection, and that may panic as well.
@@ -272,7 +272,7 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
     }
     let server = start(silent(), |_| {
         let kept = Kept;
-        async move |frame: Frame<'_>, replies: &mut Replies| {
+        async move |frame: Frame<'_>, replies: &mut Responder| {
             let _ = &kept;
             replies.send(frame.payload()).await
         }

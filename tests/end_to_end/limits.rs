@@ -1,4 +1,4 @@
-//! Limits over real sockets, as far as only those can show them; every deadline has its test in `tests/deadlines.rs`.
+//! Limits over real sockets, as far as only those can show them; every deadline has its test in `tests/timeouts.rs`.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use smol::channel;
 use unstick::framing::{EncodeError, Format, Frame};
-use unstick::{Greeting, Replies, Server, ServerConfig, SystemClock, serve_connection};
+use unstick::{CloseKind, Greeting, Responder, Server, ServerConfig, SystemClock, serve_connection};
 
 use crate::common::*;
 use crate::silent;
@@ -42,7 +42,7 @@ fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
         let last = served();
         drop(last);
         let (stats, _) = server.served();
-        assert_eq!((stats.refused(), stats.closes("clean"), stats.accepted), (40, 3, 43));
+        assert_eq!((stats.refused(), stats.closes(CloseKind::Clean), stats.accepted), (40, 3, 43));
     }
 }
 
@@ -66,7 +66,7 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
         assert_eq!(read_frame(&mut served), b"here");
         drop(served);
         let (stats, _) = server.served();
-        assert_eq!((stats.refused(), stats.closes("clean"), stats.accepted), (60, 1, 61));
+        assert_eq!((stats.refused(), stats.closes(CloseKind::Clean), stats.accepted), (60, 1, 61));
         // Only those that were given time are among the served threads' figures.
         let given_time = stats.traffic.frames_out - 2;
         assert!(given_time < 60, "{given_time} were waited for");
@@ -77,14 +77,14 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
 fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     let (arrived, has_arrived) = channel::unbounded();
     let (open, gate) = channel::unbounded::<()>();
-    let config = silent().drain_deadline(Duration::from_millis(50));
+    let config = silent().drain_timeout(Duration::from_millis(50));
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
     let (addr, account) = (server.local_addr(), server.account());
     let (stop, stopped) = channel::bounded::<()>(1);
     let serving = smol::spawn(server.serve(
         move |_| {
             let (arrived, gate) = (arrived.clone(), gate.clone());
-            async move |_: Frame<'_>, _: &mut Replies| {
+            async move |_: Frame<'_>, _: &mut Responder| {
                 arrived.send(()).await.expect("a test");
                 _ = gate.recv_blocking();
                 Ok::<(), std::io::Error>(())
@@ -102,7 +102,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     while account.stats().active > 0 {
         thread::sleep(Duration::from_millis(1));
     }
-    assert_eq!(account.stats().closes("stopped"), 1);
+    assert_eq!(account.stats().closes(CloseKind::Stopped), 1);
     assert!(matches!(socket.read(&mut [0]), Ok(0) | Err(_)));
 }
 
@@ -132,7 +132,7 @@ fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served
 /// Memory for a read and the replies that wait count while they do, not only once the connection waits for bytes.
 #[test]
 fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
-    let config = silent().memory_budget(NonZeroUsize::new(128 << 10)).write_deadline(None);
+    let config = silent().memory_budget(NonZeroUsize::new(128 << 10)).write_timeout(None);
     let server = start(config, |_| echo);
     let mut greedy = connect(server.addr);
     let frames = frame(&[7; 1000]).repeat(1000);
@@ -149,8 +149,9 @@ fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
 /// A connection that has more frames at hand than a turn has lets others have theirs in between, empty frames or not.
 #[test]
 fn a_turn_ends_after_so_many_frames() {
-    let frames_a_turn = const { NonZeroU32::new(16).unwrap() };
-    let (config, stream, addr) = (silent().frames_a_turn(frames_a_turn), [0; 4 * 1000], ([127, 0, 0, 1], 4747).into());
+    let max_frames_per_turn = const { NonZeroU32::new(16).unwrap() };
+    let (config, stream, addr) =
+        (silent().max_frames_per_turn(max_frames_per_turn), [0; 4 * 1000], ([127, 0, 0, 1], 4747).into());
     let sink = futures_lite::io::sink();
     let mut served = pin!(serve_connection(addr, &stream[..], sink, SystemClock::new(), &config, echo));
     let mut turns = 1;
@@ -165,8 +166,8 @@ fn a_turn_ends_after_so_many_frames() {
 /// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.
 #[test]
 fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
-    let frames_a_turn = const { NonZeroU32::new(16).unwrap() };
-    let server = start(silent().frames_a_turn(frames_a_turn), |_| echo);
+    let max_frames_per_turn = const { NonZeroU32::new(16).unwrap() };
+    let server = start(silent().max_frames_per_turn(max_frames_per_turn), |_| echo);
     let mut flooding = connect(server.addr);
     let mut reading = flooding.try_clone().expect("a second handle");
     let flood = vec![0; 4 << 20];
@@ -189,7 +190,7 @@ fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
     writer.join().expect("written");
     reader.join().expect("read");
     let (stats, _) = server.served();
-    assert_eq!((stats.traffic.frames_in, stats.closes("clean")), (frames as u64 + 100, 2));
+    assert_eq!((stats.traffic.frames_in, stats.closes(CloseKind::Clean)), (frames as u64 + 100, 2));
 }
 
 #[test]

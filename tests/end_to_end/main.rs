@@ -13,14 +13,14 @@ mod stopping;
 use common::{Running, start};
 use smol::channel;
 use unstick::framing::Frame;
-use unstick::{Awaited, ClientConfig, Greeting, Replies, ServerConfig};
+use unstick::{ClientConfig, ExpectedGreeting, Greeting, Responder, ServerConfig};
 
 fn silent() -> ServerConfig {
     ServerConfig::default().greeting(Greeting::None)
 }
 
 fn unawaited() -> ClientConfig {
-    ClientConfig::default().greeting(Awaited::None)
+    ClientConfig::default().greeting(ExpectedGreeting::None)
 }
 
 /// A handler that says when a frame has come, and answers once it is told to.
@@ -33,7 +33,7 @@ fn gated_with(config: ServerConfig) -> (Running, channel::Receiver<()>, channel:
     let (open, gate) = channel::unbounded();
     let server = start(config, move |_| {
         let (arrived, gate) = (arrived.clone(), gate.clone());
-        async move |frame: Frame<'_>, replies: &mut Replies| {
+        async move |frame: Frame<'_>, replies: &mut Responder| {
             arrived.send(()).await.expect("a test");
             _ = gate.recv().await;
             replies.send(frame.payload()).await

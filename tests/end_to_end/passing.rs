@@ -9,7 +9,9 @@ use std::time::Duration;
 use smol::future::zip;
 use socket2::{Domain, Protocol, Socket, Type};
 use unstick::framing::{DecodeErrorKind, Encoder, Envelope, Format, Frame, Phase};
-use unstick::{Awaited, Client, ClientConfig, Greeting, Replies, SEED_GREETING, Server, ServerConfig};
+use unstick::{
+    Client, ClientConfig, CloseKind, ExpectedGreeting, Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING,
+};
 
 use crate::common::*;
 use crate::{gated, silent, unawaited};
@@ -22,7 +24,7 @@ fn many_clients_at_once_get_each_its_own_texts() {
     let talk = |client: usize| {
         smol::spawn(async move {
             let mut connection = Client::connect(addr, ClientConfig::default()).await.expect("connected");
-            assert_eq!(connection.greeting(), SEED_GREETING.as_bytes());
+            assert_eq!(connection.greeting(), TUTORIAL_GREETING.as_bytes());
             let text = |n: usize| format!("客户端{client}发送了消息{n}{}", "。".repeat(client * n));
             for round in 0..5 {
                 // Pipelined: twenty in flight.
@@ -47,10 +49,10 @@ fn many_clients_at_once_get_each_its_own_texts() {
         bytes_in += closed.traffic.bytes_out;
     }
     let (served, closes) = server.served();
-    assert_eq!((served.accepted, served.closes("clean"), closes.len()), (50, 50, 50));
+    assert_eq!((served.accepted, served.closes(CloseKind::Clean), closes.len()), (50, 50, 50));
     assert_eq!((served.traffic.frames_in, served.traffic.frames_out), (5000, 5050));
     assert_eq!(served.traffic.bytes_in, bytes_in);
-    assert_eq!(served.traffic.bytes_out, bytes_in + 50 * (4 + SEED_GREETING.len() as u64));
+    assert_eq!(served.traffic.bytes_out, bytes_in + 50 * (4 + TUTORIAL_GREETING.len() as u64));
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn an_empty_frame_is_answered_without_waiting_for_more() {
 #[test]
 fn a_text_that_comes_byte_by_byte_is_not_torn() {
     let server = start(silent(), |_| {
-        async |frame: Frame<'_>, replies: &mut Replies| {
+        async |frame: Frame<'_>, replies: &mut Responder| {
             let text = frame.text().expect("never torn").to_owned();
             replies.send(text.as_bytes()).await
         }
@@ -87,7 +89,7 @@ fn a_text_that_comes_byte_by_byte_is_not_torn() {
     for byte in frame("Hello client! 你好...".as_bytes()) {
         write(&mut socket, &[byte]);
     }
-    assert_eq!(read_frame(&mut socket), SEED_GREETING.as_bytes());
+    assert_eq!(read_frame(&mut socket), TUTORIAL_GREETING.as_bytes());
 }
 
 #[test]
@@ -163,12 +165,12 @@ fn a_peer_that_does_not_read_is_not_read_from() {
 
 #[test]
 fn greetings_come_as_a_frame_or_raw_or_not_at_all() {
-    let text = SEED_GREETING.as_bytes();
+    let text = TUTORIAL_GREETING.as_bytes();
     let cases = [
-        (Greeting::Frame(text.into()), Awaited::Frame, text),
-        (Greeting::Raw(text.into()), Awaited::Raw(text.len()), text),
-        (Greeting::None, Awaited::None, b""),
-        (Greeting::Frame(Vec::new()), Awaited::Frame, b""),
+        (Greeting::Frame(text.into()), ExpectedGreeting::Frame, text),
+        (Greeting::Raw(text.into()), ExpectedGreeting::Raw(text.len()), text),
+        (Greeting::None, ExpectedGreeting::None, b""),
+        (Greeting::Frame(Vec::new()), ExpectedGreeting::Frame, b""),
     ];
     for (greeting, awaited, expected) in cases {
         let server = start(ServerConfig::default().greeting(greeting), |_| echo);
@@ -195,7 +197,7 @@ fn what_stands_around_a_payload_is_echoed_with_it() {
     let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
     let format = Format::with_default_limit(layout).expect("a format");
     let server = start(silent().format(format), |_| {
-        async |frame: Frame<'_>, replies: &mut Replies| replies.send_with(frame.envelope(), frame.payload()).await
+        async |frame: Frame<'_>, replies: &mut Responder| replies.send_with(frame.envelope(), frame.payload()).await
     });
     let mut wire = Vec::new();
     for (turn, len) in [5, 0, 100_000, 16 * 1024, 16 * 1024 - 1, 1, 300_000, 7].into_iter().enumerate() {

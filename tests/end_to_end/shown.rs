@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use smol::channel;
 use unstick::framing::Frame;
-use unstick::{Client, ClientConfig, Greeting, Replies, Server, ServerConfig};
+use unstick::{Client, ClientConfig, Greeting, Responder, Server, ServerConfig};
 
 use crate::common::*;
 use crate::silent;
@@ -15,7 +15,7 @@ fn a_server_shows_its_address_and_its_limits_and_an_account_its_figures() {
     let shown = format!("{server:?}");
     let begin = format!("Server {{ addr: {}, config: ServerConfig {{ ", server.local_addr());
     assert!(shown.starts_with(&begin) && shown.ends_with(", .. }"), "{shown}");
-    assert!(shown.contains("drain_deadline: 10s"), "{shown}");
+    assert!(shown.contains("drain_timeout: 10s"), "{shown}");
     let account = server.account();
     let server = run(server, |_| echo);
     let mut socket = connect(server.addr);
@@ -32,7 +32,7 @@ fn replies_say_whose_they_are_and_how_much_of_them_waits() {
     let (shown, is_shown) = channel::unbounded();
     let server = start(silent(), move |peer| {
         let shown = shown.clone();
-        async move |frame: Frame<'_>, replies: &mut Replies| {
+        async move |frame: Frame<'_>, replies: &mut Responder| {
             assert_eq!(replies.peer(), peer);
             replies.send(frame.payload()).await.expect("queued");
             shown.try_send(format!("{replies:?}")).expect("a test");
@@ -44,7 +44,7 @@ fn replies_say_whose_they_are_and_how_much_of_them_waits() {
     assert_eq!(read_frame(&mut socket), b"hello");
     let peer = socket.local_addr().expect("an address");
     let shown = in_time(is_shown.recv()).expect("shown");
-    assert_eq!(shown, format!("Replies {{ peer: {peer}, queued: 9 }}"));
+    assert_eq!(shown, format!("Responder {{ peer: {peer}, queued: 9 }}"));
     drop(socket);
     assert_eq!(server.next_close().reason, "clean");
 }

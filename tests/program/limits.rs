@@ -79,7 +79,7 @@ fn a_text_like_a_refusal_is_none_in_the_midst_of_others() {
 
 #[test]
 fn who_never_sends_a_frame_is_silent() {
-    let serve = Serve::start(&["--first-frame-deadline", "0.2"]);
+    let serve = Serve::start(&["--first-frame-timeout", "0.2"]);
     let mut stream = serve.connect();
     assert_eq!(rest(&mut stream), GREETING);
     assert!(closed(&serve, &stream).starts_with("silent: no whole frame within 200ms (0 frames and 0 bytes in"));
@@ -88,7 +88,7 @@ fn who_never_sends_a_frame_is_silent() {
 
 #[test]
 fn who_sends_nothing_between_frames_is_idle() {
-    let serve = Serve::start(&["--idle-deadline", "0.2", "--echo"]);
+    let serve = Serve::start(&["--idle-timeout", "0.2", "--echo"]);
     let mut stream = serve.connect();
     stream.write_all(&frame(b"one")).unwrap();
     assert_eq!(rest(&mut stream), [GREETING, &frame(b"one")].concat());
@@ -98,7 +98,7 @@ fn who_sends_nothing_between_frames_is_idle() {
 
 #[test]
 fn who_does_not_finish_a_frame_is_slow() {
-    let serve = Serve::start(&["--frame-deadline", "0.2", "--min-rate", "off"]);
+    let serve = Serve::start(&["--frame-timeout", "0.2", "--min-rate", "off"]);
     let mut stream = serve.connect();
     stream.write_all(&[&frame(b"one")[..], b"\x10\0\0\0half"].concat()).unwrap();
     assert_eq!(rest(&mut stream), GREETING);
@@ -122,8 +122,7 @@ fn a_slow_first_frame_says_what_it_looks_like() {
             "slow frame: 8 bytes within 200ms, and 4 missing (the length may count its own 4 bytes: try u32be-inclusive)",
         ),
     ] {
-        let serve =
-            Serve::start(&["--format", format, "--no-greeting", "--frame-deadline", "0.2", "--min-rate", "off"]);
+        let serve = Serve::start(&["--format", format, "--no-greeting", "--frame-timeout", "0.2", "--min-rate", "off"]);
         let mut stream = serve.connect();
         stream.write_all(hello).unwrap();
         assert_eq!(rest(&mut stream), b"", "{format}: it waits, and then it is told the end");
@@ -135,7 +134,7 @@ fn a_slow_first_frame_says_what_it_looks_like() {
 
 #[test]
 fn who_reads_nothing_is_a_slow_reader() {
-    let serve = Serve::start(&["--write-deadline", "0.2", "--echo", "--print", "none"]);
+    let serve = Serve::start(&["--write-timeout", "0.2", "--echo", "--print", "none"]);
     let mut other = serve.greeted();
     let stream = serve.connect();
     send_without_reading(&stream, &frame(&[7; 100_000]));
@@ -172,7 +171,7 @@ fn who_holds_more_than_its_part_of_the_memory_is_over_budget() {
 /// The frame would have ten seconds.
 #[test]
 fn a_drain_is_given_up_at_its_deadline() {
-    let serve = Serve::start(&["--drain-deadline", "0.2"]);
+    let serve = Serve::start(&["--drain-timeout", "0.2"]);
     let mut stream = serve.greeted();
     stream.write_all(&[&frame(b"one")[..], b"\x10\0\0\0half"].concat()).unwrap();
     serve.program.out_line();
@@ -183,13 +182,13 @@ fn a_drain_is_given_up_at_its_deadline() {
 
 #[test]
 fn raw_has_deadlines_too() {
-    let serve = Serve::start(&["--raw", "--idle-deadline", "0.2"]);
+    let serve = Serve::start(&["--raw", "--idle-timeout", "0.2"]);
     let mut stream = serve.connect();
     assert_eq!(rest(&mut stream), &GREETING[4..]);
     assert_eq!(closed(&serve, &stream), "idle: nothing sent for 200ms");
     serve.stop();
 
-    let serve = Serve::start(&["--raw", "--write-deadline", "0.2", "--echo", "--print", "none"]);
+    let serve = Serve::start(&["--raw", "--write-timeout", "0.2", "--echo", "--print", "none"]);
     let stream = serve.connect();
     send_without_reading(&stream, &[7; 100_000]);
     let line = closed(&serve, &stream);
@@ -200,7 +199,7 @@ fn raw_has_deadlines_too() {
 
 #[test]
 fn raw_tells_of_a_peer_that_resets_while_its_echo_waits() {
-    let serve = Serve::start(&["--raw", "--keepalive", "off", "--write-deadline", "off", "--echo", "--print", "none"]);
+    let serve = Serve::start(&["--raw", "--keepalive", "off", "--write-timeout", "off", "--echo", "--print", "none"]);
     let stream = serve.connect();
     let addr = stream.local_addr().unwrap();
     // Both directions are full once nothing more is taken for so long: the echo waits for its peer to read.
@@ -216,7 +215,7 @@ fn raw_tells_of_a_peer_that_resets_while_its_echo_waits() {
 #[test]
 fn raw_is_given_up_at_the_drain_deadline() {
     let serve =
-        Serve::start(&["--raw", "--write-deadline", "off", "--drain-deadline", "0.2", "--echo", "--print", "none"]);
+        Serve::start(&["--raw", "--write-timeout", "off", "--drain-timeout", "0.2", "--echo", "--print", "none"]);
     let stream = serve.connect();
     stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     send_without_reading(&stream, &[7; 100_000]);
@@ -245,7 +244,7 @@ fn more_connections_than_files_are_warned_of() {
 
 #[test]
 fn a_turn_without_frames_is_none() {
-    let ran = run(&["serve", "127.0.0.1:0", "--frames-a-turn", "0"], b"");
+    let ran = run(&["serve", "127.0.0.1:0", "--max-frames-per-turn", "0"], b"");
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.err.contains("write a number, 1 to 4294967295"), "{ran:?}");
 }

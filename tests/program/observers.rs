@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::iter;
 use std::net::{SocketAddr, TcpStream};
 
-use unstick::CloseReason;
+use unstick::CloseKind;
 
 use crate::harness::{GREETING, PATIENCE, Serve, finish, frame, rest, run};
 
@@ -122,7 +122,7 @@ fn metrics_are_the_account() {
         assert_eq!(samples.get(name), Some(&expected), "{name}: {body}");
     }
     let closed: Vec<u64> = samples.iter().filter(|(name, _)| name.contains("closed")).map(|(_, n)| *n).collect();
-    assert_eq!(closed.len(), CloseReason::NAMES.len());
+    assert_eq!(closed.len(), CloseKind::ALL.len());
     let (accepted, active) = (samples["unstick_connections_accepted_total"], samples["unstick_connections_active"]);
     assert_eq!(accepted, active + closed.iter().sum::<u64>());
     drop(stream);

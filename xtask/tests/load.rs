@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use unstick::framing::{Format, Frame};
-use unstick::{Greeting, Replies, Server, ServerConfig};
+use unstick::{Greeting, Responder, Server, ServerConfig};
 
 /// An echo server on a thread of this process, for as long as the test runs.
 fn echo_server(config: ServerConfig) -> SocketAddr {
     let server = Server::bind("127.0.0.1:0", config).expect("the loopback has a free port");
     let addr = server.local_addr();
-    let echo = |_| async |frame: Frame<'_>, replies: &mut Replies| replies.send(frame.payload()).await;
+    let echo = |_| async |frame: Frame<'_>, replies: &mut Responder| replies.send(frame.payload()).await;
     thread::spawn(move || smol::block_on(server.serve(echo, std::future::pending())));
     addr
 }
@@ -90,7 +90,7 @@ fn a_server_that_does_not_echo_fails_the_run() {
     let server = Server::bind("127.0.0.1:0", quiet()).unwrap();
     let addr = server.local_addr().to_string();
     let upper =
-        |_| async |frame: Frame<'_>, replies: &mut Replies| replies.send(&frame.payload().to_ascii_uppercase()).await;
+        |_| async |frame: Frame<'_>, replies: &mut Responder| replies.send(&frame.payload().to_ascii_uppercase()).await;
     thread::spawn(move || smol::block_on(server.serve(upper, std::future::pending())));
     let (stdout, _) = ends_with(1, &["--addr", &addr, "--seconds", "60"]);
     assert!(stdout.starts_with("FAILED") && stdout.contains("  ! 64 connections, altered: the first: "), "{stdout}");
@@ -122,7 +122,7 @@ fn an_interrupted_run_is_reported_as_incomplete() {
     let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
     let echo = move |_| {
         let begun = begun.clone();
-        async move |frame: Frame<'_>, replies: &mut Replies| {
+        async move |frame: Frame<'_>, replies: &mut Responder| {
             _ = begun.try_send(());
             replies.send(frame.payload()).await
         }

@@ -14,7 +14,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use smol::Timer;
 use smol::channel::{self, Receiver};
 use unstick::framing::Format;
-use unstick::{Awaited, Client, ClientConfig, CloseReason, FramedRead, FramedWrite, Traffic};
+use unstick::{Client, ClientConfig, CloseReason, ExpectedGreeting, FramedRead, FramedWrite, Traffic};
 
 use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
@@ -91,7 +91,7 @@ pub(crate) struct Connect {
 pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
-    let config = ClientConfig::default().format(format).greeting(Awaited::None);
+    let config = ClientConfig::default().format(format).greeting(ExpectedGreeting::None);
     let client = smol::block_on(Client::connect(&*command.addr, config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer();

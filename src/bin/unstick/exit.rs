@@ -205,7 +205,7 @@ mod tests {
     fn every_way_not_to_connect_has_its_code() {
         let io = |kind: io::ErrorKind| ConnectError::Io(kind.into());
         for (error, code) in [
-            (ConnectError::TimedOut { deadline: Duration::from_secs(3) }, Code::TimedOut),
+            (ConnectError::TimedOut { timeout: Duration::from_secs(3) }, Code::TimedOut),
             (io(io::ErrorKind::TimedOut), Code::TimedOut),
             (io(io::ErrorKind::ConnectionReset), Code::Reset),
             (io(io::ErrorKind::ConnectionRefused), Code::Other),

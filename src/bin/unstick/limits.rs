@@ -31,24 +31,24 @@ pub(crate) struct Limits {
     memory: Option<NonZeroUsize>,
 
     /// The longest time from connecting to the end of the first frame (silent)
-    #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_deadline, conflicts_with = "raw")]
-    first_frame_deadline: OrOff<Duration>,
+    #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_timeout, conflicts_with = "raw")]
+    first_frame_timeout: OrOff<Duration>,
 
     /// The longest time from a frame's first byte to its last one, without what --min-rate adds (slow frame)
-    #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_deadline, conflicts_with = "raw")]
-    frame_deadline: OrOff<Duration>,
+    #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout, conflicts_with = "raw")]
+    frame_timeout: OrOff<Duration>,
 
-    /// Bytes a second at which a frame may exceed its deadline: so many that have come give it one more second
+    /// Bytes a second at which a frame may exceed its timeout: so many that have come give it one more second
     #[arg(long, value_name = "LENGTH|off", default_value = "64KiB", value_parser = parse_rate, conflicts_with = "raw")]
     min_rate: OrOff<NonZeroU32>,
 
     /// The longest time without a byte between frames, from the first one on (idle)
-    #[arg(long, value_name = "SECONDS|off", default_value = "off", value_parser = parse_deadline)]
-    idle_deadline: OrOff<Duration>,
+    #[arg(long, value_name = "SECONDS|off", default_value = "off", value_parser = parse_timeout)]
+    idle_timeout: OrOff<Duration>,
 
     /// The longest time in which the peer takes no byte of what waits for it (slow reader)
-    #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_deadline)]
-    write_deadline: OrOff<Duration>,
+    #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
+    write_timeout: OrOff<Duration>,
 
     /// The time without a byte until the peer's system is asked whether it is there, every 10 s and three times (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
@@ -64,11 +64,11 @@ pub(crate) struct Limits {
 
     /// Frames of one connection that are handled before others have their turn
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
-    frames_a_turn: NonZeroU32,
+    max_frames_per_turn: NonZeroU32,
 
     /// The longest time from a signal until what is still in flight is given up (stopped)
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds, allow_negative_numbers = true)]
-    pub(crate) drain_deadline: Duration,
+    pub(crate) drain_timeout: Duration,
 
     /// Connections that wait to be accepted; the system has a limit of its own
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
@@ -88,16 +88,16 @@ impl Limits {
         Ok(config
             .max_connections(self.max_connections)
             .memory_budget(self.memory)
-            .first_frame_deadline(self.first_frame_deadline.0)
-            .frame_deadline(self.frame_deadline.0)
+            .first_frame_timeout(self.first_frame_timeout.0)
+            .frame_timeout(self.frame_timeout.0)
             .min_rate(self.min_rate.0)
-            .idle_deadline(self.idle_deadline.0)
-            .write_deadline(self.write_deadline.0)
+            .idle_timeout(self.idle_timeout.0)
+            .write_timeout(self.write_timeout.0)
             .keepalive(self.keepalive.0)
             .high_water(self.high_water)
             .max_queued(self.max_queued)
-            .frames_a_turn(self.frames_a_turn)
-            .drain_deadline(self.drain_deadline)
+            .max_frames_per_turn(self.max_frames_per_turn)
+            .drain_timeout(self.drain_timeout)
             .backlog(self.backlog.get()))
     }
 
@@ -119,12 +119,12 @@ impl Limits {
         self.max_connections.map_or(RAW_CONNECTIONS, NonZeroUsize::get)
     }
 
-    pub(crate) fn idle_deadline(&self) -> Option<Duration> {
-        self.idle_deadline.0
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout.0
     }
 
-    pub(crate) fn write_deadline(&self) -> Option<Duration> {
-        self.write_deadline.0
+    pub(crate) fn write_timeout(&self) -> Option<Duration> {
+        self.write_timeout.0
     }
 
     pub(crate) fn keepalive(&self) -> Option<Duration> {
@@ -155,7 +155,7 @@ fn parse_rate(text: &str) -> Result<OrOff<NonZeroU32>, String> {
     or_off(text, |text| parse_small_amount(text).map_err(|error| format!("{error} (of bytes a second), or off")))
 }
 
-fn parse_deadline(text: &str) -> Result<OrOff<Duration>, String> {
+fn parse_timeout(text: &str) -> Result<OrOff<Duration>, String> {
     let teach = "write a number of seconds over 0, as in 5 or 0.5, and a year (31536000) at most, or off";
     or_off(text, |text| parse_seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
 }
@@ -198,26 +198,26 @@ mod tests {
 
     #[test]
     fn every_flag_sets_its_limit() {
-        let flags = "--max-connections 2 --memory 3MiB --first-frame-deadline 4 --frame-deadline 5 --min-rate 6 \
-            --idle-deadline 7 --write-deadline 8 --keepalive 9 --high-water 10 --max-queued 1MiB --frames-a-turn 12 \
-            --drain-deadline 13 --backlog 14";
+        let flags = "--max-connections 2 --memory 3MiB --first-frame-timeout 4 --frame-timeout 5 --min-rate 6 \
+            --idle-timeout 7 --write-timeout 8 --keepalive 9 --high-water 10 --max-queued 1MiB --max-frames-per-turn 12 \
+            --drain-timeout 13 --backlog 14";
         let set = limits(&flags.split(' ').filter(|flag| !flag.is_empty()).collect::<Vec<_>>());
         let set = set.apply(ServerConfig::default()).expect("they fit together");
         let seconds = |n| Some(Duration::from_secs(n));
         assert_eq!((set.max_connections, set.memory_budget), (NonZeroUsize::new(2), NonZeroUsize::new(3 << 20)));
-        let deadlines = [set.first_frame_deadline, set.frame_deadline, set.idle_deadline, set.write_deadline];
-        assert_eq!(deadlines, [4, 5, 7, 8].map(seconds));
+        let timeouts = [set.first_frame_timeout, set.frame_timeout, set.idle_timeout, set.write_timeout];
+        assert_eq!(timeouts, [4, 5, 7, 8].map(seconds));
         assert_eq!((set.min_rate, set.keepalive), (NonZeroU32::new(6), seconds(9)));
-        assert_eq!((set.high_water.get(), set.max_queued.get(), set.frames_a_turn.get()), (10, 1 << 20, 12));
-        assert_eq!((set.drain_deadline, set.backlog), (Duration::from_secs(13), 14));
+        assert_eq!((set.high_water.get(), set.max_queued.get(), set.max_frames_per_turn.get()), (10, 1 << 20, 12));
+        assert_eq!((set.drain_timeout, set.backlog), (Duration::from_secs(13), 14));
     }
 
     #[test]
     fn what_can_be_switched_off_is() {
-        let off = ["--first-frame-deadline", "--frame-deadline", "--min-rate", "--write-deadline", "--keepalive"];
+        let off = ["--first-frame-timeout", "--frame-timeout", "--min-rate", "--write-timeout", "--keepalive"];
         let flags: Vec<&str> = off.into_iter().flat_map(|flag| [flag, "off"]).collect();
         let set = limits(&flags).apply(ServerConfig::default()).expect("they fit together");
-        let deadlines = [set.first_frame_deadline, set.frame_deadline, set.write_deadline, set.keepalive];
-        assert_eq!((deadlines, set.min_rate), ([None; 4], None));
+        let timeouts = [set.first_frame_timeout, set.frame_timeout, set.write_timeout, set.keepalive];
+        assert_eq!((timeouts, set.min_rate), ([None; 4], None));
     }
 }

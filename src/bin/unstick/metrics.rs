@@ -21,7 +21,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 use smol::{Async, LocalExecutor, Timer};
 use smol_hyper::rt::FuturesIo;
-use unstick::{Account, CloseReason};
+use unstick::{Account, CloseKind};
 
 use crate::exit::Failure;
 use crate::serve::cannot_listen;
@@ -149,9 +149,9 @@ impl Collector for AccountCollector {
         gauge("buffered", "Memory that connections hold while they wait", Some(&Unit::Bytes), stats.buffered as u64)?;
         let help = "Connections that have ended, by the one reason of each";
         let mut closed = encoder.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;
-        for name in CloseReason::NAMES {
-            let labels = [("reason", *name)];
-            ConstCounter::new(stats.closes(name)).encode(closed.encode_family(&labels)?)?;
+        for kind in CloseKind::ALL {
+            let labels = [("reason", kind.name())];
+            ConstCounter::new(stats.closes(*kind)).encode(closed.encode_family(&labels)?)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use futures_lite::FutureExt;
 use unstick::framing::{Format, Frame};
-use unstick::{Greeting, Replies, SEED_GREETING, Server, ServerConfig, WriteError};
+use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
 
 use crate::args::{self, FormatArgs};
 use crate::exit::{self, Chain, Failure, log};
@@ -21,7 +21,7 @@ use crate::{serve_raw, signals, stats};
 const EXAMPLES: &str = "\
 Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
 Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
-SIGINT and SIGTERM close the listener, finish what is in flight (for --drain-deadline) and exit with 0; a second one exits at
+SIGINT and SIGTERM close the listener, finish what is in flight (for --drain-timeout) and exit with 0; a second one exits at
 once, with 128 and the signal's number. Where the reader of standard output goes away, the server ends with 0.
 
 Examples:
@@ -30,7 +30,7 @@ Examples:
   unstick serve 127.0.0.1:0 --print hex       a free port
   unstick serve --raw-greeting                for clients that expect an unframed text first
   unstick serve --raw                         no framing: see how TCP glues and tears what is sent
-  unstick serve --idle-deadline 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
+  unstick serve --idle-timeout 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
 
 /// Serve: print each frame that comes, and return it with --echo
 #[derive(Args, Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct Serve {
     pub(crate) print: Print,
 
     /// What each client is greeted with
-    #[arg(long, value_name = "TEXT", default_value = SEED_GREETING)]
+    #[arg(long, value_name = "TEXT", default_value = TUTORIAL_GREETING)]
     pub(crate) greeting: String,
 
     /// Greet nobody
@@ -64,7 +64,7 @@ pub(crate) struct Serve {
     raw_greeting: bool,
 
     /// No framing at all: print each read as it came, but never a torn character. Of the limits, those of connections, keepalive,
-    /// and the idle, write and drain deadlines hold
+    /// and the idle, write and drain timeouts hold
     #[arg(long, conflicts_with_all = ["format", "max_payload"])]
     raw: bool,
 
@@ -139,7 +139,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
         move |peer| {
             let mut line = Vec::new();
-            async move |frame: Frame<'_>, replies: &mut Replies| -> Result<(), WriteError> {
+            async move |frame: Frame<'_>, replies: &mut Responder| -> Result<(), WriteError> {
                 show(peer, frame.payload(), print, &mut line);
                 match echo {
                     true => replies.send_with(frame.envelope(), frame.payload()).await,

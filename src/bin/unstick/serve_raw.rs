@@ -50,7 +50,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     announce(addr)?;
     let greeting = if command.no_greeting { Vec::new() } else { command.greeting.clone().into_bytes() };
     let limits = command.limits.clone();
-    let drain_deadline = limits.drain_deadline;
+    let drain_timeout = limits.drain_timeout;
     let settings = Arc::new(Settings { greeting, print: command.print, echo: command.echo, limits });
     let executor = Arc::new(Executor::new());
     for _ in 1..command.threads().get() {
@@ -64,7 +64,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         accept.or(async { _ = stop.recv().await }).await;
         drop((listener, stopping));
         let all_ended = async { _ = all_ended.recv().await };
-        all_ended.or(async { _ = Timer::after(drain_deadline).await }).await;
+        all_ended.or(async { _ = Timer::after(drain_timeout).await }).await;
     }));
     Ok(())
 }
@@ -114,8 +114,8 @@ async fn serve(
             Err(CloseReason::Stopped)
         };
         let read = async { Ok(stream.read(&mut buffer).await?) };
-        let idle = settings.limits.idle_deadline();
-        let len = read.or(stop).or(after(idle, |deadline| CloseReason::Idle { deadline })).await?;
+        let idle = settings.limits.idle_timeout();
+        let len = read.or(stop).or(after(idle, |timeout| CloseReason::Idle { timeout })).await?;
         let bytes = &buffer[..len];
         match settings.print {
             Print::None => {}
@@ -153,16 +153,16 @@ fn tune(stream: &Async<TcpStream>, limits: &Limits) -> io::Result<()> {
 async fn write(mut stream: &Async<TcpStream>, mut bytes: &[u8], limits: &Limits) -> Result<(), CloseReason> {
     while !bytes.is_empty() {
         let queued = bytes.len();
-        let slow = after(limits.write_deadline(), |deadline| CloseReason::SlowReader { queued, deadline });
+        let slow = after(limits.write_timeout(), |timeout| CloseReason::SlowReader { queued, timeout });
         let written = async { Ok(stream.write(bytes).await?) };
         bytes = &bytes[written.or(slow).await?..];
     }
     Ok(())
 }
 
-/// Fails after the deadline, if there is one.
-async fn after<T>(deadline: Option<Duration>, reason: impl FnOnce(Duration) -> CloseReason) -> Result<T, CloseReason> {
-    let Some(deadline) = deadline else { return future::pending().await };
-    Timer::after(deadline).await;
-    Err(reason(deadline))
+/// Fails after the timeout, if there is one.
+async fn after<T>(timeout: Option<Duration>, reason: impl FnOnce(Duration) -> CloseReason) -> Result<T, CloseReason> {
+    let Some(timeout) = timeout else { return future::pending().await };
+    Timer::after(timeout).await;
+    Err(reason(timeout))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use smol::Timer;
-use unstick::{Account, CloseReason, Stats};
+use unstick::{Account, CloseKind, Stats};
 
 use crate::exit::log;
 
@@ -42,7 +42,7 @@ impl fmt::Display for Line<'_> {
         write!(f, "in {} frames, {} bytes; ", traffic.frames_in, traffic.bytes_in)?;
         write!(f, "out {} frames, {} bytes; ", traffic.frames_out, traffic.bytes_out)?;
         write!(f, "buffered {} bytes; accept failures {}; closed {closed}", stats.buffered, stats.accept_failures)?;
-        let reasons = CloseReason::NAMES.iter().map(|name| (*name, stats.closes(name)));
+        let reasons = CloseKind::ALL.iter().map(|kind| (kind.name(), stats.closes(*kind)));
         for (index, (name, count)) in reasons.filter(|(_, count)| *count > 0).enumerate() {
             let before = if index == 0 { ": " } else { ", " };
             write!(f, "{before}{name} {count}")?;

@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use smol::channel::{self, Receiver, Sender};
 use unstick::framing::{Format, Frame, Layout};
-use unstick::{Account, CloseReason, Greeting, Replies, Server, ServerConfig, Stats};
+use unstick::{Account, CloseKind, CloseReason, Greeting, Responder, Server, ServerConfig, Stats};
 
 use crate::load::{parse_length, parse_seconds, raise_open_files};
 
@@ -41,7 +41,7 @@ const GIVEN_UP_LEN: usize = 20_000;
 /// Different texts that are kept for one reason.
 const MOST_SAID: usize = 8;
 
-/// How much longer than its drain deadline the process may take to end.
+/// How much longer than its drain timeout the process may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Serve as the server that `cargo xtask attack` attacks; each flag is the limit of that name, times in seconds
@@ -62,15 +62,15 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_parser = parse_length)]
     memory_budget: Option<usize>,
     #[arg(long, default_value = "60", value_parser = parse_seconds)]
-    first_frame_deadline: Duration,
+    first_frame_timeout: Duration,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
-    frame_deadline: Duration,
+    frame_timeout: Duration,
     #[arg(long, default_value = "65536")]
     min_rate: NonZeroU32,
     #[arg(long, value_parser = parse_seconds)]
-    idle_deadline: Option<Duration>,
+    idle_timeout: Option<Duration>,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
-    write_deadline: Duration,
+    write_timeout: Duration,
     #[arg(long, default_value = "60", value_parser = parse_seconds)]
     keepalive: Duration,
     #[arg(long, default_value = "65536")]
@@ -78,9 +78,9 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value = "4194304")]
     max_queued: NonZeroUsize,
     #[arg(long, default_value = "1024")]
-    frames_a_turn: NonZeroU32,
+    max_frames_per_turn: NonZeroU32,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
-    drain_deadline: Duration,
+    drain_timeout: Duration,
 }
 
 /// Serves until it is told to end.
@@ -98,11 +98,11 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     let server = server.on_close(move |closed| said.note(&closed.reason));
     let gate = Arc::new(Gate::default());
     let stopped = stop_by_signal()?;
-    let stop = stop_by_input(books.clone(), Arc::clone(&gate), args.drain_deadline);
+    let stop = stop_by_input(books.clone(), Arc::clone(&gate), args.drain_timeout);
     let ended = smol::block_on(server.serve(
         move |_| {
             let gate = Arc::clone(&gate);
-            async move |frame: Frame<'_>, replies: &mut Replies| handle(&gate, frame, replies).await
+            async move |frame: Frame<'_>, replies: &mut Responder| handle(&gate, frame, replies).await
         },
         async move {
             _ = futures_util::future::select(pin!(stopped.recv()), pin!(stop.recv())).await;
@@ -125,20 +125,20 @@ impl ServerArgs {
             .threads(self.threads)
             .max_connections(self.max_connections)
             .memory_budget(self.memory_budget.and_then(NonZeroUsize::new))
-            .first_frame_deadline(Some(self.first_frame_deadline))
-            .frame_deadline(Some(self.frame_deadline))
+            .first_frame_timeout(Some(self.first_frame_timeout))
+            .frame_timeout(Some(self.frame_timeout))
             .min_rate(Some(self.min_rate))
-            .idle_deadline(self.idle_deadline)
-            .write_deadline(Some(self.write_deadline))
+            .idle_timeout(self.idle_timeout)
+            .write_timeout(Some(self.write_timeout))
             .keepalive(Some(self.keepalive))
             .high_water(self.high_water)
             .max_queued(self.max_queued)
-            .frames_a_turn(self.frames_a_turn)
-            .drain_deadline(self.drain_deadline))
+            .max_frames_per_turn(self.max_frames_per_turn)
+            .drain_timeout(self.drain_timeout))
     }
 }
 
-async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Replies) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Responder) -> Result<(), Box<dyn Error + Send + Sync>> {
     match frame.payload() {
         PANIC => panic!("asked to panic"),
         FAIL => return Err("asked to fail".into()),
@@ -225,9 +225,9 @@ struct Books {
 
 impl Books {
     fn print(&self, stats: &Stats) -> io::Result<()> {
-        let closes: serde_json::Map<String, Value> = CloseReason::NAMES
+        let closes: serde_json::Map<String, Value> = CloseKind::ALL
             .iter()
-            .map(|name| ((*name).to_owned(), json!(stats.closes(name))))
+            .map(|kind| (kind.name().to_owned(), json!(stats.closes(*kind))))
             .filter(|(_, count)| *count != 0)
             .collect();
         let account = json!({

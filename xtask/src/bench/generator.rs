@@ -45,7 +45,7 @@ pub(super) struct Span {
 /// What was counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome {
-    /// Replies, those of the warm-up too.
+    /// Responder, those of the warm-up too.
     pub(super) replies_in_all: u64,
     pub(super) frames_per_second: f64,
     /// The server's time on its cores for each frame, in nanoseconds.

@@ -17,7 +17,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use unstick::framing::{Format, Frame};
-use unstick::{Greeting, Replies, Server, ServerConfig};
+use unstick::{Greeting, Responder, Server, ServerConfig};
 
 use super::cores;
 
@@ -94,7 +94,7 @@ fn serve_ours(threads: NonZeroUsize, work: u32) -> Result<(), Box<dyn Error>> {
     announce(server.local_addr())?;
     let serving = server.serve(
         move |_peer| {
-            async move |frame: Frame<'_>, replies: &mut Replies| {
+            async move |frame: Frame<'_>, replies: &mut Responder| {
                 hash(frame.payload(), work);
                 replies.send(frame.payload()).await
             }

@@ -33,7 +33,7 @@ impl Scratch {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     /// So many replies are complete, and every byte is right. `more` says that the read was full.
-    Replies { count: u64, more: bool },
+    Responder { count: u64, more: bool },
     /// Nothing was there.
     Nothing,
     /// The end of the server's stream, where and when it may be.
@@ -206,7 +206,7 @@ impl Connection {
             Some(n) => {
                 self.decoder.filled(n);
                 let count = self.compare()?;
-                Ok(Received::Replies { count, more: n == room })
+                Ok(Received::Responder { count, more: n == room })
             }
         }
     }
@@ -219,7 +219,7 @@ impl Connection {
             Some(n) => {
                 let left = left - n;
                 self.expected = if left > 0 { Expected::RawGreeting(left) } else { Expected::reply(self.index, 0) };
-                Ok(Received::Replies { count: 0, more: true })
+                Ok(Received::Responder { count: 0, more: true })
             }
         }
     }

@@ -32,7 +32,7 @@ pub(crate) enum Fault {
     Foreign { connection: u64, sequence: u64 },
     /// A reply where nothing was asked.
     Extra,
-    /// Replies that did not come before the drain deadline.
+    /// Replies that did not come before the drain timeout.
     Unanswered { in_flight: u64 },
     /// All is answered, but the server does not end its stream after we ended ours.
     NoEnd,

@@ -238,7 +238,7 @@ fn exchange(
         match connection.receive(scratch)? {
             Received::End => return Ok(Open::No),
             Received::Nothing => break,
-            Received::Replies { count, more } => {
+            Received::Responder { count, more } => {
                 meter.settle(connection, count);
                 if !more && !to_the_end {
                     break;

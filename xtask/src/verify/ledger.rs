@@ -143,7 +143,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
         tests: &[
             ("tests/house.rs", "every_limit_has_a_default_that_is_documented"),
             ("tests/adversary.rs", "*"),
-            ("tests/deadlines.rs", "*"),
+            ("tests/timeouts.rs", "*"),
             (END_TO_END, "a_negative_or_huge_length_is_refused_with_its_numbers"),
             (END_TO_END, "a_peer_that_does_not_read_is_not_read_from"),
             (END_TO_END, "a_drain_ends_at_its_deadline_also_where_a_handler_never_does"),

@@ -57,7 +57,7 @@ pub(super) const SLEEPS: Scenario = Scenario {
 pub(super) const BLOCKS: Scenario = Scenario {
     name: "handler-blocks",
     about: "a handler that keeps its thread: those on the other thread go on, and a stop ends all the same",
-    limits: "--threads 2 --drain-deadline 0.3",
+    limits: "--threads 2 --drain-timeout 0.3",
     beside: Beside::Nobody,
     attack: |scene| {
         scene.sent = "a handler that blocks one of two threads, for a while; then for ever, and a stop".into();
@@ -94,8 +94,8 @@ pub(super) const BLOCKS: Scenario = Scenario {
 pub(super) const OVERFLOW: Scenario = Scenario {
     name: "overflow",
     about: "a handler that gives up its sends while its peer does not read: ended at the hard limit, memory bounded",
-    // The write deadline is later than any patience: it is not what ends them.
-    limits: "--max-queued 524288 --write-deadline 600",
+    // The write timeout is later than any patience: it is not what ends them.
+    limits: "--max-queued 524288 --write-timeout 600",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(20, 5);

@@ -30,8 +30,8 @@ pub(super) const DECLARED_OVERSIZE: Scenario = Scenario {
 
 pub(super) const DECLARED_SILENCE: Scenario = Scenario {
     name: "declared-silence",
-    about: "a length of 0xFFFFFFFF that is within the limit, then silence: memory flat, ended by the frame deadline",
-    limits: "--max-payload 4294967295 --frame-deadline 0.5",
+    about: "a length of 0xFFFFFFFF that is within the limit, then silence: memory flat, ended by the frame timeout",
+    limits: "--max-payload 4294967295 --frame-timeout 0.5",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(1000, 100);
@@ -118,7 +118,7 @@ pub(super) const NEGATIVE: Scenario = Scenario {
 pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
     name: "wrong-protocol",
     about: "a TLS ClientHello, long or short, an HTTP request, an SSH version: the close says what it looks like",
-    limits: "--frame-deadline 0.4",
+    limits: "--frame-timeout 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
         scene.sent =

@@ -11,7 +11,7 @@ use super::*;
 pub(super) const OVER_BUDGET: Scenario = Scenario {
     name: "over-budget",
     about: "many hold large unfinished frames: those over their share are ended, those within it are served on",
-    limits: "--memory-budget 8MiB --frame-deadline 60",
+    limits: "--memory-budget 8MiB --frame-timeout 60",
     beside: Beside::Healthy,
     attack: |scene| {
         let hogs = scene.pace.of(100, 40);
@@ -50,7 +50,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
 pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
     name: "many-small-holds",
     about: "so many hold a little that hardly anything of the budget is left: who holds nothing is served on all the same",
-    limits: "--memory-budget 8MiB --frame-deadline 60",
+    limits: "--memory-budget 8MiB --frame-timeout 60",
     beside: Beside::Healthy,
     attack: |scene| {
         scene.sent = "400 connections hold 30 KB of a frame each; the budget is 8 MiB".into();
@@ -82,7 +82,7 @@ pub(super) const EVERYTHING: Scenario = Scenario {
     name: "everything",
     about: "every limit loaded at once, again and again: memory stays within the documented worst case",
     limits: "--memory-budget 32MiB --threads 2 --max-connections 1200 --max-queued 524288 \
-             --frame-deadline 60 --write-deadline 60",
+             --frame-timeout 60 --write-timeout 60",
     beside: Beside::Healthy,
     attack: |scene| {
         let rounds = scene.pace.of(4, 2);

@@ -88,7 +88,7 @@ impl Scene {
 pub(super) const SECOND_SIGNAL: Scenario = Scenario {
     name: "second-signal",
     about: "a second SIGTERM while the drain waits for a handler: exits at once, with 143",
-    limits: "--drain-deadline 60",
+    limits: "--drain-timeout 60",
     beside: Beside::Nobody,
     attack: |scene| {
         scene.sent = "a frame whose handler waits for ever, SIGTERM, and SIGTERM again".into();

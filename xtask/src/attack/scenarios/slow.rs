@@ -7,8 +7,8 @@ use super::*;
 
 pub(super) const SILENT: Scenario = Scenario {
     name: "silent",
-    about: "connections that never say a word: ended by the first-frame deadline",
-    limits: "--first-frame-deadline 0.3",
+    about: "connections that never say a word: ended by the first-frame timeout",
+    limits: "--first-frame-timeout 0.3",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(500, 50);
@@ -22,8 +22,8 @@ pub(super) const SILENT: Scenario = Scenario {
 
 pub(super) const DRIP: Scenario = Scenario {
     name: "drip",
-    about: "one byte now and then, so that something always comes: ended by the whole-frame deadline",
-    limits: "--frame-deadline 0.4",
+    about: "one byte now and then, so that something always comes: ended by the whole-frame timeout",
+    limits: "--frame-timeout 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(200, 20);
@@ -46,8 +46,8 @@ pub(super) const DRIP: Scenario = Scenario {
 
 pub(super) const PARTIAL_FRAME: Scenario = Scenario {
     name: "partial-frame",
-    about: "a whole frame, half of the next one, and nothing for ever: the whole one is answered, then the frame deadline",
-    limits: "--frame-deadline 0.4",
+    about: "a whole frame, half of the next one, and nothing for ever: the whole one is answered, then the frame timeout",
+    limits: "--frame-timeout 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(200, 20);
@@ -67,8 +67,8 @@ pub(super) const PARTIAL_FRAME: Scenario = Scenario {
 
 pub(super) const IDLE: Scenario = Scenario {
     name: "idle",
-    about: "a frame, then nothing, where the idle deadline is on: ended by it, and those who send are not",
-    limits: "--idle-deadline 1",
+    about: "a frame, then nothing, where the idle timeout is on: ended by it, and those who send are not",
+    limits: "--idle-timeout 1",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(500, 50);
@@ -83,8 +83,8 @@ pub(super) const IDLE: Scenario = Scenario {
 
 pub(super) const NEVER_READS: Scenario = Scenario {
     name: "never-reads",
-    about: "sends without end and never reads a reply: not read from, then ended by the write deadline, memory flat",
-    limits: "--write-deadline 0.5",
+    about: "sends without end and never reads a reply: not read from, then ended by the write timeout, memory flat",
+    limits: "--write-timeout 0.5",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(20, 5);

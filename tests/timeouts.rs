@@ -16,7 +16,7 @@ use futures_lite::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use piper::{Reader, Writer, pipe};
 use proptest::prelude::*;
 use unstick::framing::{Format, Frame};
-use unstick::{Clock, CloseReason, Closed, Greeting, Replies, ServerConfig, WriteError, serve_connection};
+use unstick::{Clock, CloseReason, Closed, Greeting, Responder, ServerConfig, WriteError, serve_connection};
 
 /// Bytes that a pipe holds.
 const PIPE: usize = 64 * 1024;
@@ -96,7 +96,7 @@ impl Wake for Woken {
     }
 }
 
-async fn echo(frame: Frame<'_>, replies: &mut Replies) -> Result<(), WriteError> {
+async fn echo(frame: Frame<'_>, replies: &mut Responder) -> Result<(), WriteError> {
     replies.send(frame.payload()).await
 }
 
@@ -106,7 +106,7 @@ fn serve(config: &ServerConfig, peer: impl AsyncFnOnce(&mut Peer)) -> Option<(Cl
     serve_with(config, |_| echo, peer)
 }
 
-fn serve_with<H: AsyncFnMut(Frame<'_>, &mut Replies) -> Result<(), WriteError>>(
+fn serve_with<H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), WriteError>>(
     config: &ServerConfig,
     handler: impl FnOnce(MadeUp) -> H,
     peer: impl AsyncFnOnce(&mut Peer),
@@ -172,7 +172,7 @@ fn who_never_sends_a_frame_is_silent() {
         peer.send(b"\x05\0").await;
     });
     assert_eq!(late, (text.into(), seconds(60) + LINGER));
-    let whole = ends(&silent().idle_deadline(Some(seconds(7))), async |peer| {
+    let whole = ends(&silent().idle_timeout(Some(seconds(7))), async |peer| {
         peer.wait(seconds(55)).await;
         peer.send(&frame(b"hi")).await;
     });
@@ -210,7 +210,7 @@ fn a_frame_that_is_not_finished_in_time_is_slow() {
 fn a_frame_may_take_longer_while_it_comes_at_the_least_rate() {
     let at = |rate: usize| {
         move |config: &ServerConfig| {
-            let unanswered = |_| async |_: Frame<'_>, _: &mut Replies| Ok(());
+            let unanswered = |_| async |_: Frame<'_>, _: &mut Responder| Ok(());
             serve_with(config, unanswered, async |peer| {
                 for chunk in frame(&[7; 1 << 20]).chunks(rate) {
                     peer.send(chunk).await;
@@ -219,7 +219,7 @@ fn a_frame_may_take_longer_while_it_comes_at_the_least_rate() {
             })
         }
     };
-    let config = silent().idle_deadline(Some(seconds(1000)));
+    let config = silent().idle_timeout(Some(seconds(1000)));
     let (closed, _) = at(48 * 1024)(&config).expect("an end");
     assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("idle", 1), "22 s of 26");
     let (closed, after) = at(16 * 1024)(&config).expect("an end");
@@ -233,7 +233,7 @@ fn who_is_idle_between_frames_may_stay_unless_told_otherwise() {
     let once = async |peer: &mut Peer| peer.send(&frame(b"hi")).await;
     assert!(serve(&silent(), once).is_none(), "no deadline is set");
     let text = "idle: nothing sent for 30s";
-    let config = silent().idle_deadline(Some(seconds(30)));
+    let config = silent().idle_timeout(Some(seconds(30)));
     assert_eq!(ends(&config, once), (text.into(), seconds(30) + LINGER));
     let now_and_then = ends(&config, async |peer| {
         for _ in 0..10 {
@@ -246,7 +246,7 @@ fn who_is_idle_between_frames_may_stay_unless_told_otherwise() {
 
 #[test]
 fn without_a_deadline_a_peer_may_take_for_ever() {
-    let config = silent().first_frame_deadline(None).frame_deadline(None).write_deadline(None);
+    let config = silent().first_frame_timeout(None).frame_timeout(None).write_timeout(None);
     assert!(serve(&config, async |_| ()).is_none());
     assert!(serve(&config, async |peer| peer.send(b"\x05").await).is_none());
     assert!(serve(&config, async |peer| peer.send(&frame(&[7; 200_000])).await).is_none(), "it never reads");
@@ -259,10 +259,10 @@ fn who_reads_nothing_is_a_slow_reader() {
         peer.send(&frame(&[7; 100_000])).await;
     })
     .expect("an end");
-    let CloseReason::SlowReader { queued, deadline } = closed.reason else { panic!("{closed}") };
-    assert_eq!((queued, deadline, after), (100_004 - PIPE, seconds(10), seconds(10)), "without lingering");
+    let CloseReason::SlowReader { queued, timeout } = closed.reason else { panic!("{closed}") };
+    assert_eq!((queued, timeout, after), (100_004 - PIPE, seconds(10), seconds(10)), "without lingering");
     // Whoever reads a little now and then is none.
-    let (closed, after) = serve(&silent().idle_deadline(Some(seconds(5))), async |peer| {
+    let (closed, after) = serve(&silent().idle_timeout(Some(seconds(5))), async |peer| {
         peer.send(&frame(&[7; 200_000])).await;
         let mut left = 200_004;
         while left > 0 {
@@ -297,7 +297,7 @@ impl AsyncWrite for Unclosed {
     }
 }
 
-/// A peer that ended its stream is gone cleanly only where ours can be ended too, and within the write deadline.
+/// A peer that ended its stream is gone cleanly only where ours can be ended too, and within the write timeout.
 #[test]
 fn an_end_is_clean_only_where_both_sides_end() {
     for (error, name) in
@@ -329,11 +329,11 @@ fn a_greeting_that_the_format_cannot_say_is_an_error() {
 /// What the handler takes is not the peer's time: neither the frame that has begun behind nor the replies are late.
 #[test]
 fn the_time_of_a_handler_is_not_the_peers() {
-    let config = silent().idle_deadline(Some(seconds(3)));
+    let config = silent().idle_timeout(Some(seconds(3)));
     let (closed, after) = serve_with(
         &config,
         |clock| {
-            async move |frame: Frame<'_>, replies: &mut Replies| {
+            async move |frame: Frame<'_>, replies: &mut Responder| {
                 clock.wait(seconds(1000)).await;
                 replies.send(frame.payload()).await
             }
@@ -357,7 +357,7 @@ fn a_handler_that_gives_up_sending_overflows() {
     let (closed, after) = serve_with(
         &config,
         |_| {
-            async |frame: Frame<'_>, replies: &mut Replies| {
+            async |frame: Frame<'_>, replies: &mut Responder| {
                 for _ in 0..100 {
                     let sent = pin!(replies.send(frame.payload()));
                     _ = futures_lite::future::poll_once(sent).await;
@@ -417,7 +417,7 @@ proptest! {
     /// The end is the one that a naive reading of the rules gives, whatever the peer does when.
     #[test]
     fn the_rules_read_naively_say_the_same(plan in plans(), idle in proptest::option::of(1..20u64)) {
-        let config = silent().format(Format::U8).min_rate(NonZeroU32::new(10)).idle_deadline(idle.map(seconds));
+        let config = silent().format(Format::U8).min_rate(NonZeroU32::new(10)).idle_timeout(idle.map(seconds));
         let stream: Vec<u8> = (0..100).flat_map(|_| *b"\x08payload.").collect();
         let told = serve(&config, async |peer| {
             let mut sent = 0;

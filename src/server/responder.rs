@@ -19,16 +19,16 @@ use crate::framing::{Envelope, Format};
 /// once [`ServerConfig::high_water`] (64 KiB) waits. A longer one is written at once, without a copy. Where a handler sends a
 /// large payload back as it was received, it waits in the memory that it was received in, up to four times the mark, and one
 /// write takes several. While the peer does not read, replies wait and nothing is read from it; after
-/// [`ServerConfig::write_deadline`] the connection ends.
-pub struct Replies {
+/// [`ServerConfig::write_timeout`] the connection ends.
+pub struct Responder {
     pub(super) write: FramedWrite<Writer, Rc<Format>>,
 }
 
-impl Replies {
-    pub(super) fn new(writer: Writer, format: Rc<Format>) -> Replies {
+impl Responder {
+    pub(super) fn new(writer: Writer, format: Rc<Format>) -> Responder {
         let config = writer.place.config();
         let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
-        Replies { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
+        Responder { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
     }
 
     pub(super) fn place(&self) -> &Rc<Place> {
@@ -52,7 +52,7 @@ impl Replies {
     /// So a frame is echoed whole: `replies.send_with(frame.envelope(), frame.payload())`.
     ///
     /// # Errors
-    /// As [`send`](Replies::send).
+    /// As [`send`](Responder::send).
     ///
     /// # Cancel-safety
     /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
@@ -90,9 +90,9 @@ impl Replies {
     }
 }
 
-impl fmt::Debug for Replies {
+impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replies").field("peer", &self.peer()).field("queued", &self.write.queued()).finish()
+        f.debug_struct("Responder").field("peer", &self.peer()).field("queued", &self.write.queued()).finish()
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
         let config = ServerConfig::default().high_water(NonZeroU32::MIN);
         let place = Place::alone(config, SystemClock::new(), ([127, 0, 0, 1], 4747).into());
         let writer = Writer::new(To::Other(Box::new(futures_lite::io::sink())), &place);
-        let mut replies = Replies::new(writer, Rc::clone(place.format()));
+        let mut replies = Responder::new(writer, Rc::clone(place.format()));
         replies.unpark();
         assert_eq!(place.replies.get(), 1 + NO_COPY_LEN, "as much as may wait");
         block_on(replies.send(&[7; NO_COPY_LEN - 1])).expect("written");

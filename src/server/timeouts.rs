@@ -51,28 +51,28 @@ impl Due {
 
     /// When the peer is overdue, if ever, with so many bytes of a frame received.
     pub(super) fn until(&self, limits: &ServerConfig, received: usize) -> Option<Instant> {
-        let first = limits.first_frame_deadline;
-        let frame = || frame_deadline(limits, received);
+        let first = limits.first_frame_timeout;
+        let frame = || frame_timeout(limits, received);
         let after_since = match self.what {
             What::First => first,
             What::FirstFrame { after } => earlier(first, frame().map(|frame| millis(after) + frame)),
             What::Frame => frame(),
-            What::Next => limits.idle_deadline,
+            What::Next => limits.idle_timeout,
         };
         self.since.checked_add(after_since?)
     }
 
     /// Why the peer's connection ends, where it is overdue: so many bytes of a frame came, and so many were missing.
     pub(super) fn overdue(&self, limits: &ServerConfig, received: usize, missing: usize) -> CloseReason {
-        let frame = frame_deadline(limits, received);
-        let first = limits.first_frame_deadline;
+        let frame = frame_timeout(limits, received);
+        let first = limits.first_frame_timeout;
         match (self.what, frame) {
             (What::FirstFrame { after }, Some(frame)) if first.is_none_or(|first| millis(after) + frame < first) => {
-                CloseReason::SlowFrame { received, missing, deadline: frame, diagnosis: None }
+                CloseReason::SlowFrame { received, missing, timeout: frame, diagnosis: None }
             }
-            (What::Frame, Some(deadline)) => CloseReason::SlowFrame { received, missing, deadline, diagnosis: None },
-            (What::Next, _) => CloseReason::Idle { deadline: limits.idle_deadline.unwrap_or_default() },
-            _ => CloseReason::Silent { deadline: first.unwrap_or_default() },
+            (What::Frame, Some(timeout)) => CloseReason::SlowFrame { received, missing, timeout, diagnosis: None },
+            (What::Next, _) => CloseReason::Idle { timeout: limits.idle_timeout.unwrap_or_default() },
+            _ => CloseReason::Silent { timeout: first.unwrap_or_default() },
         }
     }
 }
@@ -100,9 +100,9 @@ impl Listening {
 }
 
 /// How long a frame may take of which so much has come.
-fn frame_deadline(limits: &ServerConfig, received: usize) -> Option<Duration> {
+fn frame_timeout(limits: &ServerConfig, received: usize) -> Option<Duration> {
     let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / f64::from(rate.get()));
-    limits.frame_deadline?.checked_add(Duration::try_from_secs_f64(earned).ok()?)
+    limits.frame_timeout?.checked_add(Duration::try_from_secs_f64(earned).ok()?)
 }
 
 fn millis(n: u32) -> Duration {
@@ -156,7 +156,7 @@ mod tests {
     /// At a byte a second the bytes of an address space give more time than there is: no deadline, and no overflow.
     #[test]
     fn a_frame_that_earned_more_time_than_there_is_has_no_deadline() {
-        let limits = ServerConfig::default().min_rate(NonZeroU32::new(1)).first_frame_deadline(None);
+        let limits = ServerConfig::default().min_rate(NonZeroU32::new(1)).first_frame_timeout(None);
         let now = SystemClock::new().now();
         let mut due = Due::first(now);
         due.came(now, true, 1);
