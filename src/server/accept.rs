@@ -1,18 +1,22 @@
-//! Listening, accepting, and turning away.
+//! Accepting, and turning away.
 
-use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use futures_lite::future;
 use smol::channel::Sender;
-use smol::{Async, Timer};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 
 use super::config::ServerConfig;
-use super::{Arrival, Shared, events, panic};
-use crate::close::{CloseReason, Closed, Traffic};
+use super::shared::Shared;
+#[cfg(not(feature = "tracing"))]
+use super::silence as events;
+use super::transport::{Accepted, Listening, Stream};
+use super::worker::Arrival;
+use super::{events, panic};
+use crate::close::{CloseReason, Traffic};
+use crate::peer::PeerName;
 
 /// After a failed accept the listener rests, at first so long, then twice as long each time.
 const FIRST_REST: Duration = Duration::from_millis(10);
@@ -29,20 +33,9 @@ const REFUSED_AT_ONCE: u64 = 16;
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// Listens at this address.
-pub(super) fn listen(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the old connections' TIME_WAIT. (On Windows the option means something else.)
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket.into())
-}
-
-/// Sets the options of a connection: on Linux at the listener, from which each connection has them without a system call of
+/// Sets the options of a TCP connection: on Linux at the listener, from which each connection has them without a system call of
 /// its own.
-pub(super) fn tune(socket: &SockRef<'_>, config: &ServerConfig) -> io::Result<()> {
+pub(super) fn tune<H>(socket: &SockRef<'_>, config: &ServerConfig<H>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let Some(idle) = config.keepalive else { return Ok(()) };
     let keepalive = TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL);
@@ -58,31 +51,47 @@ pub(super) fn tune(socket: &SockRef<'_>, config: &ServerConfig) -> io::Result<()
     Ok(())
 }
 
-/// Hands connections to the threads in turn, for ever.
-pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, workers: &[Sender<Arrival>]) {
+/// Hands connections to the threads in turn, for ever. How it waits is the caller's: see `system.rs`.
+pub(super) async fn accept(
+    listening: &mut Listening,
+    shared: &Shared,
+    workers: &[Sender<Arrival>],
+    sleep: &impl AsyncFn(Duration),
+) {
     for (turn, worker) in workers.iter().cycle().enumerate() {
         if turn % ACCEPTS_A_TURN == 0 {
             future::yield_now().await;
         }
-        let (stream, peer) = accept_one(listener, shared).await;
+        let (accepted, peer) = accept_one(listening, shared, sleep).await;
         let has_place = shared.account.open(shared.allowed);
         match has_place {
-            true => events::opened(peer),
-            false => events::refused(peer, shared.allowed),
+            true => events::opened(&peer),
+            false => events::refused(&peer, shared.allowed),
         }
-        match open(shared, stream, peer, has_place) {
-            Ok(stream) => _ = worker.try_send(Arrival { stream, peer, has_place }),
-            Err(reason) => shared.closed(has_place, &Closed { peer, reason, traffic: Traffic::default() }),
+        let arrival = match open(shared, &accepted, &peer, has_place) {
+            Ok(()) => worker.try_send(Arrival { accepted, peer, has_place }).map_err(|error| error.into_inner()),
+            Err(reason) => {
+                shared.closed(peer, has_place, reason, Traffic::default());
+                continue;
+            }
+        };
+        // A thread that is gone serves nobody.
+        if let Err(Arrival { peer, has_place, .. }) = arrival {
+            shared.closed(peer, has_place, CloseReason::Stopped, Traffic::default());
         }
     }
 }
 
 /// An accept that fails is tried again, after a rest where it is not the peer's: nothing that a peer does, and no lack of
-/// descriptors, ends the server. The socket is not registered with smol's reactor, as its thread has one of its own.
-async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (TcpStream, SocketAddr) {
+/// descriptors, ends the server.
+async fn accept_one(
+    listening: &mut Listening,
+    shared: &Shared,
+    sleep: &impl AsyncFn(Duration),
+) -> (Accepted, PeerName) {
     let mut rest = FIRST_REST;
     loop {
-        match listener.read_with(TcpListener::accept).await {
+        match listening.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if is_of_peer(&error) => {
                 shared.account.accept_failed();
@@ -91,7 +100,7 @@ async fn accept_one(listener: &Async<TcpListener>, shared: &Shared) -> (TcpStrea
             Err(error) => {
                 shared.account.accept_failed();
                 events::accept_failed(&error, rest);
-                Timer::after(rest).await;
+                sleep(rest).await;
                 rest = (rest * 2).min(LONGEST_REST);
             }
         }
@@ -108,25 +117,30 @@ fn is_of_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Tells of a connection, and makes its socket ready to be served.
-fn open(shared: &Shared, stream: TcpStream, peer: SocketAddr, has_place: bool) -> Result<TcpStream, CloseReason> {
-    if !has_place && shared.account.refusing() > REFUSED_AT_ONCE {
-        // What the peer cannot be told at once it is not told.
-        _ = turn_away(&stream, shared);
+/// Tells of a connection, and sees whether a thread is to have it.
+fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, has_place: bool) -> Result<(), CloseReason> {
+    let refusal = shared.config.refusal.wire(&*shared.encode);
+    if !has_place && (refusal.is_empty() || shared.account.refusing() > REFUSED_AT_ONCE) {
+        if let Accepted::Stream(stream) = accepted {
+            // What the peer cannot be told at once it is not told.
+            _ = turn_away(stream, &refusal);
+        }
         return Err(CloseReason::Refused { max_connections: shared.allowed });
     }
     catch_unwind(AssertUnwindSafe(|| (shared.on_open)(peer))).map_err(|panic| panic::reason(&*panic))?;
     #[cfg(not(target_os = "linux"))]
-    tune(&SockRef::from(&stream), &shared.config)?;
-    Ok(stream)
+    if let Accepted::Stream(Stream::Tcp(stream)) = accepted {
+        tune(&SockRef::from(stream), &shared.config)?;
+    }
+    Ok(())
 }
 
-fn turn_away(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    let refusal = shared.config.greeting.refusal(shared.allowed);
-    let bytes = refusal.wire(shared.config.format).map_err(io::Error::other)?;
-    stream.set_nonblocking(true)?;
-    stream.write_all(&bytes)?;
-    stream.shutdown(Shutdown::Write)
+fn turn_away(stream: &Stream, refusal: &[u8]) -> io::Result<()> {
+    stream.set_nonblocking()?;
+    if !refusal.is_empty() {
+        stream.write(refusal)?;
+    }
+    stream.end()
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -1,9 +1,10 @@
 //! What a server did so far: every connection is accounted for exactly once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::budget::Budget;
 use crate::close::{CloseKind, CloseReason, Traffic};
 
 /// A view of what a [`Server`](crate::Server) does, to look at from any thread, also when it has ended.
@@ -17,7 +18,7 @@ use crate::close::{CloseKind, CloseReason, Traffic};
 /// ```
 #[derive(Clone)]
 pub struct Account {
-    books: Arc<Books>,
+    inner: Arc<Inner>,
 }
 
 /// What a server did, as of one moment: `accepted = active + all closes`, always.
@@ -33,7 +34,7 @@ pub struct Stats {
     /// What passed over all of them, those that are active included. A connection's figures are
     /// counted whenever it has dealt with the input at hand, before its replies are written.
     pub traffic: Traffic,
-    /// Bytes of memory that connections hold while they wait.
+    /// Bytes of memory that connections hold of the budget: above 4 KiB each.
     pub buffered: usize,
     closes: [u64; CloseKind::ALL.len()],
 }
@@ -56,17 +57,17 @@ impl Stats {
 }
 
 impl Account {
-    /// The books of a server with so many threads, and so many bytes for its connections to hold.
-    pub(super) fn new(threads: usize, memory_budget: usize) -> Account {
-        let lanes = (0..threads).map(|_| Lane::default()).collect();
-        Account { books: Arc::new(Books { counts: Mutex::default(), lanes, held: AtomicUsize::new(0), memory_budget }) }
+    /// The account of a server with so many threads.
+    pub(super) fn new(threads: usize, budget: &Arc<Budget>) -> Account {
+        let passed = (0..threads).map(|_| Passed::default()).collect();
+        Account { inner: Arc::new(Inner { counts: Mutex::default(), passed, budget: Arc::clone(budget) }) }
     }
 
     /// What the server did so far.
     pub fn stats(&self) -> Stats {
         let mut traffic = Traffic::default();
-        for lane in &self.books.lanes {
-            let [frames_in, bytes_in, frames_out, bytes_out] = lane.passed.each_ref().map(|count| count.load(Relaxed));
+        for Passed(passed) in &self.inner.passed {
+            let [frames_in, bytes_in, frames_out, bytes_out] = passed.each_ref().map(|count| count.load(Relaxed));
             traffic.frames_in += frames_in;
             traffic.bytes_in += bytes_in;
             traffic.frames_out += frames_out;
@@ -78,7 +79,7 @@ impl Account {
             active: counts.active,
             accept_failures: counts.accept_failures,
             traffic,
-            buffered: self.books.held.load(Relaxed),
+            buffered: self.inner.budget.leased(),
             closes: counts.closes,
         }
     }
@@ -119,32 +120,14 @@ impl Account {
             now.frames_out - before.frames_out,
             now.bytes_out - before.bytes_out,
         ];
-        for (count, more) in self.books.lanes[thread].passed.iter().zip(more) {
+        for (count, more) in self.inner.passed[thread].0.iter().zip(more) {
             count.store(count.load(Relaxed) + more, Relaxed);
-        }
-    }
-
-    /// A connection that held `before` bytes holds `now`.
-    ///
-    /// # Errors
-    /// Where that is more than it leaves free for others. It is held all the same, until it is given back.
-    pub(super) fn hold(&self, before: usize, now: usize) -> Result<(), CloseReason> {
-        let Books { held, memory_budget, .. } = &*self.books;
-        if now <= before {
-            held.fetch_sub(before - now, Relaxed);
-            return Ok(());
-        }
-        let all = held.fetch_add(now - before, Relaxed) + (now - before);
-        let free = memory_budget.saturating_sub(all);
-        match now <= free {
-            true => Ok(()),
-            false => Err(CloseReason::OverBudget { held: now, free, memory_budget: *memory_budget }),
         }
     }
 
     /// Nothing panics while it has the lock; and counts that were counted once are true.
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.books.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,13 +137,11 @@ impl fmt::Debug for Account {
     }
 }
 
-struct Books {
+struct Inner {
     counts: Mutex<Counts>,
     /// What passed, thread by thread.
-    lanes: Box<[Lane]>,
-    /// Bytes that connections hold.
-    held: AtomicUsize,
-    memory_budget: usize,
+    passed: Box<[Passed]>,
+    budget: Arc<Budget>,
 }
 
 /// Counted together, so that they balance at any moment. Only opening and closing takes the lock.
@@ -177,9 +158,7 @@ struct Counts {
 /// One thread's figures, in a cache line of their own.
 #[derive(Default)]
 #[repr(align(64))]
-struct Lane {
-    passed: [AtomicU64; 4],
-}
+struct Passed([AtomicU64; 4]);
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_sums_balance_and_the_refused_take_no_place() {
-        let account = Account::new(1, 100);
+        let account = Account::new(1, &Budget::new(100));
         let refused = CloseReason::Refused { max_connections: 2 };
         assert_eq!([2, 2, 2].map(|allowed| account.open(allowed)), [true, true, false]);
         assert_eq!(account.refusing(), 1);
@@ -205,7 +184,7 @@ mod tests {
     /// One that is being refused may end because `on_open` panics, or its socket fails.
     #[test]
     fn who_is_refused_and_ends_for_another_reason_leaves_nothing_behind() {
-        let account = Account::new(1, 100);
+        let account = Account::new(1, &Budget::new(100));
         assert_eq!([1, 1].map(|allowed| account.open(allowed)), [true, false]);
         account.close(false, &CloseReason::Panic("on_open".into()));
         assert_eq!(account.refusing(), 0);
@@ -215,24 +194,9 @@ mod tests {
         assert!(account.open(1), "the place is free");
     }
 
-    /// Alone a connection may hold half; n of them, a part in n + 1 each; and nobody ever more than is left.
-    #[test]
-    fn whoever_holds_leaves_as_much_for_others() {
-        let account = Account::new(1, 100);
-        assert!(account.hold(0, 50).is_ok());
-        let over = account.hold(50, 51).expect_err("more than half");
-        assert_eq!(over.to_string(), "over budget: 51 bytes held, and 49 left of 100 for all");
-        assert!(account.hold(51, 30).is_ok());
-        assert!(account.hold(0, 30).is_ok(), "40 are left");
-        assert!(account.hold(30, 36).is_err(), "34 would be left");
-        assert!(account.hold(36, 0).is_ok());
-        assert!(account.hold(30, 0).is_ok());
-        assert_eq!(account.stats().buffered, 0);
-    }
-
     #[test]
     fn what_passed_is_of_all_threads() {
-        let account = Account::new(2, 100);
+        let account = Account::new(2, &Budget::new(100));
         let one = Traffic { frames_in: 1, bytes_in: 5, frames_out: 2, bytes_out: 10 };
         account.passed(0, Traffic::default(), one);
         account.passed(1, Traffic::default(), one);

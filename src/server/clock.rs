@@ -1,114 +1,183 @@
-//! Time, as a served connection sees it.
+//! The time of one thread, and its timers. Whoever runs the thread says what time it is: the system, or a simulation.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use smol::Timer;
+/// A thread that does not look at its sockets for so long is late, and that is not held against its peers.
+pub(super) const LATE: Duration = Duration::from_millis(100);
 
-/// Where a served connection has its time from: the system, or a test that makes it up.
-///
-/// ```
-/// use std::cell::Cell;
-/// use std::task::{Context, Poll};
-/// use std::time::{Duration, Instant};
-/// use unstick::Clock;
-///
-/// /// Time that passes only when nobody has anything else to do.
-/// struct MadeUp(Cell<Instant>);
-///
-/// impl Clock for MadeUp {
-///     fn now(&self) -> Instant {
-///         self.0.get()
-///     }
-///
-///     fn poll_until(&self, deadline: Instant, _cx: &mut Context<'_>) -> Poll<()> {
-///         self.0.set(deadline);
-///         Poll::Ready(())
-///     }
-/// }
-/// # let clock = MadeUp(Cell::new(Instant::now()));
-/// # let later = clock.now() + Duration::from_secs(10);
-/// # assert!(clock.poll_until(later, &mut Context::from_waker(std::task::Waker::noop())).is_ready());
-/// # assert_eq!(clock.now(), later);
-/// ```
-pub trait Clock {
-    /// What time it is.
-    fn now(&self) -> Instant;
-
-    /// Whether this time has come; where it has not, the task is woken once it has. The last time asked for counts, and the
-    /// ones before are forgotten.
-    fn poll_until(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()>;
+/// The time of one thread: it stands still while tasks run, and is read once a turn.
+pub(crate) struct Clock {
+    now: Cell<Instant>,
+    /// For how long the thread did not look at its sockets, beyond [`LATE`] each time.
+    missed: Cell<Duration>,
+    /// Who sleeps until when; the number tells those apart who sleep until the same time.
+    timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    timers_set: Cell<u64>,
+    /// Tasks that let others have their turn.
+    next_turn: RefCell<Vec<Waker>>,
 }
 
-/// The system's clock, with a timer of smol's. It works on any runtime.
-pub struct SystemClock {
-    timer: RefCell<(Option<Instant>, Timer)>,
-}
+impl Clock {
+    pub(crate) fn new(now: Instant) -> Rc<Clock> {
+        Rc::new(Clock {
+            now: Cell::new(now),
+            missed: Cell::default(),
+            timers: RefCell::default(),
+            timers_set: Cell::default(),
+            next_turn: RefCell::default(),
+        })
+    }
 
-impl SystemClock {
-    /// A clock for one connection.
-    pub fn new() -> SystemClock {
-        SystemClock { timer: RefCell::new((None, Timer::never())) }
+    /// The time as of this turn.
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// The time by which peers are judged: without that for which nobody looked whether they sent something.
+    pub(super) fn peers_now(&self) -> Instant {
+        self.now.get() - self.missed.get()
+    }
+
+    /// Waits for so long.
+    pub(crate) fn sleep(self: &Rc<Clock>, duration: Duration) -> Sleep {
+        Sleep { until: self.now().checked_add(duration), clock: Rc::clone(self), timer: None }
+    }
+
+    /// Wakes the task once events have been looked for, behind those whom they concern.
+    pub(super) fn wake_next_turn(&self, cx: &Context<'_>) {
+        self.next_turn.borrow_mut().push(cx.waker().clone());
+    }
+
+    /// How long events may be waited for: until the first timer; not at all, where a task waits for its next turn.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        if !self.next_turn.borrow().is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let (until, _) = *self.timers.borrow().first_key_value()?.0;
+        Some(until.saturating_duration_since(self.now()))
+    }
+
+    /// A turn begins: events were waited for, for so long at most. Wakes whose time has come.
+    pub(crate) fn turn(&self, now: Instant, patience: Option<Duration>) {
+        let passed = now.saturating_duration_since(self.now.replace(now));
+        // Who waits for ever has no timer, and nobody is judged.
+        let late = patience.map_or(Duration::ZERO, |patience| passed.saturating_sub(patience.saturating_add(LATE)));
+        self.missed.set(self.missed.get() + late);
+        self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
+        let mut timers = self.timers.borrow_mut();
+        while let Some(first) = timers.first_entry().filter(|first| first.key().0 <= now) {
+            first.remove().wake();
+        }
+    }
+
+    fn set(&self, until: Instant, waker: Waker) -> u64 {
+        let number = self.timers_set.get();
+        self.timers_set.set(number + 1);
+        self.timers.borrow_mut().insert((until, number), waker);
+        number
     }
 }
 
-impl Default for SystemClock {
-    fn default() -> SystemClock {
-        SystemClock::new()
+/// Ready once its time has come. Dropping it takes the timer back.
+pub struct Sleep {
+    clock: Rc<Clock>,
+    /// `None`: it never comes.
+    until: Option<Instant>,
+    timer: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(until) = self.until else { return Poll::Pending };
+        if self.clock.now() >= until {
+            return Poll::Ready(());
+        }
+        match self.timer {
+            Some(number) => {
+                if let Some(waker) = self.clock.timers.borrow_mut().get_mut(&(until, number)) {
+                    waker.clone_from(cx.waker());
+                }
+            }
+            None => self.timer = Some(self.clock.set(until, cx.waker().clone())),
+        }
+        Poll::Pending
     }
 }
 
-impl fmt::Debug for SystemClock {
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let (Some(until), Some(number)) = (self.until, self.timer) {
+            self.clock.timers.borrow_mut().remove(&(until, number));
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SystemClock")
-    }
-}
-
-impl Clock for SystemClock {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    fn poll_until(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let (set, timer) = &mut *self.timer.borrow_mut();
-        if *set != Some(deadline) {
-            *set = Some(deadline);
-            timer.set_at(deadline);
-        }
-        let fired = Pin::new(timer).poll(cx).map(|_| ());
-        if fired.is_ready() {
-            *set = None;
-        }
-        fired
+        let left = self.until.map(|until| until.saturating_duration_since(self.clock.now()));
+        f.debug_struct("Sleep").field("left", &left).finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use futures_lite::future::{block_on, poll_fn};
+    use std::pin::pin;
 
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Any time will do to begin with.
+    fn clock() -> Rc<Clock> {
+        Clock::new(crate::server::system::now())
+    }
+
     #[test]
-    fn a_time_that_has_come_is_told_as_often_as_it_is_asked_for_and_so_is_the_next_one() {
-        let clock = SystemClock::default();
-        assert_eq!(format!("{clock:?}"), "SystemClock");
+    fn a_sleeper_is_ready_when_its_time_has_come_and_not_before() {
+        let (clock, mut cx) = (clock(), Context::from_waker(Waker::noop()));
+        let (mut one, mut two) = (pin!(clock.sleep(SECOND)), pin!(clock.sleep(2 * SECOND)));
+        assert_eq!(clock.patience(), None, "nobody has asked yet");
+        assert!(one.as_mut().poll(&mut cx).is_pending() && two.as_mut().poll(&mut cx).is_pending());
+        assert!(one.as_mut().poll(&mut cx).is_pending(), "asking twice sets no second timer");
+        assert_eq!((clock.patience(), clock.timers.borrow().len()), (Some(SECOND), 2));
+        clock.turn(clock.now() + SECOND, Some(SECOND));
+        assert!(one.as_mut().poll(&mut cx).is_ready() && two.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(clock.patience(), Some(SECOND));
+    }
+
+    #[test]
+    fn who_does_not_sleep_to_the_end_leaves_no_timer() {
+        let (clock, mut cx) = (clock(), Context::from_waker(Waker::noop()));
+        let mut sleep = Box::pin(clock.sleep(SECOND));
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        drop(sleep);
+        assert_eq!(clock.patience(), None);
+        assert!(pin!(clock.sleep(Duration::MAX)).poll(&mut cx).is_pending(), "for ever, and without a timer");
+        assert_eq!(clock.patience(), None);
+    }
+
+    /// A tenth of a second is any thread's; the rest of the time for which nobody looked is not the peers'.
+    #[test]
+    fn the_time_for_which_nobody_looked_is_not_the_peers() {
+        let clock = clock();
         let begin = clock.now();
-        block_on(async {
-            for millis in [1, 1, 2, 0] {
-                let until = begin + Duration::from_millis(millis);
-                poll_fn(|cx| clock.poll_until(until, cx)).await;
-                assert!(clock.now() >= until, "{millis} ms");
-            }
-            let far = begin + Duration::from_secs(1000);
-            let polled = poll_fn(|cx| Poll::Ready(clock.poll_until(far, cx))).await;
-            assert!(polled.is_pending());
-        });
+        let judged = |clock: &Clock| clock.peers_now() - begin;
+        clock.turn(begin + SECOND, Some(SECOND));
+        assert_eq!(judged(&clock), SECOND, "events were waited for all the time");
+        clock.turn(begin + SECOND + LATE, Some(Duration::ZERO));
+        assert_eq!(judged(&clock), SECOND + LATE, "a little late is in time");
+        clock.turn(begin + 10 * SECOND, Some(Duration::ZERO));
+        assert_eq!(judged(&clock), SECOND + 2 * LATE);
+        clock.turn(begin + 20 * SECOND, None);
+        assert_eq!(judged(&clock), 11 * SECOND + 2 * LATE, "no timer was set: it waited");
     }
 }

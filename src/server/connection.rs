@@ -1,151 +1,187 @@
-//! One served connection: bytes in, frames to the handler, replies out. Over any reader and writer.
+//! One connection's life: bytes in, frames to the handler, replies and pushes out. Over any transport.
 
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_lite::FutureExt;
 use futures_lite::future::poll_fn;
-use futures_lite::io::{AsyncRead, AsyncWrite};
 
-use super::ServerConfig;
+use super::budget::Member;
 use super::clock::Clock;
 use super::greeting::Greeting;
-use super::input::{Input, Woken};
+use super::input::{Forgotten, Input, read_and_forget};
+use super::link::Link;
+use super::outbox::{Outbox, State};
 use super::panic;
-use super::place::Place;
 use super::pool::READ_LEN;
 use super::responder::Responder;
-use super::writer::{To, Writer};
-use crate::adapters::WriteError;
-use crate::close::{CloseReason, Closed, Traffic};
-use crate::framing::{Decoder, Format, Frame};
+use super::transport::Transport;
+use crate::close::CloseReason;
+use crate::framing::{Frame, Header};
 
-/// Serves one connection over any reader and writer: a Unix socket, a TLS stream, a pipe in memory. What [`Server`] does for
-/// each of its own, with the format, the greeting and the deadlines of `config`, by a [`Clock`] of your choice, mostly
-/// [`SystemClock`]. What concerns all connections together is not its matter: threads, backlog, their number, the memory
-/// budget, the drain, TCP's own options.
-///
-/// [`Server`]: crate::Server
-/// [`SystemClock`]: crate::SystemClock
-///
-/// # Cancel-safety
-/// Dropping the future breaks the connection off.
-///
-/// ```
-/// use unstick::framing::Frame;
-/// use unstick::{Greeting, Responder, ServerConfig, SystemClock, serve_connection};
-/// # futures_lite::future::block_on(async {
-/// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
-/// let config = ServerConfig::default().greeting(Greeting::None);
-/// let echo = async |frame: Frame<'_>, replies: &mut Responder| replies.send(frame.payload()).await;
-/// let peer = ([127, 0, 0, 1], 4747).into();
-/// let closed = serve_connection(peer, requests, futures_lite::io::sink(), SystemClock::new(), &config, echo).await;
-/// assert_eq!(closed.reason.name(), "truncated");
-/// assert_eq!(closed.traffic.frames_out, 1);
-/// # });
-/// ```
-pub async fn serve_connection<R, W, C, H, E>(
-    peer: SocketAddr,
-    reader: R,
-    writer: W,
-    clock: C,
-    config: &ServerConfig,
-    handler: H,
-) -> Closed
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin + 'static,
-    C: Clock + 'static,
-    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    let place = Place::alone(config.clone(), clock, peer);
-    let writer = Writer::new(To::Other(Box::new(writer)), &place);
-    let mut connection = Connection::new(reader, writer, place.format(), handler);
-    let reason = *connection.serve().await;
-    drop(connection);
-    Closed { peer, reason, traffic: place.traffic() }
+/// How long a peer has to read our last replies after we closed, before it is cut off.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How often a handler goes on at once for which there is room again, before others have their turn.
+const ROOMS_A_TURN: u32 = 16;
+
+/// One connection, with all that its task has to itself.
+pub(super) struct Connection<T, H: Header, F> {
+    transport: T,
+    input: Input<H>,
+    responder: Responder,
+    handler: F,
+    /// For memory.
+    member: Member,
 }
 
-/// One connection, over any reader and writer.
-pub(super) struct Connection<R, H> {
-    input: Input<R>,
-    replies: Responder,
-    handler: H,
+/// What a wait for input ended with.
+enum Woken {
+    Bytes,
+    End,
 }
 
-impl<R, H> Connection<R, H> {
-    pub(super) fn new(reader: R, writer: Writer, format: &Rc<Format>, handler: H) -> Connection<R, H> {
-        let decoder = Decoder::with_read_len(Rc::clone(format), READ_LEN).keeping(usize::MAX);
-        let replies = Responder::new(writer, Rc::clone(format));
-        let place = Rc::clone(replies.place());
-        let input = Input::new(reader, decoder, place);
-        Connection { input, replies, handler }
+impl<T: Transport, H: Header, F> Connection<T, H, F> {
+    pub(super) fn new(transport: T, header: Arc<H>, link: Rc<Link>, handler: F) -> Connection<T, H, F> {
+        let shared = &link.thread.shared;
+        let input = Input::new(header, shared, link.thread.clock.peers_now());
+        let member = Member::new(&shared.budget);
+        Connection { transport, input, responder: Responder { link }, handler, member }
     }
 
-    pub(super) fn reader(&self) -> &R {
-        &self.input.reader
+    fn link(&self) -> &Link {
+        &self.responder.link
     }
 
-    pub(super) fn place(&self) -> &Rc<Place> {
-        &self.input.place
+    /// Tells the peer that there is no place for it.
+    pub(super) async fn refuse(&mut self) -> CloseReason {
+        let shared = &self.link().thread.shared;
+        let max_connections = shared.allowed;
+        // What the header cannot say was refused when the server was made.
+        _ = greet(self.link(), &shared.config.refusal);
+        *self.part(Box::new(CloseReason::Refused { max_connections })).await
     }
 
-    /// Tells what has passed.
-    fn count(&self) {
-        let Connection { input, replies, .. } = self;
-        replies.place().passed(Traffic {
-            frames_in: input.frames_in,
-            bytes_in: input.bytes_in,
-            frames_out: replies.write.frames(),
-            bytes_out: replies.write.bytes(),
-        });
-    }
-}
-
-impl<R, H> Drop for Connection<R, H> {
-    fn drop(&mut self) {
-        self.count();
-    }
-}
-
-/// Lets others have their turn.
-fn others_turn(place: &Place) -> impl Future<Output = ()> {
-    let mut theirs = true;
-    poll_fn(move |cx| match std::mem::take(&mut theirs) {
-        true => {
-            place.next_turn(cx);
-            Poll::Pending
+    /// Where it is we who end the connection, the peer has what was sent before, sees the end of our stream, and has some time
+    /// to read. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
+    async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
+        self.link().shut_outbox();
+        match *reason {
+            CloseReason::Handler(_)
+            | CloseReason::Panic(_)
+            | CloseReason::Oversize(_)
+            | CloseReason::Malformed(_)
+            | CloseReason::Stopped
+            | CloseReason::Ended
+            | CloseReason::Refused { .. }
+            | CloseReason::Silent { .. }
+            | CloseReason::Idle { .. }
+            | CloseReason::SlowFrame { .. } => {
+                if poll_fn(|cx| self.poll_closed(cx)).await.is_ok() {
+                    self.discard().await;
+                }
+            }
+            CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } => {
+                self.transport.break_off();
+            }
+            _ => {}
         }
-        false => Poll::Ready(()),
-    })
+        reason
+    }
+
+    /// Writes all that waits, and ends our stream.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        let Connection { transport, responder, member, .. } = self;
+        let link = &*responder.link;
+        poll_output(link, transport, cx)?;
+        let closed = match link.output.borrow().queued() {
+            0 => std::pin::Pin::new(transport).poll_close(cx),
+            _ => Poll::Pending,
+        };
+        match closed {
+            Poll::Ready(closed) => Poll::Ready(closed.map_err(CloseReason::from)),
+            Poll::Pending => {
+                // A transport that takes its time to close is waited for as one that takes its time to be written to.
+                link.output.borrow_mut().closing(link.thread.clock.peers_now());
+                match wait_writing(link, member, cx) {
+                    Ok(()) => Poll::Pending,
+                    Err(reason) => Poll::Ready(Err(reason)),
+                }
+            }
+        }
+    }
+
+    /// Reads to the peer's end, or until it had its time, and keeps nothing.
+    async fn discard(&mut self) {
+        let Connection { transport, responder, member, .. } = self;
+        let thread = &responder.link.thread;
+        let until = thread.clock.peers_now().checked_add(LINGER);
+        poll_fn(|cx| match read_and_forget(transport, cx) {
+            Forgotten::End => Poll::Ready(()),
+            read => {
+                if let Forgotten::Turn = read {
+                    thread.clock.wake_next_turn(cx);
+                }
+                if thread.wait(responder.link.slot, until, cx) { Poll::Ready(()) } else { Poll::Pending }
+            }
+        })
+        .await;
+    }
+
+    /// Waits for bytes, for the end, for a timeout, or for being told to stop at a frame's end; meanwhile it writes. Memory for
+    /// bytes is held only when there are some.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Woken, Box<CloseReason>>> {
+        let Connection { transport, input, responder, member, .. } = self;
+        let link = &*responder.link;
+        if poll_output(link, transport, cx)? {
+            input.took(link.thread.clock.peers_now());
+        }
+        if link.state() == State::Closing {
+            return Poll::Ready(Err(Box::new(CloseReason::Ended)));
+        }
+        let stopping = link.thread.stopping();
+        if !link.output.borrow().is_full() {
+            let read = input.poll_read(transport, stopping, cx);
+            match read {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Woken::End)),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(Woken::Bytes)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Box::new(error.into()))),
+                Poll::Pending => {}
+            }
+        }
+        input.park();
+        link.output.borrow_mut().park();
+        if stopping && input.decoder.buffered() == 0 {
+            return Poll::Ready(Err(Box::new(CloseReason::Stopped)));
+        }
+        match wait_input(link, input, member, cx) {
+            Ok(()) => Poll::Pending,
+            Err(reason) => Poll::Ready(Err(Box::new(reason))),
+        }
+    }
 }
 
-/// The future with what the connection holds entered into the books whenever it waits.
-async fn accounted(
-    place: &Place,
-    mut future: Pin<&mut impl Future<Output = Result<(), Box<CloseReason>>>>,
-) -> Result<(), Box<CloseReason>> {
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Pending => place.hold().map_or_else(|over| Poll::Ready(Err(over.into())), |()| Poll::Pending),
-        ready => ready,
-    })
-    .await
+impl<T, H: Header, F> Drop for Connection<T, H, F> {
+    fn drop(&mut self) {
+        self.responder.link.passed(self.input.frames_in, self.input.bytes_in);
+    }
 }
 
-impl<R, H, E> Connection<R, H>
+impl<T, H, F, E> Connection<T, H, F>
 where
-    R: AsyncRead + Unpin,
-    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
+    T: Transport,
+    H: Header,
+    F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     /// Serves the connection to its end, and says why it ended.
@@ -157,27 +193,16 @@ where
         Box::pin(self.part(reason)).await
     }
 
-    /// Tells the peer that there is no place for it.
-    pub(super) async fn refuse(&mut self) -> Box<CloseReason> {
-        let max_connections = self.input.place.max_connections();
-        let refusal = self.input.place.config().greeting.refusal(max_connections);
-        // A text that the format cannot say is left out, and the end of the stream tells enough.
-        _ = self.greet(&refusal).await;
-        self.part(Box::new(CloseReason::Refused { max_connections })).await
-    }
-
     async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {
-        Box::pin(self.greet_first()).await?;
+        greet(self.link(), &self.link().thread.shared.config.greeting)?;
         loop {
             if self.input.ends_turn() {
                 // Who only waits for its turn holds no more than who waits for bytes.
                 self.input.park();
-                self.replies.park();
-                self.input.place.hold()?;
-                others_turn(&self.input.place).await;
+                others_turn(&self.responder.link.thread.clock).await;
             }
             // In a match of its own, the result would keep its room in every state of this function.
-            let woken = self.input.wait(&mut self.replies).await?;
+            let woken = poll_fn(|cx| self.poll_input(cx)).await?;
             match woken {
                 Woken::Bytes => Box::pin(self.turn()).await?,
                 Woken::End => Box::pin(self.end()).await?,
@@ -185,164 +210,237 @@ where
         }
     }
 
-    /// Deals with the input at hand: every whole frame that has arrived is handled, and what is answered is written. The error
-    /// is why the connection ends.
+    /// Deals with the input at hand: every whole frame that has arrived is handled. While the handler waits, what was sent and
+    /// pushed is written, and nothing is read.
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
-        let place = Rc::clone(&self.input.place);
-        let frames_before = self.input.frames_in;
-        let handled = AssertUnwindSafe(accounted(&place, pin!(self.handle_frames()))).catch_unwind().await;
-        let handled = handled.unwrap_or_else(|panic| Err(panic::reason(&*panic).into()));
-        if let Err(reason) = &handled
-            && let CloseReason::Overflow { .. } | CloseReason::SlowReader { .. } | CloseReason::OverBudget { .. } =
-                **reason
-        {
-            // The peer does not read, or costs too much: it is not waited for any more.
-            return handled;
+        let Connection { transport, input, responder, handler, member, .. } = self;
+        let link = Rc::clone(&responder.link);
+        let frames_before = input.frames_in;
+        link.output.borrow_mut().unpark();
+        let handled = {
+            let mut handling = pin!(AssertUnwindSafe(handle_frames(input, responder, handler)).catch_unwind());
+            poll_fn(|cx| {
+                for _ in 0..ROOMS_A_TURN {
+                    if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
+                        return Poll::Ready(Ok(handled));
+                    }
+                    match while_handled(&link, transport, member, cx) {
+                        Ok(true) => {}
+                        Ok(false) => return Poll::Pending,
+                        Err(reason) => return Poll::Ready(Err(reason)),
+                    }
+                }
+                link.thread.clock.wake_next_turn(cx);
+                Poll::Pending
+            })
+            .await?
+        };
+        let lent = handled.unwrap_or_else(|panic| Err(panic::reason(&*panic).into()))?;
+        if let Some(lent) = lent {
+            // Once written, nobody else has the memory, and it is taken back as it is.
+            poll_fn(|cx| Poll::Ready(poll_output(&link, transport, cx))).await?;
+            take_back(input, &link, lent);
         }
-        // What was answered before any other error is still written.
-        let written = accounted(&place, pin!(self.flush())).await;
-        handled?;
-        written?;
-        self.input.dealt_with(self.input.frames_in > frames_before)
+        if input.decoder.buffered() > 0 {
+            // Without a whole frame there is an error, or nothing that this decoder yields.
+            input.decoder.next_frame().map_err(CloseReason::from)?;
+        }
+        let frames_came = input.frames_in > frames_before;
+        input.dealt_with(frames_came, link.thread.clock.peers_now())?;
+        link.passed(input.frames_in, input.bytes_in);
+        match link.state() {
+            State::Closing => Err(CloseReason::Ended.into()),
+            _ => Ok(()),
+        }
     }
 
-    /// The peer has ended its stream.
+    /// The peer has ended its stream: what waits is written, and ours ends, too.
     async fn end(&mut self) -> Result<(), Box<CloseReason>> {
         self.input.decoder.finish().map_err(CloseReason::from)?;
-        match self.replies.write.close().await {
-            Ok(()) => Err(CloseReason::Clean.into()),
-            Err(error) => Err(self.write_failed(error).into()),
-        }
-    }
-
-    /// Tells what has passed, and writes what waits.
-    async fn flush(&mut self) -> Result<(), Box<CloseReason>> {
-        self.count();
-        let flushed = self.replies.write.flush().await;
-        flushed.map_err(|error| self.write_failed(error).into())
-    }
-
-    /// Where it is we who end the connection, the peer sees the end of our stream, and has some time to read our last
-    /// replies. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
-    async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
-        if let CloseReason::Handler(_)
-        | CloseReason::Panic(_)
-        | CloseReason::Oversize(_)
-        | CloseReason::Malformed(_)
-        | CloseReason::Stopped
-        | CloseReason::Refused { .. }
-        | CloseReason::Silent { .. }
-        | CloseReason::Idle { .. }
-        | CloseReason::SlowFrame { .. } = *reason
-            && self.replies.write.close().await.is_ok()
-        {
-            self.input.discard().await;
-        }
-        reason
-    }
-
-    async fn greet_first(&mut self) -> Result<(), Box<CloseReason>> {
-        let place = Rc::clone(&self.input.place);
-        accounted(&place, pin!(self.greet(&place.config().greeting))).await
-    }
-
-    async fn greet(&mut self, greeting: &Greeting) -> Result<(), Box<CloseReason>> {
-        match greeting {
-            Greeting::Frame(payload) => {
-                let around = self.input.decoder.format().layout().zeros();
-                let sent = self.replies.send_with(around, payload).await;
-                sent.map_err(|error| self.send_failed(error))?;
-            }
-            Greeting::Raw(bytes) => self.replies.write.enqueue_raw(bytes),
-            Greeting::None => return Ok(()),
-        }
-        self.flush().await
-    }
-
-    /// Every whole frame that has arrived goes to the handler.
-    async fn handle_frames(&mut self) -> Result<(), Box<CloseReason>> {
-        let mut lent = self.lend();
-        let max_frames_per_turn = self.input.place.config().max_frames_per_turn.get();
-        let mut left = max_frames_per_turn;
-        while let Some((handler, frame, replies)) = self.next_frame(&mut lent) {
-            if let Err(error) = handler(frame, replies).await {
-                // Where the writer failed the handler, that is the reason, whatever the handler makes of it.
-                let failure = self.replies.write.take_failure().map(|failure| self.send_failed(failure));
-                return Err(failure.unwrap_or_else(|| CloseReason::Handler(error.into())).into());
-            }
-            left -= 1;
-            if left == 0 {
-                left = max_frames_per_turn;
-                others_turn(&self.input.place).await;
-            }
-        }
-        // A handler may have paid no attention to it.
-        if let Some(failure) = self.replies.write.take_failure() {
-            return Err(self.send_failed(failure).into());
-        }
-        if let Some(lent) = lent {
-            self.take_back(lent).await?;
-        }
-        if self.input.decoder.buffered() > 0 {
-            // Without a whole frame there is an error, or nothing that this decoder yields.
-            self.input.decoder.next_frame().map_err(CloseReason::from)?;
-        }
-        Ok(())
-    }
-
-    /// The next whole frame, and who deals with it. Here, as what an async function borrows it keeps in memory.
-    #[inline]
-    fn next_frame<'a>(&'a mut self, lent: &'a mut Option<Lent>) -> Option<(&'a mut H, Frame<'a>, &'a mut Responder)> {
-        let frame = match lent {
-            None => self.input.decoder.whole_frame()?,
-            Some(Lent { memory, unread }) => self.input.decoder.frame_of_lent(memory, unread)?,
-        };
-        self.input.frames_in += 1;
-        self.input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
-        Some((&mut self.handler, frame, &mut self.replies))
-    }
-
-    /// Where large frames came, lends the memory that they are in to the replies: those payloads that are sent back as they
-    /// are wait there, without a copy, and one write takes them all.
-    fn lend(&mut self) -> Option<Lent> {
-        let Input { decoder, large_frames: true, .. } = &mut self.input else { return None };
-        if !matches!(decoder.has_frame(), Ok(true)) {
-            return None;
-        }
-        let (memory, unread) = decoder.lend();
-        let memory = Bytes::from(memory);
-        self.replies.write.queue_mut().lend(memory.clone());
-        Some(Lent { memory, unread })
-    }
-
-    /// Writes what waits. Then nobody else has the memory, and it is taken back as it is.
-    async fn take_back(&mut self, lent: Lent) -> Result<(), Box<CloseReason>> {
-        self.flush().await?;
-        self.replies.write.queue_mut().end_lending();
-        self.input.decoder.take_back(lent.memory.into(), lent.unread);
-        Ok(())
-    }
-
-    fn send_failed(&self, error: WriteError) -> CloseReason {
-        match error {
-            WriteError::Io(error) => self.write_failed(error),
-            error => error.into(),
-        }
-    }
-
-    fn write_failed(&self, error: io::Error) -> CloseReason {
-        let place = &self.input.place;
-        match place.config().write_timeout {
-            Some(timeout) if place.write_overdue.get() => {
-                CloseReason::SlowReader { queued: self.replies.write.queued(), timeout }
-            }
-            _ => error.into(),
-        }
+        self.link().shut_outbox();
+        poll_fn(|cx| self.poll_closed(cx)).await?;
+        Err(CloseReason::Clean.into())
     }
 }
 
-/// The decoder's memory while it is lent to the replies, and where in it the bytes are that are not yet handled.
+/// Queues what is said first.
+fn greet(link: &Link, greeting: &Greeting) -> Result<(), CloseReason> {
+    let output = &mut *link.output.borrow_mut();
+    greeting.queue(output).map_err(|error| CloseReason::Handler(error.into()))
+}
+
+/// Lets others have their turn.
+fn others_turn(clock: &Clock) -> impl Future<Output = ()> {
+    let mut theirs = true;
+    poll_fn(move |cx| match std::mem::take(&mut theirs) {
+        true => {
+            clock.wake_next_turn(cx);
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+}
+
+/// Writes what was sent and pushed, as far as the peer takes it. Whether it took anything.
+fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
+    let now = link.thread.clock.peers_now();
+    let output = &mut *link.output.borrow_mut();
+    let mut took = false;
+    if link.thread.stopping() {
+        link.shut_outbox();
+    }
+    loop {
+        if let Some(outbox) = link.outbox() {
+            outbox.wake(cx);
+            output.take(outbox);
+        }
+        if link.state() == State::Overflow {
+            return Err(CloseReason::Overflow { queued: output.queued(), limit: link.thread.shared.config.outbox_limit });
+        }
+        let before = output.queued();
+        let written = output.poll_write(transport, now, cx);
+        took |= output.queued() < before;
+        if written?.is_pending() {
+            break;
+        }
+        if output.written_pushes()
+            && let Some(outbox) = link.outbox()
+        {
+            outbox.written();
+        }
+        if !link.outbox().is_some_and(Outbox::is_due) {
+            break;
+        }
+    }
+    Ok(took)
+}
+
+/// What the task does while its handler waits. Whether the handler may have room for what it waited to send.
+fn while_handled(
+    link: &Link,
+    transport: &mut impl Transport,
+    member: &mut Member,
+    cx: &mut Context<'_>,
+) -> Result<bool, Box<CloseReason>> {
+    let turn_came = member.turn_came();
+    let took = poll_output(link, transport, cx)?;
+    if (took || turn_came) && link.output.borrow_mut().wake_waiting(cx) {
+        return Ok(true);
+    }
+    if let Poll::Ready(error) = transport.poll_broken(cx) {
+        return Err(Box::new(error.into()));
+    }
+    wait_writing(link, member, cx)?;
+    Ok(false)
+}
+
+/// Waits for input, and for what waits to be taken.
+fn wait_input<H: Header>(
+    link: &Link,
+    input: &Input<H>,
+    member: &mut Member,
+    cx: &Context<'_>,
+) -> Result<(), CloseReason> {
+    let (thread, output) = (&link.thread, link.output.borrow());
+    let config = &thread.shared.config;
+    let (reading, writing) = (input.deadline(config), output.deadline(config));
+    if thread.wait(link.slot, earlier(reading, writing), cx) {
+        let is_reading = writing.is_none_or(|writing| reading.is_some_and(|reading| reading <= writing));
+        return Err(if is_reading { input.overdue(config) } else { output.overdue(config) });
+    }
+    member.wait(input.held() + output.held(), input.wants(), cx)
+}
+
+/// Waits for what waits to be taken.
+fn wait_writing(link: &Link, member: &mut Member, cx: &Context<'_>) -> Result<(), CloseReason> {
+    let (thread, output) = (&link.thread, link.output.borrow());
+    let config = &thread.shared.config;
+    if thread.wait(link.slot, output.deadline(config), cx) {
+        return Err(output.overdue(config));
+    }
+    let held = if output.stuck().is_some() { output.held() } else { 0 };
+    member.wait(held, output.wants(), cx)
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The decoder's memory while large frames in it can be kept, and where in it the bytes are that are not yet handled.
 struct Lent {
     memory: Bytes,
     unread: Range<usize>,
+}
+
+/// Every whole frame that has arrived goes to the handler.
+async fn handle_frames<H, F, E>(
+    input: &mut Input<H>,
+    responder: &mut Responder,
+    handler: &mut F,
+) -> Result<Option<Lent>, Box<CloseReason>>
+where
+    H: Header,
+    F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut lent = lend(input, &responder.link);
+    let frames_per_turn = responder.link.thread.shared.config.max_frames_per_turn;
+    let mut left = frames_per_turn;
+    while let Some(frame) = next_frame(input, &mut lent) {
+        handler(frame, responder).await.map_err(|error| CloseReason::Handler(error.into()))?;
+        if let State::Closing | State::Overflow = responder.link.state() {
+            break;
+        }
+        left -= 1;
+        if left == 0 {
+            left = frames_per_turn;
+            others_turn(&responder.link.thread.clock).await;
+        }
+    }
+    Ok(lent)
+}
+
+/// The next whole frame. Here, as what an async function borrows it keeps in memory.
+#[inline]
+fn next_frame<'a, H: Header>(input: &'a mut Input<H>, lent: &'a mut Option<Lent>) -> Option<Frame<'a>> {
+    let frame = match lent {
+        None => input.decoder.whole_frame()?,
+        Some(Lent { memory, unread }) => input.decoder.frame_of_lent(memory, unread)?,
+    };
+    input.frames_in += 1;
+    input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
+    Some(frame)
+}
+
+/// Where large frames came, makes the memory that they are in one that can be shared.
+fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Option<Lent> {
+    if !input.large_frames || !matches!(input.decoder.has_frame(), Ok(true)) {
+        return None;
+    }
+    let (memory, unread) = input.decoder.lend();
+    let memory = Bytes::from(memory);
+    link.received.replace(memory.clone());
+    Some(Lent { memory, unread })
+}
+
+/// Takes the memory back, or, where somebody keeps some of it, what is unread in it.
+fn take_back<H: Header>(input: &mut Input<H>, link: &Link, lent: Lent) {
+    let Lent { memory, unread } = lent;
+    link.received.replace(Bytes::new());
+    if memory.is_unique() {
+        input.decoder.take_back(memory.into(), unread);
+    } else {
+        let rest = memory[unread.clone()].to_vec();
+        let len = rest.len();
+        input.decoder.take_back(rest, 0..len);
+    }
+}
+
+impl From<io::Error> for Box<CloseReason> {
+    fn from(error: io::Error) -> Box<CloseReason> {
+        Box::new(error.into())
+    }
 }

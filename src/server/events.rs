@@ -3,29 +3,30 @@
 //! One event for each thing that happens to the server or to a connection as a whole; none for a frame.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Stats;
+use super::transport::Listening;
 use crate::close::Closed;
+use crate::peer::PeerName;
 
 macro_rules! event {
     ($level:ident, $($rest:tt)*) => { tracing::event!(target: "unstick::server", tracing::Level::$level, $($rest)*) };
 }
 
-pub(super) fn listening(addr: SocketAddr) {
-    event!(INFO, %addr, "listening");
+pub(super) fn listening(at: &Listening) {
+    event!(INFO, addr = %at.name(), "listening");
 }
 
 pub(super) fn accept_failed(error: &io::Error, rest: Duration) {
     event!(WARN, %error, ?rest, "accept failed");
 }
 
-pub(super) fn opened(peer: SocketAddr) {
+pub(super) fn opened(peer: &PeerName) {
     event!(DEBUG, %peer, "opened");
 }
 
-pub(super) fn refused(peer: SocketAddr, max_connections: usize) {
+pub(super) fn refused(peer: &PeerName, max_connections: usize) {
     event!(DEBUG, %peer, max_connections, "refused");
 }
 

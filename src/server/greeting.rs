@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::close::CloseReason;
-use crate::framing::{EncodeError, Encoder, Format};
+use super::encode::{Encode, with_zeros};
+use super::output::Output;
+use crate::adapters::Queue;
+use crate::framing::EncodeError;
 
 /// What a server says first.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,30 +21,41 @@ pub enum Greeting {
 }
 
 impl Greeting {
-    /// The same kind of greeting, or a frame where there is none, for a peer that there is no place for.
-    pub(super) fn refusal(&self, max_connections: usize) -> Greeting {
-        let text = CloseReason::Refused { max_connections }.to_string().into_bytes();
+    /// Queues it, with zeros around the payload where the layout has something there.
+    ///
+    /// # Errors
+    /// Where the header cannot say it, and nothing is queued.
+    pub(super) fn queue(&self, output: &mut Output) -> Result<(), EncodeError> {
         match self {
-            Greeting::Frame(_) | Greeting::None => Greeting::Frame(text),
-            Greeting::Raw(_) => Greeting::Raw(text),
+            Greeting::Frame(payload) => output.zeroed(payload),
+            Greeting::Raw(bytes) => {
+                output.raw(bytes);
+                Ok(())
+            }
+            Greeting::None => Ok(()),
         }
     }
 
-    /// The greeting as it goes over the wire.
+    /// Sees whether it can be said.
     ///
     /// # Errors
-    /// Where the format cannot say it.
-    pub(super) fn wire(&self, format: Format) -> Result<Vec<u8>, Unfit> {
-        let mut bytes = Vec::new();
+    /// Where the header cannot say it.
+    pub(super) fn check(&self, encode: &dyn Encode) -> Result<(), Unfit> {
         match self {
-            Greeting::Frame(payload) => {
-                let around = format.layout().zeros();
-                Encoder::new(format).encode_with(around, payload, &mut bytes).map_err(Unfit)?;
-            }
-            Greeting::Raw(raw) => bytes.extend_from_slice(raw),
+            Greeting::Frame(payload) => with_zeros(encode, payload, &mut Queue::default()).map_err(Unfit),
+            _ => Ok(()),
+        }
+    }
+
+    /// What goes over the wire.
+    pub(super) fn wire(&self, encode: &dyn Encode) -> Vec<u8> {
+        let mut queue = Queue::default();
+        match self {
+            Greeting::Frame(payload) => _ = with_zeros(encode, payload, &mut queue),
+            Greeting::Raw(bytes) => queue.copied().extend_from_slice(bytes),
             Greeting::None => {}
         }
-        Ok(bytes)
+        std::mem::take(queue.copied())
     }
 }
 

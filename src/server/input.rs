@@ -1,43 +1,37 @@
-//! The reading side of a served connection: when it reads, into what memory, and for how long it waits.
+//! The reading side of a connection: when it reads, into what memory, and when the peer is late.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
-use futures_lite::future::poll_fn;
-use futures_lite::io::AsyncRead;
-
-use super::place::Place;
+use super::ServerConfig;
+use super::budget::{For, Lease};
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
-use super::responder::Responder;
+use super::shared::Shared;
 use super::timeouts::Due;
+use super::transport::Transport;
 use crate::close::CloseReason;
-use crate::framing::{Decoder, Format};
+use crate::framing::{Decoder, Header};
 
 /// Reads in a row, without a wait, after which other connections have their turn; a long one counts as several.
 const READS_A_TURN: u32 = 16;
-
-/// How long a peer has to read our last replies after we closed, before it is cut off.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// KiB that a peer may still send after a stop: more than a socket's receive buffer holds, so what had arrived by then is
 /// dealt with. A peer that goes on sending is not waited for.
 const LAST_KIB: u32 = 8 * 1024;
 
-/// What a wait for input ended with.
-pub(super) enum Woken {
-    Bytes,
-    End,
-}
+/// What came by so few bytes, 1 KiB, is copied to memory of its own before a handler sees it: one that waits keeps no more.
+const PINNED_LEN: usize = 1024;
 
-/// The reading side.
-pub(super) struct Input<R> {
-    pub(super) reader: R,
-    pub(super) decoder: Decoder<Rc<Format>>,
-    pub(super) place: Rc<Place>,
+/// An unfinished frame of so few bytes, 4 KiB, is copied from memory of its own to that of a read, and back.
+const MOVED_LEN: usize = 4 * 1024;
+
+/// The reading side of a connection.
+pub(super) struct Input<H: Header> {
+    pub(super) decoder: Decoder<Arc<H>>,
+    lease: Lease,
     /// What the peer must send next, and since when.
     due: Due,
     pub(super) frames_in: u64,
@@ -48,20 +42,22 @@ pub(super) struct Input<R> {
     reads_in_a_row: u32,
     /// Whether the last frame was a large one: more is read at once then.
     pub(super) large_frames: bool,
+    /// Bytes for which a lease is waited for.
+    wants: usize,
 }
 
-impl<R> Input<R> {
-    pub(super) fn new(reader: R, decoder: Decoder<Rc<Format>>, place: Rc<Place>) -> Input<R> {
+impl<H: Header> Input<H> {
+    pub(super) fn new(header: Arc<H>, shared: &Shared, now: Instant) -> Input<H> {
         Input {
-            reader,
-            decoder,
-            due: Due::first(place.now()),
-            place,
+            decoder: Decoder::with_read_len(header, READ_LEN).keeping(usize::MAX),
+            lease: Lease::new(&shared.budget, For::Reading),
+            due: Due::first(now),
             frames_in: 0,
             bytes_in: 0,
             since_stop: 0,
             reads_in_a_row: 0,
             large_frames: false,
+            wants: 0,
         }
     }
 
@@ -73,70 +69,71 @@ impl<R> Input<R> {
         }
         ends
     }
-}
 
-impl<R: AsyncRead + Unpin> Input<R> {
-    /// Waits for bytes, for the end, for a deadline, or for being told to stop at a frame's end. Memory for bytes is held
-    /// only when there are some.
-    // No async function: that would keep what it is given twice.
-    pub(super) fn wait(&mut self, replies: &mut Responder) -> impl Future<Output = Result<Woken, Box<CloseReason>>> {
-        poll_fn(|cx| match self.poll_read(cx) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Ok(Woken::End)),
-            Poll::Ready(Ok(_)) => {
-                replies.unpark();
-                Poll::Ready(Ok(Woken::Bytes))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Box::new(error.into()))),
-            Poll::Pending => {
-                replies.park();
-                match self.give_up(cx) {
-                    Some(reason) => Poll::Ready(Err(Box::new(reason))),
-                    None => Poll::Pending,
-                }
-            }
-        })
+    /// Bytes that an unfinished frame holds above the allowance.
+    pub(super) fn held(&self) -> usize {
+        self.lease.allowed() - For::Reading.allowance()
     }
 
-    /// Why not to wait any longer, if so; wakes the task when that changes.
-    fn give_up(&self, cx: &mut Context<'_>) -> Option<CloseReason> {
-        let received = self.decoder.buffered();
-        if self.place.poll_stopping(cx) && received == 0 {
-            return Some(CloseReason::Stopped);
-        }
-        let config = self.place.config();
-        if let Some(deadline) = self.due.until(config, received)
-            && self.place.poll_until(deadline, cx).is_ready()
-        {
-            let mut reason = self.due.overdue(config, received, self.decoder.need());
-            if let CloseReason::SlowFrame { diagnosis, .. } = &mut reason {
-                *diagnosis = self.decoder.finish().err().and_then(|error| error.diagnosis());
-            }
-            return Some(reason);
-        }
-        self.place.hold().err()
+    /// Bytes for which a lease is waited for.
+    pub(super) fn wants(&self) -> Option<usize> {
+        (self.wants > 0).then_some(self.wants)
     }
 
     /// What came last is dealt with, and there was a whole frame among it or not.
     ///
     /// # Errors
     /// Where the peer goes on sending after a stop.
-    pub(super) fn dealt_with(&mut self, frames_came: bool) -> Result<(), Box<CloseReason>> {
-        self.due.came(self.place.now(), frames_came, self.decoder.buffered());
-        if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped.into()) }
+    pub(super) fn dealt_with(&mut self, frames_came: bool, now: Instant) -> Result<(), CloseReason> {
+        self.due.came(now, frames_came, self.decoder.buffered());
+        if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped) }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// The peer took something.
+    pub(super) fn took(&mut self, now: Instant) {
+        self.due.took(now);
+    }
+
+    /// When the peer is late, if ever.
+    pub(super) fn deadline(&self, config: &ServerConfig<()>) -> Option<Instant> {
+        self.due.until(config, self.decoder.buffered())
+    }
+
+    /// Why a late peer's connection ends.
+    pub(super) fn overdue(&self, config: &ServerConfig<()>) -> CloseReason {
+        let mut reason = self.due.overdue(config, self.decoder.buffered(), self.decoder.need());
+        if let CloseReason::SlowFrame { diagnosis, .. } | CloseReason::Silent { diagnosis, .. } = &mut reason {
+            *diagnosis = self.decoder.finish().err().and_then(|error| error.diagnosis());
+        }
+        reason
+    }
+
+    /// Reads once, into memory that is leased before. `Pending` where there is nothing to read, or no lease to be had.
+    pub(super) fn poll_read(
+        &mut self,
+        transport: &mut impl Transport,
+        stopping: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let room = self.lease_room();
+        if room == 0 {
+            return Poll::Pending;
+        }
         self.make_room();
         loop {
-            match Pin::new(&mut self.reader).poll_read(cx, self.decoder.space()) {
+            let space = self.decoder.space();
+            let len = space.len().min(room);
+            match Pin::new(&mut *transport).poll_read(cx, &mut space[..len]) {
                 Poll::Ready(Ok(n)) => {
                     self.decoder.filled(n);
                     self.bytes_in += n as u64;
                     self.reads_in_a_row += n.div_ceil(READ_LEN) as u32;
-                    if self.place.stopping() {
+                    if stopping {
                         self.since_stop += n.div_ceil(1024) as u32;
                     }
-                    self.place.input.set(self.decoder.capacity());
+                    if n <= PINNED_LEN && self.decoder.buffered() <= PINNED_LEN {
+                        self.shrink();
+                    }
                     return Poll::Ready(Ok(n));
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -150,20 +147,23 @@ impl<R: AsyncRead + Unpin> Input<R> {
         }
     }
 
-    /// Sees to it that there is memory for a read: the pool's, also where an unfinished frame is to fit. Where the pool has
-    /// none for that, the decoder's own grows with what is received.
+    /// How many bytes may be read, by what is leased now.
+    fn lease_room(&mut self) -> usize {
+        let (buffered, capacity) = (self.decoder.buffered(), self.decoder.capacity());
+        let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
+        // The decoder's memory grows to the frame, but no further than to twice what came.
+        let grown = buffered.min(self.decoder.need()) + buffered;
+        let wanted = (buffered + read_len).max(grown).max(capacity);
+        let room = self.lease.reach(wanted).saturating_sub(buffered);
+        self.wants = if room == 0 { wanted } else { 0 };
+        room
+    }
+
+    /// Sees to it that there is memory for a read: the thread's, unless an unfinished frame has enough of its own.
     fn make_room(&mut self) {
         let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
-        let capacity = self.decoder.capacity();
-        if capacity < read_len {
+        if self.decoder.capacity() < read_len && self.decoder.buffered() <= MOVED_LEN {
             self.move_to(pool::take_input(read_len));
-        } else if self.decoder.buffered() > 0 {
-            let frame_len = self.decoder.buffered() + self.decoder.need();
-            if capacity < frame_len
-                && let Some(buffer) = pool::find_input(frame_len)
-            {
-                self.move_to(buffer);
-            }
         }
     }
 
@@ -171,34 +171,23 @@ impl<R: AsyncRead + Unpin> Input<R> {
     /// buffer. What a connection that waits can hold is so at most four times what it received and did not finish.
     pub(super) fn park(&mut self) {
         if self.decoder.buffered() <= self.decoder.capacity() / 4 {
-            self.move_to(Vec::new());
+            self.shrink();
         }
-        self.place.input.set(self.decoder.capacity());
+        self.lease.shrink(self.decoder.capacity());
+    }
+
+    fn shrink(&mut self) {
+        self.move_to(Vec::new());
+        self.lease.shrink(self.decoder.capacity());
     }
 
     fn move_to(&mut self, buffer: Vec<u8>) {
         pool::give_input(self.decoder.swap_buffer(buffer));
     }
-
-    /// Reads to the peer's end, or until it had its time, and keeps nothing.
-    pub(super) async fn discard(&mut self) {
-        let Input { reader, place, .. } = self;
-        let until = place.now().checked_add(LINGER);
-        poll_fn(|cx| match read_and_forget(reader, cx) {
-            Forgotten::End => Poll::Ready(()),
-            read => {
-                if let Forgotten::Turn = read {
-                    place.next_turn(cx);
-                }
-                until.map_or(Poll::Pending, |until| place.poll_until(until, cx))
-            }
-        })
-        .await;
-    }
 }
 
 /// What reading and forgetting came to.
-enum Forgotten {
+pub(super) enum Forgotten {
     /// There is nothing to read.
     Nothing,
     /// The turn is over, and the peer goes on.
@@ -208,11 +197,11 @@ enum Forgotten {
 }
 
 /// Reads for a turn, and keeps nothing.
-fn read_and_forget<R: AsyncRead + Unpin>(reader: &mut R, cx: &mut Context<'_>) -> Forgotten {
+pub(super) fn read_and_forget(transport: &mut impl Transport, cx: &mut Context<'_>) -> Forgotten {
     let mut buffer = pool::take_input(READ_LEN);
     let mut forgotten = Forgotten::Turn;
     for _ in 0..READS_A_TURN {
-        match Pin::new(&mut *reader).poll_read(cx, &mut buffer) {
+        match Pin::new(&mut *transport).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(1..)) => continue,
             Poll::Ready(_) => forgotten = Forgotten::End,
             Poll::Pending => forgotten = Forgotten::Nothing,

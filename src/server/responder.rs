@@ -1,126 +1,144 @@
-//! What a handler answers in.
+//! Where a handler answers.
 
 use std::fmt;
-use std::future::Future;
-use std::net::SocketAddr;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
 
 #[cfg(doc)]
 use super::ServerConfig;
-use super::place::Place;
-use super::pool;
-use super::writer::Writer;
-use crate::adapters::{FramedWrite, NO_COPY_LEN, WriteError};
-use crate::framing::{Envelope, Format};
+use super::link::Link;
+use crate::adapters::NO_COPY_LEN;
+use crate::framing::{EncodeError, Envelope, Frame};
+use crate::peer::PeerName;
 
-/// Where a handler puts its replies.
+/// Where a handler answers the frame at hand.
 ///
-/// A reply of less than [`NO_COPY_LEN`] (16 KiB) is queued; what is queued is written once the input at hand is dealt with, or
-/// once [`ServerConfig::high_water`] (64 KiB) waits. A longer one is written at once, without a copy. Where a handler sends a
-/// large payload back as it was received, it waits in the memory that it was received in, up to four times the mark, and one
-/// write takes several. While the peer does not read, replies wait and nothing is read from it; after
-/// [`ServerConfig::write_timeout`] the connection ends.
+/// What is sent is queued, and written once the input at hand is dealt with, or as soon as the handler waits: for a
+/// [`flush`](Responder::flush), for room, or for anything else. So many replies cost one write.
 pub struct Responder {
-    pub(super) write: FramedWrite<Writer, Rc<Format>>,
+    pub(super) link: Rc<Link>,
 }
 
 impl Responder {
-    pub(super) fn new(writer: Writer, format: Rc<Format>) -> Responder {
-        let config = writer.place.config();
-        let (high_water, max_queued) = (config.high_water.get() as usize, config.max_queued.get());
-        Responder { write: FramedWrite::new(writer, format).high_water(high_water).max_queued(max_queued) }
-    }
-
-    pub(super) fn place(&self) -> &Rc<Place> {
-        &self.write.get_ref().place
-    }
-
-    /// Sends a frame: see [`FramedWrite::feed`].
+    /// Sends a frame with a copy of `payload`. It waits while [`ServerConfig::high_water`] (64 KiB) or more waits to be written,
+    /// or the [`ServerConfig::memory_budget`] has no room.
     ///
     /// # Errors
-    /// [`WriteError::Encode`], and nothing of it is sent; [`WriteError::Io`] and [`WriteError::Overflow`], after which the
-    /// connection ends.
+    /// [`EncodeError`], and nothing of it is sent.
     ///
     /// # Cancel-safety
-    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
+    /// Dropping the future before it is ready sends nothing.
     #[inline]
-    pub fn send<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), WriteError>> + 'a {
+    pub fn send<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), EncodeError>> + 'a {
         self.send_with(Envelope::default(), payload)
     }
 
-    /// Sends a frame with what travels around its payload, a prefix or an [`Envelope`]: see [`FramedWrite::feed_with`].
-    /// So a frame is echoed whole: `replies.send_with(frame.envelope(), frame.payload())`.
+    /// Sends a frame with what travels around its payload, a prefix or an [`Envelope`] of prefix and trailer. So a frame is
+    /// echoed whole: `responder.send_with(frame.envelope(), frame.payload())`.
     ///
     /// # Errors
     /// As [`send`](Responder::send).
     ///
     /// # Cancel-safety
-    /// As [`FramedWrite::feed`]: the frame is neither lost nor torn.
+    /// As [`send`](Responder::send).
     #[inline]
     pub fn send_with<'a>(
         &'a mut self,
         envelope: impl Into<Envelope<'a>>,
         payload: &'a [u8],
-    ) -> impl Future<Output = Result<(), WriteError>> + 'a {
-        self.write.feed_with(envelope, payload)
+    ) -> impl Future<Output = Result<(), EncodeError>> + 'a {
+        Sending { link: &self.link, envelope: envelope.into(), payload }
     }
 
-    /// The peer's address.
-    pub fn peer(&self) -> SocketAddr {
-        self.place().peer()
+    /// Sends a frame whose payload is owned: from [`NO_COPY_LEN`] (16 KiB) on it is not copied.
+    ///
+    /// # Errors
+    /// As [`send`](Responder::send).
+    ///
+    /// # Cancel-safety
+    /// As [`send`](Responder::send).
+    pub async fn send_bytes(&mut self, payload: impl Into<Bytes>) -> Result<(), EncodeError> {
+        self.send_bytes_with(Envelope::default(), payload).await
     }
 
-    /// Where nothing waits to be written, others may use the memory.
-    pub(super) fn park(&mut self) {
-        if self.write.queued() == 0 {
-            pool::give_output(self.write.queue_mut().release());
+    /// [`send_bytes`](Responder::send_bytes) with what travels around the payload.
+    ///
+    /// # Errors
+    /// As [`send`](Responder::send).
+    ///
+    /// # Cancel-safety
+    /// As [`send`](Responder::send).
+    pub async fn send_bytes_with<'a>(
+        &mut self,
+        envelope: impl Into<Envelope<'a>>,
+        payload: impl Into<Bytes>,
+    ) -> Result<(), EncodeError> {
+        let payload = payload.into();
+        poll_fn(|cx| {
+            let mut output = self.link.output.borrow_mut();
+            self.link.take_pushes(&mut output);
+            output.poll_room(payload.len(), cx)
+        })
+        .await;
+        self.link.output.borrow_mut().shared(envelope.into(), payload)
+    }
+
+    /// Sends now: ready once all that was sent or pushed is with the system.
+    ///
+    /// # Cancel-safety
+    /// Dropping the future loses nothing.
+    pub async fn flush(&mut self) {
+        poll_fn(|cx| self.link.output.borrow_mut().poll_written(cx)).await;
+    }
+
+    /// The payload of the frame at hand to keep, for other connections, say: one of [`NO_COPY_LEN`] (16 KiB) or more is not
+    /// copied, and keeps the memory that it was received in, of 260 KiB mostly.
+    pub fn share(&self, frame: Frame<'_>) -> Bytes {
+        let (payload, received) = (frame.payload(), self.link.received.borrow());
+        if payload.len() >= NO_COPY_LEN
+            && let Some(start) = payload.as_ptr().addr().checked_sub(received.as_ptr().addr())
+            && start + payload.len() <= received.len()
+        {
+            return received.slice(start..start + payload.len());
         }
-        let capacity = self.write.queue_mut().capacity();
-        self.place().replies.set(capacity);
+        Bytes::copy_from_slice(payload)
     }
 
-    /// There is something to reply to: memory to queue replies in. It counts as much as may wait before sending does, so that
-    /// a reply need not be counted.
-    pub(super) fn unpark(&mut self) {
-        let queue = self.write.queue_mut();
-        queue.adopt(pool::take_output());
-        let most = self.place().config().high_water.get() as usize + NO_COPY_LEN;
-        let capacity = self.write.queue_mut().capacity();
-        self.place().replies.set(capacity.max(most));
+    /// The peer's name.
+    pub fn peer(&self) -> &PeerName {
+        &self.link.peer
     }
 }
 
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Responder").field("peer", &self.peer()).field("queued", &self.write.queued()).finish()
+        let queued = self.link.output.borrow().queued();
+        f.debug_struct("Responder").field("peer", self.peer()).field("queued", &queued).finish()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
+/// A reply that is copied as soon as there is room for it.
+struct Sending<'a> {
+    link: &'a Link,
+    envelope: Envelope<'a>,
+    payload: &'a [u8],
+}
 
-    use futures_lite::future::block_on;
+impl Future for Sending<'_> {
+    type Output = Result<(), EncodeError>;
 
-    use super::*;
-    use crate::SystemClock;
-    use crate::server::ServerConfig;
-    use crate::server::writer::To;
-
-    /// The memory that replies are queued in counts while a connection has it, and so does what may wait.
-    #[test]
-    fn the_memory_of_replies_counts_while_it_is_theirs() {
-        let config = ServerConfig::default().high_water(NonZeroU32::MIN);
-        let place = Place::alone(config, SystemClock::new(), ([127, 0, 0, 1], 4747).into());
-        let writer = Writer::new(To::Other(Box::new(futures_lite::io::sink())), &place);
-        let mut replies = Responder::new(writer, Rc::clone(place.format()));
-        replies.unpark();
-        assert_eq!(place.replies.get(), 1 + NO_COPY_LEN, "as much as may wait");
-        block_on(replies.send(&[7; NO_COPY_LEN - 1])).expect("written");
-        replies.park();
-        assert_eq!(place.replies.get(), 0, "it is others'");
-        // They have the same memory, in which the header and the payload had room.
-        replies.unpark();
-        assert_eq!(place.replies.get(), 4 + NO_COPY_LEN - 1);
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), EncodeError>> {
+        let Sending { link, envelope, payload } = *self;
+        let output = &mut *link.output.borrow_mut();
+        link.take_pushes(output);
+        match output.poll_room(payload.len(), cx) {
+            Poll::Ready(()) => Poll::Ready(output.copied(envelope, payload)),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }

@@ -1,19 +1,20 @@
 //! What stands in for `events.rs` without the feature `tracing`: nothing is told.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Stats;
+use super::transport::Listening;
 use crate::close::Closed;
+use crate::peer::PeerName;
 
-pub(super) fn listening(_: SocketAddr) {}
+pub(super) fn listening(_: &Listening) {}
 
 pub(super) fn accept_failed(_: &io::Error, _: Duration) {}
 
-pub(super) fn opened(_: SocketAddr) {}
+pub(super) fn opened(_: &PeerName) {}
 
-pub(super) fn refused(_: SocketAddr, _: usize) {}
+pub(super) fn refused(_: &PeerName, _: usize) {}
 
 pub(super) fn closed(_: &Closed) {}
 

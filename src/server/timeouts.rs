@@ -49,8 +49,15 @@ impl Due {
         *self = Due { since: now, what };
     }
 
+    /// The peer took something of what is written to it: so it is not idle.
+    pub(super) fn took(&mut self, now: Instant) {
+        if let What::Next = self.what {
+            self.since = now;
+        }
+    }
+
     /// When the peer is overdue, if ever, with so many bytes of a frame received.
-    pub(super) fn until(&self, limits: &ServerConfig, received: usize) -> Option<Instant> {
+    pub(super) fn until(&self, limits: &ServerConfig<()>, received: usize) -> Option<Instant> {
         let first = limits.first_frame_timeout;
         let frame = || frame_timeout(limits, received);
         let after_since = match self.what {
@@ -63,7 +70,7 @@ impl Due {
     }
 
     /// Why the peer's connection ends, where it is overdue: so many bytes of a frame came, and so many were missing.
-    pub(super) fn overdue(&self, limits: &ServerConfig, received: usize, missing: usize) -> CloseReason {
+    pub(super) fn overdue(&self, limits: &ServerConfig<()>, received: usize, missing: usize) -> CloseReason {
         let frame = frame_timeout(limits, received);
         let first = limits.first_frame_timeout;
         match (self.what, frame) {
@@ -72,36 +79,14 @@ impl Due {
             }
             (What::Frame, Some(timeout)) => CloseReason::SlowFrame { received, missing, timeout, diagnosis: None },
             (What::Next, _) => CloseReason::Idle { timeout: limits.idle_timeout.unwrap_or_default() },
-            _ => CloseReason::Silent { timeout: first.unwrap_or_default() },
+            _ => CloseReason::Silent { timeout: first.unwrap_or_default(), diagnosis: None },
         }
     }
 }
 
-/// For how long a thread did not listen to its peers: a handler blocked it, or the machine gave it no time. That is not held
-/// against the peers, so it is taken off the time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Listening {
-    deaf: Duration,
-}
-
-impl Listening {
-    /// The time by which peers are judged.
-    pub(super) fn time(self, now: Instant) -> Instant {
-        now - self.deaf
-    }
-
-    /// The thread looks at its deadlines, as it should have done at `due`. So much later than that and it did not listen.
-    #[must_use]
-    pub(super) fn look(self, now: Instant, due: Instant, allowed: Duration) -> Listening {
-        let late = self.time(now).saturating_duration_since(due);
-        let more = if late > allowed { late } else { Duration::ZERO };
-        Listening { deaf: self.deaf + more }
-    }
-}
-
 /// How long a frame may take of which so much has come.
-fn frame_timeout(limits: &ServerConfig, received: usize) -> Option<Duration> {
-    let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / f64::from(rate.get()));
+fn frame_timeout(limits: &ServerConfig<()>, received: usize) -> Option<Duration> {
+    let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / rate as f64);
     limits.frame_timeout?.checked_add(Duration::try_from_secs_f64(earned).ok()?)
 }
 
@@ -118,31 +103,16 @@ fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use super::*;
-    use crate::server::clock::{Clock, SystemClock};
+    use crate::server::system::now;
 
-    /// A thread that looks up a minute late finds nobody overdue who was not when it last did; from then on time goes on.
-    #[test]
-    fn the_time_for_which_nobody_listened_is_not_the_peers() {
-        let (begin, sweep, minute) = (SystemClock::new().now(), Duration::from_millis(100), Duration::from_secs(60));
-        let due = begin + sweep;
-        let in_time = Listening::default().look(due + sweep, due, sweep);
-        assert_eq!(in_time.time(due + sweep), due + sweep, "a little late is in time");
-        let late = Listening::default().look(due + minute, due, sweep);
-        assert_eq!(late.time(due + minute), due);
-        let mut of_peer = Due::first(begin);
-        of_peer.came(begin, true, 3);
-        let until = of_peer.until(&ServerConfig::default(), 3).expect("a deadline");
-        assert!(late.time(due + minute) < until && until < due + minute);
-        let twice = late.look(due + 3 * minute, due + minute, sweep);
-        assert_eq!(twice.time(due + 3 * minute), due + minute, "what was taken off before is not taken off again");
+    fn limits() -> ServerConfig<()> {
+        ServerConfig::default().split(()).1
     }
 
     #[test]
     fn what_brought_nothing_puts_nothing_off() {
-        let begin = SystemClock::new().now();
+        let begin = now();
         let later = begin + Duration::from_secs(5);
         let mut due = Due::first(begin);
         due.came(later, false, 0);
@@ -156,8 +126,8 @@ mod tests {
     /// At a byte a second the bytes of an address space give more time than there is: no deadline, and no overflow.
     #[test]
     fn a_frame_that_earned_more_time_than_there_is_has_no_deadline() {
-        let limits = ServerConfig::default().min_rate(NonZeroU32::new(1)).first_frame_timeout(None);
-        let now = SystemClock::new().now();
+        let limits = limits().min_rate(Some(1)).first_frame_timeout(None);
+        let now = now();
         let mut due = Due::first(now);
         due.came(now, true, 1);
         assert!(due.until(&limits, 1).is_some());

@@ -2,8 +2,7 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::io;
-use std::net::SocketAddr;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,122 +10,127 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use futures_lite::future::poll_fn;
+use smol::LocalExecutor;
 use smol::channel::Receiver;
-use smol::{LocalExecutor, Timer};
 
+use super::clock::Clock;
 use super::connection::Connection;
-use super::connections::Connections;
+use super::link::Entry;
 use super::panic;
-use super::place::Place;
-use super::reactor::{Reactor, ReadHalf, WriteHalf};
+use super::peer::Peer;
 use super::responder::Responder;
-use super::writer::{To, Writer};
-use super::{Arrival, Shared};
-use crate::close::{CloseReason, Closed, Traffic};
-use crate::framing::Frame;
+use super::shared::Shared;
+use super::thread::Thread;
+use super::transport::{Accepted, Reactor, Transport};
+use crate::close::{CloseReason, Traffic};
+use crate::framing::{Frame, Header};
+use crate::peer::PeerName;
 
 /// Between closing the listener and telling the connections: what has arrived by then is in flight.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Serves the sockets that come by `arrivals`, until that is closed and the drain is over.
-pub(super) fn run<N, H, E>(
-    thread: usize,
-    reactor: io::Result<Rc<Reactor>>,
-    shared: &Arc<Shared>,
-    new_handler: &N,
-    arrivals: &Receiver<Arrival>,
+/// A connection on its way to a thread, and whether there is a place for it.
+pub(super) struct Arrival {
+    pub(super) accepted: Accepted,
+    pub(super) peer: PeerName,
+    pub(super) has_place: bool,
+}
+
+/// What a thread serves with: the header of its frames, and what makes a handler for each connection.
+pub(super) struct Service<H, N> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) header: Arc<H>,
+    pub(super) new_handler: Arc<N>,
+}
+
+impl<H, N> Clone for Service<H, N> {
+    fn clone(&self) -> Service<H, N> {
+        let Service { shared, header, new_handler } = self;
+        Service { shared: Arc::clone(shared), header: Arc::clone(header), new_handler: Arc::clone(new_handler) }
+    }
+}
+
+/// Serves what comes by `arrivals`, until that is closed and the drain is over. Streams need the thread's reactor.
+pub(super) async fn run<H, N, F, E>(
+    number: usize,
+    service: Service<H, N>,
+    arrivals: Receiver<Arrival>,
+    clock: &Rc<Clock>,
+    reactor: Option<&Rc<Reactor>>,
 ) where
-    N: Fn(SocketAddr) -> H,
-    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
+    H: Header + Send + Sync + 'static,
+    N: Fn(Peer) -> F,
+    F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let reactor = match reactor {
-        Ok(reactor) => reactor,
-        Err(error) => return refuse_all(shared, arrivals, &error),
-    };
+    let Service { shared, header, new_handler } = service;
     let executor = LocalExecutor::new();
-    let connections = Rc::new(Connections::new(thread, shared.config.format, &reactor));
+    let thread = Thread::new(number, &shared, clock);
     let serving = async {
-        while let Ok(Arrival { stream, peer, has_place }) = arrivals.recv().await {
-            let place = Place::among(shared, &connections, peer, has_place);
-            match reactor.halves(stream) {
-                Ok(halves) if has_place => executor.spawn(serve(place, halves, new_handler)).detach(),
-                Ok(halves) => executor.spawn(refuse(place, halves)).detach(),
-                Err(error) => place.close(error.into()),
+        while let Ok(Arrival { accepted, peer, has_place }) = arrivals.recv().await {
+            let entry = Entry::new(&thread, peer, has_place);
+            let header = Arc::clone(&header);
+            match (accepted, reactor) {
+                (Accepted::Stream(stream), Some(reactor)) => match reactor.socket(stream) {
+                    Ok(socket) if has_place => executor.spawn(serve(socket, header, entry, &*new_handler)).detach(),
+                    Ok(socket) => executor.spawn(refuse(socket, header, entry)).detach(),
+                    Err(error) => entry.end(error.into()),
+                },
+                (Accepted::Other(other), _) if has_place => {
+                    executor.spawn(serve(other, header, entry, &*new_handler)).detach();
+                }
+                (Accepted::Other(other), _) => executor.spawn(refuse(other, header, entry)).detach(),
+                (Accepted::Stream(_), None) => unreachable!("a simulation accepts no sockets"),
             }
         }
-        Timer::after(TICK).await;
-        connections.stop();
-        let drained = poll_fn(|cx| connections.poll_empty(cx));
-        let overdue = async {
-            Timer::after(shared.config.drain_timeout).await;
-        };
-        drained.or(overdue).await;
+        clock.sleep(TICK).await;
+        thread.stop();
+        let drained = poll_fn(|cx| thread.poll_empty(cx));
+        drained.or(clock.sleep(shared.config.drain_timeout)).await;
     };
-    let ended = reactor.run(executor.run(serving.or(connections.sweep())));
-    // Tasks that are left are dropped with the executor, and their places say so.
-    drop(executor);
-    if let Err(error) = ended {
-        refuse_all(shared, arrivals, &error);
-    }
+    executor.run(serving.or(thread.sweep())).await;
+    // Tasks that are left are dropped with the executor, and their memberships say so.
 }
 
-/// A thread without a reactor serves nobody: each connection that comes to it is closed for that reason.
-fn refuse_all(shared: &Shared, arrivals: &Receiver<Arrival>, error: &io::Error) {
-    while let Ok(Arrival { peer, has_place, .. }) = arrivals.recv_blocking() {
-        let reason = CloseReason::Io(io::Error::new(error.kind(), error.to_string()));
-        shared.closed(has_place, &Closed { peer, reason, traffic: Traffic::default() });
-    }
-}
-
-/// Serves a connection to its end. An async function keeps room for what it is given beside what it makes of it; so the
-/// connection is made here, and used where it is.
-fn serve<N, H, E>(
-    place: Rc<Place>,
-    (reader, writer): (ReadHalf, WriteHalf),
-    new_handler: &N,
-) -> impl Future<Output = ()> + use<N, H, E>
+/// Serves a connection to its end, or tells its peer that there is no place for it.
+///
+/// An async function keeps room for what it is given beside what it makes of it; so the connection is made here, and used where
+/// it is.
+pub(super) fn serve<T, H, N, F, E>(
+    transport: T,
+    header: Arc<H>,
+    entry: Entry,
+    new_handler: N,
+) -> impl Future<Output = ()> + use<T, H, N, F, E>
 where
-    N: Fn(SocketAddr) -> H,
-    H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
+    T: Transport,
+    H: Header,
+    N: FnOnce(Peer) -> F,
+    F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let handler = catch_unwind(AssertUnwindSafe(|| new_handler(place.peer())));
-    let connection = handler.map(|handler| {
-        let writer = Writer::new(To::Own(writer), &place);
-        Connection::new(reader, writer, place.format(), handler)
-    });
-    // The connection knows its place, and only one of the two needs room.
-    let mut connection = connection.map_err(|panic| (place, panic));
+    let peer = Peer { link: Rc::clone(&entry.0) };
+    let handler = catch_unwind(AssertUnwindSafe(|| new_handler(peer)));
+    let mut connection = handler.map(|handler| Connection::new(transport, header, Rc::clone(&entry.0), handler));
     async move {
         let reason = match &mut connection {
-            Err((_, panic)) => panic::reason(&**panic),
+            Err(panic) => panic::reason(&**panic),
             Ok(connection) => match AssertUnwindSafe(connection.serve()).catch_unwind().await {
                 Err(panic) => panic::reason(&*panic),
                 Ok(reason) => *reason,
             },
         };
-        let place = Rc::clone(match &connection {
-            Err((place, _)) => place,
-            Ok(connection) => connection.place(),
-        });
-        if let Ok(connection) = &connection
-            && let CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } =
-                reason
-        {
-            connection.reader().break_off();
-        }
         // The handler goes with it, and what it does then may panic, too.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(connection)));
-        place.close(dropped.err().map_or(reason, |panic| panic::reason(&*panic)));
+        entry.end(dropped.err().map_or(reason, |panic| panic::reason(&*panic)));
     }
 }
 
 /// Tells a peer that there is no place for it.
-async fn refuse(place: Rc<Place>, (reader, writer): (ReadHalf, WriteHalf)) {
+async fn refuse<T: Transport, H: Header>(transport: T, header: Arc<H>, entry: Entry) {
     let nothing = async |_: Frame<'_>, _: &mut Responder| Ok::<(), Infallible>(());
-    let mut connection = Connection::new(reader, Writer::new(To::Own(writer), &place), place.format(), nothing);
+    let mut connection = Connection::new(transport, header, Rc::clone(&entry.0), nothing);
     let reason = connection.refuse().await;
     drop(connection);
-    place.close(*reason);
+    entry.end(reason);
 }

@@ -7,6 +7,8 @@ mod serving;
 mod sink;
 mod write;
 
+#[cfg(feature = "server")]
+pub(crate) use queue::Queue;
 pub use read::{FrameStream, FramedRead};
 pub use sink::FrameSink;
 pub use write::FramedWrite;

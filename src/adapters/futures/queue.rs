@@ -22,24 +22,22 @@ const MOST_LARGE: usize = 32;
 #[derive(Default)]
 pub(crate) struct Queue {
     pub(super) copied: Vec<u8>,
-    start: usize,
+    pub(super) start: usize,
     /// In memory of its own, as most queues never have any.
     pub(super) large: Option<Box<LargeOnes>>,
 }
 
 #[derive(Default)]
 pub(super) struct LargeOnes {
-    queue: VecDeque<Large>,
+    pub(super) queue: VecDeque<Large>,
     /// Bytes of all of them.
-    len: usize,
-    /// Memory in which payloads may be that are to be written: what a server lends.
-    pub(super) lent: Bytes,
+    pub(super) len: usize,
 }
 
 /// A payload that is written from where it is, after `copied[..at]`. Never empty.
-struct Large {
-    at: usize,
-    bytes: Bytes,
+pub(super) struct Large {
+    pub(super) at: usize,
+    pub(super) bytes: Bytes,
 }
 
 impl Queue {
@@ -65,14 +63,6 @@ impl Queue {
             large.queue.push_back(Large { at: self.copied.len(), bytes });
             self.check();
         }
-    }
-
-    /// These bytes as a part of the memory that was lent, if they are one.
-    pub(crate) fn lent(&self, bytes: &[u8]) -> Option<Bytes> {
-        let lent = &self.large.as_deref()?.lent;
-        let start = bytes.as_ptr().addr().checked_sub(lent.as_ptr().addr())?;
-        let end = start.checked_add(bytes.len())?;
-        (end <= lent.len()).then(|| lent.slice(start..end))
     }
 
     /// All that waits, where it is in one piece.
@@ -137,7 +127,7 @@ impl Queue {
         self.large.iter().flat_map(|large| &large.queue)
     }
 
-    fn check(&self) {
+    pub(super) fn check(&self) {
         debug_assert!(self.start <= self.copied.len());
         debug_assert!(self.larges().all(|large| self.start <= large.at && large.at <= self.copied.len()));
         let copied = self.copied.len() - self.start;

@@ -17,9 +17,6 @@ use crate::framing::{Check, EncodeError, Encoder, Envelope, Format, Header};
 /// Unless told otherwise, sending waits while so many bytes wait: 64 KiB.
 const HIGH_WATER: u32 = 64 * 1024;
 
-/// Payloads that are in memory that is there anyway may wait until so many times the high-water mark waits.
-const LENT_WATER: usize = 4;
-
 /// Slices of one vectored write at most.
 const MAX_SLICES: usize = 64;
 
@@ -48,15 +45,13 @@ const MAX_SLICES: usize = 64;
 pub struct FramedWrite<W, H = Format> {
     io: W,
     encoder: Encoder<H>,
-    pub(super) queue: Queue,
+    queue: Queue,
     high_water: u32,
     max_queued: u32,
     frames: u64,
-    pub(super) bytes: u64,
+    bytes: u64,
     /// The writer is closed. It is not closed again: a socket would say that it is not connected.
     closed: bool,
-    /// How writing failed last; in memory of its own, as most never do.
-    pub(super) failure: Option<Box<WriteError>>,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
@@ -71,7 +66,6 @@ impl<W, H: Header> FramedWrite<W, H> {
             frames: 0,
             bytes: 0,
             closed: false,
-            failure: None,
         }
     }
 
@@ -158,10 +152,6 @@ impl<W, H: Header> FramedWrite<W, H> {
     /// Bytes taken so far, headers included, written or still queued.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    fn lent_high_water(&self) -> usize {
-        (LENT_WATER * self.high_water as usize).min(self.max_queued as usize)
     }
 
     /// Bytes that wait to be written.
@@ -294,30 +284,20 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
                 _ => poll_write_vectored(&mut self.io, cx, &self.queue, payload),
             };
             match ready!(write) {
-                Ok(0) => return Poll::Ready(Err(self.fail(io::ErrorKind::WriteZero.into()))),
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.queue.written(n.min(queued));
                     return Poll::Ready(Ok(n.saturating_sub(queued)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(self.fail(error))),
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
 
-    /// Keeps how the writer failed, for who must know it whatever became of the error.
     #[cold]
-    fn fail(&mut self, error: io::Error) -> io::Error {
-        let again = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-        self.failure = Some(Box::new(WriteError::Io(again)));
-        error
-    }
-
-    #[cold]
-    fn overflow(&mut self) -> WriteError {
-        let overflow = || WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize };
-        self.failure = Some(Box::new(overflow()));
-        overflow()
+    fn overflow(&self) -> WriteError {
+        WriteError::Overflow { queued: self.queue.len(), max_queued: self.max_queued as usize }
     }
 }
 
@@ -402,21 +382,11 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
         Ok(())
     }
 
-    /// Writes all that waits, and behind it the payload, where it is large. Where it is in lent memory, it can wait.
+    /// Writes all that waits, and behind it the payload, where it is large.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         if let Step::New = self.step {
             self.begin()?;
-            if !self.payload.is_empty()
-                && let Some(lent) = self.write.queue.lent(self.payload)
-            {
-                self.write.queue.push(lent);
-                self.payload = &[];
-                self.end();
-                if self.write.queue.len() < self.write.lent_high_water() {
-                    return Poll::Ready(Ok(()));
-                }
-            }
         }
         loop {
             if self.payload.is_empty() {

@@ -4,22 +4,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
-use futures_lite::io::{AsyncRead, AsyncWrite};
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use slab::Slab;
+
+use super::Stream;
+use crate::server::clock::Clock;
+use crate::server::system;
 
 /// The key of the descriptor by which other threads wake this one.
 const ALARM: u64 = u64::MAX;
@@ -27,15 +29,12 @@ const ALARM: u64 = u64::MAX;
 /// Events taken by one wait.
 const EVENTS: usize = 256;
 
-/// The I/O of one thread.
+/// The I/O and the time of one thread.
 pub(in crate::server) struct Reactor {
     epoll: OwnedFd,
-    sockets: RefCell<Slab<Weak<Socket>>>,
+    registered: RefCell<Slab<Weak<Registered>>>,
     alarm: Arc<Alarm>,
-    /// Tasks that let others have their turn.
-    next_turn: RefCell<Vec<Waker>>,
-    /// The time of the last wait's end.
-    now: Cell<Instant>,
+    clock: Rc<Clock>,
 }
 
 impl Reactor {
@@ -44,23 +43,11 @@ impl Reactor {
         let descriptor = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &descriptor, EventData::new_u64(ALARM), EventFlags::IN | EventFlags::ET)?;
         let alarm = Arc::new(Alarm { descriptor, rung: AtomicBool::new(false), asleep: AtomicBool::new(false) });
-        Ok(Rc::new(Reactor {
-            epoll,
-            sockets: RefCell::default(),
-            alarm,
-            next_turn: RefCell::default(),
-            now: Cell::new(Instant::now()),
-        }))
+        Ok(Rc::new(Reactor { epoll, registered: RefCell::default(), alarm, clock: Clock::new(system::now()) }))
     }
 
-    /// What time it was when the last events came: deadlines need no better.
-    pub(in crate::server) fn now(&self) -> Instant {
-        self.now.get()
-    }
-
-    /// Wakes the task behind those for which there are events, once these have been looked for.
-    pub(in crate::server) fn next_turn(&self, cx: &Context<'_>) {
-        self.next_turn.borrow_mut().push(cx.waker().clone());
+    pub(in crate::server) fn clock(&self) -> &Rc<Clock> {
+        &self.clock
     }
 
     /// Runs `main` to its end on this thread, waiting for events whenever it waits.
@@ -77,55 +64,73 @@ impl Reactor {
             if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
                 return Ok(output);
             }
-            self.wait(&mut events)?;
+            self.turn(&mut events)?;
         }
     }
 
-    /// Waits for events, or just looks for them where the alarm has rung, and wakes whom they concern.
-    fn wait(&self, events: &mut Vec<Event>) -> io::Result<()> {
+    /// Waits for events and timers, or just looks for them where a task can go on, and wakes whom they concern.
+    fn turn(&self, events: &mut Vec<Event>) -> io::Result<()> {
         self.alarm.asleep.store(true, SeqCst);
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let busy = self.alarm.rung.load(SeqCst) || !self.next_turn.borrow().is_empty();
-        let timeout = busy.then_some(&at_once);
-        events.clear();
-        let waited = epoll::wait(&self.epoll, spare_capacity(events), timeout);
+        let rung = self.alarm.rung.load(SeqCst);
+        let mut patience = if rung { Some(Duration::ZERO) } else { self.clock.patience() };
+        let waited = self.wait(events, patience);
         self.alarm.asleep.store(false, SeqCst);
-        self.now.set(Instant::now());
-        match waited {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        waited?;
+        let now = system::now();
+        self.report(events);
+        // All that has come comes before any timer: else a peer could be late whose bytes are there.
+        while events.len() == EVENTS {
+            patience = patience.or(Some(Duration::ZERO));
+            self.wait(events, Some(Duration::ZERO))?;
+            self.report(events);
         }
-        let sockets = self.sockets.borrow();
-        for event in &*events {
-            let (flags, data) = (event.flags, event.data);
-            if let Some(socket) = sockets.get(data.u64() as usize).and_then(Weak::upgrade) {
-                socket.report(flags);
-            }
-        }
-        self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
+        self.clock.turn(now, patience);
         Ok(())
     }
 
-    /// Makes two halves of a socket.
+    fn wait(&self, events: &mut Vec<Event>, patience: Option<Duration>) -> io::Result<()> {
+        let timeout = patience.map(|patience| Timespec {
+            tv_sec: patience.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        });
+        events.clear();
+        match epoll::wait(&self.epoll, spare_capacity(events), timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn report(&self, events: &[Event]) {
+        let registered = self.registered.borrow();
+        for event in events {
+            let (flags, data) = (event.flags, event.data);
+            if let Some(socket) = registered.get(data.u64() as usize).and_then(Weak::upgrade) {
+                socket.report(flags);
+            }
+        }
+    }
+
+    /// Registers a socket.
     ///
     /// # Errors
-    /// Where the system refuses to register it.
-    pub(in crate::server) fn halves(self: &Rc<Reactor>, stream: TcpStream) -> io::Result<(ReadHalf, WriteHalf)> {
-        stream.set_nonblocking(true)?;
-        let socket = Rc::new_cyclic(|this| Socket {
+    /// Where the system refuses to.
+    pub(in crate::server) fn socket(self: &Rc<Reactor>, stream: Stream) -> io::Result<Socket> {
+        stream.set_nonblocking()?;
+        let registered = Rc::new_cyclic(|this| Registered {
             stream,
             readable: Cell::new(false),
             // A new socket can be written to; what can be read the system reports.
             writable: Cell::new(true),
             doubtful: Cell::new(false),
-            awaited: Cell::new(Awaited::Nothing),
+            broken: Cell::new(false),
+            awaits: Cell::new(EventFlags::empty()),
             task: Cell::new(None),
-            key: self.sockets.borrow_mut().insert(Weak::clone(this)),
+            key: self.registered.borrow_mut().insert(Weak::clone(this)),
             reactor: Rc::clone(self),
         });
         let flags = EventFlags::IN | EventFlags::PRI | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket.stream, EventData::new_u64(socket.key as u64), flags)?;
-        Ok((ReadHalf { socket: Rc::clone(&socket) }, WriteHalf { socket }))
+        epoll::add(&self.epoll, &registered.stream, EventData::new_u64(registered.key as u64), flags)?;
+        Ok(Socket(registered))
     }
 }
 
@@ -152,113 +157,79 @@ impl Wake for Alarm {
     }
 }
 
-/// A socket, its readiness as last reported, and the task that waits for it. One task has both halves and waits for one of
-/// them at a time, so that one place for a waker is enough.
-struct Socket {
-    stream: TcpStream,
+/// A socket whose readiness the reactor reports.
+pub(in crate::server) struct Socket(Rc<Registered>);
+
+/// A socket, its readiness as last reported, and the task that waits for it.
+struct Registered {
+    stream: Stream,
     readable: Cell<bool>,
     writable: Cell<bool>,
     /// The peer sends no more: there is no edge after that one, and a read never has to wait again. Or it sent urgent data,
     /// and a read stops at its mark. Either way a short read does not say that nothing more is there.
     doubtful: Cell<bool>,
-    awaited: Cell<Awaited>,
+    /// The peer broke the connection off.
+    broken: Cell<bool>,
+    /// What the task waits for: [`EventFlags::IN`], [`EventFlags::OUT`], or both.
+    awaits: Cell<EventFlags>,
     /// It stays registered when it is woken, which saves its next wait the registration.
     task: Cell<Option<Waker>>,
     key: usize,
     reactor: Rc<Reactor>,
 }
 
-/// What the task waits for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Awaited {
-    Nothing,
-    Reading,
-    Writing,
-}
-
-impl Drop for Socket {
+impl Drop for Registered {
     fn drop(&mut self) {
         // The descriptor is closed next, and with it the system drops the registration.
-        self.reactor.sockets.borrow_mut().try_remove(self.key);
+        self.reactor.registered.borrow_mut().try_remove(self.key);
     }
 }
 
-impl Socket {
+impl Registered {
     fn report(&self, flags: EventFlags) {
-        let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
-        if broken || flags.intersects(EventFlags::RDHUP | EventFlags::PRI) {
+        let ended = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        if ended || flags.intersects(EventFlags::RDHUP | EventFlags::PRI) {
             self.doubtful.set(true);
         }
-        if broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
+        if flags.contains(EventFlags::ERR) {
+            self.broken.set(true);
+        }
+        let mut happened = EventFlags::empty();
+        if ended || flags.intersects(EventFlags::IN | EventFlags::RDHUP) {
             self.readable.set(true);
-            self.wake(Awaited::Reading);
+            happened |= EventFlags::IN;
         }
         // Every edge reports OUT, too; only who found the send buffer full waits for it.
-        if broken || flags.contains(EventFlags::OUT) {
+        if ended || flags.contains(EventFlags::OUT) {
             self.writable.set(true);
-            self.wake(Awaited::Writing);
+            happened |= EventFlags::OUT;
+        }
+        if flags.contains(EventFlags::ERR) || self.awaits.get().intersects(happened) {
+            self.awaits.set(self.awaits.get().difference(happened));
+            if let Some(task) = self.task.take() {
+                task.wake_by_ref();
+                self.task.set(Some(task));
+            }
         }
     }
 
     /// Registers the task, unless it is registered already.
-    fn wait_for(&self, awaited: Awaited, cx: &Context<'_>) {
+    fn wait_for(&self, what: EventFlags, cx: &Context<'_>) {
         let task = self.task.take().filter(|task| task.will_wake(cx.waker()));
         self.task.set(Some(task.unwrap_or_else(|| cx.waker().clone())));
-        self.awaited.set(awaited);
-    }
-
-    /// Wakes the task where it waits for that.
-    fn wake(&self, happened: Awaited) {
-        if self.awaited.get() == happened
-            && let Some(task) = self.task.take()
-        {
-            self.awaited.set(Awaited::Nothing);
-            task.wake_by_ref();
-            self.task.set(Some(task));
-        }
-    }
-
-    /// Writes `len` bytes or some of them.
-    fn poll_write(
-        &self,
-        cx: &Context<'_>,
-        len: usize,
-        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        while self.writable.get() {
-            match write(&self.stream) {
-                Ok(n) => {
-                    // A short write has filled the send buffer: the next edge comes when there is room again.
-                    self.writable.set(n == len);
-                    return Poll::Ready(Ok(n));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable.set(false),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        self.wait_for(Awaited::Writing, cx);
-        Poll::Pending
+        self.awaits.set(self.awaits.get() | what);
     }
 }
 
-/// The reading half.
-pub(in crate::server) struct ReadHalf {
-    socket: Rc<Socket>,
-}
-
-impl ReadHalf {
-    /// Lets closing the socket break the connection off, so that the system keeps nothing that the peer does not take.
-    pub(in crate::server) fn break_off(&self) {
-        super::break_off(&self.socket.stream);
+impl Socket {
+    pub(super) fn stream(&self) -> &Stream {
+        &self.0.stream
     }
-}
 
-impl AsyncRead for ReadHalf {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let socket = &*self.socket;
-        let mut stream = &socket.stream;
+    pub(super) fn read(&self, cx: &Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let socket = &*self.0;
         while socket.readable.get() {
-            match stream.read(buf) {
+            match socket.stream.read(buf) {
                 Ok(n) => {
                     // A short read has emptied the receive buffer: the next edge comes with the next bytes. So the system
                     // call that would only say "not yet" is saved.
@@ -269,43 +240,48 @@ impl AsyncRead for ReadHalf {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        socket.wait_for(Awaited::Reading, cx);
+        socket.wait_for(EventFlags::IN, cx);
         Poll::Pending
     }
-}
 
-/// The writing half. Closing it sends FIN.
-pub(in crate::server) struct WriteHalf {
-    socket: Rc<Socket>,
-}
-
-impl AsyncWrite for WriteHalf {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.socket.poll_write(cx, buf.len(), |mut stream| stream.write(buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
+    /// Writes `len` bytes or some of them.
+    pub(super) fn write_with(
+        &self,
+        cx: &Context<'_>,
+        len: usize,
+        mut write: impl FnMut(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.socket.poll_write(cx, len, |mut stream| stream.write_vectored(bufs))
+        let socket = &*self.0;
+        while socket.writable.get() {
+            match write(&socket.stream) {
+                Ok(n) => {
+                    // A short write has filled the send buffer: the next edge comes when there is room again.
+                    socket.writable.set(n == len);
+                    return Poll::Ready(Ok(n));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.writable.set(false),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        socket.wait_for(EventFlags::OUT, cx);
+        Poll::Pending
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        super::shutdown(&self.socket.stream)
+    pub(super) fn broken(&self, cx: &Context<'_>) -> Poll<io::Error> {
+        if self.0.broken.get() {
+            let error = self.stream().error();
+            return Poll::Ready(error.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()));
+        }
+        self.0.wait_for(EventFlags::empty(), cx);
+        Poll::Pending
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::net::TcpListener;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
 
     use futures_lite::future::zip;
     use futures_lite::io::AsyncReadExt;
@@ -318,7 +294,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
         let reactor = Reactor::new().expect("an epoll");
-        let (mut reader, _writer) = reactor.halves(listener.accept().expect("accepted").0).expect("registered");
+        let accepted = Stream::Tcp(listener.accept().expect("accepted").0);
+        let mut socket = reactor.socket(accepted).expect("registered");
         peer.write_all(b"x").expect("written");
 
         let done = RefCell::new(Vec::new());
@@ -329,7 +306,7 @@ mod tests {
                 let mut theirs = true;
                 poll_fn(|cx| match std::mem::take(&mut theirs) {
                     true => {
-                        reactor.next_turn(cx);
+                        reactor.clock().wake_next_turn(cx);
                         Poll::Pending
                     }
                     false => Poll::Ready(()),
@@ -338,7 +315,7 @@ mod tests {
             }
         });
         let reading = executor.spawn(async {
-            reader.read_exact(&mut [0]).await.expect("a byte");
+            socket.read_exact(&mut [0]).await.expect("a byte");
             done.borrow_mut().push("read");
         });
         reactor.run(executor.run(zip(busy, reading))).expect("an epoll");

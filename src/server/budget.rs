@@ -1,0 +1,381 @@
+//! The memory that all connections of a server may hold, and who waits for some of it.
+//!
+//! Every connection has a small allowance. What it needs above that it *leases* before it reads or queues. Where nothing is
+//! left, it waits: so pressure slows first. Only when somebody waits, and one connection holds more than its fair share for the
+//! sake of its own peer (an unfinished frame, or what the peer does not take), that one ends.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use slab::Slab;
+
+use crate::close::CloseReason;
+
+/// What a lease is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Bytes of a peer. A quarter of the budget is not for them: else handlers could wait for room to answer in, and hold all
+    /// that there is by what they answer to.
+    Reading,
+    /// Replies.
+    Writing,
+    /// Pushes.
+    Pushing,
+}
+
+impl For {
+    /// Bytes that a connection may hold without a lease, 4 KiB in all: so it always goes on with short frames.
+    pub(super) const fn allowance(self) -> usize {
+        match self {
+            For::Reading => 2 * 1024,
+            For::Writing | For::Pushing => 1024,
+        }
+    }
+}
+
+/// Bytes of memory for all connections of a server.
+pub(super) struct Budget {
+    total: usize,
+    leased: AtomicUsize,
+    /// Whether anybody waits; asked wherever bytes are given back.
+    awaited: AtomicBool,
+    crowd: Mutex<Crowd>,
+    /// What waits in more than one outbox, by its place in memory.
+    shared: Mutex<BTreeMap<(usize, usize), Weak<Charge>>>,
+}
+
+/// Who holds much, and who waits, in order.
+#[derive(Default)]
+struct Crowd {
+    members: Slab<Entry>,
+    waiting: VecDeque<usize>,
+}
+
+/// A connection that holds or wants more than its allowance.
+#[derive(Default)]
+struct Entry {
+    /// Bytes that it holds for the sake of its peer.
+    held: usize,
+    waker: Option<Waker>,
+    waits: bool,
+    is_over: bool,
+}
+
+impl Budget {
+    pub(super) fn new(total: usize) -> Arc<Budget> {
+        Arc::new(Budget {
+            total,
+            leased: AtomicUsize::new(0),
+            awaited: AtomicBool::new(false),
+            crowd: Mutex::default(),
+            shared: Mutex::default(),
+        })
+    }
+
+    /// Bytes that are leased.
+    pub(super) fn leased(&self) -> usize {
+        self.leased.load(SeqCst)
+    }
+
+    /// The most that one lease can ever be.
+    pub(super) fn most(&self, what: For) -> usize {
+        match what {
+            For::Reading => self.total - self.total / 4,
+            For::Writing | For::Pushing => self.total,
+        }
+    }
+
+    /// Takes `bytes`, or nothing.
+    pub(super) fn take(&self, bytes: usize, what: For) -> bool {
+        let most = self.most(what);
+        let more = |leased: usize| leased.checked_add(bytes).filter(|leased| *leased <= most);
+        self.leased.fetch_update(SeqCst, SeqCst, more).is_ok()
+    }
+
+    /// Gives `bytes` back. Who waited longest has its turn.
+    pub(super) fn give(&self, bytes: usize) {
+        self.leased.fetch_sub(bytes, SeqCst);
+        if self.awaited.load(SeqCst) {
+            self.crowd().wake_first(&self.awaited);
+        }
+    }
+
+    /// Takes the length of these bytes, unless it is taken for them already; it is given back with the last of what comes back,
+    /// which is the same bytes. `None`: there is not so much.
+    pub(super) fn charge(self: &Arc<Budget>, bytes: &Bytes) -> Option<Bytes> {
+        let place = (bytes.as_ptr().addr(), bytes.len());
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let charge = match shared.get(&place).and_then(Weak::upgrade) {
+            Some(charge) => charge,
+            None => {
+                if !self.take(bytes.len(), For::Pushing) {
+                    return None;
+                }
+                let charge = Arc::new(Charge { budget: Arc::clone(self), place });
+                shared.insert(place, Arc::downgrade(&charge));
+                charge
+            }
+        };
+        Some(Bytes::from_owner(Charged { bytes: bytes.clone(), _charge: charge }))
+    }
+
+    /// Nothing panics while it has the lock.
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes that wait in outboxes, and are charged once.
+struct Charge {
+    budget: Arc<Budget>,
+    place: (usize, usize),
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let mut shared = self.budget.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others may have been put there meanwhile.
+        if shared.get(&self.place).is_some_and(|charge| charge.strong_count() == 0) {
+            shared.remove(&self.place);
+        }
+        drop(shared);
+        self.budget.give(self.place.1);
+    }
+}
+
+/// The bytes of one push, which are charged as long as it waits.
+struct Charged {
+    bytes: Bytes,
+    _charge: Arc<Charge>,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Crowd {
+    fn wake_first(&mut self, awaited: &AtomicBool) {
+        if let Some(first) = self.waiting.pop_front() {
+            let member = &mut self.entrys[first];
+            member.waits = false;
+            member.waker.take().into_iter().for_each(Waker::wake);
+        }
+        awaited.store(!self.waiting.is_empty(), SeqCst);
+    }
+
+    /// Marks the one that holds the most, where that is more than its fair share of `total`.
+    fn end_largest(&mut self, total: usize) {
+        let holders = self.entrys.iter().filter(|(_, member)| member.held > 0).count();
+        let largest = self.entrys.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
+        if let Some(largest) = largest.filter(|largest| largest.held > total / (holders + 1)) {
+            largest.is_over = true;
+            largest.waker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// A connection's part in the budget.
+pub(super) struct Lease {
+    budget: Arc<Budget>,
+    what: For,
+    bytes: usize,
+}
+
+impl Lease {
+    pub(super) fn new(budget: &Arc<Budget>, what: For) -> Lease {
+        Lease { budget: Arc::clone(budget), what, bytes: 0 }
+    }
+
+    /// Bytes that may be held now, the allowance included.
+    pub(super) fn allowed(&self) -> usize {
+        self.what.allowance() + self.bytes
+    }
+
+    /// Tries to have `total` bytes allowed. What is allowed comes back: all of it, or what it was.
+    pub(super) fn reach(&mut self, total: usize) -> usize {
+        let more = total.saturating_sub(self.allowed());
+        if more > 0 && self.budget.take(more, self.what) {
+            self.bytes += more;
+        }
+        self.allowed()
+    }
+
+    /// No more than `total` bytes are held: what is leased beyond that is given back.
+    pub(super) fn shrink(&mut self, total: usize) {
+        let less = self.allowed().saturating_sub(total.max(self.what.allowance()));
+        if less > 0 {
+            self.bytes -= less;
+            self.budget.give(less);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shrink(0);
+    }
+}
+
+/// A connection's place in the crowd; it has one once it holds much or waits.
+pub(super) struct Member {
+    budget: Arc<Budget>,
+    entry: Option<usize>,
+    /// What the crowd knows: that it holds so much, and whether it waits.
+    held: usize,
+    waits: bool,
+    /// Its turn has come, and it has not waited since.
+    came: bool,
+}
+
+impl Member {
+    pub(super) fn new(budget: &Arc<Budget>) -> Member {
+        Member { budget: Arc::clone(budget), entry: None, held: 0, waits: false, came: false }
+    }
+
+    /// Whether it waited for a lease, and it is its turn to try again.
+    pub(super) fn turn_came(&mut self) -> bool {
+        if self.waits
+            && let Some(index) = self.entry
+            && !self.budget.crowd().members[index].waits
+        {
+            (self.waits, self.came) = (false, true);
+        }
+        self.came
+    }
+
+    /// The connection waits with `held` bytes above its allowance that its peer could free, and `wants` a lease or not.
+    ///
+    /// # Errors
+    /// Where another one needs what it holds above its fair share.
+    pub(super) fn wait(&mut self, held: usize, wants: Option<usize>, cx: &Context<'_>) -> Result<(), CloseReason> {
+        let memory_budget = self.budget.total;
+        if let Some(wants) = wants.filter(|wants| *wants > self.budget.most(For::Reading)) {
+            // It would wait for ever.
+            return Err(CloseReason::OverBudget { held: wants, fair_share: memory_budget, memory_budget });
+        }
+        let wants = wants.is_some();
+        self.turn_came();
+        if held == 0 && !wants && self.held == 0 && !self.waits && !self.came {
+            return Ok(());
+        }
+        let came = std::mem::take(&mut self.came);
+        let budget = &*self.budget;
+        let mut crowd = budget.crowd();
+        let index = *self.entry.get_or_insert_with(|| crowd.members.insert(Entry::default()));
+        (self.held, self.waits) = (held, wants);
+        let member = &mut crowd.members[index];
+        member.held = held;
+        member.waker = Some(cx.waker().clone());
+        match (wants, std::mem::replace(&mut member.waits, wants)) {
+            // There was not enough for it yet: it stays the first.
+            (true, false) if came => crowd.waiting.push_front(index),
+            (true, false) => crowd.waiting.push_back(index),
+            (false, true) => crowd.waiting.retain(|waiting| *waiting != index),
+            // There may be enough for the next one, too.
+            (false, false) if came => crowd.wake_first(&budget.awaited),
+            _ => {}
+        }
+        budget.awaited.store(!crowd.waiting.is_empty(), SeqCst);
+        if !crowd.waiting.is_empty() {
+            crowd.end_largest(budget.total);
+        }
+        match crowd.members[index].is_over {
+            false => Ok(()),
+            true => {
+                let holders = crowd.members.iter().filter(|(_, member)| member.held > 0).count();
+                let fair_share = memory_budget / (holders + 1);
+                Err(CloseReason::OverBudget { held, fair_share, memory_budget })
+            }
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if let Some(index) = self.entry {
+            let mut crowd = self.budget.crowd();
+            crowd.members.remove(index);
+            crowd.waiting.retain(|waiting| *waiting != index);
+            // It may have been its turn.
+            crowd.wake_first(&self.budget.awaited);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: usize = For::Writing.allowance();
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    #[test]
+    fn a_lease_is_above_the_allowance_and_given_back() {
+        let budget = Budget::new(1000);
+        let mut lease = Lease::new(&budget, For::Writing);
+        assert_eq!((lease.allowed(), lease.reach(FREE)), (FREE, FREE));
+        assert_eq!((lease.reach(FREE + 600), budget.leased()), (FREE + 600, 600));
+        let mut other = Lease::new(&budget, For::Writing);
+        assert_eq!(other.reach(FREE + 401), FREE, "all or nothing");
+        lease.shrink(FREE + 100);
+        assert_eq!((lease.reach(0), budget.leased()), (FREE + 100, 100));
+        assert_eq!(other.reach(FREE + 401), FREE + 401);
+        drop((lease, other));
+        assert_eq!(budget.leased(), 0);
+    }
+
+    #[test]
+    fn a_quarter_is_for_writing_only() {
+        let budget = Budget::new(1000);
+        let (mut read, free) = (Lease::new(&budget, For::Reading), For::Reading.allowance());
+        assert_eq!((read.reach(free + 751), read.reach(free + 750)), (free, free + 750));
+        assert_eq!(Lease::new(&budget, For::Writing).reach(FREE + 250), FREE + 250);
+    }
+
+    /// Two hold 400 of 1000 each, and a third of them is the fair share: only one that waits ends the larger one.
+    #[test]
+    fn who_holds_more_than_its_share_ends_where_another_waits() {
+        let budget = Budget::new(1000);
+        let [mut large, mut small, mut third] = [0; 3].map(|_| Member::new(&budget));
+        assert!(large.wait(400, None, &cx()).is_ok() && small.wait(300, None, &cx()).is_ok());
+        assert!(large.wait(400, None, &cx()).is_ok(), "nobody waits");
+        assert!(third.wait(0, Some(1), &cx()).is_ok());
+        assert!(small.wait(300, None, &cx()).is_ok(), "it is within its share");
+        let over = large.wait(400, None, &cx()).expect_err("over its share");
+        assert_eq!(over.to_string(), "over budget: 400 bytes held, and a fair share of 1000 is 333");
+    }
+
+    #[test]
+    fn what_is_pushed_to_many_is_charged_once_until_the_last_has_it() {
+        let budget = Budget::new(1000);
+        let bytes = Bytes::from(vec![7; 600]);
+        let [one, two] = [0; 2].map(|_| budget.charge(&bytes).expect("there is room"));
+        assert_eq!((one.as_ptr(), budget.leased()), (bytes.as_ptr(), 600));
+        assert!(budget.charge(&Bytes::from(vec![7; 600])).is_none());
+        drop(one);
+        assert_eq!(budget.leased(), 600);
+        drop(two);
+        assert_eq!((budget.leased(), budget.shared.lock().expect("no panic").len()), (0, 0));
+    }
+
+    #[test]
+    fn who_waits_has_its_turn_in_order_and_passes_it_on() {
+        let budget = Budget::new(1000);
+        let [mut first, mut second] = [0; 2].map(|_| Member::new(&budget));
+        assert!(budget.take(1000, For::Writing));
+        assert!(first.wait(0, Some(1), &cx()).is_ok() && second.wait(0, Some(1), &cx()).is_ok());
+        assert_eq!(budget.crowd().waiting.len(), 2);
+        budget.give(10);
+        assert_eq!(budget.crowd().waiting, [second.entry.expect("it waits")]);
+        drop(first);
+        assert!(budget.crowd().waiting.is_empty() && !budget.awaited.load(SeqCst));
+    }
+}

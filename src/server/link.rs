@@ -1,0 +1,130 @@
+//! What a connection's task shares with its responder and its peer handle.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::outbox::{Outbox, State};
+use super::output::Output;
+use super::thread::Thread;
+use crate::close::{CloseReason, Traffic};
+use crate::peer::PeerName;
+
+/// What a connection's task shares with its responder and its peer handle. Only the task has the transport.
+pub(super) struct Link {
+    pub(super) thread: Rc<Thread>,
+    pub(super) peer: PeerName,
+    pub(super) output: RefCell<Output>,
+    /// Made when it is first asked for.
+    outbox: OnceCell<Outbox>,
+    /// The memory of the frame at hand, where it is large: so its payload can be kept without a copy.
+    pub(super) received: RefCell<Bytes>,
+    /// Its place among those of its thread.
+    pub(super) slot: usize,
+    /// It is served, and not one too many.
+    has_place: bool,
+    /// What the account knows of it.
+    traffic: Cell<Traffic>,
+    ended: Cell<bool>,
+}
+
+impl Link {
+    fn new(thread: &Rc<Thread>, peer: PeerName, has_place: bool) -> Rc<Link> {
+        Rc::new(Link {
+            thread: Rc::clone(thread),
+            peer,
+            output: RefCell::new(Output::new(&thread.shared)),
+            outbox: OnceCell::new(),
+            received: RefCell::default(),
+            slot: thread.enter(),
+            has_place,
+            traffic: Cell::default(),
+            ended: Cell::default(),
+        })
+    }
+
+    /// What has passed, as far as the account knows.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic.get()
+    }
+
+    /// Tells the account what has passed by now.
+    pub(super) fn passed(&self, frames_in: u64, bytes_in: u64) {
+        let output = self.output.borrow();
+        let now = Traffic { frames_in, bytes_in, frames_out: output.frames, bytes_out: output.bytes };
+        self.thread.shared.account.passed(self.thread.number, self.traffic.replace(now), now);
+    }
+
+    /// The connection's outbox, if anybody has asked for it.
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        self.outbox.get()
+    }
+
+    /// The connection's outbox.
+    pub(super) fn make_outbox(&self) -> &Outbox {
+        self.outbox.get_or_init(|| {
+            let shared = &self.thread.shared;
+            let outbox = Outbox::new(&shared.encode, &shared.budget, shared.config.outbox_limit);
+            if self.ended.get() || self.thread.stopping() {
+                outbox.shut();
+            }
+            outbox
+        })
+    }
+
+    /// Moves what was pushed behind what waits, so that frames keep the order of sending.
+    #[inline]
+    pub(super) fn take_pushes(&self, output: &mut Output) {
+        if let Some(outbox) = self.outbox.get()
+            && outbox.is_due()
+        {
+            output.take(outbox);
+        }
+    }
+
+    /// How far the outbox is.
+    pub(super) fn state(&self) -> State {
+        self.outbox.get().map_or(State::Open, Outbox::state)
+    }
+
+    /// Nothing is pushed any more.
+    pub(super) fn shut_outbox(&self) {
+        if let Some(outbox) = self.outbox.get()
+            && outbox.state() != State::Closed
+        {
+            outbox.shut();
+        }
+    }
+}
+
+/// The connection's entry in its server's account and its thread: it is accounted for exactly once, whatever becomes of its
+/// task.
+pub(super) struct Entry(pub(super) Rc<Link>);
+
+impl Entry {
+    /// A connection comes, and has a place or is one too many.
+    pub(super) fn new(thread: &Rc<Thread>, peer: PeerName, has_place: bool) -> Entry {
+        Entry(Link::new(thread, peer, has_place))
+    }
+
+    /// It has ended, for this reason.
+    pub(super) fn end(&self, reason: CloseReason) {
+        let link = &*self.0;
+        link.ended.set(true);
+        if let Some(outbox) = link.outbox() {
+            outbox.forget();
+        }
+        link.thread.shared.closed(link.peer.clone(), link.has_place, reason, link.traffic.get());
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.0.ended.get() {
+            // Only a task that outlived the drain timeout is dropped without a reason.
+            self.end(CloseReason::Stopped);
+        }
+        self.0.thread.leave(self.0.slot);
+    }
+}

@@ -1,0 +1,278 @@
+//! The writing side of a connection: what waits to be written, and how long the peer has taken nothing of it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::ServerConfig;
+use super::budget::{For, Lease};
+use super::encode::{Encode, with_zeros};
+use super::outbox::Outbox;
+use super::pool;
+use super::shared::Shared;
+use super::transport::Transport;
+use crate::adapters::{NO_COPY_LEN, Queue};
+use crate::close::CloseReason;
+use crate::framing::{EncodeError, Envelope, MAX_HEADER_LEN, MAX_TRAILER_LEN};
+
+/// Bytes that a reply takes besides its payload, at most.
+const AROUND: usize = MAX_HEADER_LEN + MAX_TRAILER_LEN;
+
+/// Bytes that are leased for replies at a time, so that most of them need not ask.
+const LEASED_AT_ONCE: usize = 16 * 1024;
+
+/// Slices of one vectored write at most.
+const MAX_SLICES: usize = 64;
+
+/// What waits to be written to one connection.
+pub(super) struct Output {
+    queue: Queue,
+    encode: Arc<dyn Encode>,
+    lease: Lease,
+    high_water: usize,
+    /// Bytes of pushes that were taken from the outbox, and not all written.
+    pushed: usize,
+    /// Frames and bytes that were put on their way.
+    pub(super) frames: u64,
+    pub(super) bytes: u64,
+    /// Who waits until there is room, or until all is written.
+    waiting: Option<Waker>,
+    /// The bytes for which a reply waits that need a lease.
+    wants: usize,
+    /// Since when the peer has taken nothing, while something waits.
+    stuck: Option<Instant>,
+    /// What was written may still be within the transport.
+    unflushed: bool,
+    /// Our stream is being ended.
+    closing: bool,
+}
+
+impl Output {
+    pub(super) fn new(shared: &Shared) -> Output {
+        Output {
+            queue: Queue::default(),
+            encode: Arc::clone(&shared.encode),
+            lease: Lease::new(&shared.budget, For::Writing),
+            high_water: shared.config.high_water,
+            pushed: 0,
+            frames: 0,
+            bytes: 0,
+            waiting: None,
+            wants: 0,
+            stuck: None,
+            unflushed: false,
+            closing: false,
+        }
+    }
+
+    /// Bytes that wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether so much waits that nothing more is read.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= self.high_water
+    }
+
+    /// Bytes that a reply waits to lease.
+    pub(super) fn wants(&self) -> Option<usize> {
+        (self.wants > 0).then_some(self.wants)
+    }
+
+    /// Since when the peer has taken nothing.
+    pub(super) fn stuck(&self) -> Option<Instant> {
+        self.stuck
+    }
+
+    /// All is written, and our stream is being ended.
+    pub(super) fn closing(&mut self, now: Instant) {
+        self.closing = true;
+        self.stuck.get_or_insert(now);
+    }
+
+    /// When the peer has taken nothing for too long, if ever.
+    pub(super) fn deadline(&self, config: &ServerConfig<()>) -> Option<Instant> {
+        self.stuck?.checked_add(config.write_timeout?)
+    }
+
+    /// Why a connection ends whose peer takes nothing.
+    pub(super) fn overdue(&self, config: &ServerConfig<()>) -> CloseReason {
+        CloseReason::SlowReader { queued: self.queued(), timeout: config.write_timeout.unwrap_or_default() }
+    }
+
+    /// Bytes that are leased for what the peer does not take.
+    pub(super) fn held(&self) -> usize {
+        self.lease.allowed() - For::Writing.allowance() + self.pushed
+    }
+
+    /// Whether a payload of so many bytes may be queued now; where not, the task is woken once it may.
+    #[inline]
+    pub(super) fn poll_room(&mut self, payload_len: usize, cx: &Context<'_>) -> Poll<()> {
+        let total = self.queue.len() - self.pushed.min(self.queue.len()) + payload_len + AROUND;
+        if self.queue.len() < self.high_water && total <= self.lease.allowed() {
+            return Poll::Ready(());
+        }
+        self.poll_room_slow(total, cx)
+    }
+
+    #[cold]
+    fn poll_room_slow(&mut self, total: usize, cx: &Context<'_>) -> Poll<()> {
+        self.wants = 0;
+        if !self.is_full() {
+            if self.lease.reach(total.next_multiple_of(LEASED_AT_ONCE)) >= total || self.lease.reach(total) >= total {
+                return Poll::Ready(());
+            }
+            self.wants = total;
+        }
+        self.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when nothing waits; the task is woken then.
+    pub(super) fn poll_written(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.queue.is_empty() && !self.unflushed {
+            return Poll::Ready(());
+        }
+        self.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Queues a frame with a copy of the payload.
+    #[inline]
+    pub(super) fn copied(&mut self, envelope: Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
+        let before = self.queue.len();
+        self.encode.copied(envelope, payload, &mut self.queue)?;
+        self.count(1, self.queue.len() - before);
+        Ok(())
+    }
+
+    /// Queues a frame whose payload stays where it is, if it is long.
+    pub(super) fn shared(&mut self, envelope: Envelope<'_>, payload: Bytes) -> Result<(), EncodeError> {
+        if payload.len() < NO_COPY_LEN {
+            return self.copied(envelope, &payload);
+        }
+        let before = self.queue.len();
+        self.encode.shared(envelope, payload, &mut self.queue)?;
+        self.count(1, self.queue.len() - before);
+        Ok(())
+    }
+
+    /// Queues a frame with zeros around the payload.
+    pub(super) fn zeroed(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
+        let before = self.queue.len();
+        with_zeros(&*self.encode, payload, &mut self.queue)?;
+        self.count(1, self.queue.len() - before);
+        Ok(())
+    }
+
+    /// Queues bytes that are no frame.
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.queue.copied().extend_from_slice(bytes);
+        self.count(0, bytes.len());
+    }
+
+    fn count(&mut self, frames: u64, bytes: usize) {
+        self.frames += frames;
+        self.bytes += bytes as u64;
+    }
+
+    /// Takes what was pushed, behind what waits.
+    pub(super) fn take(&mut self, outbox: &Outbox) {
+        if self.queue.is_empty()
+            && outbox.is_due()
+            && let Some(memory) = self.queue.release()
+        {
+            pool::give_output(memory);
+        }
+        let (frames, bytes) = outbox.take(&mut self.queue);
+        self.count(frames, bytes);
+        self.pushed += bytes;
+    }
+
+    /// Writes what waits, as far as it is taken. `Ready` when nothing waits any more.
+    ///
+    /// # Errors
+    /// The transport's, and [`io::ErrorKind::WriteZero`] where it takes nothing.
+    pub(super) fn poll_write(
+        &mut self,
+        transport: &mut impl Transport,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let written = self.poll_write_all(transport, cx);
+        match written {
+            Poll::Pending => _ = self.stuck.get_or_insert(now),
+            // Whoever closes writes before, each time it asks; that this is done is no progress then.
+            Poll::Ready(_) if self.closing => {}
+            Poll::Ready(_) => self.stuck = None,
+        }
+        written
+    }
+
+    fn poll_write_all(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            let written = match self.queue.piece() {
+                Some(piece) => Pin::new(&mut *transport).poll_write(cx, piece),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                    let count = self.queue.slices(&mut slices);
+                    Pin::new(&mut *transport).poll_write_vectored(cx, &slices[..count])
+                }
+            };
+            match ready!(written) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    self.queue.written(n);
+                    (self.unflushed, self.stuck) = (true, None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if self.unflushed {
+            ready!(Pin::new(transport).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// All is written: of pushes, too, if there were any.
+    pub(super) fn written_pushes(&mut self) -> bool {
+        std::mem::take(&mut self.pushed) > 0
+    }
+
+    /// Wakes who waits for room, where there is some. Whether that is the task itself, which then need not be woken.
+    pub(super) fn wake_waiting(&mut self, cx: &Context<'_>) -> bool {
+        if self.is_full() || self.wants > 0 && !self.queue.is_empty() {
+            return false;
+        }
+        match self.waiting.take() {
+            Some(waker) if waker.will_wake(cx.waker()) => true,
+            Some(waker) => {
+                waker.wake();
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// There is something to reply to: memory to queue replies in.
+    pub(super) fn unpark(&mut self) {
+        self.queue.adopt(pool::take_output);
+    }
+
+    /// Where nothing waits, others may use the memory.
+    pub(super) fn park(&mut self) {
+        if self.queue.is_empty() {
+            if let Some(memory) = self.queue.release() {
+                pool::give_output(memory);
+            }
+            self.lease.shrink(0);
+        }
+    }
+}

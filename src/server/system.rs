@@ -1,0 +1,56 @@
+//! The one place where a server asks the system for the time, for timers and for threads.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use smol::Timer;
+
+use super::clock::Clock;
+
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits, on any runtime.
+pub(super) async fn sleep(duration: Duration) {
+    Timer::after(duration).await;
+}
+
+/// Begins a thread of this name.
+///
+/// # Errors
+/// The system's: there may be too many.
+pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name).spawn(run).map(drop)
+}
+
+/// The future, with a clock that goes as the system's does, on any runtime.
+pub(super) async fn with_clock<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut timer = Timer::never();
+    // What was waited for at most since the last turn; at first there was no turn.
+    let mut patience = None;
+    poll_fn(|cx| {
+        loop {
+            clock.turn(now(), patience);
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(output);
+            }
+            patience = clock.patience();
+            let Some(left) = patience else { return Poll::Pending };
+            if left.is_zero() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            timer.set_after(left);
+            if Pin::new(&mut timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}

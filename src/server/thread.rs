@@ -1,0 +1,136 @@
+//! What the connections of one thread have in common: the clock, the stop, and the timeouts, which one task looks at.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::poll_fn;
+use slab::Slab;
+
+use super::clock::Clock;
+use super::shared::Shared;
+
+/// Between two looks at the timeouts: a connection ends so much after its timeout at most.
+const SWEEP: Duration = Duration::from_millis(100);
+
+/// What the connections of one thread have in common.
+pub(super) struct Thread {
+    /// Its number.
+    pub(super) number: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Rc<Clock>,
+    stopping: Cell<bool>,
+    /// A slot for each connection.
+    slots: RefCell<Slab<Slot>>,
+    /// Who is to be woken when the last connection has ended.
+    emptied: Cell<Option<Waker>>,
+    /// Whether there is a deadline to look at, and who is to be woken when there is.
+    armed: Cell<bool>,
+    sweeper: Cell<Option<Waker>>,
+}
+
+/// Which task is to be woken, by a stop or when its deadline has come.
+#[derive(Default)]
+struct Slot {
+    waker: Option<Waker>,
+    deadline: Option<Instant>,
+}
+
+impl Thread {
+    pub(super) fn new(number: usize, shared: &Arc<Shared>, clock: &Rc<Clock>) -> Rc<Thread> {
+        Rc::new(Thread {
+            number,
+            shared: Arc::clone(shared),
+            clock: Rc::clone(clock),
+            stopping: Cell::default(),
+            slots: RefCell::default(),
+            emptied: Cell::default(),
+            armed: Cell::default(),
+            sweeper: Cell::default(),
+        })
+    }
+
+    /// Whether to end as soon as what is in flight is dealt with.
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Tells all connections to end.
+    pub(super) fn stop(&self) {
+        self.stopping.set(true);
+        for (_, slot) in &mut *self.slots.borrow_mut() {
+            slot.waker.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Ready when there is no connection.
+    pub(super) fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.slots.borrow().is_empty() {
+            return Poll::Ready(());
+        }
+        self.emptied.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// A connection comes: its slot.
+    pub(super) fn enter(&self) -> usize {
+        self.slots.borrow_mut().insert(Slot::default())
+    }
+
+    /// It goes.
+    pub(super) fn leave(&self, slot: usize) {
+        let mut slots = self.slots.borrow_mut();
+        slots.remove(slot);
+        if slots.is_empty() {
+            self.emptied.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Waits for a stop, and until `deadline`: whether that has come.
+    pub(super) fn wait(&self, slot: usize, deadline: Option<Instant>, cx: &Context<'_>) -> bool {
+        if deadline.is_some_and(|deadline| deadline <= self.clock.peers_now()) {
+            return true;
+        }
+        let slot = &mut self.slots.borrow_mut()[slot];
+        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            slot.waker = Some(cx.waker().clone());
+        }
+        slot.deadline = deadline;
+        if deadline.is_some() && !self.armed.replace(true) {
+            self.sweeper.take().into_iter().for_each(Waker::wake);
+        }
+        false
+    }
+
+    /// Looks at the deadlines now and then, while there are any, for ever.
+    pub(super) async fn sweep(&self) {
+        loop {
+            poll_fn(|cx| match self.armed.get() {
+                true => Poll::Ready(()),
+                false => {
+                    self.sweeper.set(Some(cx.waker().clone()));
+                    Poll::Pending
+                }
+            })
+            .await;
+            self.clock.sleep(SWEEP).await;
+            self.armed.set(self.wake_overdue());
+        }
+    }
+
+    /// Wakes those whose deadline has come; whether there are more.
+    fn wake_overdue(&self) -> bool {
+        let now = self.clock.peers_now();
+        let mut more = false;
+        for (_, slot) in &mut *self.slots.borrow_mut() {
+            if slot.deadline.is_some_and(|deadline| deadline <= now) {
+                slot.deadline = None;
+                slot.waker.take().into_iter().for_each(Waker::wake);
+            }
+            more |= slot.deadline.is_some();
+        }
+        more
+    }
+}

@@ -1,0 +1,159 @@
+//! Where connections come from.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
+
+use smol::Async;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::{Stream, Transport};
+use crate::peer::PeerName;
+
+/// Where a server's connections come from, if not from a TCP or Unix socket: anybody's own.
+pub trait Listener: Send {
+    /// The next connection, and its peer's name. Where it waits, it wakes the task once there is one.
+    ///
+    /// # Errors
+    /// Where there is none, and it is worth another try: the server goes on, after a rest of 10 ms to 1 s unless the error is
+    /// one that a peer can cause ([`io::ErrorKind::ConnectionAborted`], say).
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Transport + Send>, PeerName)>>;
+}
+
+/// What a server listens with.
+pub(in crate::server) enum Listening {
+    Tcp(Async<TcpListener>),
+    #[cfg(unix)]
+    Unix(Async<UnixListener>, Option<Bound>),
+    Other(Box<dyn Listener>),
+}
+
+/// What came, on its way to a thread.
+pub(in crate::server) enum Accepted {
+    Stream(Stream),
+    Other(Box<dyn Transport + Send>),
+}
+
+impl Listening {
+    /// Listens at this address.
+    pub(in crate::server) fn tcp(addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the old connections' TIME_WAIT. (On Windows the option means something else.)
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&addr.into())?;
+        listen(&socket, backlog)?;
+        Ok(socket.into())
+    }
+
+    /// Listens at this path. A socket that is there and that nobody listens at any more is replaced.
+    #[cfg(unix)]
+    pub(in crate::server) fn unix(path: &Path, backlog: usize) -> io::Result<Listening> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        let addr = socket2::SockAddr::unix(path)?;
+        if let Err(error) = socket.bind(&addr) {
+            let is_left = error.kind() == io::ErrorKind::AddrInUse
+                && Socket::new(Domain::UNIX, Type::STREAM, None)?
+                    .connect(&addr)
+                    .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+            if !is_left {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            socket.bind(&addr)?;
+        }
+        let bound = Bound(path.to_owned());
+        listen(&socket, backlog)?;
+        Ok(Listening::Unix(Async::new(socket.into())?, Some(bound)))
+    }
+
+    pub(in crate::server) async fn accept(&mut self) -> io::Result<(Accepted, PeerName)> {
+        match self {
+            Listening::Tcp(listener) => {
+                let (stream, peer) = listener.read_with(TcpListener::accept).await?;
+                Ok((Accepted::Stream(Stream::Tcp(stream)), peer.into()))
+            }
+            #[cfg(unix)]
+            Listening::Unix(listener, _) => {
+                let (stream, addr) = listener.read_with(UnixListener::accept).await?;
+                let path = addr.as_pathname().map(Path::to_owned);
+                let credentials = credentials(&stream);
+                Ok((Accepted::Stream(Stream::Unix(stream)), PeerName::Unix { path, credentials }))
+            }
+            Listening::Other(listener) => {
+                let (transport, peer) = poll_fn(|cx| listener.poll_accept(cx)).await?;
+                Ok((Accepted::Other(transport), peer))
+            }
+        }
+    }
+
+    /// What it is called, in reports.
+    pub(in crate::server) fn name(&self) -> String {
+        match self {
+            Listening::Tcp(listener) => listener.get_ref().local_addr().map_or_else(|_| "tcp".into(), |addr| addr.to_string()),
+            #[cfg(unix)]
+            Listening::Unix(listener, _) => {
+                let path = listener.get_ref().local_addr().ok().and_then(|addr| addr.as_pathname().map(Path::to_owned));
+                PeerName::Unix { path, credentials: None }.to_string()
+            }
+            Listening::Other(_) => "a listener".into(),
+        }
+    }
+
+    /// The address of a TCP socket.
+    pub(in crate::server) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Listening::Tcp(listener) => listener.get_ref().local_addr(),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "not a TCP socket, which alone has such an address")),
+        }
+    }
+}
+
+/// Without pattern for what is no socket.
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listening::Tcp(listener) => listener.get_ref().fmt(f),
+            #[cfg(unix)]
+            Listening::Unix(listener, _) => listener.get_ref().fmt(f),
+            Listening::Other(_) => f.write_str("Listener"),
+        }
+    }
+}
+
+/// The system's own limit on completed connections holds, too.
+fn listen(socket: &Socket, backlog: usize) -> io::Result<()> {
+    SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
+}
+
+/// A path that is ours: it goes with the listener.
+#[cfg(unix)]
+pub(in crate::server) struct Bound(PathBuf);
+
+#[cfg(unix)]
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Somebody may have removed it before; then there is nothing to do.
+        _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whose process the peer is, as of its connecting.
+#[cfg(target_os = "linux")]
+fn credentials(stream: &std::os::unix::net::UnixStream) -> Option<crate::peer::Credentials> {
+    let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
+    let (pid, uid, gid) = (peer.pid.as_raw_nonzero().get(), peer.uid.as_raw(), peer.gid.as_raw());
+    Some(crate::peer::Credentials { pid: Some(pid), uid, gid })
+}
+
+/// There is no way to ask that works everywhere else.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn credentials(_: &std::os::unix::net::UnixStream) -> Option<crate::peer::Credentials> {
+    None
+}
