@@ -72,7 +72,7 @@ pub(super) async fn accept(listener: &Async<TcpListener>, shared: &Shared, worke
         }
         match open(shared, stream, peer, has_place) {
             Ok(stream) => _ = worker.try_send(Arrival { stream, peer, has_place }),
-            Err(reason) => shared.closed(has_place, &Closed { peer, reason, traffic: Traffic::default() }),
+            Err(reason) => shared.closed(has_place, &Closed { peer: peer.into(), reason, traffic: Traffic::default() }),
         }
     }
 }

@@ -73,7 +73,7 @@ where
     let mut connection = Connection::new(reader, writer, place.format(), handler);
     let reason = *connection.serve().await;
     drop(connection);
-    Closed { peer, reason, traffic: place.traffic() }
+    Closed { peer: peer.into(), reason, traffic: place.traffic() }
 }
 
 /// One connection, over any reader and writer.

@@ -177,7 +177,7 @@ impl Place {
         if let Around::Thread { shared, .. } = &self.around {
             let given_back = shared.account.hold(self.held.replace(0), 0);
             debug_assert!(given_back.is_ok(), "less is never too much");
-            shared.closed(self.is_served, &Closed { peer: self.peer, reason, traffic: self.traffic.get() });
+            shared.closed(self.is_served, &Closed { peer: self.peer.into(), reason, traffic: self.traffic.get() });
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn run<N, H, E>(
 fn refuse_all(shared: &Shared, arrivals: &Receiver<Arrival>, error: &io::Error) {
     while let Ok(Arrival { peer, has_place, .. }) = arrivals.recv_blocking() {
         let reason = CloseReason::Io(io::Error::new(error.kind(), error.to_string()));
-        shared.closed(has_place, &Closed { peer, reason, traffic: Traffic::default() });
+        shared.closed(has_place, &Closed { peer: peer.into(), reason, traffic: Traffic::default() });
     }
 }
 
