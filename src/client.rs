@@ -229,7 +229,7 @@ impl Client {
             Ok(()) => CloseReason::Clean,
             Err(error) => error.into(),
         };
-        Closed { peer: self.peer, reason, traffic: self.traffic() }
+        Closed { peer: self.peer.into(), reason, traffic: self.traffic() }
     }
 
     /// Where closing fails the connection is gone already: what still came is read all the same, and the read says why.

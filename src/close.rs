@@ -4,18 +4,18 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::iter;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::adapters::{ReadError, WriteError};
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
+use crate::peer::PeerName;
 
 /// One connection's end: whose, why, and what had passed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The peer's address.
-    pub peer: SocketAddr,
+    /// Who was at the other end.
+    pub peer: PeerName,
     /// Why it ended.
     pub reason: CloseReason,
     /// What had passed.

@@ -63,6 +63,8 @@ mod client;
 #[cfg(any(feature = "client", feature = "server"))]
 mod close;
 pub mod framing;
+#[cfg(any(feature = "client", feature = "server"))]
+mod peer;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "testing")]
@@ -78,6 +80,8 @@ pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 pub use client::{CallError, Client, ClientConfig, ConnectError, ExpectedGreeting};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use close::{CloseKind, CloseReason, Closed, Traffic};
+#[cfg(any(feature = "client", feature = "server"))]
+pub use peer::{Credentials, PeerName};
 #[cfg(feature = "server")]
 pub use server::{
     Account, Clock, Greeting, Responder, Server, ServerConfig, Stats, SystemClock, TUTORIAL_GREETING, serve_connection,

@@ -11,7 +11,7 @@ use futures_lite::FutureExt;
 use smol::channel::{self, Receiver, Sender};
 use smol::{Task, Timer, block_on};
 use unstick::framing::{DecodeError, Encoder, Format, Frame};
-use unstick::{CloseKind, CloseReason, Closed, Responder, Server, ServerConfig, Stats, Traffic, WriteError};
+use unstick::{CloseKind, CloseReason, Closed, PeerName, Responder, Server, ServerConfig, Stats, Traffic, WriteError};
 
 /// What ought to happen happens within this time, or the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -27,7 +27,7 @@ pub struct Running {
 /// What a [`Closed`] said.
 #[derive(Debug)]
 pub struct Ended {
-    pub peer: SocketAddr,
+    pub peer: PeerName,
     pub reason: &'static str,
     pub text: String,
     pub error: Option<DecodeError>,
@@ -43,7 +43,7 @@ impl Ended {
             _ => None,
         };
         let (reason, text) = (closed.reason.name(), closed.reason.to_string());
-        Ended { peer: closed.peer, reason, text, error, traffic: closed.traffic }
+        Ended { peer: closed.peer.clone(), reason, text, error, traffic: closed.traffic }
     }
 }
 

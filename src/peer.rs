@@ -1,0 +1,126 @@
+//! Who is at a connection's other end, for server and client alike.
+
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Who is at a connection's other end: what a report names it by.
+///
+/// It is shown in one line, without control characters, whatever the peer calls itself: `127.0.0.1:4747`, `unix:/run/echo`,
+/// `unix:(pid 7, uid 1000)`.
+///
+/// ```
+/// use unstick::PeerName;
+/// let addr = "127.0.0.1:4747".parse()?;
+/// let peer = PeerName::from(addr);
+/// assert_eq!((peer.to_string().as_str(), peer.as_socket()), ("127.0.0.1:4747", Some(addr)));
+/// let unnamed = PeerName::Unix { path: None, credentials: None };
+/// assert_eq!((unnamed.to_string().as_str(), unnamed.as_socket()), ("unix:(unnamed)", None));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PeerName {
+    /// A TCP peer, by its address.
+    Tcp(SocketAddr),
+    /// A peer at a Unix socket.
+    Unix {
+        /// The path that its socket is bound to, if any: a server's is, a client's mostly not.
+        path: Option<PathBuf>,
+        /// Its process, where the system was asked and told.
+        credentials: Option<Credentials>,
+    },
+    /// A peer over anything else, by the name it is given: that of a certificate, say.
+    Other(Arc<str>),
+}
+
+/// The process at a Unix socket's other end, as the system knows it: as it was when it connected, or began to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    /// The process's number; `None` where the system does not tell, or the process is not of our namespace.
+    pub pid: Option<i32>,
+    /// The number of its effective user.
+    pub uid: u32,
+    /// The number of its effective group.
+    pub gid: u32,
+}
+
+impl PeerName {
+    /// The address of a TCP peer; `None` for any other.
+    pub fn as_socket(&self) -> Option<SocketAddr> {
+        match self {
+            PeerName::Tcp(addr) => Some(*addr),
+            PeerName::Unix { .. } | PeerName::Other(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for PeerName {
+    fn from(addr: SocketAddr) -> PeerName {
+        PeerName::Tcp(addr)
+    }
+}
+
+impl fmt::Display for PeerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PeerName::Tcp(addr) => write!(f, "{addr}"),
+            PeerName::Other(name) => in_one_line(f, name),
+            PeerName::Unix { path: Some(path), credentials } => {
+                f.write_str("unix:")?;
+                in_one_line(f, &path.to_string_lossy())?;
+                credentials.map_or(Ok(()), |credentials| write!(f, " ({credentials})"))
+            }
+            PeerName::Unix { path: None, credentials: Some(credentials) } => write!(f, "unix:({credentials})"),
+            PeerName::Unix { path: None, credentials: None } => f.write_str("unix:(unnamed)"),
+        }
+    }
+}
+
+/// Process and user, as in `pid 7, uid 1000`.
+impl fmt::Display for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pid.map_or(Ok(()), |pid| write!(f, "pid {pid}, "))?;
+        write!(f, "uid {}", self.uid)
+    }
+}
+
+/// A peer may choose what it is called, and must not write lines of its own into a log.
+fn in_one_line(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    name.chars().try_for_each(|char| match char.is_control() {
+        true => write!(f, "{}", char.escape_default()),
+        false => f.write_char(char),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_named_by_what_is_known_of_it() {
+        let credentials = Credentials { pid: Some(7), uid: 1000, gid: 100 };
+        let unix = |path: Option<&str>, credentials| PeerName::Unix { path: path.map(PathBuf::from), credentials };
+        for (peer, shown) in [
+            (PeerName::Tcp(([127, 0, 0, 1], 4747).into()), "127.0.0.1:4747"),
+            (unix(Some("/run/你好"), None), "unix:/run/你好"),
+            (unix(Some("/run/echo"), Some(credentials)), "unix:/run/echo (pid 7, uid 1000)"),
+            (unix(None, Some(credentials)), "unix:(pid 7, uid 1000)"),
+            (unix(None, Some(Credentials { pid: None, ..credentials })), "unix:(uid 1000)"),
+            (unix(None, None), "unix:(unnamed)"),
+            (PeerName::Other("CN=alice".into()), "CN=alice"),
+        ] {
+            assert_eq!(peer.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn no_peer_writes_a_line_of_its_own() {
+        let name = "/a\n127.0.0.1:1 closed: clean\u{1b}[2J";
+        let shown = "/a\\n127.0.0.1:1 closed: clean\\u{1b}[2J";
+        assert_eq!(PeerName::Other(name.into()).to_string(), shown);
+        let unix = PeerName::Unix { path: Some(name.into()), credentials: None };
+        assert_eq!(unix.to_string(), format!("unix:{shown}"));
+    }
+}
