@@ -85,6 +85,8 @@ pub enum CloseReason {
     Silent {
         /// How long it had.
         timeout: Duration,
+        /// What the stream looks like, as for a slow frame.
+        diagnosis: Option<Diagnosis>,
     },
     /// The peer sent nothing between frames.
     Idle {
@@ -110,19 +112,19 @@ pub enum CloseReason {
         /// How long it had.
         timeout: Duration,
     },
-    /// A handler queued more replies than may wait.
+    /// The server's own program broke the connection off, as its peer took too little of what was pushed.
     Overflow {
         /// Bytes that waited.
         queued: usize,
         /// How many may.
-        max_queued: usize,
+        limit: usize,
     },
-    /// The connection held more memory than it would have left free for the others.
+    /// The connection held more memory than its fair share, for the sake of its peer, and another one waited for some.
     OverBudget {
-        /// Bytes that it held.
+        /// Bytes that it held, or needed.
         held: usize,
-        /// Bytes that were left of the budget.
-        free: usize,
+        /// Bytes that were its share.
+        fair_share: usize,
         /// Bytes that all connections may hold.
         memory_budget: usize,
     },
@@ -271,7 +273,10 @@ impl fmt::Display for CloseReason {
             CloseReason::Handler(error) => causes(f, &**error),
             CloseReason::Panic(text) => write!(f, ": {text}"),
             CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
-            CloseReason::Silent { timeout } => write!(f, ": no whole frame within {timeout:?}"),
+            CloseReason::Silent { timeout, diagnosis } => {
+                write!(f, ": no whole frame within {timeout:?}")?;
+                diagnosis.as_ref().map_or(Ok(()), |diagnosis| write!(f, " ({diagnosis})"))
+            }
             CloseReason::Idle { timeout } => write!(f, ": nothing sent for {timeout:?}"),
             CloseReason::SlowFrame { received, missing, timeout, diagnosis } => {
                 write!(f, ": {received} bytes within {timeout:?}, and {missing} missing")?;
@@ -280,11 +285,9 @@ impl fmt::Display for CloseReason {
             CloseReason::SlowReader { queued, timeout } => {
                 write!(f, ": nothing read for {timeout:?}, with {queued} bytes waiting")
             }
-            CloseReason::Overflow { queued, max_queued } => {
-                write!(f, ": {queued} bytes of replies wait, and {max_queued} may")
-            }
-            CloseReason::OverBudget { held, free, memory_budget } => {
-                write!(f, ": {held} bytes held, and {free} left of {memory_budget} for all")
+            CloseReason::Overflow { queued, limit } => write!(f, ": {queued} bytes wait, and {limit} may"),
+            CloseReason::OverBudget { held, fair_share, memory_budget } => {
+                write!(f, ": {held} bytes held, and a fair share of {memory_budget} is {fair_share}")
             }
         }
     }
@@ -332,7 +335,7 @@ impl From<WriteError> for CloseReason {
         match error {
             WriteError::Io(error) => error.into(),
             WriteError::Encode(error) => CloseReason::Handler(error.into()),
-            WriteError::Overflow { queued, max_queued } => CloseReason::Overflow { queued, max_queued },
+            WriteError::Overflow { queued, max_queued } => CloseReason::Overflow { queued, limit: max_queued },
         }
     }
 }

@@ -84,5 +84,6 @@ pub use close::{CloseKind, CloseReason, Closed, Traffic};
 pub use peer::{Credentials, PeerName};
 #[cfg(feature = "server")]
 pub use server::{
-    Account, Clock, Greeting, Responder, Server, ServerConfig, Stats, SystemClock, TUTORIAL_GREETING, serve_connection,
+    Account, Greeting, Halves, Listener, Outbox, Peer, PushError, Responder, Server, ServerConfig, Sleep, Stats,
+    TUTORIAL_GREETING, Transport, serve_connection,
 };

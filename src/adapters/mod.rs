@@ -8,9 +8,9 @@ mod error;
 mod futures;
 
 pub use blocking::{FrameIter, FrameReader, FrameWriter};
+pub use error::{ReadError, WriteError};
 #[cfg(feature = "server")]
 pub(crate) use futures::Queue;
-pub use error::{ReadError, WriteError};
 #[cfg(feature = "futures")]
 pub use futures::{FrameSink, FrameStream, FramedRead, FramedWrite};
 

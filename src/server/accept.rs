@@ -10,8 +10,6 @@ use socket2::{SockRef, TcpKeepalive};
 
 use super::config::ServerConfig;
 use super::shared::Shared;
-#[cfg(not(feature = "tracing"))]
-use super::silence as events;
 use super::transport::{Accepted, Listening, Stream};
 use super::worker::Arrival;
 use super::{events, panic};

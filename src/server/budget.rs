@@ -161,7 +161,7 @@ impl AsRef<[u8]> for Charged {
 impl Crowd {
     fn wake_first(&mut self, awaited: &AtomicBool) {
         if let Some(first) = self.waiting.pop_front() {
-            let member = &mut self.entrys[first];
+            let member = &mut self.members[first];
             member.waits = false;
             member.waker.take().into_iter().for_each(Waker::wake);
         }
@@ -170,8 +170,8 @@ impl Crowd {
 
     /// Marks the one that holds the most, where that is more than its fair share of `total`.
     fn end_largest(&mut self, total: usize) {
-        let holders = self.entrys.iter().filter(|(_, member)| member.held > 0).count();
-        let largest = self.entrys.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
+        let holders = self.members.iter().filter(|(_, member)| member.held > 0).count();
+        let largest = self.members.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
         if let Some(largest) = largest.filter(|largest| largest.held > total / (holders + 1)) {
             largest.is_over = true;
             largest.waker.take().into_iter().for_each(Waker::wake);

@@ -123,7 +123,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
 
     /// Reads to the peer's end, or until it had its time, and keeps nothing.
     async fn discard(&mut self) {
-        let Connection { transport, responder, member, .. } = self;
+        let Connection { transport, responder, .. } = self;
         let thread = &responder.link.thread;
         let until = thread.clock.peers_now().checked_add(LINGER);
         poll_fn(|cx| match read_and_forget(transport, cx) {
@@ -295,7 +295,10 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
             output.take(outbox);
         }
         if link.state() == State::Overflow {
-            return Err(CloseReason::Overflow { queued: output.queued(), limit: link.thread.shared.config.outbox_limit });
+            return Err(CloseReason::Overflow {
+                queued: output.queued(),
+                limit: link.thread.shared.config.outbox_limit,
+            });
         }
         let before = output.queued();
         let written = output.poll_write(transport, now, cx);

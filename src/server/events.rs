@@ -6,7 +6,6 @@ use std::io;
 use std::time::Duration;
 
 use super::Stats;
-use super::transport::Listening;
 use crate::close::Closed;
 use crate::peer::PeerName;
 
@@ -14,8 +13,8 @@ macro_rules! event {
     ($level:ident, $($rest:tt)*) => { tracing::event!(target: "unstick::server", tracing::Level::$level, $($rest)*) };
 }
 
-pub(super) fn listening(at: &Listening) {
-    event!(INFO, addr = %at.name(), "listening");
+pub(super) fn listening(addr: &str) {
+    event!(INFO, addr, "listening");
 }
 
 pub(super) fn accept_failed(error: &io::Error, rest: Duration) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::outbox::{Outbox, State};
 use super::output::Output;
 use super::thread::Thread;
-use crate::close::{CloseReason, Traffic};
+use crate::close::{CloseReason, Closed, Traffic};
 use crate::peer::PeerName;
 
 /// What a connection's task shares with its responder and its peer handle. Only the task has the transport.
@@ -42,11 +42,6 @@ impl Link {
             traffic: Cell::default(),
             ended: Cell::default(),
         })
-    }
-
-    /// What has passed, as far as the account knows.
-    pub(super) fn traffic(&self) -> Traffic {
-        self.traffic.get()
     }
 
     /// Tells the account what has passed by now.
@@ -109,13 +104,13 @@ impl Entry {
     }
 
     /// It has ended, for this reason.
-    pub(super) fn end(&self, reason: CloseReason) {
+    pub(super) fn end(&self, reason: CloseReason) -> Closed {
         let link = &*self.0;
         link.ended.set(true);
         if let Some(outbox) = link.outbox() {
             outbox.forget();
         }
-        link.thread.shared.closed(link.peer.clone(), link.has_place, reason, link.traffic.get());
+        link.thread.shared.closed(link.peer.clone(), link.has_place, reason, link.traffic.get())
     }
 }
 

@@ -38,4 +38,4 @@ pub use self::responder::Responder;
 pub use self::serve::{Server, serve_connection};
 #[cfg(not(feature = "tracing"))]
 use self::silence as events;
-pub use self::transport::{Listener, Transport};
+pub use self::transport::{Halves, Listener, Transport};

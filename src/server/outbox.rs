@@ -301,7 +301,11 @@ impl Outbox {
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (queued, closed) = (self.queued(), self.is_closed());
-        f.debug_struct("Outbox").field("queued", &queued).field("limit", &self.inner.limit).field("closed", &closed).finish()
+        f.debug_struct("Outbox")
+            .field("queued", &queued)
+            .field("limit", &self.inner.limit)
+            .field("closed", &closed)
+            .finish()
     }
 }
 

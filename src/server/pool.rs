@@ -55,11 +55,6 @@ pub(super) fn take_input(len: usize) -> Vec<u8> {
         .unwrap_or_else(|| vec![0; len])
 }
 
-/// A buffer of `len` initialised bytes or more, if there is one: none is made for a length that was merely declared.
-pub(super) fn find_input(len: usize) -> Option<Vec<u8>> {
-    POOL.with_borrow_mut(|pool| pool.large.take(len))
-}
-
 /// Takes a buffer back.
 pub(super) fn give_input(buffer: Vec<u8>) {
     POOL.with_borrow_mut(|pool| match buffer.len() {

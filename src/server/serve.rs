@@ -110,10 +110,7 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     /// # Errors
     /// As [`bind`](Server::bind).
     #[cfg(unix)]
-    pub fn with_unix(
-        listener: std::os::unix::net::UnixListener,
-        config: ServerConfig<H>,
-    ) -> io::Result<Server<H>> {
+    pub fn with_unix(listener: std::os::unix::net::UnixListener, config: ServerConfig<H>) -> io::Result<Server<H>> {
         Server::new(Listening::Unix(Async::new(listener)?, None), config)
     }
 
@@ -127,7 +124,7 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
 
     fn new(listening: Listening, config: ServerConfig<H>) -> io::Result<Server<H>> {
         let (header, shared) = share(config)?;
-        events::listening(&listening);
+        events::listening(&listening.name());
         Ok(Server { listening, header, shared })
     }
 
@@ -206,7 +203,12 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
 
     /// [`serve`](Server::serve) on this thread, by a clock that somebody else drives: all but sockets and threads.
     #[cfg(feature = "testing")]
-    pub(crate) async fn simulate<N, F, E>(self, clock: Rc<Clock>, new_handler: N, stop: impl Future<Output = ()>) -> Stats
+    pub(crate) async fn simulate<N, F, E>(
+        self,
+        clock: Rc<Clock>,
+        new_handler: N,
+        stop: impl Future<Output = ()>,
+    ) -> Stats
     where
         N: Fn(Peer) -> F + 'static,
         F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
@@ -271,7 +273,10 @@ where
         system::spawn(format!("unstick-{number}"), move || {
             let reactor = match Reactor::new() {
                 Ok(reactor) => reactor,
-                Err(error) => return _ = ready.try_send(Err(error)),
+                Err(error) => {
+                    _ = ready.try_send(Err(error));
+                    return;
+                }
             };
             _ = ready.try_send(Ok(()));
             let clock = Rc::clone(reactor.clock());
@@ -309,13 +314,11 @@ where
     F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let (header, mut shared) = share(config.threads(1))?;
-    let (closed, ended) = channel::bounded(1);
-    shared.on_close = Box::new(move |closing| _ = closed.try_send(closing.reason.kind()));
+    let (header, shared) = share(config.threads(1))?;
     let clock = Clock::new(system::now());
     let thread = Thread::new(0, &Arc::new(shared), &clock);
     let entry = Entry::new(&thread, peer.into(), true);
     let serving = worker::serve(transport, header, entry, new_handler);
-    system::with_clock(&clock, serving.or(thread.sweep())).await;
-    todo!("{ended:?}")
+    let sweeping = async { match thread.sweep().await {} };
+    Ok(system::with_clock(&clock, serving.or(sweeping)).await)
 }

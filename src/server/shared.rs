@@ -6,8 +6,6 @@ use std::sync::Arc;
 use super::account::Account;
 use super::budget::Budget;
 use super::encode::Encode;
-#[cfg(not(feature = "tracing"))]
-use super::silence as events;
 use super::{ServerConfig, events};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::peer::PeerName;
@@ -30,11 +28,12 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Accounts for a connection that has ended, and that had a place or not.
-    pub(super) fn closed(&self, peer: PeerName, has_place: bool, reason: CloseReason, traffic: Traffic) {
+    pub(super) fn closed(&self, peer: PeerName, has_place: bool, reason: CloseReason, traffic: Traffic) -> Closed {
         self.account.close(has_place, &reason);
         let closed = Closed { peer, reason, traffic };
         events::closed(&closed);
         // A panic there is the caller's, and the panic hook tells of it. Here it must not keep the drain from its end.
         _ = catch_unwind(AssertUnwindSafe(|| (self.on_close)(&closed)));
+        closed
     }
 }

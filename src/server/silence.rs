@@ -4,11 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use super::Stats;
-use super::transport::Listening;
 use crate::close::Closed;
 use crate::peer::PeerName;
 
-pub(super) fn listening(_: &Listening) {}
+pub(super) fn listening(_: &str) {}
 
 pub(super) fn accept_failed(_: &io::Error, _: Duration) {}
 

@@ -1,6 +1,7 @@
 //! What the connections of one thread have in common: the clock, the stop, and the timeouts, which one task looks at.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -105,7 +106,7 @@ impl Thread {
     }
 
     /// Looks at the deadlines now and then, while there are any, for ever.
-    pub(super) async fn sweep(&self) {
+    pub(super) async fn sweep(&self) -> Infallible {
         loop {
             poll_fn(|cx| match self.armed.get() {
                 true => Poll::Ready(()),

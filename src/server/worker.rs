@@ -22,7 +22,7 @@ use super::responder::Responder;
 use super::shared::Shared;
 use super::thread::Thread;
 use super::transport::{Accepted, Reactor, Transport};
-use crate::close::{CloseReason, Traffic};
+use crate::close::Closed;
 use crate::framing::{Frame, Header};
 use crate::peer::PeerName;
 
@@ -74,7 +74,7 @@ pub(super) async fn run<H, N, F, E>(
                 (Accepted::Stream(stream), Some(reactor)) => match reactor.socket(stream) {
                     Ok(socket) if has_place => executor.spawn(serve(socket, header, entry, &*new_handler)).detach(),
                     Ok(socket) => executor.spawn(refuse(socket, header, entry)).detach(),
-                    Err(error) => entry.end(error.into()),
+                    Err(error) => _ = entry.end(error.into()),
                 },
                 (Accepted::Other(other), _) if has_place => {
                     executor.spawn(serve(other, header, entry, &*new_handler)).detach();
@@ -88,7 +88,8 @@ pub(super) async fn run<H, N, F, E>(
         let drained = poll_fn(|cx| thread.poll_empty(cx));
         drained.or(clock.sleep(shared.config.drain_timeout)).await;
     };
-    executor.run(serving.or(thread.sweep())).await;
+    let sweeping = async { match thread.sweep().await {} };
+    executor.run(serving.or(sweeping)).await;
     // Tasks that are left are dropped with the executor, and their memberships say so.
 }
 
@@ -101,7 +102,7 @@ pub(super) fn serve<T, H, N, F, E>(
     header: Arc<H>,
     entry: Entry,
     new_handler: N,
-) -> impl Future<Output = ()> + use<T, H, N, F, E>
+) -> impl Future<Output = Closed> + use<T, H, N, F, E>
 where
     T: Transport,
     H: Header,
@@ -122,7 +123,7 @@ where
         };
         // The handler goes with it, and what it does then may panic, too.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(connection)));
-        entry.end(dropped.err().map_or(reason, |panic| panic::reason(&*panic)));
+        entry.end(dropped.err().map_or(reason, |panic| panic::reason(&*panic)))
     }
 }
 

@@ -7,8 +7,8 @@ use futures_lite::future::block_on;
 use super::choppy::{ChoppyRead, SharedWrite, Step};
 use super::oracle::{End, Expected};
 use super::source::Source;
-use crate::framing::{DecodeErrorKind, Encoder, Envelope, Format, Frame, Header, Oversize};
-use crate::{CloseReason, Greeting, Responder, ServerConfig, SystemClock, WriteError, serve_connection};
+use crate::framing::{DecodeErrorKind, EncodeError, Encoder, Envelope, Format, Frame, Header, Oversize};
+use crate::{CloseReason, Greeting, Halves, PeerName, Responder, ServerConfig, serve_connection};
 
 /// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
 /// that the oracle sees, their replies come whole and in order behind the greeting, and the connection ends for the reason
@@ -29,13 +29,14 @@ pub fn check_session(data: &[u8]) {
     let script = |seed: u64| seed.to_le_bytes().into_iter().map(Step::harmless).cycle().take(4 * stream.len() + 64);
     let written = SharedWrite::new(script(steps[1]));
     let mut seen: Vec<Vec<u8>> = Vec::new();
-    let handler = async |frame: Frame<'_>, replies: &mut Responder| {
+    let handler = async |frame: Frame<'_>, responder: &mut Responder| {
         seen.push(frame.payload().to_vec());
-        answer(frame, replies).await
+        answer(frame, responder).await
     };
     let reader = ChoppyRead::new(stream, script(steps[0]));
-    let peer = ([127, 0, 0, 1], 4747).into();
-    let closed = block_on(serve_connection(peer, reader, written.clone(), SystemClock::new(), &config, handler));
+    let memory = Halves { reader, writer: written.clone() };
+    let closed = block_on(serve_connection(PeerName::Other("memory".into()), memory, config, |_| handler));
+    let closed = closed.expect("a configuration to serve with");
 
     let expected = Session::of(&format, &greeting, stream);
     assert_eq!(seen, expected.seen, "the handler gets the frames of the stream");
@@ -59,7 +60,7 @@ fn greeting(source: &mut Source<'_>, format: &Format) -> Greeting {
     }
 }
 
-async fn answer(frame: Frame<'_>, replies: &mut Responder) -> Result<(), Refused> {
+async fn answer(frame: Frame<'_>, responder: &mut Responder) -> Result<(), Refused> {
     let times = match frame.payload().first() {
         Some(0) => 0,
         Some(1) => return Err(Refused),
@@ -67,7 +68,7 @@ async fn answer(frame: Frame<'_>, replies: &mut Responder) -> Result<(), Refused
         _ => 1,
     };
     for _ in 0..times {
-        replies.send_with(frame.envelope(), frame.payload()).await.map_err(|_: WriteError| Refused)?;
+        responder.send_with(frame.envelope(), frame.payload()).await.map_err(|_: EncodeError| Refused)?;
     }
     Ok(())
 }

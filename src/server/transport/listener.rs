@@ -96,7 +96,9 @@ impl Listening {
     /// What it is called, in reports.
     pub(in crate::server) fn name(&self) -> String {
         match self {
-            Listening::Tcp(listener) => listener.get_ref().local_addr().map_or_else(|_| "tcp".into(), |addr| addr.to_string()),
+            Listening::Tcp(listener) => {
+                listener.get_ref().local_addr().map_or_else(|_| "tcp".into(), |addr| addr.to_string())
+            }
             #[cfg(unix)]
             Listening::Unix(listener, _) => {
                 let path = listener.get_ref().local_addr().ok().and_then(|addr| addr.as_pathname().map(Path::to_owned));
@@ -121,7 +123,7 @@ impl fmt::Debug for Listening {
         match self {
             Listening::Tcp(listener) => listener.get_ref().fmt(f),
             #[cfg(unix)]
-            Listening::Unix(listener, _) => listener.get_ref().fmt(f),
+            Listening::Unix(listener, bound) => f.debug_tuple("Unix").field(listener.get_ref()).field(bound).finish(),
             Listening::Other(_) => f.write_str("Listener"),
         }
     }
@@ -134,6 +136,7 @@ fn listen(socket: &Socket, backlog: usize) -> io::Result<()> {
 
 /// A path that is ours: it goes with the listener.
 #[cfg(unix)]
+#[derive(Debug)]
 pub(in crate::server) struct Bound(PathBuf);
 
 #[cfg(unix)]

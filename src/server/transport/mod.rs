@@ -5,6 +5,7 @@
 //! threads share and which is told of every single wait. The interface is the same, so the choice is made here and nowhere
 //! else. `--cfg unstick_portable` chooses smol's on Linux, too, to test it.
 
+mod halves;
 mod listener;
 mod stream;
 
@@ -25,6 +26,7 @@ mod portable;
 #[cfg(any(not(target_os = "linux"), unstick_portable))]
 pub(super) use portable::{Reactor, Socket};
 
+pub use self::halves::Halves;
 pub use self::listener::Listener;
 pub(super) use self::listener::{Accepted, Listening};
 pub(super) use self::stream::Stream;

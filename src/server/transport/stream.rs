@@ -32,7 +32,7 @@ macro_rules! either {
 }
 
 impl Stream {
-    pub(super) fn set_nonblocking(&self) -> io::Result<()> {
+    pub(in crate::server) fn set_nonblocking(&self) -> io::Result<()> {
         either!(self, stream => stream.set_nonblocking(true))
     }
 

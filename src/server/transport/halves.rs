@@ -1,0 +1,69 @@
+//! A transport of two parts.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+
+use super::Transport;
+
+/// A transport of a reader and a writer: of two pipes, of standard input and output, of bytes in memory.
+///
+/// ```
+/// use unstick::framing::Frame;
+/// use unstick::{Halves, PeerName, Responder, ServerConfig, serve_connection};
+/// # futures_lite::future::block_on(async {
+/// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
+/// let memory = Halves { reader: requests, writer: futures_lite::io::sink() };
+/// let echo = |_peer| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
+/// let closed = serve_connection(PeerName::Other("memory".into()), memory, ServerConfig::default(), echo).await?;
+/// assert_eq!(closed.reason.name(), "truncated");
+/// assert_eq!(closed.traffic.frames_out, 1);
+/// # Ok::<(), std::io::Error>(())
+/// # }).unwrap();
+/// ```
+pub struct Halves<R, W> {
+    /// Where the peer's bytes come from.
+    pub reader: R,
+    /// Where what is sent to it goes.
+    pub writer: W,
+}
+
+/// Without what they hold.
+impl<R, W> fmt::Debug for Halves<R, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Halves")
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: Unpin> AsyncRead for Halves<R, W> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.reader).poll_read(cx, buf)
+    }
+}
+
+impl<R: Unpin, W: AsyncWrite + Unpin> AsyncWrite for Halves<R, W> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.writer).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.writer).poll_close(cx)
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Transport for Halves<R, W> {}
