@@ -11,6 +11,7 @@ use smol::{Async, Timer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::config::ServerConfig;
+use super::greeting::Greeting;
 use super::{Arrival, Shared, events, panic};
 use crate::close::{CloseReason, Closed, Traffic};
 
@@ -116,14 +117,18 @@ fn open(shared: &Shared, stream: TcpStream, peer: SocketAddr, has_place: bool) -
         return Err(CloseReason::Refused { max_connections: shared.allowed });
     }
     catch_unwind(AssertUnwindSafe(|| (shared.on_open)(peer))).map_err(|panic| panic::reason(&*panic))?;
+    if !has_place && shared.config.refusal == Greeting::None {
+        // The end of our stream first: what the peer has sent already would have it see a reset otherwise.
+        _ = stream.shutdown(Shutdown::Write);
+        return Err(CloseReason::Refused { max_connections: shared.allowed });
+    }
     #[cfg(not(target_os = "linux"))]
     tune(&SockRef::from(&stream), &shared.config)?;
     Ok(stream)
 }
 
 fn turn_away(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    let refusal = shared.config.greeting.refusal(shared.allowed);
-    let bytes = refusal.wire(shared.config.format).map_err(io::Error::other)?;
+    let bytes = shared.config.refusal.wire("the refusal", shared.config.format).map_err(io::Error::other)?;
     stream.set_nonblocking(true)?;
     stream.write_all(&bytes)?;
     stream.shutdown(Shutdown::Write)

@@ -12,7 +12,8 @@ pub const TUTORIAL_GREETING: &str = "Hello client! 你好...";
 /// Descriptors that are left to the process when [`ServerConfig::max_connections`] is derived from its limit.
 const RESERVE: usize = 32;
 
-/// What a server does unless told otherwise: the seed's format and greeting, one thread, and bounds on what peers can cost.
+/// What a server does unless told otherwise: the seed's format, no byte but what handlers write, one thread, and bounds on what
+/// peers can cost.
 ///
 /// A limit that ends a connection does so for a named reason: see [`CloseReason`](crate::CloseReason). All but
 /// [`idle_timeout`](ServerConfig::idle_timeout) are on by default.
@@ -32,16 +33,21 @@ pub struct ServerConfig {
     /// The format, in both directions, with the longest payload. [`Format::U32_LE`] with 1 MiB by default; a longer one
     /// ends as *oversize*.
     pub format: Format,
-    /// What is said first. The seed's greeting as a frame by default.
+    /// What is said first. [`Greeting::None`] by default, nothing: [`TUTORIAL_GREETING`] is what the tutorial's clients wait for.
     pub greeting: Greeting,
+    /// What a peer is told that there is no place for. [`Greeting::None`] by default: its connection is closed at once.
+    /// Otherwise it is told, has a second to read it, and then its connection ends, too. A `Client` that expects
+    /// a greeting of the same kind knows a text by its first nine bytes, `refused: `, which is how
+    /// [`CloseReason::Refused`](crate::CloseReason::Refused) shows itself.
+    pub refusal: Greeting,
     /// Connections that the system completes before they are accepted; the system has a limit of its own. 1024 by
     /// default.
     pub backlog: u32,
     /// Threads that serve connections. 1 by default.
     pub threads: NonZeroUsize,
-    /// Connections served at a time. A further one is accepted, told why in a frame (or in plain text, where the greeting is
-    /// [`Greeting::Raw`]), and ended as *refused*. By default, `None`, what the process's limit of open files allows, less 32
-    /// and three for each thread.
+    /// Connections served at a time. A further one is accepted, told why where [`refusal`](ServerConfig::refusal) says so, and
+    /// ended as *refused*. By default, `None`, what the process's limit of open files allows, less 32 and three for each
+    /// thread: see [`connections_allowed`](ServerConfig::connections_allowed).
     pub max_connections: Option<NonZeroUsize>,
     /// Bytes of memory that all connections together may hold while they wait: unfinished frames, replies that are not
     /// written, and what a handler that waits was lent. By default, `None`, 256 MiB, or eight times the longest payload where
@@ -83,7 +89,8 @@ impl Default for ServerConfig {
         let seconds = |n| Some(Duration::from_secs(n));
         ServerConfig {
             format: Format::U32_LE,
-            greeting: Greeting::Frame(TUTORIAL_GREETING.into()),
+            greeting: Greeting::None,
+            refusal: Greeting::None,
             backlog: 1024,
             threads: NonZeroUsize::MIN,
             max_connections: None,
@@ -117,6 +124,7 @@ impl ServerConfig {
     setters! {
         format: Format,
         greeting: Greeting,
+        refusal: Greeting,
         backlog: u32,
         threads: NonZeroUsize,
         max_connections: Option<NonZeroUsize>,
@@ -134,7 +142,7 @@ impl ServerConfig {
     }
 
     /// Connections served at a time, whether set or derived.
-    pub(super) fn connections_allowed(&self) -> usize {
+    pub fn connections_allowed(&self) -> usize {
         let derived = || descriptors_allowed().saturating_sub(RESERVE + 3 * self.threads.get()).max(1);
         self.max_connections.map_or_else(derived, NonZeroUsize::get)
     }

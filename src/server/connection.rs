@@ -42,10 +42,10 @@ use crate::framing::{Decoder, Format, Frame};
 ///
 /// ```
 /// use unstick::framing::Frame;
-/// use unstick::{Greeting, Responder, ServerConfig, SystemClock, serve_connection};
+/// use unstick::{Responder, ServerConfig, SystemClock, serve_connection};
 /// # futures_lite::future::block_on(async {
 /// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
-/// let config = ServerConfig::default().greeting(Greeting::None);
+/// let config = ServerConfig::default();
 /// let echo = async |frame: Frame<'_>, replies: &mut Responder| replies.send(frame.payload()).await;
 /// let peer = ([127, 0, 0, 1], 4747).into();
 /// let closed = serve_connection(peer, requests, futures_lite::io::sink(), SystemClock::new(), &config, echo).await;
@@ -159,11 +159,10 @@ where
 
     /// Tells the peer that there is no place for it.
     pub(super) async fn refuse(&mut self) -> Box<CloseReason> {
-        let max_connections = self.input.place.max_connections();
-        let refusal = self.input.place.config().greeting.refusal(max_connections);
-        // A text that the format cannot say is left out, and the end of the stream tells enough.
-        _ = self.greet(&refusal).await;
-        self.part(Box::new(CloseReason::Refused { max_connections })).await
+        let place = Rc::clone(&self.input.place);
+        // Where it cannot be told, the end of the stream tells enough.
+        _ = self.greet(&place.config().refusal).await;
+        self.part(Box::new(CloseReason::Refused { max_connections: place.max_connections() })).await
     }
 
     async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {

@@ -1,12 +1,12 @@
-//! What a server says first.
+//! What a server says by itself: first, or to a peer that there is no place for.
 
 use std::error::Error;
 use std::fmt;
 
-use crate::close::CloseReason;
 use crate::framing::{EncodeError, Encoder, Format};
 
-/// What a server says first.
+/// What a server says by itself: first ([`ServerConfig::greeting`](crate::ServerConfig::greeting)), or to a peer that there is no
+/// place for ([`ServerConfig::refusal`](crate::ServerConfig::refusal)).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Greeting {
@@ -19,25 +19,17 @@ pub enum Greeting {
 }
 
 impl Greeting {
-    /// The same kind of greeting, or a frame where there is none, for a peer that there is no place for.
-    pub(super) fn refusal(&self, max_connections: usize) -> Greeting {
-        let text = CloseReason::Refused { max_connections }.to_string().into_bytes();
-        match self {
-            Greeting::Frame(_) | Greeting::None => Greeting::Frame(text),
-            Greeting::Raw(_) => Greeting::Raw(text),
-        }
-    }
-
-    /// The greeting as it goes over the wire.
+    /// The greeting as it goes over the wire; `what` names it in an error.
     ///
     /// # Errors
     /// Where the format cannot say it.
-    pub(super) fn wire(&self, format: Format) -> Result<Vec<u8>, Unfit> {
+    pub(super) fn wire(&self, what: &'static str, format: Format) -> Result<Vec<u8>, Unfit> {
         let mut bytes = Vec::new();
         match self {
             Greeting::Frame(payload) => {
                 let around = format.layout().zeros();
-                Encoder::new(format).encode_with(around, payload, &mut bytes).map_err(Unfit)?;
+                let encoded = Encoder::new(format).encode_with(around, payload, &mut bytes);
+                encoded.map_err(|error| Unfit { what, error })?;
             }
             Greeting::Raw(raw) => bytes.extend_from_slice(raw),
             Greeting::None => {}
@@ -57,18 +49,21 @@ impl fmt::Debug for Greeting {
     }
 }
 
-/// A greeting that the format cannot say.
+/// A greeting or a refusal that the format cannot say.
 #[derive(Debug)]
-pub(super) struct Unfit(EncodeError);
+pub(super) struct Unfit {
+    what: &'static str,
+    error: EncodeError,
+}
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the greeting cannot be encoded")
+        write!(f, "{} cannot be encoded", self.what)
     }
 }
 
 impl Error for Unfit {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        Some(&self.error)
     }
 }

@@ -111,7 +111,7 @@ impl Server {
     ///
     /// # Errors
     /// The system's: the address is in use, not ours, or not allowed. [`io::ErrorKind::InvalidInput`], where the format
-    /// cannot say the greeting.
+    /// cannot say the greeting or the refusal.
     pub fn bind(addr: impl ToSocketAddrs, config: ServerConfig) -> io::Result<Server> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for addr in addr.to_socket_addrs()? {
@@ -126,10 +126,12 @@ impl Server {
     /// Serves a listener that was bound elsewhere: inherited, say. Its backlog is as it is.
     ///
     /// # Errors
-    /// The system's; [`io::ErrorKind::InvalidInput`], where the format cannot say the greeting.
+    /// The system's; [`io::ErrorKind::InvalidInput`], where the format cannot say the greeting or the refusal.
     pub fn with_listener(listener: TcpListener, config: ServerConfig) -> io::Result<Server> {
-        let greeting = config.greeting.wire(config.format);
-        greeting.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        for (greeting, what) in [(&config.greeting, "the greeting"), (&config.refusal, "the refusal")] {
+            let wire = greeting.wire(what, config.format);
+            wire.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        }
         #[cfg(target_os = "linux")]
         accept::tune(&SockRef::from(&listener), &config)?;
         let listener = Async::new(listener)?;
