@@ -75,8 +75,8 @@ pub enum CloseReason {
     /// The server was stopped: what was in flight is answered, or the drain timeout passed, or the peer went on sending (8 MiB)
     /// after the stop.
     Stopped,
-    /// As many connections as are allowed were served already; the peer was told so, where the format can say it and its
-    /// socket took it at once.
+    /// As many connections as are allowed were served already; the peer was told so, where the server is configured to tell
+    /// and the socket took it at once.
     Refused {
         /// How many are allowed.
         max_connections: usize,

@@ -77,7 +77,7 @@ pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, 
 #[cfg(feature = "futures")]
 pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 #[cfg(feature = "client")]
-pub use client::{CallError, Client, ClientConfig, ConnectError, ExpectedGreeting};
+pub use client::{CallError, Client, ClientConfig, ClientStream, ConnectError, ExpectedGreeting, RecvError};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use close::{CloseKind, CloseReason, Closed, Traffic};
 #[cfg(any(feature = "client", feature = "server"))]

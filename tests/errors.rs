@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use unstick::framing::{DecodeError, Decoder, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError};
 use unstick::testing::{self, Failure, Subject, Violation};
-use unstick::{CallError, ConnectError, ReadError, WriteError};
+use unstick::{CallError, ConnectError, ReadError, RecvError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
 fn format() -> Format {
@@ -110,15 +110,28 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io_itself(ConnectError::Io(io_error()), "cannot connect");
     let late = ConnectError::TimedOut { timeout: Duration::from_secs(3) };
     check_io(late, ErrorKind::TimedOut, "not connected and greeted within 3s", None);
-    let none = "no greeting: the server closed the connection before it";
-    check_io(ConnectError::NoGreeting, ErrorKind::UnexpectedEof, none, None);
+    for (text, shown) in [
+        ("", "no greeting: the server closed the connection before it"),
+        ("refused: 你好\n", "no greeting: the server closed the connection, and said: refused: 你好\\n"),
+    ] {
+        check_io(ConnectError::Refused { text: text.into() }, ErrorKind::ConnectionRefused, shown, None);
+    }
 
     let read = "the stream cannot be read as frames";
     for ((stream, _), kind) in [(TRUNCATED, ErrorKind::UnexpectedEof), (OVERSIZE, ErrorKind::InvalidData)] {
         let error = || ReadError::from(decode_error(stream));
         check_io(ConnectError::Greeting(error()), kind, "no greeting", Some(read));
         check_io(CallError::from(error()), kind, "no reply", Some(read));
+        check(&RecvError::from(error()), "no frame was received", Some(read));
+        let error = io::Error::from(RecvError::from(error()));
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, read));
+        assert!(error.downcast::<ReadError>().is_ok());
     }
+    let error = RecvError::from(ReadError::from(io_error()));
+    check(&error, "no frame was received", Some("the reader failed"));
+    assert_eq!(io::Error::from(error).to_string(), "the cable");
+    let late = RecvError::TimedOut { timeout: Duration::from_millis(1500) };
+    check_io(late, ErrorKind::TimedOut, "no whole frame within 1.5s", None);
     let reset = ErrorKind::ConnectionReset;
     check_io(ConnectError::Greeting(io_error().into()), reset, "no greeting", Some("the reader failed"));
     check_io(CallError::Recv(io_error().into()), reset, "no reply", Some("the reader failed"));
@@ -130,6 +143,10 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io(CallError::from(overflow), ErrorKind::QuotaExceeded, unsent, cause);
     let closed = "no reply: the server closed the connection";
     check_io(CallError::Closed, ErrorKind::UnexpectedEof, closed, None);
+    let late = CallError::TimedOut { timeout: Duration::from_secs(3) };
+    check_io(late, ErrorKind::TimedOut, "no reply within 3s", None);
+    let unsent = "the request was not sent: 2 replies to calls that were given up may still come";
+    check_io(CallError::Outstanding { replies: 2 }, ErrorKind::ResourceBusy, unsent, None);
 }
 
 #[test]

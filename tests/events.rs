@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use common::*;
 use serde_json::{Value, json};
 use tracing_subscriber::filter::LevelFilter;
-use unstick::ServerConfig;
+use unstick::{Greeting, ServerConfig, TUTORIAL_GREETING};
 
 /// What the subscriber wrote: an event a line.
 static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -46,7 +46,10 @@ fn events() -> Vec<(String, String, Value)> {
 fn a_server_tells_what_happens_to_it_and_to_each_connection() {
     let json = tracing_subscriber::fmt().json().with_max_level(LevelFilter::DEBUG).with_writer(|| Written);
     json.init();
-    let server = start(ServerConfig::default().max_connections(NonZeroUsize::new(1)), |_| echo);
+    let text = "refused: 1 connections are served already";
+    let config = ServerConfig::default().greeting(Greeting::Frame(TUTORIAL_GREETING.into()));
+    let config = config.refusal(Greeting::Frame(text.into()));
+    let server = start(config.max_connections(NonZeroUsize::new(1)), |_| echo);
     let addr = server.addr.to_string();
 
     let mut served = connect(server.addr);
@@ -72,7 +75,6 @@ fn a_server_tells_what_happens_to_it_and_to_each_connection() {
     assert_eq!(next(), ("INFO listening".into(), json!({ "addr": addr })));
     assert_eq!(next(), ("DEBUG opened".into(), json!({ "peer": peers[0] })));
     assert_eq!(next(), ("DEBUG refused".into(), json!({ "peer": peers[1], "max_connections": 1 })));
-    let text = "refused: 1 connections are served already";
     let refused = json!({ "peer": peers[1], "reason": "refused", "text": text,
         "frames_in": 0, "bytes_in": 0, "frames_out": 1, "bytes_out": 4 + text.len() });
     assert_eq!(next(), ("INFO closed".into(), refused));

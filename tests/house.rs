@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use unstick::framing::{DEFAULT_MAX_PAYLOAD_LEN, Header};
-use unstick::{ClientConfig, ServerConfig};
+use unstick::{ClientConfig, ExpectedGreeting, Greeting, ServerConfig};
 
 fn source(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -60,7 +60,7 @@ fn every_error_is_one_of_those_that_are_tested() {
     // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting, tested in end_to_end/limits.rs.
     let private = ["Refused", "Unfit"];
     let framing = ["DecodeError", "EncodeError", "Fault", "FormatError", "SpecError"];
-    let above = ["CallError", "ConnectError", "Failure", "ReadError", "Violation", "WriteError"];
+    let above = ["CallError", "ConnectError", "Failure", "ReadError", "RecvError", "Violation", "WriteError"];
     let mut tested = [&private[..], &framing, &above].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);
@@ -78,7 +78,7 @@ fn what_serves_a_connection_knows_no_clock() {
         "server/timeouts.rs",
         "server/input.rs",
         "server/place.rs",
-        "server/replies.rs",
+        "server/responder.rs",
         "server/writer.rs",
     ]
     .map(below_src);
@@ -202,12 +202,15 @@ fn every_limit_has_a_default_that_is_documented() {
         (64 << 10, 4 << 20, 1024)
     );
     assert_eq!((server.max_connections, server.memory_budget), (None, None));
+    assert_eq!((server.greeting, server.refusal), (Greeting::None, Greeting::None));
     let client = ClientConfig::default();
     assert_eq!(client.format.max_payload_len(), DEFAULT_MAX_PAYLOAD_LEN);
-    assert_eq!(client.connect_timeout, Duration::from_secs(10));
-    for (file, name) in
-        [("src/server/config.rs", "pub struct ServerConfig {"), ("src/client.rs", "pub struct ClientConfig {")]
-    {
+    assert_eq!((client.connect_timeout, client.greeting), (Duration::from_secs(10), ExpectedGreeting::None));
+    assert_eq!((client.call_timeout, client.recv_timeout), (seconds(10), None));
+    for (file, name) in [
+        ("src/server/config.rs", "pub struct ServerConfig {"),
+        ("src/client/config.rs", "pub struct ClientConfig<H = Format> {"),
+    ] {
         let text = source(file);
         let (_, fields) = text.split_once(name).expect("the configuration");
         let (fields, _) = fields.split_once("\n}").expect("its end");

@@ -2,14 +2,16 @@
 
 use smol::channel;
 use unstick::framing::{Endian, Format, Frame, Layout};
-use unstick::{Client, ClientConfig, CloseKind, ExpectedGreeting, NO_COPY_LEN, Responder, Server, ServerConfig};
+use unstick::{Client, ClientConfig, CloseKind, Greeting, NO_COPY_LEN, Responder, Server, ServerConfig};
 
 #[test]
 fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
     let layout = Layout::fixed(4, Endian::Big).offset(3);
     let format = Format::with_default_limit(layout).unwrap();
     smol::block_on(async {
-        let server = Server::bind("127.0.0.1:0", ServerConfig::default().format(format)).unwrap();
+        let server =
+            Server::bind("127.0.0.1:0", ServerConfig::default().format(format).greeting(Greeting::Frame(vec![7; 23])))
+                .unwrap();
         let addr = server.local_addr();
         let (stop, stopped) = channel::bounded::<()>(1);
         let serving = smol::spawn(server.serve(
@@ -20,7 +22,7 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
             },
             async move { _ = stopped.recv().await },
         ));
-        let config = ClientConfig::default().format(format).greeting(ExpectedGreeting::None);
+        let config = ClientConfig::default().format(format);
         let (mut reader, mut writer) = Client::connect(addr, config).await.unwrap().split();
         assert_eq!(reader.next_frame().await.unwrap().unwrap().prefix(), [0, 0, 0]);
         // A payload that is copied into the queue, and one that is written from where it is.

@@ -165,7 +165,8 @@ fn who_never_sends_a_frame_is_silent() {
     let text = "silent: no whole frame within 60s";
     assert_eq!(ends(&silent(), async |_| ()), (text.into(), seconds(60) + LINGER));
     // With the greeting it is the same.
-    assert_eq!(ends(&ServerConfig::default(), async |_| ()), (text.into(), seconds(60) + LINGER));
+    let greeting = ServerConfig::default().greeting(Greeting::Frame(b"hello".to_vec()));
+    assert_eq!(ends(&greeting, async |_| ()), (text.into(), seconds(60) + LINGER));
     // A frame that is begun in time does not put it off.
     let late = ends(&silent(), async |peer| {
         peer.wait(seconds(55)).await;

@@ -9,11 +9,11 @@ use unstick::framing::{DecodeErrorKind, Diagnosis, Format, Frame, Phase};
 use unstick::{CloseKind, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
 
 use crate::common::*;
-use crate::silent;
+use crate::greeting;
 
 #[test]
 fn a_negative_or_huge_length_is_refused_with_its_numbers() {
-    let server = start(ServerConfig::default(), |_| echo);
+    let server = start(greeting(), |_| echo);
     for (field, negative) in [(u32::MAX, Some(-1)), (-1000i32 as u32, Some(-1000)), ((1 << 20) + 1, None)] {
         let mut socket = connect(server.addr);
         write(&mut socket, &frame(b"before"));
@@ -39,7 +39,7 @@ fn a_negative_or_huge_length_is_refused_with_its_numbers() {
 
 #[test]
 fn another_protocol_is_named() {
-    let server = start(ServerConfig::default(), |_| echo);
+    let server = start(greeting(), |_| echo);
     let hellos: [(&[u8], &str); 3] = [
         (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "looks like HTTP"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "looks like TLS"),
@@ -58,7 +58,7 @@ fn another_protocol_is_named() {
 
 #[test]
 fn malformed_is_not_oversize() {
-    let server = start(silent().format(Format::U32_LE_INCLUSIVE), |_| echo);
+    let server = start(ServerConfig::default().format(Format::U32_LE_INCLUSIVE), |_| echo);
     let mut socket = connect(server.addr);
     write(&mut socket, &3u32.to_le_bytes());
     assert_eq!(read_to_end(&mut socket), b"");
@@ -84,7 +84,7 @@ fn places() -> [Place; 5] {
 
 #[test]
 fn a_fin_is_clean_at_a_boundary_and_truncated_inside_a_frame() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     for (bytes, frames_in, truncated) in places() {
         let mut socket = connect(server.addr);
         write(&mut socket, &bytes);
@@ -108,7 +108,7 @@ fn a_fin_is_clean_at_a_boundary_and_truncated_inside_a_frame() {
 
 #[test]
 fn a_reset_is_a_reset_wherever_it_comes() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     for (bytes, frames_in, _) in places() {
         let mut socket = connect(server.addr);
         write(&mut socket, &bytes);
@@ -127,7 +127,7 @@ fn a_reset_is_a_reset_wherever_it_comes() {
 fn a_reset_that_a_reply_finds_is_a_reset_and_no_handler_error() {
     let (arrived, has_arrived) = channel::bounded::<()>(1);
     let (go, gone) = channel::bounded::<()>(1);
-    let server = start(silent(), move |_| {
+    let server = start(ServerConfig::default(), move |_| {
         let (arrived, gone) = (arrived.clone(), gone.clone());
         async move |_: Frame<'_>, replies: &mut Responder| {
             arrived.send(()).await.expect("a test");
@@ -151,7 +151,7 @@ fn a_reset_that_a_reply_finds_is_a_reset_and_no_handler_error() {
 
 #[test]
 fn a_handler_error_ends_its_connection_and_no_other() {
-    let server = start(silent(), |_| {
+    let server = start(ServerConfig::default(), |_| {
         async |frame: Frame<'_>, replies: &mut Responder| match frame.payload() {
             b"fail" => Err(Box::<dyn std::error::Error + Send + Sync>::from("asked to fail")),
             payload => Ok(replies.send(payload).await?),
@@ -172,8 +172,9 @@ fn a_handler_error_ends_its_connection_and_no_other() {
 #[test]
 fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
     let format = Format::U32_LE.with_max_payload_len(100).expect("a format");
-    let server =
-        start(silent().format(format), |_| async |_: Frame<'_>, replies: &mut Responder| replies.send(&[0; 101]).await);
+    let server = start(ServerConfig::default().format(format), |_| {
+        async |_: Frame<'_>, replies: &mut Responder| replies.send(&[0; 101]).await
+    });
     let mut socket = connect(server.addr);
     write(&mut socket, &frame(b"hello"));
     assert_eq!(read_to_end(&mut socket), b"");
@@ -187,7 +188,7 @@ fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
 
 #[test]
 fn a_handler_panic_ends_its_connection_and_no_other() {
-    let server = start(silent(), |_| {
+    let server = start(ServerConfig::default(), |_| {
         async |frame: Frame<'_>, replies: &mut Responder| {
             assert_ne!(frame.payload(), b"panic", "a test's panic");
             replies.send(frame.payload()).await
@@ -215,7 +216,7 @@ fn a_handler_panic_ends_its_connection_and_no_other() {
 fn a_panic_where_a_handler_is_made_ends_that_connection_only() {
     let (first, is_first) = channel::bounded::<()>(1);
     first.try_send(()).expect("sent");
-    let server = start(silent(), move |_| {
+    let server = start(ServerConfig::default(), move |_| {
         assert!(is_first.try_recv().is_err(), "a test's panic");
         echo
     });
@@ -236,7 +237,7 @@ fn a_panic_in_on_open_or_on_close_harms_nobody() {
     let (opened, opens) = channel::unbounded();
     let (closed, closes) = channel::unbounded();
     let (stop, stopped) = channel::bounded::<()>(1);
-    let server = Server::bind("127.0.0.1:0", silent())
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default())
         .expect("a port")
         .on_open(move |peer| {
             opened.try_send(peer).expect("sent");
@@ -270,7 +271,7 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
             panic!("a test's panic");
         }
     }
-    let server = start(silent(), |_| {
+    let server = start(ServerConfig::default(), |_| {
         let kept = Kept;
         async move |frame: Frame<'_>, replies: &mut Responder| {
             let _ = &kept;
@@ -289,7 +290,8 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
 /// then on one too many had a place, and once that one had ended nobody had one any more.
 #[test]
 fn a_panic_while_one_is_refused_takes_nobodys_place() {
-    let server = Server::bind("127.0.0.1:0", silent().max_connections(NonZeroUsize::new(1))).expect("a port");
+    let server =
+        Server::bind("127.0.0.1:0", ServerConfig::default().max_connections(NonZeroUsize::new(1))).expect("a port");
     let account = server.account();
     let server = run(server.on_open(move |_| assert!(account.stats().accepted != 2, "a test's panic")), |_| echo);
     let hello = |socket: &mut TcpStream| {

@@ -9,21 +9,25 @@ use std::thread;
 use std::time::Duration;
 
 use smol::channel;
-use unstick::framing::{EncodeError, Format, Frame};
+use unstick::framing::{EncodeError, Frame};
 use unstick::{CloseKind, Greeting, Responder, Server, ServerConfig, SystemClock, serve_connection};
 
 use crate::common::*;
-use crate::silent;
 
 #[test]
-fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
+fn more_than_are_allowed_are_refused_at_once_in_the_way_that_is_configured_and_have_a_place_later() {
     let text = b"refused: 2 connections are served already";
-    for (greeting, hello, told) in [
-        (Greeting::None, vec![], frame(text)),
-        (Greeting::Frame(b"hello".to_vec()), frame(b"hello"), frame(text)),
-        (Greeting::Raw(b"hello".to_vec()), b"hello".to_vec(), text.to_vec()),
+    for (greeting, hello, refusal, told) in [
+        (Greeting::None, vec![], Greeting::None, vec![]),
+        (Greeting::Frame(b"hello".to_vec()), frame(b"hello"), Greeting::None, vec![]),
+        (Greeting::None, vec![], Greeting::Frame(text.to_vec()), frame(text)),
+        (Greeting::Frame(b"hello".to_vec()), frame(b"hello"), Greeting::Frame(text.to_vec()), frame(text)),
+        (Greeting::Raw(b"hello".to_vec()), b"hello".to_vec(), Greeting::Raw(text.to_vec()), text.to_vec()),
     ] {
-        let server = start(silent().greeting(greeting).max_connections(NonZeroUsize::new(2)), |_| echo);
+        let config = ServerConfig::default().greeting(greeting).refusal(refusal).max_connections(NonZeroUsize::new(2));
+        let server = Server::bind("127.0.0.1:0", config).expect("a port");
+        let (open, opened) = channel::unbounded();
+        let server = run(server.on_open(move |peer| open.try_send(peer).expect("a test")), |_| echo);
         let served = || {
             let mut socket = connect(server.addr);
             write(&mut socket, &frame(b"hi"));
@@ -43,16 +47,20 @@ fn more_than_are_allowed_are_told_so_at_once_and_have_a_place_later() {
         drop(last);
         let (stats, _) = server.served();
         assert_eq!((stats.refused(), stats.closes(CloseKind::Clean), stats.accepted), (40, 3, 43));
+        assert_eq!(opened.len(), 43, "each is told of");
     }
 }
 
-/// Who is refused has time to read why, while few are; of the further ones none is waited for, and each is told all the same,
-/// as far as the format can say it.
+/// Who is refused has time to read why, while few are; of the further ones none is waited for, and each is told all the same.
 #[test]
 fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_waited_for() {
-    let narrow = Format::U32_LE.with_max_payload_len(9).expect("a format");
-    for (format, told) in [(Format::U32_LE, frame(b"refused: 1 connections are served already")), (narrow, vec![])] {
-        let server = start(silent().format(format).max_connections(NonZeroUsize::new(1)), |_| echo);
+    let text = b"try again later";
+    for (refusal, told) in
+        [(Greeting::Frame(text.to_vec()), frame(text)), (Greeting::Raw(text.to_vec()), text.to_vec())]
+    {
+        let is_frame = matches!(refusal, Greeting::Frame(_));
+        let config = ServerConfig::default().refusal(refusal).max_connections(NonZeroUsize::new(1));
+        let server = start(config, |_| echo);
         let mut served = connect(server.addr);
         write(&mut served, &frame(b"hi"));
         assert_eq!(read_frame(&mut served), b"hi");
@@ -68,7 +76,9 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
         let (stats, _) = server.served();
         assert_eq!((stats.refused(), stats.closes(CloseKind::Clean), stats.accepted), (60, 1, 61));
         // Only those that were given time are among the served threads' figures.
-        let given_time = stats.traffic.frames_out - 2;
+        let bytes_out = stats.traffic.bytes_out - 6 - 8;
+        let given_time = bytes_out / told.len() as u64;
+        assert_eq!(stats.traffic.frames_out - 2, if is_frame { given_time } else { 0 });
         assert!(given_time < 60, "{given_time} were waited for");
     }
 }
@@ -77,7 +87,7 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
 fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     let (arrived, has_arrived) = channel::unbounded();
     let (open, gate) = channel::unbounded::<()>();
-    let config = silent().drain_timeout(Duration::from_millis(50));
+    let config = ServerConfig::default().drain_timeout(Duration::from_millis(50));
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
     let (addr, account) = (server.local_addr(), server.account());
     let (stop, stopped) = channel::bounded::<()>(1);
@@ -109,7 +119,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
 #[test]
 fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served() {
     let budget = NonZeroUsize::new(1 << 20);
-    let server = Server::bind("127.0.0.1:0", silent().memory_budget(budget)).expect("a port");
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default().memory_budget(budget)).expect("a port");
     let account = server.account();
     let server = run(server, |_| echo);
     let mut healthy = connect(server.addr);
@@ -132,7 +142,7 @@ fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served
 /// Memory for a read and the replies that wait count while they do, not only once the connection waits for bytes.
 #[test]
 fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
-    let config = silent().memory_budget(NonZeroUsize::new(128 << 10)).write_timeout(None);
+    let config = ServerConfig::default().memory_budget(NonZeroUsize::new(128 << 10)).write_timeout(None);
     let server = start(config, |_| echo);
     let mut greedy = connect(server.addr);
     let frames = frame(&[7; 1000]).repeat(1000);
@@ -150,8 +160,11 @@ fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
 #[test]
 fn a_turn_ends_after_so_many_frames() {
     let max_frames_per_turn = const { NonZeroU32::new(16).unwrap() };
-    let (config, stream, addr) =
-        (silent().max_frames_per_turn(max_frames_per_turn), [0; 4 * 1000], ([127, 0, 0, 1], 4747).into());
+    let (config, stream, addr) = (
+        ServerConfig::default().max_frames_per_turn(max_frames_per_turn),
+        [0; 4 * 1000],
+        ([127, 0, 0, 1], 4747).into(),
+    );
     let sink = futures_lite::io::sink();
     let mut served = pin!(serve_connection(addr, &stream[..], sink, SystemClock::new(), &config, echo));
     let mut turns = 1;
@@ -167,7 +180,7 @@ fn a_turn_ends_after_so_many_frames() {
 #[test]
 fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
     let max_frames_per_turn = const { NonZeroU32::new(16).unwrap() };
-    let server = start(silent().max_frames_per_turn(max_frames_per_turn), |_| echo);
+    let server = start(ServerConfig::default().max_frames_per_turn(max_frames_per_turn), |_| echo);
     let mut flooding = connect(server.addr);
     let mut reading = flooding.try_clone().expect("a second handle");
     let flood = vec![0; 4 << 20];
@@ -195,10 +208,16 @@ fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
 
 #[test]
 fn what_cannot_be_said_in_the_format_is_refused_before_anybody_connects() {
-    let config = ServerConfig::default().greeting(Greeting::Frame(vec![0; (1 << 20) + 1]));
-    let error = Server::bind("127.0.0.1:0", config).expect_err("too long a greeting");
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert_eq!(error.to_string(), "the greeting cannot be encoded");
-    let why = Error::source(&error).and_then(|source| source.downcast_ref());
-    assert_eq!(why, Some(&EncodeError::Oversize { payload_len: (1 << 20) + 1, max_payload_len: 1 << 20 }));
+    let config = ServerConfig::default();
+    let long = || Greeting::Frame(vec![0; (1 << 20) + 1]);
+    for (config, text) in [
+        (config.clone().greeting(long()), "the greeting cannot be encoded"),
+        (config.refusal(long()), "the refusal cannot be encoded"),
+    ] {
+        let error = Server::bind("127.0.0.1:0", config).expect_err("too long a text");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(error.to_string(), text);
+        let why = Error::source(&error).and_then(|source| source.downcast_ref());
+        assert_eq!(why, Some(&EncodeError::Oversize { payload_len: (1 << 20) + 1, max_payload_len: 1 << 20 }));
+    }
 }

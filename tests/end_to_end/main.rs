@@ -3,29 +3,34 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod calls;
 mod client;
 mod closing;
 mod limits;
 mod passing;
 mod shown;
 mod stopping;
+#[cfg(unix)]
+mod unix;
 
 use common::{Running, start};
 use smol::channel;
 use unstick::framing::Frame;
-use unstick::{ClientConfig, ExpectedGreeting, Greeting, Responder, ServerConfig};
+use unstick::{ClientConfig, ExpectedGreeting, Greeting, Responder, ServerConfig, TUTORIAL_GREETING};
 
-fn silent() -> ServerConfig {
-    ServerConfig::default().greeting(Greeting::None)
+/// A server that says first what the tutorial's says.
+fn greeting() -> ServerConfig {
+    ServerConfig::default().greeting(Greeting::Frame(TUTORIAL_GREETING.into()))
 }
 
-fn unawaited() -> ClientConfig {
-    ClientConfig::default().greeting(ExpectedGreeting::None)
+/// A client that expects that.
+fn greeted() -> ClientConfig {
+    ClientConfig::default().greeting(ExpectedGreeting::Frame)
 }
 
 /// A handler that says when a frame has come, and answers once it is told to.
 fn gated() -> (Running, channel::Receiver<()>, channel::Sender<()>) {
-    gated_with(silent())
+    gated_with(ServerConfig::default())
 }
 
 fn gated_with(config: ServerConfig) -> (Running, channel::Receiver<()>, channel::Sender<()>) {

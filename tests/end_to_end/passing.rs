@@ -14,16 +14,16 @@ use unstick::{
 };
 
 use crate::common::*;
-use crate::{gated, silent, unawaited};
+use crate::{gated, greeted, greeting};
 
 #[test]
 fn many_clients_at_once_get_each_its_own_texts() {
     let threads = NonZeroUsize::new(4).expect("not 0");
-    let server = start(ServerConfig::default().threads(threads), |_| echo);
+    let server = start(greeting().threads(threads), |_| echo);
     let addr = server.addr;
     let talk = |client: usize| {
         smol::spawn(async move {
-            let mut connection = Client::connect(addr, ClientConfig::default()).await.expect("connected");
+            let mut connection = Client::connect(addr, greeted()).await.expect("connected");
             assert_eq!(connection.greeting(), TUTORIAL_GREETING.as_bytes());
             let text = |n: usize| format!("客户端{client}发送了消息{n}{}", "。".repeat(client * n));
             for round in 0..5 {
@@ -57,9 +57,9 @@ fn many_clients_at_once_get_each_its_own_texts() {
 
 #[test]
 fn empty_and_large_frames_pass() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     in_time(async {
-        let mut client = Client::connect(server.addr, unawaited()).await.expect("connected");
+        let mut client = Client::connect(server.addr, ClientConfig::default()).await.expect("connected");
         for len in [0, 1, 1016, 1020, 1021, 16_384, 65_536, 1 << 20, 0] {
             let payload: Vec<u8> = (0..len).map(|at: usize| (at * 7 + at / 251) as u8).collect();
             assert!(client.call(&payload).await.expect("a reply").payload() == payload, "{len} bytes");
@@ -71,7 +71,7 @@ fn empty_and_large_frames_pass() {
 
 #[test]
 fn an_empty_frame_is_answered_without_waiting_for_more() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     let mut socket = connect(server.addr);
     write(&mut socket, &frame(b""));
     assert_eq!(read_frame(&mut socket), b"");
@@ -79,7 +79,7 @@ fn an_empty_frame_is_answered_without_waiting_for_more() {
 
 #[test]
 fn a_text_that_comes_byte_by_byte_is_not_torn() {
-    let server = start(silent(), |_| {
+    let server = start(ServerConfig::default(), |_| {
         async |frame: Frame<'_>, replies: &mut Responder| {
             let text = frame.text().expect("never torn").to_owned();
             replies.send(text.as_bytes()).await
@@ -94,7 +94,7 @@ fn a_text_that_comes_byte_by_byte_is_not_torn() {
 
 #[test]
 fn a_peer_with_a_small_window_that_reads_slowly_gets_every_byte() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
     socket.set_recv_buffer_size(2048).expect("an option");
     socket.connect(&server.addr.into()).expect("connected");
@@ -130,7 +130,7 @@ fn a_peer_that_does_not_read_is_not_read_from() {
     listener.set_send_buffer_size(16 * 1024).expect("an option");
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address").into()).expect("a port");
     listener.listen(16).expect("listening");
-    let server = run(Server::with_listener(listener.into(), silent()).expect("a server"), |_| echo);
+    let server = run(Server::with_listener(listener.into(), ServerConfig::default()).expect("a server"), |_| echo);
 
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
     socket.set_recv_buffer_size(16 * 1024).expect("an option");
@@ -178,7 +178,7 @@ fn greetings_come_as_a_frame_or_raw_or_not_at_all() {
             let config = ClientConfig::default().greeting(awaited);
             let mut client = Client::connect(server.addr, config).await.expect("connected");
             assert_eq!(client.greeting(), expected);
-            assert_eq!(client.peer(), server.addr);
+            assert_eq!(client.peer().as_socket(), Some(server.addr));
             assert_eq!(client.call(b"hello").await.expect("a reply").payload(), b"hello");
             client.finish().await;
         });
@@ -196,7 +196,7 @@ fn greetings_come_as_a_frame_or_raw_or_not_at_all() {
 fn what_stands_around_a_payload_is_echoed_with_it() {
     let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
     let format = Format::with_default_limit(layout).expect("a format");
-    let server = start(silent().format(format), |_| {
+    let server = start(ServerConfig::default().format(format), |_| {
         async |frame: Frame<'_>, replies: &mut Responder| replies.send_with(frame.envelope(), frame.payload()).await
     });
     let mut wire = Vec::new();
@@ -219,7 +219,7 @@ fn what_stands_around_a_payload_is_echoed_with_it() {
     assert_eq!((ended.traffic.bytes_in, ended.traffic.bytes_out), (wire.len() as u64, wire.len() as u64));
 
     // A reply without them is not sent, and says what it lacks.
-    let server = start(silent().format(format), |_| echo);
+    let server = start(ServerConfig::default().format(format), |_| echo);
     let mut socket = connect(server.addr);
     write(&mut socket, b"ab\0\0\0\x02hiTAIL");
     assert_eq!(read_to_end(&mut socket), b"");
@@ -238,9 +238,9 @@ fn what_stands_around_a_payload_is_echoed_with_it() {
 
 #[test]
 fn a_split_client_lives_in_two_tasks() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     in_time(async {
-        let client = Client::connect(server.addr, unawaited()).await.expect("connected");
+        let client = Client::connect(server.addr, ClientConfig::default()).await.expect("connected");
         let (mut reader, mut writer) = client.split();
         // Ten MiB in flight: more than the buffers between hold, so that writing waits for reading.
         let writing = smol::spawn(async move {

@@ -4,14 +4,14 @@ use std::convert::Infallible;
 
 use smol::channel;
 use unstick::framing::Frame;
-use unstick::{Client, ClientConfig, Greeting, Responder, Server, ServerConfig};
+use unstick::{Client, Greeting, Responder, Server, ServerConfig};
 
 use crate::common::*;
-use crate::silent;
+use crate::greeted;
 
 #[test]
 fn a_server_shows_its_address_and_its_limits_and_an_account_its_figures() {
-    let server = Server::bind("127.0.0.1:0", silent()).expect("a port");
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a port");
     let shown = format!("{server:?}");
     let begin = format!("Server {{ addr: {}, config: ServerConfig {{ ", server.local_addr());
     assert!(shown.starts_with(&begin) && shown.ends_with(", .. }"), "{shown}");
@@ -30,7 +30,7 @@ fn a_server_shows_its_address_and_its_limits_and_an_account_its_figures() {
 #[test]
 fn replies_say_whose_they_are_and_how_much_of_them_waits() {
     let (shown, is_shown) = channel::unbounded();
-    let server = start(silent(), move |peer| {
+    let server = start(ServerConfig::default(), move |peer| {
         let shown = shown.clone();
         async move |frame: Frame<'_>, replies: &mut Responder| {
             assert_eq!(replies.peer(), peer);
@@ -54,7 +54,7 @@ fn a_client_shows_lengths_and_no_bytes() {
     let server = start(ServerConfig::default().greeting(Greeting::Frame(b"welcome".to_vec())), |_| echo);
     let addr = server.addr;
     in_time(async {
-        let mut client = Client::connect(addr, ClientConfig::default()).await.expect("connected");
+        let mut client = Client::connect(addr, greeted()).await.expect("connected");
         assert_eq!(client.call(b"hello").await.expect("a reply").payload(), b"hello");
         let begin =
             format!("Client {{ peer: {addr}, greeting_len: 7, traffic: Traffic {{ frames_in: 2, bytes_in: 20, ");

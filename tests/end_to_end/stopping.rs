@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use smol::channel;
 use unstick::framing::Frame;
-use unstick::{CloseKind, Responder, Server};
+use unstick::{CloseKind, Responder, Server, ServerConfig};
 
 use crate::common::*;
-use crate::{gated, gated_with, silent};
+use crate::{gated, gated_with};
 
 #[test]
 fn a_stop_closes_the_listener_first_and_answers_what_is_in_flight() {
@@ -38,7 +38,7 @@ fn a_stop_answers_what_arrived_before_it_on_however_many_connections() {
     // The first connection's handler holds the only thread while all others' frames arrive, and the stop.
     let (arrived, has_arrived) = channel::unbounded();
     let (open, gate) = channel::unbounded::<()>();
-    let server = start(silent(), move |_| {
+    let server = start(ServerConfig::default(), move |_| {
         let (arrived, gate) = (arrived.clone(), gate.clone());
         async move |frame: Frame<'_>, replies: &mut Responder| {
             if frame.payload() == b"block" {
@@ -73,7 +73,7 @@ fn a_stop_answers_what_arrived_before_it_on_however_many_connections() {
 
 #[test]
 fn a_stop_ends_idle_connections() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     let sockets = [(); 2].map(|()| {
         let mut socket = connect(server.addr);
         write(&mut socket, &frame(b"hello"));
@@ -90,7 +90,7 @@ fn a_stop_ends_idle_connections() {
 
 #[test]
 fn a_stop_waits_for_the_rest_of_a_frame() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     let mut socket = connect(server.addr);
     let torn = frame("你好".as_bytes());
     write(&mut socket, &[&frame(b"whole"), &torn[..6]].concat());
@@ -106,7 +106,7 @@ fn a_stop_waits_for_the_rest_of_a_frame() {
 
 #[test]
 fn a_drain_ends_at_its_deadline_also_where_a_handler_never_does() {
-    let (server, has_arrived, _open) = gated_with(silent().drain_timeout(Duration::from_millis(50)));
+    let (server, has_arrived, _open) = gated_with(ServerConfig::default().drain_timeout(Duration::from_millis(50)));
     let mut torn = connect(server.addr);
     write(&mut torn, b"\x05\0");
     let mut held = connect(server.addr);
@@ -124,7 +124,7 @@ fn a_drain_ends_at_its_deadline_also_where_a_handler_never_does() {
 #[test]
 fn a_stop_does_not_wait_for_who_goes_on_sending() {
     let (begun, has_begun) = channel::unbounded();
-    let server = start(silent().drain_timeout(Duration::from_secs(1000)), move |_| {
+    let server = start(ServerConfig::default().drain_timeout(Duration::from_secs(1000)), move |_| {
         let begun = begun.clone();
         async move |_: Frame<'_>, _: &mut Responder| begun.send(()).await
     });
@@ -157,7 +157,7 @@ fn stop_while_handlers_work(passes_before: bool) {
     let (arrived, has_arrived) = channel::unbounded();
     let (unblock, blocked) = channel::unbounded::<()>();
     let (open, gate) = channel::unbounded::<()>();
-    let server = start(silent().first_frame_timeout(Some(Duration::from_secs(1))), move |_| {
+    let server = start(ServerConfig::default().first_frame_timeout(Some(Duration::from_secs(1))), move |_| {
         let (arrived, blocked, gate) = (arrived.clone(), blocked.clone(), gate.clone());
         async move |frame: Frame<'_>, replies: &mut Responder| {
             arrived.send(()).await.expect("a test");
@@ -198,7 +198,7 @@ fn stop_while_handlers_work(passes_before: bool) {
 
 #[test]
 fn dropping_the_serving_future_is_a_stop() {
-    let server = start(silent(), |_| echo);
+    let server = start(ServerConfig::default(), |_| echo);
     let mut socket = connect(server.addr);
     write(&mut socket, &frame(b"hello"));
     assert_eq!(read_frame(&mut socket), b"hello");
@@ -211,7 +211,7 @@ fn dropping_the_serving_future_is_a_stop() {
 
 #[test]
 fn a_flood_of_connections_does_not_hold_up_a_stop() {
-    let server = Server::bind("127.0.0.1:0", silent()).expect("a port");
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a port");
     let addr = server.local_addr();
     let flood: Vec<_> = (0..100).map(|_| connect(addr)).collect();
     // All of them wait to be accepted; the first one's opening is the stop.
@@ -225,7 +225,7 @@ fn a_flood_of_connections_does_not_hold_up_a_stop() {
 #[test]
 fn the_sums_balance_whatever_happens() {
     let threads = NonZeroUsize::new(3).expect("not 0");
-    let server = start(silent().threads(threads), |_| {
+    let server = start(ServerConfig::default().threads(threads), |_| {
         async |frame: Frame<'_>, replies: &mut Responder| match frame.payload() {
             b"fail" => Err(Box::<dyn std::error::Error + Send + Sync>::from("asked to fail")),
             b"panic" => panic!("a test's panic"),

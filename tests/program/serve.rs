@@ -65,16 +65,18 @@ fn echo_returns_a_frame_with_its_trailer() {
 #[test]
 fn greetings() {
     for (flags, expected) in [
-        (&[][..], GREETING),
+        (&[][..], &b""[..]),
         (&["--no-greeting"], b""),
         (&["--greeting", "hi"], b"\x02\0\0\0hi"),
         (&["--greeting", ""], b"\0\0\0\0"),
         (&["--raw-greeting"], &GREETING[4..]),
         (&["--raw-greeting", "--greeting", "hi"], b"hi"),
-        (&["--raw"], &GREETING[4..]),
+        (&["--raw"], b""),
         (&["--raw", "--no-greeting"], b""),
+        (&["--raw", "--greeting", "hi"], b"hi"),
+        (&["--raw", "--raw-greeting"], &GREETING[4..]),
     ] {
-        let serve = Serve::start(flags);
+        let serve = Serve::start_as_it_is(flags);
         assert_eq!(finish(serve.connect()), expected, "{flags:?}");
         serve.stop();
     }

@@ -26,7 +26,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--raw", "--stats", "1"], &["--raw", "--stats"]),
         (&["serve", "--raw", "--format", "u8"], &["--raw", "--format"]),
         (&["serve", "--no-greeting", "--raw-greeting"], &["--no-greeting", "--raw-greeting"]),
-        (&["serve", "--max-payload", "10"], &["--greeting", "23 bytes", "10"]),
+        (&["serve", "--max-payload", "10", "--greeting", "Hello client!"], &["--greeting", "13 bytes", "10"]),
         (&["connect"], &["<ADDR>"]),
         (&["connect", "localhost"], &["<ADDR>", "HOST:PORT"]),
         (&["connect", "localhost:99999"], &["99999", "65535"]),

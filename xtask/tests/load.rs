@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use unstick::framing::{Format, Frame};
-use unstick::{Greeting, Responder, Server, ServerConfig};
+use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING};
 
 /// An echo server on a thread of this process, for as long as the test runs.
 fn echo_server(config: ServerConfig) -> SocketAddr {
@@ -60,7 +60,7 @@ fn a_second_of_load_is_verified_and_reported() {
 #[test]
 fn formats_payloads_and_greetings_go_together() {
     let with = |config| echo_server(config).to_string();
-    let frame = ServerConfig::default();
+    let frame = ServerConfig::default().greeting(Greeting::Frame(TUTORIAL_GREETING.into()));
     let raw = ServerConfig::default().greeting(Greeting::Raw(b"hello".to_vec()));
     let cases: [(String, &[&str], &str); 5] = [
         (with(quiet().format(Format::VARINT)), &["--format", "varint", "--payload", "200"], "varint"),

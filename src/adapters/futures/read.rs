@@ -125,7 +125,7 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
     }
 
     /// Reads once, into the decoder; 0 is the end of the stream.
-    async fn fill(&mut self) -> io::Result<usize> {
+    pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
 

@@ -2,19 +2,17 @@
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, BufReader, IsTerminal, StdinLock};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_net::TcpStream;
 use clap::Args;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use smol::Timer;
 use smol::channel::{self, Receiver};
 use unstick::framing::Format;
-use unstick::{Client, ClientConfig, CloseReason, ExpectedGreeting, FramedRead, FramedWrite, Traffic};
+use unstick::{Client, ClientConfig, ClientStream, CloseReason, FramedRead, FramedWrite, PeerName, Traffic};
 
 use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
@@ -91,10 +89,10 @@ pub(crate) struct Connect {
 pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
-    let config = ClientConfig::default().format(format).greeting(ExpectedGreeting::None);
+    let config = ClientConfig::default().format(format);
     let client = smol::block_on(Client::connect(&*command.addr, config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
-    let peer = client.peer();
+    let peer = client.peer().clone();
     log(format_args!("{peer} connected"));
     let (reader, write) = client.split();
 
@@ -116,11 +114,11 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let (reason, failure) = ended?;
     shown?;
     (traffic.frames_out, traffic.bytes_out) = (sent.frames.load(SeqCst), sent.bytes.load(SeqCst));
-    conclude(peer, &reason, failure, traffic)
+    conclude(&peer, &reason, failure, traffic)
 }
 
 /// Says how the connection ended.
-fn conclude(peer: SocketAddr, reason: &CloseReason, failure: Option<Failure>, traffic: Traffic) -> Result<(), Failure> {
+fn conclude(peer: &PeerName, reason: &CloseReason, failure: Option<Failure>, traffic: Traffic) -> Result<(), Failure> {
     let line = format!("{peer} closed: {reason} ({traffic})");
     match exit::of_reason(reason) {
         Code::Clean => log(format_args!("{line}")),
@@ -171,7 +169,7 @@ enum Report {
 
 /// The sending side: a thread of its own, so that neither side ever waits for the other.
 struct Sending {
-    write: FramedWrite<TcpStream>,
+    write: FramedWrite<ClientStream>,
     envelope: OwnEnvelope,
     raw: bool,
     sent: Arc<Sent>,
@@ -276,7 +274,7 @@ impl Sending {
 
 /// The receiving side.
 struct Receiving {
-    reader: FramedRead<TcpStream>,
+    reader: FramedRead<ClientStream>,
     show: Show,
     /// What the server said, where all that it said is that it refuses us.
     refusal: Option<CloseReason>,

@@ -91,6 +91,7 @@ impl Failure {
         let code = match error {
             ConnectError::TimedOut { .. } => Code::TimedOut,
             ConnectError::Io(error) => of_io(error),
+            ConnectError::Refused { .. } => Code::Refused,
             _ => Code::Other,
         };
         Failure::new(code, format_args!("{addr}: {}", Chain(error)))
@@ -209,7 +210,7 @@ mod tests {
             (io(io::ErrorKind::TimedOut), Code::TimedOut),
             (io(io::ErrorKind::ConnectionReset), Code::Reset),
             (io(io::ErrorKind::ConnectionRefused), Code::Other),
-            (ConnectError::NoGreeting, Code::Other),
+            (ConnectError::Refused { text: "refused: 7".into() }, Code::Refused),
         ] {
             let failure = Failure::from_connect("localhost:1", &error);
             assert_eq!(failure.code, code, "{error}");

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use futures_lite::FutureExt;
-use unstick::framing::{Format, Frame};
-use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
+use unstick::framing::{EncodeError, Encoder, Format, Frame};
+use unstick::{CloseReason, Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
 
 use crate::args::{self, FormatArgs};
 use crate::exit::{self, Chain, Failure, log};
@@ -51,15 +51,15 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value_t = Print::Text)]
     pub(crate) print: Print,
 
-    /// What each client is greeted with
-    #[arg(long, value_name = "TEXT", default_value = TUTORIAL_GREETING)]
-    pub(crate) greeting: String,
+    /// What each client is greeted with [default: nothing]
+    #[arg(long, value_name = "TEXT")]
+    greeting: Option<String>,
 
-    /// Greet nobody
+    /// Greet nobody, as without --greeting
     #[arg(long, conflicts_with_all = ["greeting", "raw_greeting"])]
-    pub(crate) no_greeting: bool,
+    no_greeting: bool,
 
-    /// Greet without framing; all else is framed
+    /// Greet without framing, with "Hello client! 你好..." unless --greeting says what; all else is framed
     #[arg(long)]
     raw_greeting: bool,
 
@@ -101,21 +101,38 @@ impl Serve {
         self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
+    /// The text of the greeting, if there is one.
+    pub(crate) fn greeting_text(&self) -> Option<&str> {
+        let tutorial = self.raw_greeting.then_some(TUTORIAL_GREETING);
+        self.greeting.as_deref().or(tutorial)
+    }
+
     fn greeting(&self, format: Format) -> Result<Greeting, Failure> {
-        let bytes = self.greeting.clone().into_bytes();
-        if self.no_greeting {
-            return Ok(Greeting::None);
-        }
+        let Some(text) = self.greeting_text() else { return Ok(Greeting::None) };
         if self.raw_greeting {
-            return Ok(Greeting::Raw(bytes));
+            return Ok(Greeting::Raw(text.into()));
         }
-        match unstick::framing::Encoder::new(format).encode_with(format.layout().zeros(), &bytes, &mut Vec::new()) {
-            Ok(()) => Ok(Greeting::Frame(bytes)),
-            Err(error) => Err(Failure::usage(format_args!(
-                "--greeting: {error}; shorten it, or say --no-greeting or --raw-greeting"
-            ))),
+        match encodes(format, text) {
+            Ok(()) => Ok(Greeting::Frame(text.into())),
+            Err(error) => Err(Failure::usage(format_args!("--greeting: {error}; shorten it, or say --raw-greeting"))),
         }
     }
+
+    /// What a client is told that there is no place for: by its text `unstick connect` knows it. Where the format cannot say
+    /// it, the end of the stream tells enough.
+    fn refusal(&self, config: &ServerConfig) -> Greeting {
+        let text = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();
+        match self.raw_greeting {
+            true => Greeting::Raw(text.into()),
+            false if encodes(config.format, &text).is_ok() => Greeting::Frame(text.into()),
+            false => Greeting::None,
+        }
+    }
+}
+
+/// Whether the format can say it.
+fn encodes(format: Format, text: &str) -> Result<(), EncodeError> {
+    Encoder::new(format).encode_with(format.layout().zeros(), text.as_bytes(), &mut Vec::new())
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
@@ -126,7 +143,9 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let format = command.format.format()?;
     let config = ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads());
     let config = command.limits.apply(config)?;
-    let server = Server::bind(&command.addr, config).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let refusal = command.refusal(&config);
+    let server =
+        Server::bind(&command.addr, config.refusal(refusal)).map_err(|error| cannot_listen(&command.addr, &error))?;
     let account = server.account();
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;

@@ -48,7 +48,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let listener = Async::new(listener)?;
     let stop = signals::first()?;
     announce(addr)?;
-    let greeting = if command.no_greeting { Vec::new() } else { command.greeting.clone().into_bytes() };
+    let greeting = command.greeting_text().unwrap_or_default().into();
     let limits = command.limits.clone();
     let drain_timeout = limits.drain_timeout;
     let settings = Arc::new(Settings { greeting, print: command.print, echo: command.echo, limits });

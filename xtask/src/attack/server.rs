@@ -118,7 +118,7 @@ impl ServerArgs {
         let format = Format::with_default_limit(self.format)?;
         let format = self.max_payload.map_or(Ok(format), |len| format.with_max_payload_len(len))?;
         let greeting = self.greeting.clone().map_or(Greeting::None, |text| Greeting::Frame(text.into()));
-        Ok(ServerConfig::default()
+        let config = ServerConfig::default()
             .format(format)
             .greeting(greeting)
             .backlog(self.backlog)
@@ -134,7 +134,9 @@ impl ServerArgs {
             .high_water(self.high_water)
             .max_queued(self.max_queued)
             .max_frames_per_turn(self.max_frames_per_turn)
-            .drain_timeout(self.drain_timeout))
+            .drain_timeout(self.drain_timeout);
+        let refusal = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();
+        Ok(config.refusal(Greeting::Frame(refusal.into())))
     }
 }
 

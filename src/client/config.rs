@@ -1,0 +1,91 @@
+//! What a client does unless told otherwise.
+
+use std::time::Duration;
+
+use crate::framing::Format;
+
+/// What a client does unless told otherwise: the seed's format, no greeting, ten seconds to connect and for each call.
+///
+/// ```
+/// use std::time::Duration;
+/// use unstick::ClientConfig;
+/// use unstick::framing::Format;
+/// let config = ClientConfig::default().format(Format::U16_BE).call_timeout(Some(Duration::from_millis(500)));
+/// assert_eq!((config.format, config.recv_timeout), (Format::U16_BE, None));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig<H = Format> {
+    /// The format, in both directions: a [`Format`], or any [`Header`](crate::framing::Header). [`Format::U32_LE`] with 1 MiB
+    /// by default. A `Client` has it once to read by and once to write by, so it must be [`Clone`]; what is not can be in an
+    /// [`Arc`](std::sync::Arc).
+    pub format: H,
+    /// What the server says first. [`ExpectedGreeting::None`], nothing, by default.
+    pub greeting: ExpectedGreeting,
+    /// How long connecting may take, resolving the name and the greeting included. 10 s by default.
+    pub connect_timeout: Duration,
+    /// How long a [`call`](crate::Client::call) may take, from its begin until its reply is there whole. 10 s by default. `None`: for
+    /// ever. [`call_within`](crate::Client::call_within) has a timeout of its own.
+    pub call_timeout: Option<Duration>,
+    /// How long a [`recv`](crate::Client::recv) may take until a frame is there whole. `None`, for ever, by default, as a server
+    /// may have nothing to say for as long as it likes. [`recv_within`](crate::Client::recv_within) has a timeout of its own.
+    pub recv_timeout: Option<Duration>,
+}
+
+impl Default for ClientConfig {
+    fn default() -> ClientConfig {
+        ClientConfig {
+            format: Format::U32_LE,
+            greeting: ExpectedGreeting::None,
+            connect_timeout: Duration::from_secs(10),
+            call_timeout: Some(Duration::from_secs(10)),
+            recv_timeout: None,
+        }
+    }
+}
+
+impl<H> ClientConfig<H> {
+    /// The same with another format, or any other [`Header`](crate::framing::Header).
+    #[must_use]
+    pub fn format<G>(self, format: G) -> ClientConfig<G> {
+        let ClientConfig { format: _, greeting, connect_timeout, call_timeout, recv_timeout } = self;
+        ClientConfig { format, greeting, connect_timeout, call_timeout, recv_timeout }
+    }
+
+    /// The same with another greeting awaited.
+    #[must_use]
+    pub fn greeting(self, greeting: ExpectedGreeting) -> ClientConfig<H> {
+        ClientConfig { greeting, ..self }
+    }
+
+    /// The same with another timeout for connecting.
+    #[must_use]
+    pub fn connect_timeout(self, connect_timeout: Duration) -> ClientConfig<H> {
+        ClientConfig { connect_timeout, ..self }
+    }
+
+    /// The same with another timeout for each call.
+    #[must_use]
+    pub fn call_timeout(self, call_timeout: Option<Duration>) -> ClientConfig<H> {
+        ClientConfig { call_timeout, ..self }
+    }
+
+    /// The same with another timeout for each frame received.
+    #[must_use]
+    pub fn recv_timeout(self, recv_timeout: Option<Duration>) -> ClientConfig<H> {
+        ClientConfig { recv_timeout, ..self }
+    }
+}
+
+/// The greeting that a client waits for when it connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExpectedGreeting {
+    /// A frame like any other.
+    Frame,
+    /// So many bytes without framing. An unframed greeting has no end of its own, so its length must be known: the
+    /// seed's has [`TUTORIAL_GREETING`](crate::TUTORIAL_GREETING)`.len()` bytes.
+    Raw(usize),
+    /// Nothing.
+    None,
+}

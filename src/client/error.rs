@@ -1,0 +1,195 @@
+//! Why a client is not connected, has no frame, or has no reply.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::adapters::{ReadError, WriteError};
+
+/// Why no connection came about. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`], that of [`Io`](ConnectError::Io) is what it was; for any other, this error is in it, of the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name did not resolve, or the connection was refused.
+    Io(io::Error),
+    /// Not connected and greeted in time.
+    TimedOut {
+        /// The time there was.
+        timeout: Duration,
+    },
+    /// What came is no greeting, or the connection failed before it came whole.
+    Greeting(ReadError),
+    /// The server accepted the connection, and ended its stream instead of a greeting: it is full, mostly. See
+    /// [`Client::connect`](crate::Client::connect).
+    Refused {
+        /// What it said before: empty where it said nothing. What is not UTF-8 is U+FFFD.
+        text: String,
+    },
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Io(_) => f.write_str("cannot connect"),
+            ConnectError::TimedOut { timeout } => write!(f, "not connected and greeted within {timeout:?}"),
+            ConnectError::Greeting(_) => f.write_str("no greeting"),
+            ConnectError::Refused { text } if text.is_empty() => {
+                f.write_str("no greeting: the server closed the connection before it")
+            }
+            ConnectError::Refused { text } => {
+                write!(f, "no greeting: the server closed the connection, and said: {}", text.escape_debug())
+            }
+        }
+    }
+}
+
+impl Error for ConnectError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ConnectError::Io(error) => Some(error),
+            ConnectError::Greeting(error) => Some(error),
+            ConnectError::TimedOut { .. } | ConnectError::Refused { .. } => None,
+        }
+    }
+}
+
+impl From<ConnectError> for io::Error {
+    fn from(error: ConnectError) -> io::Error {
+        let kind = match error {
+            ConnectError::Io(error) => return error,
+            ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            ConnectError::Greeting(ref error) => error.io_kind(),
+            ConnectError::Refused { .. } => io::ErrorKind::ConnectionRefused,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+/// Why a client received no frame. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`], a [`ReadError`] is what that one makes; for a timeout, this error is in it, of the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// No frame could be read.
+    Read(ReadError),
+    /// No whole frame came in time. What has come of one is kept: another call goes on with it.
+    TimedOut {
+        /// The time there was.
+        timeout: Duration,
+    },
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecvError::Read(_) => f.write_str("no frame was received"),
+            RecvError::TimedOut { timeout } => write!(f, "no whole frame within {timeout:?}"),
+        }
+    }
+}
+
+impl Error for RecvError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RecvError::Read(error) => Some(error),
+            RecvError::TimedOut { .. } => None,
+        }
+    }
+}
+
+impl From<ReadError> for RecvError {
+    fn from(error: ReadError) -> RecvError {
+        RecvError::Read(error)
+    }
+}
+
+impl From<RecvError> for io::Error {
+    fn from(error: RecvError) -> io::Error {
+        match error {
+            RecvError::Read(error) => error.into(),
+            RecvError::TimedOut { .. } => io::Error::new(io::ErrorKind::TimedOut, error),
+        }
+    }
+}
+
+/// Why a call has no reply. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`], this error is in it, of the kind that the [`WriteError`] or [`ReadError`] makes,
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the server ended its stream, [`TimedOut`](io::ErrorKind::TimedOut), or
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) where a reply to another call is still to come.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The request was not sent.
+    Send(WriteError),
+    /// The reply was not received.
+    Recv(ReadError),
+    /// The server ended its stream without a reply.
+    Closed,
+    /// The reply did not come in time. It may still come: see [`Client::call`](crate::Client::call).
+    TimedOut {
+        /// The time there was.
+        timeout: Duration,
+    },
+    /// Nothing was sent, as replies to calls that were given up may still come, and the first of them would have been taken for
+    /// the reply to this one.
+    Outstanding {
+        /// How many.
+        replies: u64,
+    },
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::Send(_) => f.write_str("the request was not sent"),
+            CallError::Recv(_) => f.write_str("no reply"),
+            CallError::Closed => f.write_str("no reply: the server closed the connection"),
+            CallError::TimedOut { timeout } => write!(f, "no reply within {timeout:?}"),
+            CallError::Outstanding { replies } => {
+                write!(f, "the request was not sent: {replies} replies to calls that were given up may still come")
+            }
+        }
+    }
+}
+
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            CallError::Send(error) => Some(error),
+            CallError::Recv(error) => Some(error),
+            CallError::Closed | CallError::TimedOut { .. } | CallError::Outstanding { .. } => None,
+        }
+    }
+}
+
+impl From<WriteError> for CallError {
+    fn from(error: WriteError) -> CallError {
+        CallError::Send(error)
+    }
+}
+
+impl From<ReadError> for CallError {
+    fn from(error: ReadError) -> CallError {
+        CallError::Recv(error)
+    }
+}
+
+impl From<CallError> for io::Error {
+    fn from(error: CallError) -> io::Error {
+        let kind = match &error {
+            CallError::Send(error) => error.io_kind(),
+            CallError::Recv(error) => error.io_kind(),
+            CallError::Closed => io::ErrorKind::UnexpectedEof,
+            CallError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            CallError::Outstanding { .. } => io::ErrorKind::ResourceBusy,
+        };
+        io::Error::new(kind, error)
+    }
+}

@@ -1,0 +1,106 @@
+//! The client over a Unix socket: the same one, in all that it does.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, fs, process, thread};
+
+use smol::net::unix::UnixListener;
+use unstick::{
+    CallError, Client, ClientConfig, Closed, ConnectError, ExpectedGreeting, Greeting, PeerName, ServerConfig,
+    SystemClock, serve_connection,
+};
+
+use crate::common::*;
+
+/// A place for a socket, free again at the end.
+struct SocketPath(PathBuf);
+
+impl SocketPath {
+    fn new(name: &str) -> SocketPath {
+        let path = env::temp_dir().join(format!("unstick-{}-{name}.sock", process::id()));
+        _ = fs::remove_file(&path);
+        SocketPath(path)
+    }
+}
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Serves one connection.
+fn serve_one(listener: UnixListener, config: ServerConfig) -> thread::JoinHandle<Closed> {
+    thread::spawn(move || {
+        in_time(async {
+            let (stream, _) = listener.accept().await.expect("accepted");
+            let peer = ([127, 0, 0, 1], 1).into(); // its name is not what is tested
+            serve_connection(peer, stream.clone(), stream, SystemClock::new(), &config, echo).await
+        })
+    })
+}
+
+#[test]
+fn a_unix_socket_is_served_like_tcp() {
+    let path = SocketPath::new("like-tcp");
+    let listener = UnixListener::bind(&path.0).expect("a socket");
+    let server = serve_one(listener, ServerConfig::default().greeting(Greeting::Frame(b"welcome".to_vec())));
+    in_time(async {
+        let config = ClientConfig::default().greeting(ExpectedGreeting::Frame);
+        let mut client = Client::connect_unix(&path.0, config).await.expect("connected");
+        assert_eq!(client.greeting(), b"welcome");
+        assert_eq!(client.peer(), &PeerName::Unix { path: Some(path.0.clone()), credentials: None });
+        let large = vec![7; 300_000];
+        for payload in [&b"hello"[..], b"", &large] {
+            assert_eq!(client.call(payload).await.expect("a reply").payload(), payload);
+        }
+        client.send(b"last").await.expect("sent");
+        client.close().await.expect("half-closed");
+        assert_eq!(client.recv().await.expect("a frame").expect("a frame").payload(), b"last");
+        assert!(client.recv().await.expect("the end").is_none());
+        let closed = client.finish().await;
+        assert!(
+            closed.to_string().starts_with(&format!("unix:{} closed: clean (5 frames", path.0.display())),
+            "{closed}"
+        );
+    });
+    assert_eq!(server.join().expect("served").reason.name(), "clean");
+}
+
+#[test]
+fn its_halves_live_apart() {
+    let path = SocketPath::new("halves");
+    let server = serve_one(UnixListener::bind(&path.0).expect("a socket"), ServerConfig::default());
+    in_time(async {
+        let client = Client::connect_unix(&path.0, ClientConfig::default()).await.expect("connected");
+        let (mut reader, mut writer) = client.split();
+        let sending = smol::spawn(async move {
+            for n in 0..1000u32 {
+                writer.feed(&n.to_le_bytes()).await.expect("sent");
+            }
+            writer.close().await.expect("half-closed");
+        });
+        for n in 0..1000u32 {
+            let frame = reader.next_frame().await.expect("a frame").expect("a frame");
+            assert_eq!(frame.payload(), n.to_le_bytes());
+        }
+        assert!(reader.next_frame().await.expect("the end").is_none());
+        sending.await;
+    });
+    assert_eq!(server.join().expect("served").reason.name(), "clean");
+}
+
+#[test]
+fn nobody_is_there_or_answers() {
+    let path = SocketPath::new("nobody");
+    let error = in_time(Client::connect_unix(&path.0, ClientConfig::default())).expect_err("nobody");
+    assert!(matches!(error, ConnectError::Io(_)), "{error}");
+
+    let listener = UnixListener::bind(&path.0).expect("a socket");
+    in_time(async {
+        let mut client = Client::connect_unix(&path.0, ClientConfig::default()).await.expect("connected");
+        let error = client.call_within(b"hello", Duration::from_millis(20)).await.expect_err("late");
+        assert!(matches!(error, CallError::TimedOut { .. }), "{error}");
+        drop(listener.accept().await.expect("accepted"));
+    });
+}
