@@ -150,10 +150,10 @@ fn what_is_left_in_memory_that_was_lent_is_not_lost() {
     let steps = [wire.len(), wire.len() + 2500, wire.len(), wire.len() + 2, wire.len() - 2502].map(Step::Pass);
     let reader = ChoppyRead::new(&stream, steps);
     let mut handled = 0;
-    let handler = async |frame: Frame<'_>, replies: &mut Responder| {
+    let handler = async |frame: Frame<'_>, responder: &mut Responder| {
         assert_eq!(frame.payload(), [7; 5000]);
         handled += 1;
-        replies.send(frame.payload()).await
+        responder.send(frame.payload()).await
     };
     let config = ServerConfig::default().greeting(Greeting::None);
     let peer = ([127, 0, 0, 1], 4747).into();

@@ -130,9 +130,9 @@ fn a_short_frame_that_ends_a_read_is_served() {
         let reader = ChoppyRead::new(&stream, [Step::Pass(wire.len()); 3]);
         let config = ServerConfig::default().greeting(Greeting::None);
         let mut handled = 0;
-        let handler = async |frame: Frame<'_>, replies: &mut Responder| {
+        let handler = async |frame: Frame<'_>, responder: &mut Responder| {
             handled += 1;
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         };
         let peer = ([127, 0, 0, 1], 4747).into();
         let closed =

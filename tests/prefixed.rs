@@ -16,8 +16,8 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
         let (stop, stopped) = channel::bounded::<()>(1);
         let serving = smol::spawn(server.serve(
             |_| {
-                async |frame: Frame<'_>, replies: &mut Responder| {
-                    replies.send_with(frame.prefix(), frame.payload()).await
+                async |frame: Frame<'_>, responder: &mut Responder| {
+                    responder.send_with(frame.prefix(), frame.payload()).await
                 }
             },
             async move { _ = stopped.recv().await },

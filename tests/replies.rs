@@ -49,8 +49,8 @@ fn serve_with(
     (writer, closed)
 }
 
-async fn echo(frame: Frame<'_>, replies: &mut Responder) -> Result<(), WriteError> {
-    replies.send(frame.payload()).await
+async fn echo(frame: Frame<'_>, responder: &mut Responder) -> Result<(), WriteError> {
+    responder.send(frame.payload()).await
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn no_more_than_256_kib_of_them_wait() {
     // Each is sent five times: 1,200 KiB for the second read.
     let writer = serve(&stream, [Step::Pass(4 + lens[0])], [], async |frame, replies| {
         for _ in 0..5 {
-            replies.send(frame.payload()).await?;
+            responder.send(frame.payload()).await?;
         }
         Ok(())
     });
@@ -90,8 +90,7 @@ fn no_more_than_256_kib_of_them_wait() {
 /// They wait up to four times the mark, and not beyond it.
 #[test]
 fn at_four_times_the_mark_they_are_written() {
-    let config =
-        ServerConfig::default().greeting(Greeting::None).high_water(NonZeroU32::new(5 * 1024).expect("a mark"));
+    let config = ServerConfig::default().greeting(Greeting::None).high_water(5 * 1024);
     for (len, writes) in [(20 * KIB - 5, 1 + 2), (20 * KIB - 4, 1 + 4), (20 * KIB - 3, 1 + 4)] {
         let stream = frames(&[len; 5]);
         let (writer, _) = serve_with(&config, &stream, [Step::Pass(4 + len)], [], echo);
@@ -118,12 +117,12 @@ fn a_writer_that_failed_is_the_reason_whatever_the_handler_makes_of_it() {
     let config = ServerConfig::default().greeting(Greeting::None);
     let stream = frames(&[20 * KIB, 1]);
     let (_, closed) = serve_with(&config, &stream, [], [fail], async |frame, replies| {
-        _ = replies.send(frame.payload()).await;
+        _ = responder.send(frame.payload()).await;
         Ok(())
     });
     assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("reset", 2));
     let (_, closed) = serve_with(&config, &stream, [], [fail], async |frame, replies| {
-        _ = replies.send(frame.payload()).await;
+        _ = responder.send(frame.payload()).await;
         Err(WriteError::Encode(EncodeError::Custom("the handler's own")))
     });
     assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("reset", 1));
@@ -165,11 +164,11 @@ fn whatever_is_sent_comes_whole_and_in_order() {
         });
         let own = &own;
         let writer = serve(&stream, cuts.take(2000), shorts.take(4000), async |frame, replies| {
-            replies.send(frame.payload()).await?;
-            replies.send(b"small").await?;
-            replies.send(&frame.payload()[frame.payload().len() / 4..]).await?;
-            replies.send(own).await?;
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await?;
+            responder.send(b"small").await?;
+            responder.send(&frame.payload()[frame.payload().len() / 4..]).await?;
+            responder.send(own).await?;
+            responder.send(frame.payload()).await
         });
         assert!(writer.look().written() == expected, "seed {seed}");
     }

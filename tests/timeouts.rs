@@ -96,8 +96,8 @@ impl Wake for Woken {
     }
 }
 
-async fn echo(frame: Frame<'_>, replies: &mut Responder) -> Result<(), WriteError> {
-    replies.send(frame.payload()).await
+async fn echo(frame: Frame<'_>, responder: &mut Responder) -> Result<(), WriteError> {
+    responder.send(frame.payload()).await
 }
 
 /// Serves a peer that does this and then waits for ever: how the connection ended and how long that took, or `None` where it
@@ -334,9 +334,9 @@ fn the_time_of_a_handler_is_not_the_peers() {
     let (closed, after) = serve_with(
         &config,
         |clock| {
-            async move |frame: Frame<'_>, replies: &mut Responder| {
+            async move |frame: Frame<'_>, responder: &mut Responder| {
                 clock.wait(seconds(1000)).await;
-                replies.send(frame.payload()).await
+                responder.send(frame.payload()).await
             }
         },
         async |peer| {
@@ -354,13 +354,13 @@ fn the_time_of_a_handler_is_not_the_peers() {
 /// Also a handler that does not mind that its replies are not written cannot keep the connection.
 #[test]
 fn a_handler_that_gives_up_sending_overflows() {
-    let config = silent().max_queued(const { NonZeroUsize::new(300_000).unwrap() });
+    let config = silent().max_queued(const { 300_000 });
     let (closed, after) = serve_with(
         &config,
         |_| {
-            async |frame: Frame<'_>, replies: &mut Responder| {
+            async |frame: Frame<'_>, responder: &mut Responder| {
                 for _ in 0..100 {
-                    let sent = pin!(replies.send(frame.payload()));
+                    let sent = pin!(responder.send(frame.payload()));
                     _ = futures_lite::future::poll_once(sent).await;
                 }
                 Ok(())

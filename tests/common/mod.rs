@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures_lite::FutureExt;
 use smol::channel::{self, Receiver, Sender};
 use smol::{Task, Timer, block_on};
-use unstick::framing::{DecodeError, Encoder, Format, Frame};
-use unstick::{CloseKind, CloseReason, Closed, PeerName, Responder, Server, ServerConfig, Stats, Traffic, WriteError};
+use unstick::framing::{DecodeError, EncodeError, Encoder, Format, Frame};
+use unstick::{CloseKind, CloseReason, Closed, Peer, PeerName, Responder, Server, ServerConfig, Stats, Traffic};
 
 /// What ought to happen happens within this time, or the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -21,7 +21,7 @@ pub struct Running {
     pub addr: SocketAddr,
     closes: Receiver<Ended>,
     stop: Sender<()>,
-    task: Task<Stats>,
+    task: Task<std::io::Result<Stats>>,
 }
 
 /// What a [`Closed`] said.
@@ -48,13 +48,13 @@ impl Ended {
 }
 
 /// A handler that sends each frame back.
-pub async fn echo(frame: Frame<'_>, replies: &mut Responder) -> Result<(), WriteError> {
-    replies.send(frame.payload()).await
+pub async fn echo(frame: Frame<'_>, responder: &mut Responder) -> Result<(), EncodeError> {
+    responder.send(frame.payload()).await
 }
 
 pub fn start<N, H, E>(config: ServerConfig, new_handler: N) -> Running
 where
-    N: Fn(SocketAddr) -> H + Send + Sync + 'static,
+    N: Fn(Peer) -> H + Send + Sync + 'static,
     H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
@@ -63,14 +63,14 @@ where
 
 pub fn run<N, H, E>(server: Server, new_handler: N) -> Running
 where
-    N: Fn(SocketAddr) -> H + Send + Sync + 'static,
+    N: Fn(Peer) -> H + Send + Sync + 'static,
     H: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
     E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
     let (stop, stopped) = channel::bounded::<()>(1);
     let (ended, closes) = channel::unbounded();
     let server = server.on_close(move |closed| _ = ended.try_send(Ended::of(closed)));
-    let addr = server.local_addr();
+    let addr = server.local_addr().expect("a TCP address");
     let task = smol::spawn(server.serve(new_handler, async move { _ = stopped.recv().await }));
     Running { addr, closes, stop, task }
 }
@@ -104,7 +104,7 @@ impl Running {
     #[track_caller]
     pub fn served(self) -> (Stats, Vec<Ended>) {
         _ = self.stop.try_send(());
-        let served = in_time(self.task);
+        let served = in_time(self.task).expect("threads");
         let closes: Vec<_> = std::iter::from_fn(|| self.closes.try_recv().ok()).collect();
         let sum: u64 = CloseKind::ALL.iter().map(|kind| served.closes(*kind)).sum();
         assert_eq!(served.accepted, sum, "each connection is closed for exactly one reason: {served:?}");

@@ -244,7 +244,7 @@ fn what_stands_around_a_payload_is_sent_with_it() {
     let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
     let format = Format::with_default_limit(layout).expect("a format");
     let server = start(ServerConfig::default().format(format), |_| {
-        async |frame: Frame<'_>, replies: &mut Responder| replies.send_with(frame.envelope(), frame.payload()).await
+        async |frame: Frame<'_>, responder: &mut Responder| responder.send_with(frame.envelope(), frame.payload()).await
     });
     in_time(async {
         let config = ClientConfig::default().format(format);

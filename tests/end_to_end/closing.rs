@@ -129,12 +129,12 @@ fn a_reset_that_a_reply_finds_is_a_reset_and_no_handler_error() {
     let (go, gone) = channel::bounded::<()>(1);
     let server = start(ServerConfig::default(), move |_| {
         let (arrived, gone) = (arrived.clone(), gone.clone());
-        async move |_: Frame<'_>, replies: &mut Responder| {
+        async move |_: Frame<'_>, responder: &mut Responder| {
             arrived.send(()).await.expect("a test");
             gone.recv().await.expect("a test");
             // Large, so that it is written at once; the handler passes the error on, as one does.
             loop {
-                replies.send(&[0; 100_000]).await?;
+                responder.send(&[0; 100_000]).await?;
             }
             #[allow(unreachable_code)]
             Ok::<(), WriteError>(())
@@ -152,9 +152,9 @@ fn a_reset_that_a_reply_finds_is_a_reset_and_no_handler_error() {
 #[test]
 fn a_handler_error_ends_its_connection_and_no_other() {
     let server = start(ServerConfig::default(), |_| {
-        async |frame: Frame<'_>, replies: &mut Responder| match frame.payload() {
+        async |frame: Frame<'_>, responder: &mut Responder| match frame.payload() {
             b"fail" => Err(Box::<dyn std::error::Error + Send + Sync>::from("asked to fail")),
-            payload => Ok(replies.send(payload).await?),
+            payload => Ok(responder.send(payload).await?),
         }
     });
     let mut other = connect(server.addr);
@@ -173,7 +173,7 @@ fn a_handler_error_ends_its_connection_and_no_other() {
 fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
     let format = Format::U32_LE.with_max_payload_len(100).expect("a format");
     let server = start(ServerConfig::default().format(format), |_| {
-        async |_: Frame<'_>, replies: &mut Responder| replies.send(&[0; 101]).await
+        async |_: Frame<'_>, responder: &mut Responder| responder.send(&[0; 101]).await
     });
     let mut socket = connect(server.addr);
     write(&mut socket, &frame(b"hello"));
@@ -189,9 +189,9 @@ fn a_reply_that_cannot_be_encoded_is_the_handlers_error() {
 #[test]
 fn a_handler_panic_ends_its_connection_and_no_other() {
     let server = start(ServerConfig::default(), |_| {
-        async |frame: Frame<'_>, replies: &mut Responder| {
+        async |frame: Frame<'_>, responder: &mut Responder| {
             assert_ne!(frame.payload(), b"panic", "a test's panic");
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         }
     });
     let mut other = connect(server.addr);
@@ -273,9 +273,9 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
     }
     let server = start(ServerConfig::default(), |_| {
         let kept = Kept;
-        async move |frame: Frame<'_>, replies: &mut Responder| {
+        async move |frame: Frame<'_>, responder: &mut Responder| {
             let _ = &kept;
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         }
     });
     let mut socket = connect(server.addr);

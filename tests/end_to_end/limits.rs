@@ -159,7 +159,7 @@ fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
 /// A connection that has more frames at hand than a turn has lets others have theirs in between, empty frames or not.
 #[test]
 fn a_turn_ends_after_so_many_frames() {
-    let max_frames_per_turn = const { NonZeroU32::new(16).unwrap() };
+    let max_frames_per_turn = const { 16 };
     let (config, stream, addr) = (
         ServerConfig::default().max_frames_per_turn(max_frames_per_turn),
         [0; 4 * 1000],
@@ -179,7 +179,7 @@ fn a_turn_ends_after_so_many_frames() {
 /// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.
 #[test]
 fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
-    let max_frames_per_turn = const { NonZeroU32::new(16).unwrap() };
+    let max_frames_per_turn = const { 16 };
     let server = start(ServerConfig::default().max_frames_per_turn(max_frames_per_turn), |_| echo);
     let mut flooding = connect(server.addr);
     let mut reading = flooding.try_clone().expect("a second handle");

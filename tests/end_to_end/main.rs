@@ -38,10 +38,10 @@ fn gated_with(config: ServerConfig) -> (Running, channel::Receiver<()>, channel:
     let (open, gate) = channel::unbounded();
     let server = start(config, move |_| {
         let (arrived, gate) = (arrived.clone(), gate.clone());
-        async move |frame: Frame<'_>, replies: &mut Responder| {
+        async move |frame: Frame<'_>, responder: &mut Responder| {
             arrived.send(()).await.expect("a test");
             _ = gate.recv().await;
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         }
     });
     (server, has_arrived, open)

@@ -18,7 +18,7 @@ use crate::{gated, greeted, greeting};
 
 #[test]
 fn many_clients_at_once_get_each_its_own_texts() {
-    let threads = NonZeroUsize::new(4).expect("not 0");
+    let threads = 4;
     let server = start(greeting().threads(threads), |_| echo);
     let addr = server.addr;
     let talk = |client: usize| {
@@ -80,9 +80,9 @@ fn an_empty_frame_is_answered_without_waiting_for_more() {
 #[test]
 fn a_text_that_comes_byte_by_byte_is_not_torn() {
     let server = start(ServerConfig::default(), |_| {
-        async |frame: Frame<'_>, replies: &mut Responder| {
+        async |frame: Frame<'_>, responder: &mut Responder| {
             let text = frame.text().expect("never torn").to_owned();
-            replies.send(text.as_bytes()).await
+            responder.send(text.as_bytes()).await
         }
     });
     let mut socket = connect(server.addr);
@@ -197,7 +197,7 @@ fn what_stands_around_a_payload_is_echoed_with_it() {
     let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
     let format = Format::with_default_limit(layout).expect("a format");
     let server = start(ServerConfig::default().format(format), |_| {
-        async |frame: Frame<'_>, replies: &mut Responder| replies.send_with(frame.envelope(), frame.payload()).await
+        async |frame: Frame<'_>, responder: &mut Responder| responder.send_with(frame.envelope(), frame.payload()).await
     });
     let mut wire = Vec::new();
     for (turn, len) in [5, 0, 100_000, 16 * 1024, 16 * 1024 - 1, 1, 300_000, 7].into_iter().enumerate() {

@@ -32,9 +32,9 @@ fn replies_say_whose_they_are_and_how_much_of_them_waits() {
     let (shown, is_shown) = channel::unbounded();
     let server = start(ServerConfig::default(), move |peer| {
         let shown = shown.clone();
-        async move |frame: Frame<'_>, replies: &mut Responder| {
+        async move |frame: Frame<'_>, responder: &mut Responder| {
             assert_eq!(replies.peer(), peer);
-            replies.send(frame.payload()).await.expect("queued");
+            responder.send(frame.payload()).await.expect("queued");
             shown.try_send(format!("{replies:?}")).expect("a test");
             Ok::<(), Infallible>(())
         }

@@ -40,14 +40,14 @@ fn a_stop_answers_what_arrived_before_it_on_however_many_connections() {
     let (open, gate) = channel::unbounded::<()>();
     let server = start(ServerConfig::default(), move |_| {
         let (arrived, gate) = (arrived.clone(), gate.clone());
-        async move |frame: Frame<'_>, replies: &mut Responder| {
+        async move |frame: Frame<'_>, responder: &mut Responder| {
             if frame.payload() == b"block" {
                 arrived.send(()).await.expect("a test");
                 gate.recv_blocking().expect("a test");
             }
             // Work, so that the drain begins before all have had their turn.
             thread::sleep(Duration::from_millis(1));
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         }
     });
     let greeted = |_| {
@@ -159,13 +159,13 @@ fn stop_while_handlers_work(passes_before: bool) {
     let (open, gate) = channel::unbounded::<()>();
     let server = start(ServerConfig::default().first_frame_timeout(Some(Duration::from_secs(1))), move |_| {
         let (arrived, blocked, gate) = (arrived.clone(), blocked.clone(), gate.clone());
-        async move |frame: Frame<'_>, replies: &mut Responder| {
+        async move |frame: Frame<'_>, responder: &mut Responder| {
             arrived.send(()).await.expect("a test");
             if frame.payload() == b"block" {
                 blocked.recv_blocking().expect("a test");
             }
             _ = gate.recv().await;
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         }
     });
     let mut waited = connect(server.addr);
@@ -224,12 +224,12 @@ fn a_flood_of_connections_does_not_hold_up_a_stop() {
 
 #[test]
 fn the_sums_balance_whatever_happens() {
-    let threads = NonZeroUsize::new(3).expect("not 0");
+    let threads = 3;
     let server = start(ServerConfig::default().threads(threads), |_| {
-        async |frame: Frame<'_>, replies: &mut Responder| match frame.payload() {
+        async |frame: Frame<'_>, responder: &mut Responder| match frame.payload() {
             b"fail" => Err(Box::<dyn std::error::Error + Send + Sync>::from("asked to fail")),
             b"panic" => panic!("a test's panic"),
-            payload => Ok(replies.send(payload).await?),
+            payload => Ok(responder.send(payload).await?),
         }
     });
     let addr = server.addr;

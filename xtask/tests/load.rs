@@ -15,7 +15,7 @@ use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING};
 fn echo_server(config: ServerConfig) -> SocketAddr {
     let server = Server::bind("127.0.0.1:0", config).expect("the loopback has a free port");
     let addr = server.local_addr();
-    let echo = |_| async |frame: Frame<'_>, replies: &mut Responder| replies.send(frame.payload()).await;
+    let echo = |_| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
     thread::spawn(move || smol::block_on(server.serve(echo, std::future::pending())));
     addr
 }
@@ -89,8 +89,9 @@ fn the_json_alone_goes_to_standard_output() {
 fn a_server_that_does_not_echo_fails_the_run() {
     let server = Server::bind("127.0.0.1:0", quiet()).unwrap();
     let addr = server.local_addr().to_string();
-    let upper =
-        |_| async |frame: Frame<'_>, replies: &mut Responder| replies.send(&frame.payload().to_ascii_uppercase()).await;
+    let upper = |_| {
+        async |frame: Frame<'_>, responder: &mut Responder| responder.send(&frame.payload().to_ascii_uppercase()).await
+    };
     thread::spawn(move || smol::block_on(server.serve(upper, std::future::pending())));
     let (stdout, _) = ends_with(1, &["--addr", &addr, "--seconds", "60"]);
     assert!(stdout.starts_with("FAILED") && stdout.contains("  ! 64 connections, altered: the first: "), "{stdout}");
@@ -122,9 +123,9 @@ fn an_interrupted_run_is_reported_as_incomplete() {
     let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
     let echo = move |_| {
         let begun = begun.clone();
-        async move |frame: Frame<'_>, replies: &mut Responder| {
+        async move |frame: Frame<'_>, responder: &mut Responder| {
             _ = begun.try_send(());
-            replies.send(frame.payload()).await
+            responder.send(frame.payload()).await
         }
     };
     thread::spawn(move || smol::block_on(server.serve(echo, std::future::pending())));

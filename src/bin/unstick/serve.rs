@@ -158,10 +158,10 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
         move |peer| {
             let mut line = Vec::new();
-            async move |frame: Frame<'_>, replies: &mut Responder| -> Result<(), WriteError> {
+            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), WriteError> {
                 show(peer, frame.payload(), print, &mut line);
                 match echo {
-                    true => replies.send_with(frame.envelope(), frame.payload()).await,
+                    true => responder.send_with(frame.envelope(), frame.payload()).await,
                     false => Ok(()),
                 }
             }

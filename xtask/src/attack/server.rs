@@ -102,7 +102,7 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     let ended = smol::block_on(server.serve(
         move |_| {
             let gate = Arc::clone(&gate);
-            async move |frame: Frame<'_>, replies: &mut Responder| handle(&gate, frame, replies).await
+            async move |frame: Frame<'_>, responder: &mut Responder| handle(&gate, frame, replies).await
         },
         async move {
             _ = futures_util::future::select(pin!(stopped.recv()), pin!(stop.recv())).await;
@@ -140,14 +140,14 @@ impl ServerArgs {
     }
 }
 
-async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Responder) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn handle(gate: &Gate, frame: Frame<'_>, responder: &mut Responder) -> Result<(), Box<dyn Error + Send + Sync>> {
     match frame.payload() {
         PANIC => panic!("asked to panic"),
         FAIL => return Err("asked to fail".into()),
         SLEEP => gate.sleep().await,
         BLOCK => gate.block(),
         GIVE_UP => loop {
-            let mut send = pin!(replies.send(&[7; GIVEN_UP_LEN]));
+            let mut send = pin!(responder.send(&[7; GIVEN_UP_LEN]));
             // Polled once, and dropped.
             if let Poll::Ready(Err(error)) = poll_fn(|cx| Poll::Ready(send.as_mut().poll(cx))).await {
                 return Err(error.into());
@@ -155,7 +155,7 @@ async fn handle(gate: &Gate, frame: Frame<'_>, replies: &mut Responder) -> Resul
         },
         _ => {}
     }
-    Ok(replies.send_with(frame.prefix(), frame.payload()).await?)
+    Ok(responder.send_with(frame.prefix(), frame.payload()).await?)
 }
 
 /// What handlers wait at until they are told to go on.

@@ -94,9 +94,9 @@ fn serve_ours(threads: NonZeroUsize, work: u32) -> Result<(), Box<dyn Error>> {
     announce(server.local_addr())?;
     let serving = server.serve(
         move |_peer| {
-            async move |frame: Frame<'_>, replies: &mut Responder| {
+            async move |frame: Frame<'_>, responder: &mut Responder| {
                 hash(frame.payload(), work);
-                replies.send(frame.payload()).await
+                responder.send(frame.payload()).await
             }
         },
         std::future::pending(),
