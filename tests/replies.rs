@@ -1,7 +1,6 @@
 //! Large payloads that a handler sends back: they wait where they were received, go out together, and in order.
 
 use std::io::ErrorKind;
-use std::num::NonZeroU32;
 
 use futures_lite::future::block_on;
 use unstick::framing::{EncodeError, Frame};

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
-use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
