@@ -315,6 +315,8 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let (header, shared) = share(config.threads(1))?;
+    // It is the only one, so there is a place.
+    _ = shared.account.open(shared.allowed);
     let clock = Clock::new(system::now());
     let thread = Thread::new(0, &Arc::new(shared), &clock);
     let entry = Entry::new(&thread, peer.into(), true);
