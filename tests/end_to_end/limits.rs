@@ -26,7 +26,7 @@ fn more_than_are_allowed_are_refused_at_once_in_the_way_that_is_configured_and_h
         let config = ServerConfig::default().greeting(greeting).refusal(refusal).max_connections(Some(2));
         let server = Server::bind("127.0.0.1:0", config).expect("a port");
         let (open, opened) = channel::unbounded();
-        let server = run(server.on_open(move |peer| open.try_send(peer).expect("a test")), |_| echo);
+        let server = run(server.on_open(move |peer| open.try_send(peer.clone()).expect("a test")), |_| echo);
         let served = || {
             let mut socket = connect(server.addr);
             write(&mut socket, &frame(b"hi"));
@@ -88,7 +88,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     let (open, gate) = channel::unbounded::<()>();
     let config = ServerConfig::default().drain_timeout(Duration::from_millis(50));
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
-    let (addr, account) = (server.local_addr(), server.account());
+    let (addr, account) = (server.local_addr().expect("a TCP address"), server.account());
     let (stop, stopped) = channel::bounded::<()>(1);
     let serving = smol::spawn(server.serve(
         move |_| {
@@ -105,7 +105,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     write(&mut socket, &frame(b"block"));
     in_time(has_arrived.recv()).expect("arrived");
     drop(stop);
-    let stats = in_time(serving);
+    let stats = in_time(serving).expect("threads");
     assert_eq!((stats.accepted, stats.active, stats.closed()), (1, 1, 0), "it has not ended yet");
     drop(open);
     while account.stats().active > 0 {
