@@ -245,8 +245,8 @@ fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Resu
     let (header, config) = config.split(());
     let header = Arc::new(header);
     let encode: Arc<dyn Encode> = Arc::new(Encoder::new(Arc::clone(&header)));
-    config.greeting.check(&*encode).map_err(|unfit| invalid(unfit.into()))?;
-    config.refusal.check(&*encode).map_err(|unfit| invalid(unfit.into()))?;
+    config.greeting.check("greeting", &*encode).map_err(|unfit| invalid(unfit.into()))?;
+    config.refusal.check("refusal", &*encode).map_err(|unfit| invalid(unfit.into()))?;
     let allowed = config.connections_allowed();
     let account = Account::new(config.threads, &budget);
     let (on_open, on_close): (OnOpen, OnClose) = (Box::new(|_| ()), Box::new(|_| ()));
