@@ -6,7 +6,6 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -54,7 +53,7 @@ fn out_of_descriptors_a_server_rests_and_goes_on() {
 #[ignore = "the process that the other test starts"]
 fn the_process_with_few_descriptors() {
     // More connections are allowed than there are descriptors for.
-    let config = || ServerConfig::default().greeting(Greeting::None).max_connections(NonZeroUsize::new(1000));
+    let config = || ServerConfig::default().greeting(Greeting::None).max_connections(Some(1000));
     // What the runtime opens once it keeps; so that is opened first.
     start(config(), |_| echo).served();
     let before = descriptors();

@@ -6,7 +6,7 @@ use futures_lite::io::sink;
 use futures_lite::stream::StreamExt;
 use unstick::framing::{DEFAULT_READ_LEN, DecodeErrorKind, Decoder, Format, Frame};
 use unstick::testing::choppy::{ChoppyRead, Step};
-use unstick::{FramedRead, Greeting, Responder, ServerConfig, SystemClock, serve_connection};
+use unstick::{FramedRead, Halves, PeerName, Responder, ServerConfig, serve_connection};
 
 /// A frame of so many bytes in all.
 fn frame(len: usize) -> Vec<u8> {
@@ -142,24 +142,34 @@ fn a_stream_lends_memory_that_is_mostly_payload() {
     }
 }
 
-/// The server lends its memory to the replies while large frames come: what is left in it then is the begin of the next.
+/// The server lends its memory to the replies while large frames come: what is left in it then is the begin of the next, also
+/// where somebody keeps the memory.
 #[test]
 fn what_is_left_in_memory_that_was_lent_is_not_lost() {
-    let wire = [&5000u32.to_le_bytes()[..], &[7; 5000]].concat();
+    const LEN: usize = 20_000;
+    let wire = [&(LEN as u32).to_le_bytes()[..], &[7; LEN]].concat();
     let stream = wire.repeat(5);
-    let steps = [wire.len(), wire.len() + 2500, wire.len(), wire.len() + 2, wire.len() - 2502].map(Step::Pass);
-    let reader = ChoppyRead::new(&stream, steps);
-    let mut handled = 0;
-    let handler = async |frame: Frame<'_>, responder: &mut Responder| {
-        assert_eq!(frame.payload(), [7; 5000]);
-        handled += 1;
-        responder.send(frame.payload()).await
-    };
-    let config = ServerConfig::default().greeting(Greeting::None);
-    let peer = ([127, 0, 0, 1], 4747).into();
-    let closed = block_on(serve_connection(peer, reader, sink(), SystemClock::new(), &config, handler));
-    assert_eq!((handled, closed.reason.name()), (5, "clean"));
-    assert_eq!((closed.traffic.frames_out, closed.traffic.bytes_out), (5, stream.len() as u64));
+    let half = LEN / 2;
+    for keeps in [false, true] {
+        let steps = [wire.len(), wire.len() + half, wire.len(), wire.len() + 2, wire.len() - half - 2].map(Step::Pass);
+        let reader = ChoppyRead::new(&stream, steps);
+        let mut kept = Vec::new();
+        let handler = async |frame: Frame<'_>, responder: &mut Responder| {
+            assert_eq!(frame.payload(), [7; LEN]);
+            let payload = responder.share(frame);
+            let is_lent = payload.as_ptr() == frame.payload().as_ptr();
+            kept.push((is_lent, keeps.then(|| payload.clone())));
+            responder.send_bytes(payload).await
+        };
+        let (peer, memory) = (PeerName::Other("memory".into()), Halves { reader, writer: sink() });
+        let closed = block_on(serve_connection(peer, memory, ServerConfig::default(), |_| handler));
+        let closed = closed.expect("a configuration to serve with");
+        assert_eq!((kept.len(), closed.reason.name()), (5, "clean"));
+        assert_eq!((closed.traffic.frames_out, closed.traffic.bytes_out), (5, stream.len() as u64));
+        // That large ones come shows by the first.
+        assert!(!kept[0].0 && kept[1..].iter().all(|(is_lent, _)| *is_lent));
+        assert!(kept.iter().filter_map(|(_, payload)| payload.as_ref()).all(|payload| payload[..] == [7; LEN]));
+    }
 }
 
 #[test]

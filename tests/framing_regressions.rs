@@ -7,7 +7,7 @@ use unstick::framing::{
 };
 use unstick::testing::choppy::{ChoppyRead, Step};
 use unstick::testing::{self, Case, Cuts, Oracle};
-use unstick::{Greeting, Responder, ServerConfig, SystemClock, serve_connection};
+use unstick::{Halves, PeerName, Responder, ServerConfig, serve_connection};
 
 /// `need` looked behind each skipped frame by calling itself, and a read full of them ended the stack.
 #[test]
@@ -128,15 +128,14 @@ fn a_short_frame_that_ends_a_read_is_served() {
         let wire = [&(payload.len() as u32).to_le_bytes()[..], payload].concat();
         let stream = wire.repeat(3);
         let reader = ChoppyRead::new(&stream, [Step::Pass(wire.len()); 3]);
-        let config = ServerConfig::default().greeting(Greeting::None);
         let mut handled = 0;
         let handler = async |frame: Frame<'_>, responder: &mut Responder| {
             handled += 1;
             responder.send(frame.payload()).await
         };
-        let peer = ([127, 0, 0, 1], 4747).into();
-        let closed =
-            block_on(serve_connection(peer, reader, futures_lite::io::sink(), SystemClock::new(), &config, handler));
+        let (peer, memory) = (PeerName::Other("memory".into()), Halves { reader, writer: futures_lite::io::sink() });
+        let closed = block_on(serve_connection(peer, memory, ServerConfig::default(), |_| handler));
+        let closed = closed.expect("a configuration to serve with");
         assert_eq!((handled, closed.reason.name()), (3, "clean"));
         let answered = (closed.traffic.frames_out, closed.traffic.bytes_out);
         assert_eq!(answered, (3, stream.len() as u64), "all are answered");

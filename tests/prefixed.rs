@@ -12,7 +12,7 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
         let server =
             Server::bind("127.0.0.1:0", ServerConfig::default().format(format).greeting(Greeting::Frame(vec![7; 23])))
                 .unwrap();
-        let addr = server.local_addr();
+        let addr = server.local_addr().unwrap();
         let (stop, stopped) = channel::bounded::<()>(1);
         let serving = smol::spawn(server.serve(
             |_| {
@@ -37,7 +37,7 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
         writer.close().await.unwrap();
         assert!(reader.next_frame().await.unwrap().is_none());
         drop(stop);
-        let served = serving.await;
+        let served = serving.await.unwrap();
         assert_eq!((served.accepted, served.closes(CloseKind::Clean)), (1, 1));
     });
 }

@@ -36,7 +36,11 @@ fn a_reason_is_of_the_error_that_it_was() {
         (CloseReason::Panic("oh".into()), "handler panic: oh".to_string()),
         (CloseReason::from(late()), format!("unreachable: {}", late())),
         (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already".into()),
-        (CloseReason::Silent { timeout }, "silent: no whole frame within 3s".into()),
+        (CloseReason::Silent { timeout, diagnosis: None }, "silent: no whole frame within 3s".into()),
+        (
+            CloseReason::Silent { timeout, diagnosis: Some(Diagnosis::Http) },
+            "silent: no whole frame within 3s (looks like HTTP)".into(),
+        ),
         (CloseReason::Idle { timeout }, "idle: nothing sent for 3s".into()),
         (
             CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: None },
@@ -50,10 +54,14 @@ fn a_reason_is_of_the_error_that_it_was() {
             CloseReason::SlowReader { queued: 5, timeout },
             "slow reader: nothing read for 3s, with 5 bytes waiting".into(),
         ),
-        (CloseReason::Overflow { queued: 9, max_queued: 8 }, "overflow: 9 bytes of replies wait, and 8 may".into()),
+        (CloseReason::Overflow { queued: 9, limit: 8 }, "overflow: 9 bytes wait, and 8 may".into()),
         (
-            CloseReason::OverBudget { held: 3, free: 2, memory_budget: 9 },
-            "over budget: 3 bytes held, and 2 left of 9 for all".into(),
+            CloseReason::from(WriteError::Overflow { queued: 9, max_queued: 8 }),
+            "overflow: 9 bytes wait, and 8 may".into(),
+        ),
+        (
+            CloseReason::OverBudget { held: 3, fair_share: 2, memory_budget: 9 },
+            "over budget: 3 bytes held, and a fair share of 9 is 2".into(),
         ),
     ] {
         assert_eq!(reason.to_string(), text);

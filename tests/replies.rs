@@ -1,14 +1,12 @@
-//! Large payloads that a handler sends back: they wait where they were received, go out together, and in order.
+//! Replies in memory: large payloads that a handler sends back wait where they were received, and all go out together, in order,
+//! and as many at a time as may wait.
 
 use std::io::ErrorKind;
-use std::num::NonZeroU32;
 
 use futures_lite::future::block_on;
 use unstick::framing::{EncodeError, Frame};
 use unstick::testing::choppy::{ChoppyRead, SharedWrite, Step};
-use unstick::{
-    CloseReason, Closed, Greeting, NO_COPY_LEN, Responder, ServerConfig, SystemClock, WriteError, serve_connection,
-};
+use unstick::{CloseReason, Closed, Greeting, Halves, NO_COPY_LEN, PeerName, Responder, ServerConfig, serve_connection};
 
 const KIB: usize = 1024;
 
@@ -27,30 +25,35 @@ fn serve(
     stream: &[u8],
     read: impl IntoIterator<Item = Step>,
     write: impl IntoIterator<Item = Step>,
-    handler: impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), WriteError>,
+    handler: impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), EncodeError>,
 ) -> SharedWrite {
-    let (writer, closed) = serve_with(&ServerConfig::default().greeting(Greeting::None), stream, read, write, handler);
+    let (writer, closed) = serve_with(ServerConfig::default(), stream, read, write, handler);
     assert_eq!(closed.reason.name(), "clean");
     assert_eq!(closed.traffic.bytes_out, writer.look().written().len() as u64);
     writer
 }
 
 fn serve_with(
-    config: &ServerConfig,
+    config: ServerConfig,
     stream: &[u8],
     read: impl IntoIterator<Item = Step>,
     write: impl IntoIterator<Item = Step>,
-    handler: impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), WriteError>,
+    handler: impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), EncodeError>,
 ) -> (SharedWrite, Closed) {
     let writer = SharedWrite::new(write);
-    let peer = ([127, 0, 0, 1], 4747).into();
-    let reader = ChoppyRead::new(stream, read);
-    let closed = block_on(serve_connection(peer, reader, writer.clone(), SystemClock::new(), config, handler));
-    (writer, closed)
+    let memory = Halves { reader: ChoppyRead::new(stream, read), writer: writer.clone() };
+    let closed = block_on(serve_connection(PeerName::Other("memory".into()), memory, config, |_| handler));
+    (writer, closed.expect("a configuration to serve with"))
 }
 
-async fn echo(frame: Frame<'_>, responder: &mut Responder) -> Result<(), WriteError> {
+async fn echo(frame: Frame<'_>, responder: &mut Responder) -> Result<(), EncodeError> {
     responder.send(frame.payload()).await
+}
+
+/// Sends the payload from where it was received, if it is large.
+async fn echo_shared(frame: Frame<'_>, responder: &mut Responder) -> Result<(), EncodeError> {
+    let payload = responder.share(frame);
+    responder.send_bytes(payload).await
 }
 
 #[test]
@@ -58,7 +61,9 @@ fn the_large_replies_to_one_read_are_one_write_from_where_they_were_received() {
     let first = frames(&[20 * KIB]);
     let stream = [first.clone(), frames(&[20 * KIB, 5, NO_COPY_LEN, 30 * KIB, 0])].concat();
     // Behind a large frame, what one read brings is answered at once.
-    let writer = serve(&stream, [Step::Pass(first.len())], [], echo);
+    let config = ServerConfig::default().high_water(256 * KIB);
+    let (writer, closed) = serve_with(config, &stream, [Step::Pass(first.len())], [], echo_shared);
+    assert_eq!(closed.reason.name(), "clean");
     assert!(writer.look().written() == stream);
     let writes = writer.look().writes().to_vec();
     assert_eq!(writes.len(), 2, "{writes:?}");
@@ -70,30 +75,38 @@ fn the_large_replies_to_one_read_are_one_write_from_where_they_were_received() {
     assert_eq!(slices[5].0 - slices[3].0, NO_COPY_LEN + 4);
 }
 
+/// Once as much as the mark waits, a handler waits to send, and what waits is written.
 #[test]
-fn no_more_than_256_kib_of_them_wait() {
+fn no_more_than_the_mark_and_one_frame_of_them_wait() {
     let lens = [20 * KIB; 13];
     let stream = [frames(&lens[..1]), frames(&lens[1..])].concat();
-    // Each is sent five times: 1,200 KiB for the second read.
-    let writer = serve(&stream, [Step::Pass(4 + lens[0])], [], async |frame, replies| {
-        for _ in 0..5 {
-            responder.send(frame.payload()).await?;
-        }
-        Ok(())
-    });
-    let taken: Vec<usize> = writer.look().writes().iter().map(|write| write.taken).collect();
-    assert_eq!(taken.iter().sum::<usize>(), stream.len() * 5);
-    assert!(taken.iter().all(|taken| *taken < 256 * KIB + 20 * KIB + 4), "{taken:?}");
-    assert!(taken.len() < 5 + 6, "{taken:?}");
+    let frame_len = 20 * KIB + 4;
+    for is_shared in [false, true] {
+        // Each is sent five times: 1,200 KiB for the second read.
+        let writer = serve(&stream, [Step::Pass(frame_len)], [], async |frame, responder| {
+            for _ in 0..5 {
+                match is_shared {
+                    false => echo(frame, responder).await?,
+                    true => echo_shared(frame, responder).await?,
+                }
+            }
+            Ok(())
+        });
+        let taken: Vec<usize> = writer.look().writes().iter().map(|write| write.taken).collect();
+        assert_eq!(taken.iter().sum::<usize>(), stream.len() * 5);
+        assert!(taken.iter().all(|taken| *taken < 64 * KIB + frame_len), "{taken:?}");
+        // Four frames are the first ones that are as much as the mark.
+        assert_eq!(taken.len(), 5usize.div_ceil(4) + 60 / 4, "{taken:?}");
+    }
 }
 
-/// They wait up to four times the mark, and not beyond it.
+/// They wait up to the mark, and not beyond it.
 #[test]
-fn at_four_times_the_mark_they_are_written() {
-    let config = ServerConfig::default().greeting(Greeting::None).high_water(5 * 1024);
+fn at_the_mark_they_are_written() {
     for (len, writes) in [(20 * KIB - 5, 1 + 2), (20 * KIB - 4, 1 + 4), (20 * KIB - 3, 1 + 4)] {
+        let config = ServerConfig::default().high_water(20 * KIB);
         let stream = frames(&[len; 5]);
-        let (writer, _) = serve_with(&config, &stream, [Step::Pass(4 + len)], [], echo);
+        let (writer, _) = serve_with(config, &stream, [Step::Pass(4 + len)], [], echo_shared);
         let lens: Vec<usize> = writer.look().writes().iter().map(|write| write.taken).collect();
         assert_eq!(lens.len(), writes, "{lens:?}");
         assert!(writer.look().written() == stream);
@@ -104,8 +117,8 @@ fn at_four_times_the_mark_they_are_written() {
 #[test]
 fn an_error_behind_large_frames_is_told_where_it_is() {
     let stream = [frames(&[20 * KIB, 20 * KIB, 20 * KIB, 17 * KIB]), vec![0xFF; 4]].concat();
-    let config = ServerConfig::default().greeting(Greeting::None);
-    let (writer, closed) = serve_with(&config, &stream, [Step::Pass(4 + 20 * KIB)], [], echo);
+    let config = ServerConfig::default();
+    let (writer, closed) = serve_with(config, &stream, [Step::Pass(4 + 20 * KIB)], [], echo_shared);
     assert_eq!(writer.look().writes().len(), 2, "the second read's are one write");
     let CloseReason::Oversize(error) = closed.reason else { panic!("{closed}") };
     assert_eq!(error.offset(), stream.len() as u64 - 4);
@@ -113,25 +126,31 @@ fn an_error_behind_large_frames_is_told_where_it_is() {
 
 #[test]
 fn a_writer_that_failed_is_the_reason_whatever_the_handler_makes_of_it() {
-    let fail = Step::Fail(ErrorKind::ConnectionReset);
-    let config = ServerConfig::default().greeting(Greeting::None);
+    let fail = || [Step::Fail(ErrorKind::ConnectionReset)];
     let stream = frames(&[20 * KIB, 1]);
-    let (_, closed) = serve_with(&config, &stream, [], [fail], async |frame, replies| {
-        _ = responder.send(frame.payload()).await;
-        Ok(())
-    });
+    let (_, closed) = serve_with(ServerConfig::default(), &stream, [], fail(), echo);
     assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("reset", 2));
-    let (_, closed) = serve_with(&config, &stream, [], [fail], async |frame, replies| {
-        _ = responder.send(frame.payload()).await;
-        Err(WriteError::Encode(EncodeError::Custom("the handler's own")))
+    // A handler that waits when it shows goes no further.
+    let mut went_on = false;
+    let (_, closed) = serve_with(ServerConfig::default(), &stream, [], fail(), async |frame, responder| {
+        responder.send(frame.payload()).await?;
+        responder.flush().await;
+        went_on = true;
+        Err(EncodeError::Custom("the handler's own"))
     });
-    assert_eq!((closed.reason.name(), closed.traffic.frames_in), ("reset", 1));
+    assert_eq!((closed.reason.name(), closed.traffic.frames_in, went_on), ("reset", 1, false));
+    // Nothing was written yet where it ends the connection before.
+    let (_, closed) = serve_with(ServerConfig::default(), &stream, [], fail(), async |frame, responder| {
+        responder.send(frame.payload()).await?;
+        Err(EncodeError::Custom("the handler's own"))
+    });
+    assert_eq!((closed.reason.to_string(), closed.traffic.frames_in), ("handler error: the handler's own".into(), 1));
 }
 
 #[test]
 fn a_greeting_without_framing_goes_out_as_it_is_and_is_counted() {
     let config = ServerConfig::default().greeting(Greeting::Raw(b"hello\r\n".to_vec()));
-    let (writer, closed) = serve_with(&config, &frame(b"hi"), [], [], echo);
+    let (writer, closed) = serve_with(config, &frame(b"hi"), [], [], echo);
     assert_eq!(writer.look().written(), b"hello\r\n\x02\0\0\0hi");
     assert_eq!((closed.traffic.frames_out, closed.traffic.bytes_out), (1, 7 + 6));
 }
@@ -146,7 +165,7 @@ fn whatever_is_sent_comes_whole_and_in_order() {
     while !rest.is_empty() {
         let len = u32::from_le_bytes(rest[..4].try_into().expect("four bytes")) as usize;
         let payload = &rest[4..4 + len];
-        for reply in [payload, b"small", &payload[len / 4..], &own, payload] {
+        for reply in [payload, b"small", &payload[len / 4..], &own, payload, &payload[len / 2..]] {
             expected.extend(frame(reply));
         }
         rest = &rest[4 + len..];
@@ -163,12 +182,14 @@ fn whatever_is_sent_comes_whole_and_in_order() {
             _ => Step::Pass(1 + usize::from(byte) * 977),
         });
         let own = &own;
-        let writer = serve(&stream, cuts.take(2000), shorts.take(4000), async |frame, replies| {
-            responder.send(frame.payload()).await?;
+        let writer = serve(&stream, cuts.take(2000), shorts.take(4000), async |frame, responder| {
+            let payload = responder.share(frame);
+            responder.send_bytes(payload.clone()).await?;
             responder.send(b"small").await?;
-            responder.send(&frame.payload()[frame.payload().len() / 4..]).await?;
-            responder.send(own).await?;
-            responder.send(frame.payload()).await
+            responder.send_bytes(payload.slice(payload.len() / 4..)).await?;
+            responder.send_bytes(own.clone()).await?;
+            responder.send(frame.payload()).await?;
+            responder.send(&frame.payload()[frame.payload().len() / 2..]).await
         });
         assert!(writer.look().written() == expected, "seed {seed}");
     }

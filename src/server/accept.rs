@@ -143,7 +143,14 @@ fn turn_away(stream: &Stream, refusal: &[u8]) -> io::Result<()> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
     use super::*;
+
+    fn listen() -> TcpListener {
+        let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
+        Listening::tcp(addr, 1).expect("a port")
+    }
 
     #[test]
     fn what_a_peer_does_lets_nobody_rest() {
@@ -161,8 +168,7 @@ mod tests {
     /// A live peer that pauses is none that is gone, where it may pause for as long as it likes.
     #[test]
     fn without_a_write_deadline_a_closed_window_ends_nothing() {
-        let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let listener = listen(addr, 1).expect("a port");
+        let listener = listen();
         let config = ServerConfig::default().write_timeout(None);
         let socket = SockRef::from(&listener);
         tune(&socket, &config).expect("options");
@@ -173,8 +179,7 @@ mod tests {
     #[test]
     fn a_connection_has_the_options_of_its_listener() {
         for keepalive in [Some(Duration::from_secs(7)), None] {
-            let addr: SocketAddr = ([127, 0, 0, 1], 0).into();
-            let listener = listen(addr, 1).expect("a port");
+            let listener = listen();
             tune(&SockRef::from(&listener), &ServerConfig::default().keepalive(keepalive)).expect("options");
             let peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
             let (accepted, _) = listener.accept().expect("accepted");

@@ -36,13 +36,14 @@ impl Greeting {
         }
     }
 
-    /// Sees whether it can be said.
+    /// Sees whether it can be said, as the greeting or the refusal.
     ///
     /// # Errors
     /// Where the header cannot say it.
-    pub(super) fn check(&self, encode: &dyn Encode) -> Result<(), Unfit> {
+    pub(super) fn check(&self, what: &'static str, encode: &dyn Encode) -> Result<(), Unfit> {
+        let unfit = |error| Unfit { what, error };
         match self {
-            Greeting::Frame(payload) => with_zeros(encode, payload, &mut Queue::default()).map_err(Unfit),
+            Greeting::Frame(payload) => with_zeros(encode, payload, &mut Queue::default()).map_err(unfit),
             _ => Ok(()),
         }
     }
@@ -70,18 +71,21 @@ impl fmt::Debug for Greeting {
     }
 }
 
-/// A greeting that the format cannot say.
+/// A greeting or a refusal that the format cannot say.
 #[derive(Debug)]
-pub(super) struct Unfit(EncodeError);
+pub(super) struct Unfit {
+    what: &'static str,
+    error: EncodeError,
+}
 
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the greeting cannot be encoded")
+        write!(f, "the {} cannot be encoded", self.what)
     }
 }
 
 impl Error for Unfit {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        Some(&self.error)
     }
 }

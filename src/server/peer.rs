@@ -39,6 +39,6 @@ impl Peer {
 
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("name", self.name()).finish_non_exhaustive()
+        f.debug_struct("Peer").field("name", &format_args!("{}", self.name())).finish_non_exhaustive()
     }
 }

@@ -117,7 +117,7 @@ impl Responder {
 impl fmt::Debug for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let queued = self.link.output.borrow().queued();
-        f.debug_struct("Responder").field("peer", self.peer()).field("queued", &queued).finish()
+        f.debug_struct("Responder").field("peer", &format_args!("{}", self.peer())).field("queued", &queued).finish()
     }
 }
 

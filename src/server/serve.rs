@@ -219,8 +219,8 @@ fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Resu
     let (header, config) = config.split(());
     let header = Arc::new(header);
     let encode: Arc<dyn Encode> = Arc::new(Encoder::new(Arc::clone(&header)));
-    config.greeting.check(&*encode).map_err(|unfit| invalid(unfit.into()))?;
-    config.refusal.check(&*encode).map_err(|unfit| invalid(unfit.into()))?;
+    config.greeting.check("greeting", &*encode).map_err(|unfit| invalid(unfit.into()))?;
+    config.refusal.check("refusal", &*encode).map_err(|unfit| invalid(unfit.into()))?;
     let allowed = config.connections_allowed();
     let account = Account::new(config.threads, &budget);
     let (on_open, on_close): (OnOpen, OnClose) = (Box::new(|_| ()), Box::new(|_| ()));
@@ -289,6 +289,8 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let (header, shared) = share(config.threads(1))?;
+    // It is the only one, so there is a place.
+    _ = shared.account.open(shared.allowed);
     let clock = Clock::new(system::now());
     let thread = Thread::new(0, &Arc::new(shared), &clock);
     let entry = Entry::new(&thread, peer.into(), true);

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -79,7 +78,7 @@ fn a_full_server_refuses_in_the_way_that_it_is_configured_to() {
         (Greeting::Raw(vec![b'x'; 500]), raw, ExpectedGreeting::Raw(500), text),
         (Greeting::Raw(b"hello".to_vec()), Greeting::None, ExpectedGreeting::Raw(5), ""),
     ] {
-        let config = ServerConfig::default().greeting(greeting).refusal(refusal).max_connections(NonZeroUsize::new(1));
+        let config = ServerConfig::default().greeting(greeting).refusal(refusal).max_connections(Some(1));
         let server = start(config, |_| echo);
         in_time(async {
             let config = ClientConfig::default().greeting(awaited);
@@ -93,7 +92,7 @@ fn a_full_server_refuses_in_the_way_that_it_is_configured_to() {
     }
     // Where no greeting is expected, connecting succeeds, and receiving tells.
     for (refusal, told) in [(frame, Some(text.as_bytes())), (Greeting::None, None)] {
-        let config = ServerConfig::default().refusal(refusal).max_connections(NonZeroUsize::new(1));
+        let config = ServerConfig::default().refusal(refusal).max_connections(Some(1));
         let server = start(config, |_| echo);
         in_time(async {
             let mut first = Client::connect(server.addr, ClientConfig::default()).await.expect("a place");

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
-use std::num::NonZeroUsize;
 
 use smol::channel;
 use unstick::framing::{DecodeErrorKind, Diagnosis, Format, Frame, Phase};
@@ -240,14 +239,14 @@ fn a_panic_in_on_open_or_on_close_harms_nobody() {
     let server = Server::bind("127.0.0.1:0", ServerConfig::default())
         .expect("a port")
         .on_open(move |peer| {
-            opened.try_send(peer).expect("sent");
+            opened.try_send(peer.clone()).expect("sent");
             assert!(opened.len() != 1, "a test's panic");
         })
         .on_close(move |end| {
             closed.try_send(end.reason.name()).expect("sent");
             panic!("a test's panic");
         });
-    let addr = server.local_addr();
+    let addr = server.local_addr().expect("a TCP address");
     let serving = smol::spawn(server.serve(|_| echo, async move { _ = stopped.recv().await }));
     let mut first = connect(addr);
     _ = first.read(&mut [0]);
@@ -258,7 +257,7 @@ fn a_panic_in_on_open_or_on_close_harms_nobody() {
     drop(second);
     assert_eq!(in_time(closes.recv()), Ok("clean"));
     drop(stop);
-    let served = in_time(serving);
+    let served = in_time(serving).expect("threads");
     assert_eq!((opens.len(), served.accepted, served.closes(CloseKind::Clean)), (2, 2, 1));
 }
 
@@ -291,7 +290,7 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
 #[test]
 fn a_panic_while_one_is_refused_takes_nobodys_place() {
     let server =
-        Server::bind("127.0.0.1:0", ServerConfig::default().max_connections(NonZeroUsize::new(1))).expect("a port");
+        Server::bind("127.0.0.1:0", ServerConfig::default().max_connections(Some(1))).expect("a port");
     let account = server.account();
     let server = run(server.on_open(move |_| assert!(account.stats().accepted != 2, "a test's panic")), |_| echo);
     let hello = |socket: &mut TcpStream| {

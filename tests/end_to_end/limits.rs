@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read};
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::pin::pin;
 use std::thread;
 use std::time::Duration;
@@ -24,10 +23,10 @@ fn more_than_are_allowed_are_refused_at_once_in_the_way_that_is_configured_and_h
         (Greeting::Frame(b"hello".to_vec()), frame(b"hello"), Greeting::Frame(text.to_vec()), frame(text)),
         (Greeting::Raw(b"hello".to_vec()), b"hello".to_vec(), Greeting::Raw(text.to_vec()), text.to_vec()),
     ] {
-        let config = ServerConfig::default().greeting(greeting).refusal(refusal).max_connections(NonZeroUsize::new(2));
+        let config = ServerConfig::default().greeting(greeting).refusal(refusal).max_connections(Some(2));
         let server = Server::bind("127.0.0.1:0", config).expect("a port");
         let (open, opened) = channel::unbounded();
-        let server = run(server.on_open(move |peer| open.try_send(peer).expect("a test")), |_| echo);
+        let server = run(server.on_open(move |peer| open.try_send(peer.clone()).expect("a test")), |_| echo);
         let served = || {
             let mut socket = connect(server.addr);
             write(&mut socket, &frame(b"hi"));
@@ -59,7 +58,7 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
         [(Greeting::Frame(text.to_vec()), frame(text)), (Greeting::Raw(text.to_vec()), text.to_vec())]
     {
         let is_frame = matches!(refusal, Greeting::Frame(_));
-        let config = ServerConfig::default().refusal(refusal).max_connections(NonZeroUsize::new(1));
+        let config = ServerConfig::default().refusal(refusal).max_connections(Some(1));
         let server = start(config, |_| echo);
         let mut served = connect(server.addr);
         write(&mut served, &frame(b"hi"));
@@ -89,7 +88,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     let (open, gate) = channel::unbounded::<()>();
     let config = ServerConfig::default().drain_timeout(Duration::from_millis(50));
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
-    let (addr, account) = (server.local_addr(), server.account());
+    let (addr, account) = (server.local_addr().expect("a TCP address"), server.account());
     let (stop, stopped) = channel::bounded::<()>(1);
     let serving = smol::spawn(server.serve(
         move |_| {
@@ -106,7 +105,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     write(&mut socket, &frame(b"block"));
     in_time(has_arrived.recv()).expect("arrived");
     drop(stop);
-    let stats = in_time(serving);
+    let stats = in_time(serving).expect("threads");
     assert_eq!((stats.accepted, stats.active, stats.closed()), (1, 1, 0), "it has not ended yet");
     drop(open);
     while account.stats().active > 0 {
@@ -118,7 +117,7 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
 
 #[test]
 fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served() {
-    let budget = NonZeroUsize::new(1 << 20);
+    let budget = Some(1 << 20);
     let server = Server::bind("127.0.0.1:0", ServerConfig::default().memory_budget(budget)).expect("a port");
     let account = server.account();
     let server = run(server, |_| echo);
@@ -142,7 +141,7 @@ fn whoever_holds_more_than_is_left_for_others_is_ended_and_the_others_are_served
 /// Memory for a read and the replies that wait count while they do, not only once the connection waits for bytes.
 #[test]
 fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
-    let config = ServerConfig::default().memory_budget(NonZeroUsize::new(128 << 10)).write_timeout(None);
+    let config = ServerConfig::default().memory_budget(Some(128 << 10)).write_timeout(None);
     let server = start(config, |_| echo);
     let mut greedy = connect(server.addr);
     let frames = frame(&[7; 1000]).repeat(1000);
@@ -159,7 +158,7 @@ fn whoever_does_not_read_its_replies_is_over_budget_while_they_wait() {
 /// A connection that has more frames at hand than a turn has lets others have theirs in between, empty frames or not.
 #[test]
 fn a_turn_ends_after_so_many_frames() {
-    let max_frames_per_turn = const { 16 };
+    let max_frames_per_turn = 16;
     let (config, stream, addr) = (
         ServerConfig::default().max_frames_per_turn(max_frames_per_turn),
         [0; 4 * 1000],
@@ -179,7 +178,7 @@ fn a_turn_ends_after_so_many_frames() {
 /// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.
 #[test]
 fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
-    let max_frames_per_turn = const { 16 };
+    let max_frames_per_turn = 16;
     let server = start(ServerConfig::default().max_frames_per_turn(max_frames_per_turn), |_| echo);
     let mut flooding = connect(server.addr);
     let mut reading = flooding.try_clone().expect("a second handle");

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -130,7 +129,7 @@ fn a_peer_that_does_not_read_is_not_read_from() {
     listener.set_send_buffer_size(16 * 1024).expect("an option");
     listener.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address").into()).expect("a port");
     listener.listen(16).expect("listening");
-    let server = run(Server::with_listener(listener.into(), ServerConfig::default()).expect("a server"), |_| echo);
+    let server = run(Server::with_tcp(listener.into(), ServerConfig::default()).expect("a server"), |_| echo);
 
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
     socket.set_recv_buffer_size(16 * 1024).expect("an option");

@@ -1,4 +1,4 @@
-//! What a server, its account, a handler's replies and a client show of themselves.
+//! What a server, its account, a handler's responder and a client show of themselves.
 
 use std::convert::Infallible;
 
@@ -13,8 +13,10 @@ use crate::greeted;
 fn a_server_shows_its_address_and_its_limits_and_an_account_its_figures() {
     let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a port");
     let shown = format!("{server:?}");
-    let begin = format!("Server {{ addr: {}, config: ServerConfig {{ ", server.local_addr());
-    assert!(shown.starts_with(&begin) && shown.ends_with(", .. }"), "{shown}");
+    let addr = server.local_addr().expect("a TCP address");
+    assert!(shown.starts_with("Server { listening: ") && shown.ends_with(", .. }"), "{shown}");
+    assert!(shown.contains(&format!("addr: {addr}, ")), "{shown}");
+    assert!(shown.contains("config: ServerConfig { "), "{shown}");
     assert!(shown.contains("drain_timeout: 10s"), "{shown}");
     let account = server.account();
     let server = run(server, |_| echo);
@@ -28,14 +30,14 @@ fn a_server_shows_its_address_and_its_limits_and_an_account_its_figures() {
 }
 
 #[test]
-fn replies_say_whose_they_are_and_how_much_of_them_waits() {
+fn a_responder_says_whose_it_is_and_how_much_waits() {
     let (shown, is_shown) = channel::unbounded();
     let server = start(ServerConfig::default(), move |peer| {
         let shown = shown.clone();
         async move |frame: Frame<'_>, responder: &mut Responder| {
-            assert_eq!(replies.peer(), peer);
+            assert_eq!(responder.peer(), peer.name());
             responder.send(frame.payload()).await.expect("queued");
-            shown.try_send(format!("{replies:?}")).expect("a test");
+            shown.try_send(format!("{responder:?}")).expect("a test");
             Ok::<(), Infallible>(())
         }
     });

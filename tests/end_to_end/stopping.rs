@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{Shutdown, TcpStream};
-use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -212,12 +211,12 @@ fn dropping_the_serving_future_is_a_stop() {
 #[test]
 fn a_flood_of_connections_does_not_hold_up_a_stop() {
     let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a port");
-    let addr = server.local_addr();
+    let addr = server.local_addr().expect("a TCP address");
     let flood: Vec<_> = (0..100).map(|_| connect(addr)).collect();
     // All of them wait to be accepted; the first one's opening is the stop.
     let (stop, stopped) = channel::unbounded();
     let server = server.on_open(move |_| stop.try_send(()).expect("sent"));
-    let served = in_time(server.serve(|_| echo, async move { _ = stopped.recv().await }));
+    let served = in_time(server.serve(|_| echo, async move { _ = stopped.recv().await })).expect("threads");
     assert!(served.accepted < 100, "{} of 100 were accepted before the stop was seen", served.accepted);
     drop(flood);
 }

@@ -14,7 +14,7 @@ use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING};
 /// An echo server on a thread of this process, for as long as the test runs.
 fn echo_server(config: ServerConfig) -> SocketAddr {
     let server = Server::bind("127.0.0.1:0", config).expect("the loopback has a free port");
-    let addr = server.local_addr();
+    let addr = server.local_addr().expect("a TCP address");
     let echo = |_| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
     thread::spawn(move || smol::block_on(server.serve(echo, std::future::pending())));
     addr
@@ -88,7 +88,7 @@ fn the_json_alone_goes_to_standard_output() {
 #[test]
 fn a_server_that_does_not_echo_fails_the_run() {
     let server = Server::bind("127.0.0.1:0", quiet()).unwrap();
-    let addr = server.local_addr().to_string();
+    let addr = server.local_addr().unwrap().to_string();
     let upper = |_| {
         async |frame: Frame<'_>, responder: &mut Responder| responder.send(&frame.payload().to_ascii_uppercase()).await
     };
@@ -119,7 +119,7 @@ fn what_cannot_be_is_refused_with_its_numbers() {
 #[test]
 fn an_interrupted_run_is_reported_as_incomplete() {
     let server = Server::bind("127.0.0.1:0", quiet()).unwrap();
-    let addr = server.local_addr().to_string();
+    let addr = server.local_addr().unwrap().to_string();
     let (begun, has_begun) = std::sync::mpsc::sync_channel(1);
     let echo = move |_| {
         let begun = begun.clone();
