@@ -208,6 +208,17 @@ fn unframed_text_without_a_line_end_is_ended_on_a_terminal() {
 }
 
 #[test]
+fn unframed_text_does_not_steer_a_terminal() {
+    let serve = Serve::start(&["--raw", "--greeting", "a\u{1b}[2J\u{202e}b\rc\r\nd"]);
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string(), "--raw"], "steer", |command| {
+        command.stdin(Stdio::null());
+    });
+    terminal.see("a\\x1b[2J\\u{202e}b\\rc\r\r\nd\r\n");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
 fn the_history_is_kept_below_the_home_where_nothing_else_is_said() {
     let serve = Serve::start(&["--no-greeting"]);
     let home = std::env::temp_dir().join(format!("unstick-{}-plain-home", std::process::id()));

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How a payload is shown, as `--help` says it.
 pub(crate) const HELP: &str = "\
 How a frame is shown:
-  One frame is one line. A payload of plain text is shown as it is. Any other one - not UTF-8, or with a line end or
-  another control character (but a tab is plain), or that begins with a backslash - is shown as \\\"...\" with the escapes
-  \\n \\r \\t \\\\ \\\" \\xNN (a byte) and \\u{NN} (a character). So a line that begins with a backslash is an escaped frame,
-  and every other line is the frame itself. With --hex every payload is shown in hexadecimal.";
+  One frame is one line. A payload of plain text is shown as it is. Any other payload is shown as \\\"...\" with the escapes
+  \\n \\r \\t \\\\ \\\" \\xNN (a byte) and \\u{NN} (a character): one that is not UTF-8, that begins with a backslash, or that has a
+  line end, another control character (a tab is plain), or a character that cannot be seen and changes how others look, such
+  as one that reverses the direction of text. So a line that begins with a backslash is an escaped frame, and every other
+  line is the frame itself. With --hex every payload is shown in hexadecimal.";
 
 /// Appends a payload as text that has no line end in it, and that says unambiguously what the payload is.
 pub(crate) fn push_text(payload: &[u8], out: &mut Vec<u8>) {
@@ -32,9 +33,20 @@ fn is_plain(payload: &[u8]) -> bool {
     }
 }
 
-/// Characters that end a line or steer a terminal.
+/// Characters that end a line, steer a terminal, or cannot be seen and change how others are shown.
 fn is_special(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
+}
+
+/// Unicode's format characters (the general category Cf, as of Unicode 16): they reverse the direction of text, join, or have no
+/// width.
+fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'
+        | '\u{e0020}'..='\u{e007f}')
 }
 
 fn push_escaped(payload: &[u8], out: &mut Vec<u8>) {
@@ -42,18 +54,37 @@ fn push_escaped(payload: &[u8], out: &mut Vec<u8>) {
     for chunk in payload.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
                 '\\' | '"' => out.extend_from_slice(&[b'\\', c as u8]),
-                _ if is_special(c) && c.is_ascii() => push_byte_escape(c as u8, out),
-                _ if is_special(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
-                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                '\t' => out.extend_from_slice(b"\\t"),
+                _ => push_char(c, out),
             }
         }
         chunk.invalid().iter().for_each(|byte| push_byte_escape(*byte, out));
     }
     out.push(b'"');
+}
+
+/// Appends unframed text as a terminal may show it: its lines and tabs are kept, and other special characters are escaped.
+pub(crate) fn push_unframed(text: &str, out: &mut Vec<u8>) {
+    for line in text.split_inclusive('\n') {
+        let (line, end) = match line.strip_suffix("\r\n") {
+            Some(line) => (line, "\r\n"),
+            None => line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n")),
+        };
+        line.chars().for_each(|c| if c == '\t' { out.push(b'\t') } else { push_char(c, out) });
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// Appends a character, escaped where it is special.
+fn push_char(c: char, out: &mut Vec<u8>) {
+    match c {
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        _ if is_special(c) && c.is_ascii() => push_byte_escape(c as u8, out),
+        _ if is_special(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
+        _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
 }
 
 fn push_byte_escape(byte: u8, out: &mut Vec<u8>) {
@@ -150,10 +181,21 @@ mod tests {
             (b"\x1b[2J \"\\\t", r#"\"\x1b[2J \"\\\t""#),
             (b"\xFF\xE4\xBD", r#"\"\xff\xe4\xbd""#),
             (b"\x00\x7f", r#"\"\x00\x7f""#),
-            ("\u{85}\u{2028}".as_bytes(), r#"\"\u{85}\u{2028}""#),
+            ("\u{85}\u{2028}\u{2029}".as_bytes(), r#"\"\u{85}\u{2028}\u{2029}""#),
+            ("a\u{202E}txt.exe\u{202C}".as_bytes(), r#"\"a\u{202e}txt.exe\u{202c}""#),
+            ("\u{2066}\u{2069}\u{200E}\u{200F}\u{61C}".as_bytes(), r#"\"\u{2066}\u{2069}\u{200e}\u{200f}\u{61c}""#),
+            ("\u{200B}\u{200D}\u{FEFF}\u{AD}\u{E0041}".as_bytes(), r#"\"\u{200b}\u{200d}\u{feff}\u{ad}\u{e0041}""#),
         ] {
             assert_eq!(shown(payload), expected);
         }
+    }
+
+    #[test]
+    fn unframed_text_keeps_its_lines_and_nothing_else_that_steers_a_terminal() {
+        let mut out = Vec::new();
+        push_unframed("a\tb\r\n\nover\rwritten \u{1b}[2J\u{202E}\\ \"你\"\r", &mut out);
+        let expected = "a\tb\r\n\nover\\rwritten \\x1b[2J\\u{202e}\\ \"你\"\\r";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     /// Undoes [`push_text`]: what it shows can be read back, so no two payloads look alike.
