@@ -45,6 +45,36 @@ fn lines_are_frames_and_frames_are_lines() {
     serve.stop();
 }
 
+/// What is shown of any payload is read back as that payload, by `connect` and by `encode`.
+#[test]
+fn what_is_shown_can_be_sent_again() {
+    let payloads: Vec<Vec<u8>> = (0..=255u8).map(|byte| vec![byte, b'"', byte]).collect();
+    let more =
+        ["", "c", "\\", "\\\"", "\\n", "a\u{202E}b", "a\tb", "two\nlines\r\n"].map(|text| text.as_bytes().to_vec());
+    let wire: Vec<u8> = payloads.iter().chain(&more).flat_map(|payload| frame(payload)).collect();
+    let shown = run(&["decode"], &wire).out;
+    assert_eq!(run(&["encode"], &shown).out, wire);
+    let sent = wire.clone();
+    let addr = server(move |mut stream| {
+        assert!(read_to_end(&mut stream) == sent);
+        stream.write_all(&sent).unwrap();
+    });
+    let ran = run(&["connect", &addr.to_string()], &shown);
+    assert!(ran.code == 0 && ran.out == shown, "{}", ran.err);
+}
+
+#[test]
+fn an_escaped_frame_that_is_none_ends_our_side_behind_what_was_good() {
+    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let ran = run(&["connect", &serve.addr.to_string()], b"abc\n\\\"a\\qb\"\nabc\n");
+    assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
+    assert!(ran.err.contains("unstick: line 2 of standard input: column 4 has no escape"), "{}", ran.err);
+    serve.stop();
+    let ran = run(&["encode"], b"abc\n\\\"abc\nabc\n");
+    assert_eq!((ran.code, ran.text()), (3, "\x03\0\0\0abc"), "{}", ran.err);
+    assert!(ran.err.contains("unstick: line 2 of standard input: ") && ran.err.contains("closing"), "{}", ran.err);
+}
+
 #[test]
 fn formats_with_a_prefix_are_spoken() {
     let serve = Serve::start(&["--echo", "--no-greeting", "--format", "offset=1,width=3"]);

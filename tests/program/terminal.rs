@@ -136,6 +136,35 @@ fn all_lines_of_a_paste_are_sent_and_their_replies_shown() {
 }
 
 #[test]
+fn any_bytes_are_typed_as_they_are_shown() {
+    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "escapes");
+    terminal.see("> ");
+    for (typed, shown) in
+        [(r#"\"c""#, "c"), (r#"\"a\nb\xff\u{202e}""#, r#"\"a\nb\xff\u{202e}""#), (r"\n", r#"\"\\n""#), ("a\tb", "a\tb")]
+    {
+        terminal.type_in(&format!("{typed}\r"));
+        let line = serve.program.out_line();
+        assert!(line.ends_with(&format!(" {shown}")), "{line}");
+    }
+    // What is wrong is told, and one may try again.
+    terminal.type_in("\\\"a\r");
+    terminal.see("unstick: not sent: a line that begins with \\\" is an escaped frame, and its closing \" is missing");
+    terminal.type_in("again\r");
+    assert!(serve.program.out_line().ends_with(" again"));
+    terminal.type_in("c\r");
+    terminal.see("closed: clean (5 frames");
+    let history = terminal.home.join("unstick/history");
+    while !fs::read_to_string(&history).is_ok_and(|text| text.contains("again")) {
+        thread::yield_now();
+    }
+    let kept = fs::read_to_string(&history).unwrap();
+    assert!(kept.lines().all(|line| line != "c"), "{kept}");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
 fn an_end_by_the_server_ends_the_prompt_and_restores_the_terminal() {
     let serve = Serve::start(&[]);
     let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "server-end");
@@ -189,6 +218,10 @@ fn the_line_c_closes_also_where_there_is_no_prompt() {
         terminal.see("connected");
         terminal.type_in("hi\n");
         assert!(serve.program.out_line().contains("hi"));
+        if !raw {
+            terminal.type_in("\\\"c\"\n");
+            assert!(serve.program.out_line().ends_with(" c"));
+        }
         terminal.type_in("c\n");
         terminal.see("closed: clean");
         assert_eq!(terminal.end(), 0);

@@ -18,7 +18,7 @@ use unstick::{Client, ClientConfig, CloseReason, ExpectedGreeting, FramedRead, F
 
 use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
-use crate::lines::Lines;
+use crate::lines::{self, Lines, Syntax};
 use crate::prompt::{self, Prompt, Typed};
 use crate::show::Show;
 use crate::text;
@@ -36,16 +36,17 @@ const IDLE_GRACE: Duration = Duration::from_millis(100);
 const BUSY_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
-Standard input: each line is a frame, without its line feed (and nothing else is changed). At its end our side is closed
-(half-close), what still comes is shown, and the program exits with the code of the connection's end. The server may end
-it before: then the program ends at once, and with 1 where something was not yet sent. Where the server is full and says so,
-the program ends with 7.
+At the end of standard input our side is closed (half-close), what still comes is shown, and the program exits with the code of
+the connection's end. Where the server ends it before, the program ends at once, and with 1 where something was not yet sent.
+Where the server is full and says so, the program ends with 7.
 Standard output: each frame is a line. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
-On a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history); the line c, or Ctrl-D,
-closes; Ctrl-C breaks off.
+
+At a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history). The line c, or Ctrl-D,
+closes; the line \\\"c\" sends c. Ctrl-C breaks off.
 
 Unframed: with --raw-greeting we send frames, and all that the server sends is shown as it comes, for servers that never
-learnt to frame. With --raw what is piped in is sent as it is; at the prompt a line is sent without a line end.
+learnt to frame. With --raw what is piped in is sent as it is; at the prompt a line is sent without a line end, so for one write
+\\\"GET / HTTP/1.0\\r\\n\".
 
 Examples:
   unstick connect 127.0.0.1:4747
@@ -55,7 +56,8 @@ Examples:
 
 /// Connect: each line of standard input is a frame, each frame received a line of standard output
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
+#[command(after_help = format!("{}\n{EXAMPLES}", lines::HELP))]
+#[command(after_long_help = format!("{}\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Connect {
     /// The server, as HOST:PORT
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
@@ -100,7 +102,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
 
     let (prompt, printer) = prompt::open().unzip();
     if prompt.is_some() {
-        log(format_args!("each line is sent; the line c closes"));
+        log(format_args!("each line is sent; the line c closes, and \\\"c\" sends it"));
     }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
@@ -182,7 +184,10 @@ impl Sending {
         let ended = match prompt {
             Some(prompt) => self.send_typed(prompt),
             None if self.raw => self.send_bytes(),
-            None => self.send_lines(Lines::new(io::stdin().lock(), format, false)),
+            None => {
+                let syntax = if io::stdin().is_terminal() { Syntax::Typed } else { Syntax::Text };
+                self.send_lines(Lines::new(io::stdin().lock(), format, syntax))
+            }
         };
         match ended {
             Err(Report::Closed(failure)) => self.close(failure),
@@ -192,10 +197,8 @@ impl Sending {
     }
 
     fn send_lines(&mut self, mut lines: Lines<StdinLock<'_>>) -> Result<(), Report> {
-        let by_hand = io::stdin().is_terminal();
         loop {
             match lines.next() {
-                Ok(Some(b"c")) if by_hand => return Ok(()),
                 Ok(Some(line)) => {
                     self.sent.begin()?;
                     let encoded = self.write.enqueue_with(&self.envelope, line);
@@ -211,18 +214,22 @@ impl Sending {
     }
 
     fn send_typed(&mut self, mut prompt: Prompt) -> Result<(), Report> {
+        let mut payload = Vec::new();
         loop {
-            match prompt.next() {
-                Ok(Typed::Line(line)) if line == "c" => return Ok(()),
-                Ok(Typed::Line(line)) if self.raw => self.write_raw(line.as_bytes())?,
-                Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.envelope, line.as_bytes()) {
-                    Ok(()) => self.flush()?,
-                    // By hand one may try again.
-                    Err(error) => log(format_args!("unstick: not sent: {error}")),
-                },
+            let line = match prompt.next() {
+                Ok(Typed::Line(line)) => line,
                 Ok(Typed::End) => return Ok(()),
                 Ok(Typed::Interrupt) => return Err(Report::Interrupted),
                 Err(error) => return Err(Report::Closed(Some(Failure::input("the terminal", &error)))),
+            };
+            // By hand one may try again.
+            match text::parse_text(line.as_bytes(), &mut payload) {
+                Ok(bytes) if self.raw => self.write_raw(bytes)?,
+                Ok(payload) => match self.write.enqueue_with(&self.envelope, payload) {
+                    Ok(()) => self.flush()?,
+                    Err(error) => log(format_args!("unstick: not sent: {error}")),
+                },
+                Err(error) => log(format_args!("unstick: not sent: {error}")),
             }
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::{Cmd, Config, Editor, ExternalPrinter, KeyCode, KeyEvent, Modifiers};
 
 /// Lines from the keyboard.
 pub(crate) struct Prompt {
@@ -28,7 +28,7 @@ pub(crate) struct Printer {
 /// What the keyboard gave.
 pub(crate) enum Typed {
     Line(String),
-    /// Ctrl-D.
+    /// The line `c`, or Ctrl-D.
     End,
     /// Ctrl-C.
     Interrupt,
@@ -41,8 +41,10 @@ pub(crate) fn open() -> Option<(Prompt, Printer)> {
     }
     let found = tcgetattr(io::stdin()).ok()?;
     // Without bracketed paste each line that is pasted is a line.
-    let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
+    let config = Config::builder().bracketed_paste(false).build();
     let mut editor = Editor::with_config(config).ok()?;
+    // Nothing is completed here: a tab is one, as in a line that is pasted.
+    editor.bind_sequence(KeyEvent(KeyCode::Tab, Modifiers::NONE), Cmd::Insert(1, "\t".into()));
     let printer = Box::new(editor.create_external_printer().ok()?);
     // A history that cannot be read or kept is no reason not to connect.
     let history = history_path();
@@ -60,11 +62,15 @@ fn history_path() -> Option<PathBuf> {
 }
 
 impl Prompt {
-    /// The next line, without its end.
+    /// The next line, without its end. The line `c` is the end.
     pub(crate) fn next(&mut self) -> io::Result<Typed> {
         loop {
             match self.editor.readline("> ") {
-                Ok(line) => return Ok(Typed::Line(line)),
+                Ok(line) if line == "c" => return Ok(Typed::End),
+                Ok(line) => {
+                    _ = self.editor.add_history_entry(&line);
+                    return Ok(Typed::Line(line));
+                }
                 Err(ReadlineError::Eof) => return Ok(Typed::End),
                 Err(ReadlineError::Interrupted) => return Ok(Typed::Interrupt),
                 Err(ReadlineError::Io(error)) => return Err(error),

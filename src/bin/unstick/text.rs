@@ -12,6 +12,15 @@ How a frame is shown:
   as one that reverses the direction of text. So a line that begins with a backslash is an escaped frame, and every other
   line is the frame itself. With --hex every payload is shown in hexadecimal.";
 
+/// How an escaped frame begins.
+pub(crate) const ESCAPED: &[u8] = b"\\\"";
+
+/// Bytes of the longest escape, `\u{NNNNNN}`, which may stand for one byte.
+pub(crate) const MAX_ESCAPE: usize = 10;
+
+/// The hexadecimal digits of a character, at most.
+const MAX_DIGITS: usize = 6;
+
 /// Appends a payload as text that has no line end in it, and that says unambiguously what the payload is.
 pub(crate) fn push_text(payload: &[u8], out: &mut Vec<u8>) {
     if is_plain(payload) {
@@ -50,7 +59,7 @@ fn is_format(c: char) -> bool {
 }
 
 fn push_escaped(payload: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\\\"");
+    out.extend_from_slice(ESCAPED);
     for chunk in payload.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
@@ -85,6 +94,61 @@ fn push_char(c: char, out: &mut Vec<u8>) {
         _ if is_special(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
         _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
     }
+}
+
+/// The payload that a line stands for: what [`push_text`] shows escaped is read back, every other line is the payload itself.
+/// `payload` is memory to use.
+///
+/// # Errors
+/// What is wrong with a line that begins with `\"`.
+pub(crate) fn parse_text<'a>(line: &'a [u8], payload: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+    let Some(mut rest) = line.strip_prefix(ESCAPED) else {
+        return Ok(line);
+    };
+    payload.clear();
+    loop {
+        let column = line.len() - rest.len() + 1;
+        rest = match rest {
+            [] => return Err("a line that begins with \\\" is an escaped frame, and its closing \" is missing".into()),
+            [b'"'] => return Ok(payload),
+            [b'"', ..] => {
+                return Err(format!(
+                    "column {column} has a \" that is not at the line's end: within an escaped frame write \\\""
+                ));
+            }
+            [b'\\', escape @ ..] => parse_escape(escape, payload).ok_or_else(|| {
+                format!("column {column} has no escape: those are \\n \\r \\t \\\\ \\\" \\xNN \\u{{NN}}")
+            })?,
+            [byte, rest @ ..] => {
+                payload.push(*byte);
+                rest
+            }
+        };
+    }
+}
+
+/// Appends what the escape at the start of `text` stands for, and gives what is behind it.
+fn parse_escape<'a>(text: &'a [u8], payload: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let number = |digits: &[u8]| {
+        let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+        u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_hex)?, 16).ok()
+    };
+    let (byte, rest) = match text {
+        [b'n', rest @ ..] => (b'\n', rest),
+        [b'r', rest @ ..] => (b'\r', rest),
+        [b't', rest @ ..] => (b'\t', rest),
+        [byte @ (b'\\' | b'"'), rest @ ..] => (*byte, rest),
+        [b'x', high, low, rest @ ..] => (number(&[*high, *low])? as u8, rest),
+        [b'u', b'{', rest @ ..] => {
+            let len = rest.iter().take(MAX_DIGITS + 1).position(|byte| *byte == b'}')?;
+            let c = char::from_u32(number(&rest[..len])?)?;
+            payload.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(&rest[len + 1..]);
+        }
+        _ => return None,
+    };
+    payload.push(byte);
+    Some(rest)
 }
 
 fn push_byte_escape(byte: u8, out: &mut Vec<u8>) {
@@ -198,36 +262,6 @@ mod tests {
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
-    /// Undoes [`push_text`]: what it shows can be read back, so no two payloads look alike.
-    fn read_back(shown: &str) -> Vec<u8> {
-        let Some(escaped) = shown.strip_prefix("\\\"").and_then(|rest| rest.strip_suffix('"')) else {
-            return shown.as_bytes().to_vec();
-        };
-        let (mut out, mut chars) = (Vec::new(), escaped.chars());
-        while let Some(c) = chars.next() {
-            let c = match (c, c == '\\') {
-                (_, false) => c,
-                _ => match chars.next().unwrap() {
-                    'n' => '\n',
-                    'r' => '\r',
-                    't' => '\t',
-                    'x' => {
-                        let digits: String = chars.by_ref().take(2).collect();
-                        out.push(u8::from_str_radix(&digits, 16).unwrap());
-                        continue;
-                    }
-                    'u' => {
-                        let digits: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                        char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap()
-                    }
-                    c => c,
-                },
-            };
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        }
-        out
-    }
-
     #[test]
     fn what_is_shown_can_be_read_back() {
         // Every pair of bytes, alone and between others, has every kind of neighbour that matters.
@@ -236,9 +270,51 @@ mod tests {
                 for payload in [vec![first, second], vec![b'a', first, second, b'"'], vec![0xE2, first, second]] {
                     let line = shown(&payload);
                     assert!(!line.contains(['\n', '\r', '\u{2028}', '\u{1b}']), "{line:?}");
-                    assert_eq!(read_back(&line), payload, "{line:?}");
+                    assert_eq!(parse_text(line.as_bytes(), &mut Vec::new()), Ok(&*payload), "{line:?}");
                 }
             }
+        }
+        for c in '\0'..=char::MAX {
+            let payload = format!("a{c}").into_bytes();
+            let line = shown(&payload);
+            assert_eq!(parse_text(line.as_bytes(), &mut Vec::new()), Ok(&*payload), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_line_that_begins_as_an_escaped_frame_is_one() {
+        let read = |line: &[u8]| parse_text(line, &mut Vec::new()).map(<[u8]>::to_vec);
+        for line in [&b""[..], b"c", b"\\", b"\\n", b"\\\\host\\share", b"\"a\"", b" \\\"a\"", b"\xFF\0"] {
+            assert_eq!(read(line), Ok(line.to_vec()));
+        }
+        for (line, payload) in [
+            (&br#"\"""#[..], &b""[..]),
+            (br#"\"c""#, b"c"),
+            (br#"\"\"\\n\n""#, b"\"\\n\n"),
+            (br#"\"\x0A\xfF\u{a}\u{1F600}\u{00000a}""#, b"\n\xFF\n\xF0\x9F\x98\x80\n"),
+            (b"\\\"\t\xE4\"", b"\t\xE4"),
+        ] {
+            assert_eq!(read(line).as_deref(), Ok(payload), "{}", line.escape_ascii());
+        }
+        for (line, why) in [
+            (&br#"\""#[..], "closing"),
+            (br#"\"a"#, "closing"),
+            (br#"\"a\""#, "closing"),
+            (br#"\"a"b""#, "column 4"),
+            (br#"\"a" "#, "column 4"),
+            (br#"\"\q""#, "column 3"),
+            (br#"\"ab\xg0""#, "column 5"),
+            (br#"\"\x+1""#, "column 3"),
+            (br#"\"\x1"#, "column 3"),
+            (br#"\"\u{}""#, "column 3"),
+            (br#"\"\u{d800}""#, "column 3"),
+            (br#"\"\u{110000}""#, "column 3"),
+            (br#"\"\u{0000041}""#, "column 3"),
+            (br#"\"\u{41""#, "column 3"),
+            (br#"\"\"#, "column 3"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.contains(why), "{}: {error}", line.escape_ascii());
         }
     }
 
