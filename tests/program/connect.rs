@@ -192,19 +192,52 @@ fn an_end_by_the_server_is_noticed_while_input_is_open() {
     assert_eq!(ran.code, 4, "{}", ran.err);
 }
 
+/// The number before `what` in `text`.
+fn number_before(text: &str, what: &str) -> usize {
+    let (before, _) = text.split_once(what).unwrap_or_else(|| panic!("nothing of {what:?} in {text}"));
+    before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
 #[test]
-fn input_that_was_not_sent_is_an_error() {
-    // The server ends its stream and reads no more: what we have to send does not fit between us.
-    let (done, wait_for_client) = std::sync::mpsc::channel::<()>();
-    let addr = server(move |mut stream| {
+fn a_connection_that_ended_before_all_was_sent_is_not_called_clean() {
+    const LINE: &[u8] = b"a line of thirty-two bytes.....\n";
+    for (flags, unit) in [(&[][..], "frames"), (&["--raw"], "bytes")] {
+        // The server ends its stream and reads no more: what we have to send does not fit between us.
+        let (done, wait_for_client) = std::sync::mpsc::channel::<()>();
+        let (count, counted) = std::sync::mpsc::channel();
+        let addr = server(move |mut stream| {
+            read(&mut stream, 1);
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            _ = wait_for_client.recv_timeout(PATIENCE);
+            count.send(1 + read_to_end(&mut stream).len()).unwrap();
+        });
+        let ran = run(&[&["connect", &addr.to_string()], flags].concat(), &LINE.repeat(1_000_000));
+        drop(done);
+        assert_eq!(ran.code, 8, "{}", ran.err);
+        let line = ran.err.lines().last().unwrap();
+        assert!(line.starts_with(&format!("unstick: {addr} closed: before all was sent (")), "{line}");
+        assert!(!line.contains("clean"), "{line}");
+        // What we say we sent is what came, whole frames of it.
+        let came = counted.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(number_before(line, " bytes out"), came, "{line}");
+        if unit == "frames" {
+            let (_, out) = line.split_once(" bytes in, ").unwrap();
+            assert_eq!(number_before(out, " frames and "), came / 35, "{line}");
+        }
+        let unsent = number_before(line, &format!(" {unit} not sent"));
+        assert!(line.contains("at least ") && unsent > 0, "{line}");
+    }
+}
+
+#[test]
+fn a_reset_tells_what_was_not_sent() {
+    let addr = server(|mut stream| {
         read(&mut stream, 1);
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        _ = wait_for_client.recv_timeout(PATIENCE);
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let ran = run(&["connect", &addr.to_string()], &b"a line of thirty-two bytes.....\n".repeat(1_000_000));
-    drop(done);
-    assert_eq!(ran.code, 1, "{}", ran.err);
-    assert!(ran.err.contains("before all was sent"), "{}", ran.err);
+    assert_eq!(ran.code, 5, "{}", ran.err);
+    assert!(ran.err.contains("closed: reset") && number_before(&ran.err, " frames not sent") > 0, "{}", ran.err);
 }
 
 #[test]

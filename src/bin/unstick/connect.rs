@@ -1,8 +1,12 @@
 //! `unstick connect`: lines to frames and frames to lines, over a connection.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, BufReader, IsTerminal, StdinLock};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
@@ -106,7 +110,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
-    let sending = Sending { write, envelope, raw: command.raw, sent: Arc::clone(&sent) };
+    let sending = Sending { write, envelope, raw: command.raw, ends: VecDeque::new(), sent: Arc::clone(&sent) };
     thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
 
     let show = Show::new(command.hex, command.timestamps, printer);
@@ -118,23 +122,51 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let (reason, failure) = ended?;
     shown?;
     (traffic.frames_out, traffic.bytes_out) = (sent.frames.load(SeqCst), sent.bytes.load(SeqCst));
-    conclude(peer, &reason, failure, traffic)
+    conclude(peer, &reason, failure, &Passed { traffic, unsent: sent.unsent(command.raw), raw: command.raw })
 }
 
 /// Says how the connection ended.
-fn conclude(peer: SocketAddr, reason: &CloseReason, failure: Option<Failure>, traffic: Traffic) -> Result<(), Failure> {
-    let line = format!("{peer} closed: {reason} ({traffic})");
+fn conclude(peer: SocketAddr, reason: &CloseReason, failure: Option<Failure>, passed: &Passed) -> Result<(), Failure> {
     match exit::of_reason(reason) {
-        Code::Clean => log(format_args!("{line}")),
-        code => return Err(Failure::new(code, line)),
+        Code::Clean if passed.unsent > 0 => {
+            Err(Failure::new(Code::Unsent, format_args!("{peer} closed: before all was sent ({passed})")))
+        }
+        Code::Clean => {
+            log(format_args!("{peer} closed: {reason} ({passed})"));
+            failure.map_or(Ok(()), Err)
+        }
+        code => Err(Failure::new(code, format_args!("{peer} closed: {reason} ({passed})"))),
     }
-    failure.map_or(Ok(()), Err)
+}
+
+/// What passed, and what did not.
+struct Passed {
+    traffic: Traffic,
+    /// Frames, or bytes where there are none, that were taken from standard input and not sent whole. What is still in standard
+    /// input is not counted.
+    unsent: u64,
+    raw: bool,
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.traffic)?;
+        match (self.unsent, self.raw) {
+            (0, _) => Ok(()),
+            (unsent, false) => write!(f, ", at least {unsent} frames not sent"),
+            (unsent, true) => write!(f, ", at least {unsent} bytes not sent"),
+        }
+    }
 }
 
 /// What the sending side did so far, for the receiving one.
 #[derive(Default)]
 struct Sent {
+    /// Frames that were taken from standard input; with --raw, bytes.
+    taken: AtomicU64,
+    /// Frames of which all is written.
     frames: AtomicU64,
+    /// Bytes that are written.
     bytes: AtomicU64,
     /// Whether something was taken from standard input that is not yet written, or a report is on its way.
     busy: AtomicBool,
@@ -143,6 +175,12 @@ struct Sent {
 }
 
 impl Sent {
+    /// Frames, or bytes, that were taken from standard input and are not written.
+    fn unsent(&self, raw: bool) -> u64 {
+        let written = if raw { &self.bytes } else { &self.frames };
+        self.taken.load(SeqCst).saturating_sub(written.load(SeqCst))
+    }
+
     /// Ready when the sending side has had its time to report.
     async fn silent<T>(&self) -> Option<T> {
         let start = Instant::now();
@@ -152,8 +190,9 @@ impl Sent {
         None
     }
 
-    /// Something is to be sent: no use where the server has ended.
-    fn begin(&self) -> Result<(), Report> {
+    /// So much was taken from standard input: to send it is of no use where the server has ended.
+    fn take(&self, count: u64) -> Result<(), Report> {
+        self.taken.fetch_add(count, SeqCst);
         self.busy.store(true, SeqCst);
         if self.server_ended.load(SeqCst) { Err(Report::Unsent) } else { Ok(()) }
     }
@@ -176,6 +215,8 @@ struct Sending {
     write: FramedWrite<TcpStream>,
     envelope: OwnEnvelope,
     raw: bool,
+    /// Where each frame ends that is not yet written whole, in bytes of our stream.
+    ends: VecDeque<u64>,
     sent: Arc<Sent>,
 }
 
@@ -200,9 +241,9 @@ impl Sending {
         loop {
             match lines.next() {
                 Ok(Some(line)) => {
-                    self.sent.begin()?;
                     let encoded = self.write.enqueue_with(&self.envelope, line);
                     encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
+                    self.took_frame()?;
                 }
                 Ok(None) => return Ok(()),
                 Err(failure) => return Err(Report::Closed(Some(failure))),
@@ -226,7 +267,10 @@ impl Sending {
             match text::parse_text(line.as_bytes(), &mut payload) {
                 Ok(bytes) if self.raw => self.write_raw(bytes)?,
                 Ok(payload) => match self.write.enqueue_with(&self.envelope, payload) {
-                    Ok(()) => self.flush()?,
+                    Ok(()) => {
+                        self.took_frame()?;
+                        self.flush()?;
+                    }
                     Err(error) => log(format_args!("unstick: not sent: {error}")),
                 },
                 Err(error) => log(format_args!("unstick: not sent: {error}")),
@@ -249,21 +293,41 @@ impl Sending {
         }
     }
 
-    fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Report> {
-        self.sent.begin()?;
-        smol::block_on(self.write.get_mut().write_all(bytes)).map_err(Report::Broken)?;
-        self.sent.bytes.fetch_add(bytes.len() as u64, SeqCst);
+    fn write_raw(&mut self, mut bytes: &[u8]) -> Result<(), Report> {
+        self.sent.take(bytes.len() as u64)?;
+        while !bytes.is_empty() {
+            let len = smol::block_on(self.write.get_mut().write(bytes)).map_err(Report::Broken)?;
+            self.sent.bytes.fetch_add(len as u64, SeqCst);
+            bytes = &bytes[len..];
+        }
         self.sent.busy.store(false, SeqCst);
         Ok(())
     }
 
+    fn took_frame(&mut self) -> Result<(), Report> {
+        self.ends.push_back(self.write.bytes());
+        self.sent.take(1)
+    }
+
     fn flush(&mut self) -> Result<(), Report> {
         self.sent.busy.store(true, SeqCst);
-        smol::block_on(self.write.flush()).map_err(Report::Broken)?;
-        self.sent.frames.store(self.write.frames(), SeqCst);
-        self.sent.bytes.store(self.write.bytes(), SeqCst);
+        // What is written is noted after each write: the next one may wait for ever.
+        let flushed = smol::block_on(poll_fn(|cx| {
+            let flushed = pin!(self.write.flush()).poll(cx);
+            self.note_written();
+            flushed
+        }));
+        flushed.map_err(Report::Broken)?;
         self.sent.busy.store(false, SeqCst);
         Ok(())
+    }
+
+    fn note_written(&mut self) {
+        let written = self.write.bytes() - self.write.queued() as u64;
+        let whole = self.ends.iter().take_while(|end| **end <= written).count();
+        self.ends.drain(..whole);
+        self.sent.frames.fetch_add(whole as u64, SeqCst);
+        self.sent.bytes.store(written, SeqCst);
     }
 
     /// Sends what waits, then the end of our stream.
@@ -333,9 +397,6 @@ impl Receiving {
             // The socket tells of a reset once, and it told the sending side.
             (CloseReason::Clean, Some(Report::Broken(error))) => (error.into(), None),
             (reason, Some(Report::Closed(failure))) => (reason, failure),
-            (reason, _) if sent.busy.load(SeqCst) => {
-                (reason, Some(Failure::other("the server ended the connection before all was sent")))
-            }
             (reason, _) => (reason, None),
         })
     }

@@ -19,7 +19,8 @@ Exit codes:
   4  truncated: the stream ended inside a frame
   5  reset: the peer broke the connection off
   6  timed out, or the peer's system does not answer any more
-  7  refused: the server serves as many connections as it may; try again later";
+  7  refused: the server serves as many connections as it may; try again later
+  8  not all was sent: the server ended the connection before (connect)";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(crate) enum Code {
     Reset = 5,
     TimedOut = 6,
     Refused = 7,
+    Unsent = 8,
     /// Ctrl-C at the prompt, as a shell counts it.
     Interrupted = 130,
 }
