@@ -336,8 +336,11 @@ fn output_that_does_not_fit_on_the_disk_is_an_error() {
         let status = wait(&mut child);
         let mut err = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut err).unwrap();
-        assert_eq!(status.code(), Some(1), "{args:?}: {err}");
-        assert!(err.contains("unstick: cannot write to standard output: "), "{args:?}: {err}");
+        assert_eq!(status.code(), Some(9), "{args:?}: {err}");
+        assert!(
+            err.contains("unstick: cannot write ") && err.contains("to standard output: No space"),
+            "{args:?}: {err}"
+        );
     }
 }
 

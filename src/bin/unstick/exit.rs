@@ -20,7 +20,9 @@ Exit codes:
   5  reset: the peer broke the connection off
   6  timed out, or the peer's system does not answer any more
   7  refused: the server serves as many connections as it may; try again later
-  8  not all was sent: the server ended the connection before (connect)";
+  8  not all was sent: the server ended the connection before (connect)
+  9  standard output cannot be written: the disk is full, or, for serve, its reader went away; for the other commands a
+     reader that goes away has all it wanted, and they end with 0 and say nothing";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub(crate) enum Code {
     TimedOut = 6,
     Refused = 7,
     Unsent = 8,
+    Output = 9,
     /// Ctrl-C at the prompt, as a shell counts it.
     Interrupted = 130,
 }
@@ -80,11 +83,12 @@ impl Failure {
         Failure::new(Code::Other, text)
     }
 
-    /// Standard output failed. Where its reader went away it has all it wanted, and there is nothing to say.
+    /// Standard output failed, for any command but `serve`. Where its reader went away it has all it wanted, and there is nothing to
+    /// say.
     pub(crate) fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { code: Code::Clean, text: None },
-            _ => Failure::other(format_args!("cannot write to standard output: {}", Chain(error))),
+            _ => Failure::new(Code::Output, format_args!("cannot write to standard output: {}", Chain(error))),
         }
     }
 

@@ -1,12 +1,13 @@
 //! `unstick serve`: a server that prints what it gets.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures_lite::FutureExt;
 use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
@@ -15,14 +16,15 @@ use crate::args::{self, FormatArgs};
 use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::text::{self, push_hex, push_text, put};
-use crate::{serve_raw, signals, stats};
+use crate::output::{Output, Print};
+use crate::{serve_raw, signals, stats, text};
 
 const EXAMPLES: &str = "\
 Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
 Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
 SIGINT and SIGTERM close the listener, finish what is in flight (for --drain-timeout) and exit with 0; a second one exits at
-once, with 128 and the signal's number. Where the reader of standard output goes away, the server ends with 0.
+once, with 128 and the signal's number. Where standard output cannot be written any more - its reader went away, the disk is full -
+the server says why, stops in the same way, and exits with 9.
 
 Examples:
   unstick serve --echo                        127.0.0.1:4747, each frame is returned
@@ -88,14 +90,6 @@ fn long_help() -> String {
     format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::HELP, args::formats_help(), text::HELP, exit::HELP)
 }
 
-/// How what comes is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Print {
-    Text,
-    Hex,
-    None,
-}
-
 impl Serve {
     pub(crate) fn threads(&self) -> NonZeroUsize {
         self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
@@ -134,20 +128,21 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         metrics.serve(account.clone())?;
     }
     let stop = signals::first()?;
-    announce(server.local_addr())?;
-    let (print, echo) = (command.print, command.echo);
+    let (output, lost) = Output::new(command.print);
+    output.announce(server.local_addr())?;
+    let (echo, shown) = (command.echo, Arc::clone(&output));
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
         move |peer| {
-            let mut line = Vec::new();
+            let (shown, mut line) = (Arc::clone(&shown), Vec::new());
             async move |frame: Frame<'_>, replies: &mut Responder| -> Result<(), WriteError> {
-                show(peer, frame.payload(), print, &mut line);
+                shown.show(peer, frame.payload(), &mut line);
                 match echo {
                     true => replies.send_with(frame.envelope(), frame.payload()).await,
                     false => Ok(()),
                 }
             }
         },
-        async move { _ = stop.recv().await },
+        async move { _ = stop.recv().or(lost.recv()).await },
     );
     match command.stats {
         None => _ = smol::block_on(serving),
@@ -155,7 +150,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
             stats::print(&smol::block_on(serving.or(stats::report(account, every))));
         }
     }
-    Ok(())
+    output.finish()
 }
 
 pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
@@ -166,36 +161,6 @@ pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
     Failure::other(format_args!("cannot listen on {addr}: {}{hint}", Chain(error)))
 }
 
-/// The first line of output: others may wait for it.
-pub(crate) fn announce(addr: SocketAddr) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening on {addr}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
-}
-
 pub(crate) fn log_open(peer: SocketAddr) {
     log(format_args!("{peer} connected"));
-}
-
-/// Prints what came from a peer: one line, written at once. Where standard output fails the program ends: a reader that went
-/// away has all it wanted. `line` is memory to use again.
-pub(crate) fn show(peer: SocketAddr, payload: &[u8], print: Print, line: &mut Vec<u8>) {
-    if print == Print::None {
-        return;
-    }
-    line.clear();
-    put(line, format_args!("{peer} "));
-    match print {
-        Print::Hex => push_hex(payload, line),
-        _ => push_text(payload, line),
-    }
-    line.push(b'\n');
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_all(line).and_then(|()| out.flush()) {
-        let failure = Failure::output(&error);
-        if let Some(text) = &failure.text {
-            log(format_args!("unstick: {text}"));
-        }
-        std::process::exit(failure.code as i32);
-    }
-    line.shrink_to(16 * 1024);
 }
