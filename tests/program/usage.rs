@@ -116,6 +116,22 @@ fn the_readme_knows_every_limit() {
     assert_eq!(count, 13, "{limits}");
 }
 
+/// The help lists every exit code, and the README, too.
+#[test]
+fn the_readme_knows_every_exit_code() {
+    let help = run(&["--help"], b"");
+    let (_, codes) = help.text().split_once("Exit codes:\n").expect("a heading");
+    let codes: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let codes: Vec<&str> = codes.into_iter().filter(|code| !code.is_empty()).collect();
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "130", "143"]);
+    for code in codes {
+        assert!(
+            include_str!("../../README.md").contains(&format!("\n| {code} | ")),
+            "README.md says nothing of code {code}"
+        );
+    }
+}
+
 #[test]
 fn without_a_command_there_is_help_and_code_2() {
     let ran = run(&[], b"");

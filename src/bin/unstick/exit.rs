@@ -22,7 +22,9 @@ Exit codes:
   7  refused: the server serves as many connections as it may; try again later
   8  not all was sent: the server ended the connection before (connect)
   9  standard output cannot be written: the disk is full, or, for serve, its reader went away; for the other commands a
-     reader that goes away has all it wanted, and they end with 0 and say nothing";
+     reader that goes away has all it wanted, and they end with 0 and say nothing
+  130  ended by Ctrl-C (SIGINT); serve ends so at the second one, and with 0 at the first
+  143  ended by SIGTERM; serve ends so at the second one, and with 0 at the first";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
