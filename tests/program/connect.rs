@@ -253,6 +253,34 @@ fn wait_bounds_the_time_after_the_end_of_input() {
     assert!(ran.err.contains("--wait"), "{}", ran.err);
 }
 
+/// A link-local address needs its interface. Not every machine has one: then there is nothing to listen at.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_with_an_interface_is_served_and_connected_to() {
+    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    // Address, index, length of the prefix, scope (20 is link-local), flags (40 is not yet usable), name.
+    let is_usable = |fields: &[&str]| fields.len() == 6 && fields[3] == "20" && !fields[4].starts_with(['4', 'c']);
+    let all = interfaces.lines().map(|line| line.split_whitespace().collect::<Vec<&str>>());
+    for fields in all.filter(|fields| is_usable(fields)) {
+        let groups: Vec<&str> = (0..8).map(|group| &fields[0][4 * group..][..4]).collect();
+        let host = format!("[{}%{}]", groups.join(":"), fields[5]);
+        for flags in [&["--no-greeting"][..], &["--raw", "--no-greeting"]] {
+            let mut program = Program::start(&[&["serve", &format!("{host}:0"), "--echo"], flags].concat());
+            let line = program.out_line();
+            let (_, port) = line.rsplit_once(':').unwrap();
+            let raw = if flags.len() > 1 { &["--raw"][..] } else { &[] };
+            let ran = run(&[&["connect", &format!("{host}:{port}")], raw].concat(), b"hi\n");
+            assert_eq!((ran.code, ran.text()), (0, "hi\n"), "{}", ran.err);
+            // The address that the program prints is one that it takes, too.
+            let ran = run(&[&["connect", line.strip_prefix("listening on ").unwrap()], raw].concat(), b"hi\n");
+            assert_eq!((ran.code, ran.text()), (0, "hi\n"), "{}", ran.err);
+            program.stdin = None;
+            program.signal(rustix::process::Signal::TERM);
+            assert_eq!(program.end().code, 0);
+        }
+    }
+}
+
 #[test]
 fn no_server_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -29,6 +29,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--max-payload", "10"], &["--greeting", "23 bytes", "10"]),
         (&["connect"], &["<ADDR>"]),
         (&["connect", "localhost"], &["<ADDR>", "HOST:PORT"]),
+        (&["connect", "[fe80::1]:4747"], &["<ADDR>", "[fe80::1%eth0]:4747"]),
         (&["connect", "localhost:99999"], &["99999", "65535"]),
         (&["connect", "localhost:1", "--wait", "-1"], &["--wait", "0 or more"]),
         (&["connect", "localhost:1", "--wait", "soon"], &["--wait", "0 or more"]),

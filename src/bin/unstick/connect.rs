@@ -20,7 +20,7 @@ use smol::channel::{self, Receiver};
 use unstick::framing::Format;
 use unstick::{Client, ClientConfig, CloseReason, ExpectedGreeting, FramedRead, FramedWrite, Traffic};
 
-use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
+use crate::args::{self, Addr, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
 use crate::lines::{self, Lines, Syntax};
 use crate::prompt::{self, Prompt, Typed};
@@ -65,7 +65,7 @@ Examples:
 pub(crate) struct Connect {
     /// The server, as HOST:PORT
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
-    addr: String,
+    addr: Addr,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -98,7 +98,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
     let config = ClientConfig::default().format(format).greeting(ExpectedGreeting::None);
-    let client = smol::block_on(Client::connect(&*command.addr, config));
+    let client = smol::block_on(Client::connect(command.addr.host_port(), config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer();
     log(format_args!("{peer} connected"));

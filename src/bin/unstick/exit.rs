@@ -95,7 +95,7 @@ impl Failure {
     }
 
     /// No connection came about.
-    pub(crate) fn from_connect(addr: &str, error: &ConnectError) -> Failure {
+    pub(crate) fn from_connect(addr: impl fmt::Display, error: &ConnectError) -> Failure {
         let code = match error {
             ConnectError::TimedOut { .. } => Code::TimedOut,
             ConnectError::Io(error) => of_io(error),

@@ -1,5 +1,6 @@
 //! `unstick serve`: a server that prints what it gets.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -12,7 +13,7 @@ use futures_lite::FutureExt;
 use unstick::framing::{Format, Frame};
 use unstick::{Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
 
-use crate::args::{self, FormatArgs};
+use crate::args::{self, Addr, FormatArgs};
 use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -40,7 +41,7 @@ Examples:
 pub(crate) struct Serve {
     /// Where to listen; port 0 picks a free one
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
-    pub(crate) addr: String,
+    pub(crate) addr: Addr,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -80,7 +81,7 @@ pub(crate) struct Serve {
 
     /// Give the numbers over HTTP at ADDR, path /metrics, in the text format of Prometheus
     #[arg(long, value_name = "ADDR", value_parser = args::parse_addr, conflicts_with = "raw")]
-    metrics: Option<String>,
+    metrics: Option<Addr>,
 
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -120,7 +121,8 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let format = command.format.format()?;
     let config = ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads());
     let config = command.limits.apply(config)?;
-    let server = Server::bind(&command.addr, config).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let server =
+        Server::bind(command.addr.host_port(), config).map_err(|error| cannot_listen(&command.addr, &error))?;
     let account = server.account();
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;
@@ -153,7 +155,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     output.finish()
 }
 
-pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
+pub(crate) fn cannot_listen(addr: impl fmt::Display, error: &io::Error) -> Failure {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => "; another program listens there: choose another port, or 0 for any",
         _ => "",

@@ -44,7 +44,7 @@ struct Signs {
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
-    let listener = TcpListener::bind(&command.addr).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let listener = TcpListener::bind(command.addr.host_port()).map_err(|error| cannot_listen(&command.addr, &error))?;
     let addr = listener.local_addr()?;
     let listener = Async::new(listener)?;
     let stop = signals::first()?;
