@@ -2,11 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+#[cfg(target_os = "linux")]
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -160,6 +164,49 @@ fn any_bytes_are_typed_as_they_are_shown() {
     }
     let kept = fs::read_to_string(&history).unwrap();
     assert!(kept.lines().all(|line| line != "c"), "{kept}");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+/// Ctrl-Z stops the program, and when it goes on, as by `fg`, there is one prompt with the line that was begun.
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_stop_the_prompt_is_shown_once_with_what_was_typed() {
+    let serve = Serve::start(&["--no-greeting"]);
+    // A process group of its own, or the tests would be stopped with it.
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "stop", |command| {
+        command.process_group(0);
+    });
+    let pid = Pid::from_child(&terminal.child);
+    terminal.see("> ");
+    terminal.type_in("half line\x1b[D\x1b[D\x1b[D\x1b[D");
+    terminal.see("half line");
+    for _ in 0..3 {
+        terminal.type_in("\x1a");
+        let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+            thread::yield_now();
+        }
+        assert!(terminal.is_cooked(), "for the shell");
+        while let Ok(before) = terminal.screen.try_recv() {
+            let before = String::from_utf8_lossy(&before).into_owned();
+            assert!(!before.contains("> "), "a prompt before the stop: {before:?}");
+        }
+        terminal.seen.clear();
+        kill_process(pid, Signal::CONT).unwrap();
+        terminal.see("> ");
+        terminal.see("half line");
+        assert!(!terminal.is_cooked());
+    }
+    terminal.type_in("a \r");
+    let line = serve.program.out_line();
+    assert!(line.ends_with(" half a line"), "{line}");
+    terminal.type_in("c\r");
+    let mut rest = std::mem::take(&mut terminal.seen);
+    while !rest.contains("closed: clean") {
+        rest.push_str(&String::from_utf8_lossy(&terminal.screen.recv_timeout(PATIENCE).unwrap()));
+    }
+    assert!(!rest.contains("> half line"), "a second prompt: {rest:?}");
     assert_eq!(terminal.end(), 0);
     serve.stop();
 }
