@@ -289,8 +289,7 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
 /// then on one too many had a place, and once that one had ended nobody had one any more.
 #[test]
 fn a_panic_while_one_is_refused_takes_nobodys_place() {
-    let server =
-        Server::bind("127.0.0.1:0", ServerConfig::default().max_connections(Some(1))).expect("a port");
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default().max_connections(Some(1))).expect("a port");
     let account = server.account();
     let server = run(server.on_open(move |_| assert!(account.stats().accepted != 2, "a test's panic")), |_| echo);
     let hello = |socket: &mut TcpStream| {
