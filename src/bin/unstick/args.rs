@@ -147,13 +147,13 @@ pub(crate) fn parse_addr(text: &str) -> Result<Addr, String> {
     if host.is_empty() || !is_valid {
         return Err(teach.into());
     }
+    let port = port.parse().map_err(|_| format!("the port {port:?} is not 0 to 65535; {teach}"))?;
     if host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local()) {
-        return Err(format!("{host} is an address of each interface: say which one, as in [{host}%eth0]:{port}"));
+        return Err(format!(
+            "{host} is a link-local address: say which interface it is at, as in [{host}%eth0]:{port}"
+        ));
     }
-    match port.parse() {
-        Ok(port) => Ok(Addr { text: text.into(), host: host.into(), port }),
-        Err(_) => Err(format!("the port {port:?} is not 0 to 65535; {teach}")),
-    }
+    Ok(Addr { text: text.into(), host: host.into(), port })
 }
 
 /// A number of bytes, with a unit or without.
