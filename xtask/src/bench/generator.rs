@@ -21,7 +21,7 @@ const WIRE_LEN: usize = 256 << 10;
 /// Bytes of one read at most.
 const READ_LEN: usize = 1 << 20;
 /// A server that answers nothing for so long has failed.
-const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
 /// How frames are kept in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod outcome;
 mod peers;
 mod plot;
 mod publish;
+mod push;
 mod rounds;
 mod serve;
 /// What the benches for people run too: the streams, and the peers' decoders.
@@ -103,6 +104,8 @@ enum Group {
     Calls,
     /// Goal 10: handlers that wait
     Waiting,
+    /// Goal 11: each sender's frames to every receiver
+    Push,
 }
 
 /// How often and how long is measured, and where.
@@ -241,6 +244,7 @@ impl Group {
                 serve::waiting(pace, findings)?;
                 memory::waiting(pace, findings)?;
             }
+            Group::Push => push::measure(pace, findings)?,
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub(super) const RATE: Measure =
 pub(super) const P99: Measure = Measure { name: "p99", take: |outcome| outcome.p99, more_is_better: false };
 pub(super) const CPU: Measure =
     Measure { name: "CPU a frame", take: |outcome| outcome.cpu_per_frame, more_is_better: false };
+pub(super) const PEAK: Measure = Measure { name: "peak memory", take: |outcome| outcome.peak, more_is_better: false };
 
 /// For each server its outcomes, round by round.
 pub(super) struct Rounds {
@@ -91,7 +92,7 @@ impl Rounds {
                 P99.take,
                 |outcome| outcome.server_busy,
                 |outcome| outcome.load_busy,
-                |outcome| outcome.peak,
+                PEAK.take,
             ];
             let figures = takes.map(|take| number(median(&outcomes.iter().map(take).collect::<Vec<_>>())));
             table.rows.push([self.what.clone(), kind.name().into()].into_iter().chain(figures).collect());

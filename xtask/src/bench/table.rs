@@ -78,7 +78,7 @@ pub(super) fn summary(rows: &[Row]) -> Table {
 }
 
 /// The goals in a word.
-const GOALS: [&str; 10] = [
+const GOALS: [&str; 11] = [
     "1 decode, borrowed",
     "2 decode, owned",
     "3 encode",
@@ -89,6 +89,7 @@ const GOALS: [&str; 10] = [
     "8 cost as work grows",
     "9 system calls",
     "10 waiting",
+    "11 push",
 ];
 
 /// A table of text.

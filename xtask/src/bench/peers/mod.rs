@@ -6,6 +6,7 @@
 mod ours;
 mod plain;
 mod tokio;
+mod tokio_push;
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -39,6 +40,8 @@ pub(crate) enum Kind {
     TokioFeed,
     /// The same, but 128 KiB may wait.
     TokioWide,
+    /// The same, and what is pushed comes through an mpsc for each connection: pushes only.
+    TokioQueues,
 }
 
 /// tokio's habits to flush.
@@ -52,6 +55,7 @@ impl Kind {
             Kind::TokioSend => "tokio, flush a frame",
             Kind::TokioFeed => "tokio, flush when dry",
             Kind::TokioWide => "tokio, when dry, 128 KiB",
+            Kind::TokioQueues => "tokio, 128 KiB, mpsc",
         }
     }
 }
@@ -65,6 +69,9 @@ pub(crate) enum Service {
     Own,
     /// Waits so long, then sends it back.
     Wait(Duration),
+    /// Sends it to every connection that has sent an empty frame, which is confirmed by one. So many frames at most are on
+    /// their way to a connection.
+    Push { ahead: usize },
 }
 
 /// How a peer is run.
@@ -112,6 +119,7 @@ pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, B
         (Kind::Ours, service) => ours::serve(setup.threads, service)?,
         (Kind::Plain, Service::Echo { hashes: 0 }) => plain::serve()?,
         (Kind::Plain, service) => return Err(format!("the plain loop does not do {service:?}").into()),
+        (kind, Service::Push { ahead }) => tokio_push::serve(kind, ahead)?,
         (kind, service) => tokio::serve(kind, service)?,
     }
     Ok(ExitCode::SUCCESS)

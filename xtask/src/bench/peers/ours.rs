@@ -46,6 +46,7 @@ pub(super) fn serve(threads: NonZeroUsize, service: Service) -> Result<(), Box<d
             };
             smol::block_on(server.serve(handler, pending()));
         }
+        Service::Push { .. } => return Err("our server does not push".into()),
     }
     Ok(())
 }

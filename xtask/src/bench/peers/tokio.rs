@@ -14,7 +14,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use super::{Kind, LIMIT, OWN, OWN_LEN, Service, announce};
 
 /// Bytes that may wait with [`Kind::TokioWide`].
-const WIDE: usize = 128 << 10;
+pub(super) const WIDE: usize = 128 << 10;
 
 /// Serves for ever.
 ///
@@ -27,7 +27,7 @@ pub(super) fn serve(kind: Kind, service: Service) -> io::Result<()> {
             serve_with(kind, false, move |frame| ready(own.slice(..frame.len())))
         }
         Service::Wait(time) => serve_with(kind, true, move |frame| wait(time, frame)),
-        Service::Echo { .. } => serve_with(kind, false, |frame| ready(frame.freeze())),
+        Service::Echo { .. } | Service::Push { .. } => serve_with(kind, false, |frame| ready(frame.freeze())),
     }
 }
 
@@ -56,7 +56,7 @@ where
 }
 
 /// Hands every connection to `serve`, which spawns what serves it. Timers only where they are needed: they take time.
-fn listen(timers: bool, serve: impl Fn(TcpStream)) -> io::Result<()> {
+pub(super) fn listen(timers: bool, serve: impl Fn(TcpStream)) -> io::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     if timers {
         runtime.enable_time();
@@ -72,7 +72,7 @@ fn listen(timers: bool, serve: impl Fn(TcpStream)) -> io::Result<()> {
     })
 }
 
-fn codec() -> LengthDelimitedCodec {
+pub(super) fn codec() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().little_endian().max_frame_length(LIMIT).new_codec()
 }
 
