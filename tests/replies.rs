@@ -6,7 +6,9 @@ use std::io::ErrorKind;
 use futures_lite::future::block_on;
 use unstick::framing::{EncodeError, Frame};
 use unstick::testing::choppy::{ChoppyRead, SharedWrite, Step};
-use unstick::{CloseReason, Closed, Greeting, Halves, NO_COPY_LEN, PeerName, Responder, ServerConfig, serve_connection};
+use unstick::{
+    CloseReason, Closed, Greeting, Halves, NO_COPY_LEN, PeerName, Responder, ServerConfig, serve_connection,
+};
 
 const KIB: usize = 1024;
 
