@@ -279,7 +279,7 @@ impl fmt::Display for CloseReason {
             }
             CloseReason::Idle { timeout } => write!(f, ": nothing sent for {timeout:?}"),
             CloseReason::SlowFrame { received, missing, timeout, diagnosis } => {
-                write!(f, ": {received} bytes within {timeout:?}, and {missing} missing")?;
+                write!(f, ": {received} bytes within {:?}, and {missing} missing", three_digits(*timeout))?;
                 diagnosis.as_ref().map_or(Ok(()), |diagnosis| write!(f, " ({diagnosis})"))
             }
             CloseReason::SlowReader { queued, timeout } => {
@@ -291,6 +291,13 @@ impl fmt::Display for CloseReason {
             }
         }
     }
+}
+
+/// The time to three significant digits: one that bytes and a rate came to has nine.
+fn three_digits(time: Duration) -> Duration {
+    let nanoseconds = time.as_nanos();
+    let unit = 10_u128.pow(nanoseconds.checked_ilog10().unwrap_or(0).saturating_sub(2));
+    Duration::from_nanos(u64::try_from((nanoseconds + unit / 2) / unit * unit).unwrap_or(u64::MAX))
 }
 
 /// The error and what it came of, each behind a colon.

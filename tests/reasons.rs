@@ -18,6 +18,7 @@ fn a_reason_is_of_the_error_that_it_was() {
     let cut = decoder.finish().unwrap_err();
     let late = || io::Error::from(io::ErrorKind::TimedOut);
     let timeout = Duration::from_secs(3);
+    let slow = |timeout| CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: None };
     for (reason, text) in [
         (CloseReason::Clean, "clean".to_string()),
         (CloseReason::Stopped, "stopped".to_string()),
@@ -42,10 +43,13 @@ fn a_reason_is_of_the_error_that_it_was() {
             "silent: no whole frame within 3s (looks like HTTP)".into(),
         ),
         (CloseReason::Idle { timeout }, "idle: nothing sent for 3s".into()),
-        (
-            CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: None },
-            "slow frame: 5 bytes within 3s, and 4 missing".into(),
-        ),
+        (slow(timeout), "slow frame: 5 bytes within 3s, and 4 missing".into()),
+        (slow(Duration::from_nanos(10_007_690_429)), "slow frame: 5 bytes within 10s, and 4 missing".into()),
+        (slow(Duration::from_nanos(12_349_999_999)), "slow frame: 5 bytes within 12.3s, and 4 missing".into()),
+        (slow(Duration::from_nanos(999_500_000)), "slow frame: 5 bytes within 1s, and 4 missing".into()),
+        (slow(Duration::from_nanos(200_122_070)), "slow frame: 5 bytes within 200ms, and 4 missing".into()),
+        (slow(Duration::from_nanos(1_234)), "slow frame: 5 bytes within 1.23µs, and 4 missing".into()),
+        (slow(Duration::ZERO), "slow frame: 5 bytes within 0ns, and 4 missing".into()),
         (
             CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: Some(Diagnosis::Tls) },
             "slow frame: 5 bytes within 3s, and 4 missing (looks like TLS)".into(),

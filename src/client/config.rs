@@ -84,7 +84,7 @@ pub enum ExpectedGreeting {
     /// A frame like any other.
     Frame,
     /// So many bytes without framing. An unframed greeting has no end of its own, so its length must be known: the
-    /// seed's has [`TUTORIAL_GREETING`](crate::TUTORIAL_GREETING)`.len()` bytes.
+    /// seed's has 23 bytes, `TUTORIAL_GREETING.len()`.
     Raw(usize),
     /// Nothing.
     None,

@@ -189,14 +189,14 @@ impl<H: Header> Client<H> {
     /// payload: a prefix, or an [`Envelope`] of prefix and trailer.
     ///
     /// ```
-    /// use unstick::framing::Format;
+    /// use unstick::framing::{Endian, Format, Layout};
     /// use unstick::{Client, ClientConfig};
     /// # use std::{io::Read, net::TcpListener};
     /// # smol::block_on(async {
     /// # let listener = TcpListener::bind("127.0.0.1:0")?;
     /// # let addr = listener.local_addr()?;
     /// // A byte of type, two bytes of length.
-    /// let format: Format = "offset=1,width=2,endian=big".parse()?;
+    /// let format = Format::with_default_limit(Layout::fixed(2, Endian::Big).offset(1))?;
     /// let mut client = Client::connect(addr, ClientConfig::default().format(format)).await?;
     /// client.send_with(b"\x07", b"hello").await?;
     /// # let mut received = [0; 8];

@@ -195,8 +195,8 @@ impl<H> ServerConfig<H> {
         limits.into_iter().find_map(|(name, limit)| (limit == Some(0)).then_some(name))
     }
 
-    /// Connections served at a time, whether set or derived.
-    pub(super) fn connections_allowed(&self) -> usize {
+    /// Connections served at a time: [`max_connections`](ServerConfig::max_connections), whether set or derived.
+    pub fn connections_allowed(&self) -> usize {
         let derived = || descriptors_allowed().saturating_sub(RESERVE + 3 * self.threads).max(1);
         self.max_connections.unwrap_or_else(derived)
     }

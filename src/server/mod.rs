@@ -22,6 +22,8 @@ mod serve;
 mod shared;
 #[cfg(not(feature = "tracing"))]
 mod silence;
+#[cfg(feature = "testing")]
+mod simulate;
 mod system;
 mod thread;
 mod timeouts;
@@ -29,6 +31,8 @@ mod transport;
 mod worker;
 
 pub use self::account::{Account, Stats};
+#[cfg(feature = "testing")]
+pub(crate) use self::clock::Clock;
 pub use self::clock::Sleep;
 pub use self::config::{ServerConfig, TUTORIAL_GREETING};
 pub use self::greeting::Greeting;
@@ -38,4 +42,6 @@ pub use self::responder::Responder;
 pub use self::serve::{Server, serve_connection};
 #[cfg(not(feature = "tracing"))]
 use self::silence as events;
+#[cfg(feature = "testing")]
+pub(crate) use self::simulate::any_time;
 pub use self::transport::{Halves, Listener, Transport};

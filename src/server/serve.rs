@@ -62,9 +62,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # }).unwrap();
 /// ```
 pub struct Server<H = Format> {
-    listening: Listening,
-    header: Arc<H>,
-    shared: Shared,
+    pub(super) listening: Listening,
+    pub(super) header: Arc<H>,
+    pub(super) shared: Shared,
 }
 
 impl<H: Header + Send + Sync + 'static> Server<H> {
@@ -199,32 +199,6 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         let stats = shared.account.stats();
         events::drained(&stats);
         Ok(stats)
-    }
-
-    /// [`serve`](Server::serve) on this thread, by a clock that somebody else drives: all but sockets and threads.
-    #[cfg(feature = "testing")]
-    pub(crate) async fn simulate<N, F, E>(
-        self,
-        clock: Rc<Clock>,
-        new_handler: N,
-        stop: impl Future<Output = ()>,
-    ) -> Stats
-    where
-        N: Fn(Peer) -> F + 'static,
-        F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,
-        E: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let Server { mut listening, header, shared } = self;
-        let shared = Arc::new(shared);
-        let service = Service { shared: Arc::clone(&shared), header, new_handler: Arc::new(new_handler) };
-        let (worker, arrivals) = channel::unbounded();
-        let serving = worker::run(0, service, arrivals, &clock, None);
-        let accepting = async {
-            let (workers, sleep) = ([worker], async |duration| clock.sleep(duration).await);
-            stop.or(accept::accept(&mut listening, &shared, &workers, &sleep)).await;
-        };
-        futures_lite::future::zip(serving, accepting).await;
-        shared.account.stats()
     }
 }
 

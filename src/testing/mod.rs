@@ -95,6 +95,8 @@ mod plan;
 mod sealed;
 #[cfg(feature = "server")]
 mod session;
+#[cfg(feature = "server")]
+mod simulation;
 mod slices;
 mod source;
 mod subject;
@@ -114,6 +116,8 @@ pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
 #[cfg(feature = "server")]
 pub use session::check_session;
+#[cfg(feature = "server")]
+pub use simulation::{MemoryListener, MemoryStream, Network, Simulation};
 pub use slices::check_slice;
 pub use subject::{Subject, Violation, check_case, try_case};
 pub use suite::{Failure, suite, try_suite};

@@ -45,6 +45,36 @@ fn lines_are_frames_and_frames_are_lines() {
     serve.stop();
 }
 
+/// What is shown of any payload is read back as that payload, by `connect` and by `encode`.
+#[test]
+fn what_is_shown_can_be_sent_again() {
+    let payloads: Vec<Vec<u8>> = (0..=255u8).map(|byte| vec![byte, b'"', byte]).collect();
+    let more =
+        ["", "c", "\\", "\\\"", "\\n", "a\u{202E}b", "a\tb", "two\nlines\r\n"].map(|text| text.as_bytes().to_vec());
+    let wire: Vec<u8> = payloads.iter().chain(&more).flat_map(|payload| frame(payload)).collect();
+    let shown = run(&["decode"], &wire).out;
+    assert_eq!(run(&["encode"], &shown).out, wire);
+    let sent = wire.clone();
+    let addr = server(move |mut stream| {
+        assert!(read_to_end(&mut stream) == sent);
+        stream.write_all(&sent).unwrap();
+    });
+    let ran = run(&["connect", &addr.to_string()], &shown);
+    assert!(ran.code == 0 && ran.out == shown, "{}", ran.err);
+}
+
+#[test]
+fn an_escaped_frame_that_is_none_ends_our_side_behind_what_was_good() {
+    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let ran = run(&["connect", &serve.addr.to_string()], b"abc\n\\\"a\\qb\"\nabc\n");
+    assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
+    assert!(ran.err.contains("unstick: line 2 of standard input: column 4 has no escape"), "{}", ran.err);
+    serve.stop();
+    let ran = run(&["encode"], b"abc\n\\\"abc\nabc\n");
+    assert_eq!((ran.code, ran.text()), (3, "\x03\0\0\0abc"), "{}", ran.err);
+    assert!(ran.err.contains("unstick: line 2 of standard input: ") && ran.err.contains("closing"), "{}", ran.err);
+}
+
 #[test]
 fn formats_with_a_prefix_are_spoken() {
     let serve = Serve::start(&["--echo", "--no-greeting", "--format", "offset=1,width=3"]);
@@ -162,19 +192,52 @@ fn an_end_by_the_server_is_noticed_while_input_is_open() {
     assert_eq!(ran.code, 4, "{}", ran.err);
 }
 
+/// The number before `what` in `text`.
+fn number_before(text: &str, what: &str) -> usize {
+    let (before, _) = text.split_once(what).unwrap_or_else(|| panic!("nothing of {what:?} in {text}"));
+    before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
 #[test]
-fn input_that_was_not_sent_is_an_error() {
-    // The server ends its stream and reads no more: what we have to send does not fit between us.
-    let (done, wait_for_client) = std::sync::mpsc::channel::<()>();
-    let addr = server(move |mut stream| {
+fn a_connection_that_ended_before_all_was_sent_is_not_called_clean() {
+    const LINE: &[u8] = b"a line of thirty-two bytes.....\n";
+    for (flags, unit) in [(&[][..], "frames"), (&["--raw"], "bytes")] {
+        // The server ends its stream and reads no more: what we have to send does not fit between us.
+        let (done, wait_for_client) = std::sync::mpsc::channel::<()>();
+        let (count, counted) = std::sync::mpsc::channel();
+        let addr = server(move |mut stream| {
+            read(&mut stream, 1);
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            _ = wait_for_client.recv_timeout(PATIENCE);
+            count.send(1 + read_to_end(&mut stream).len()).unwrap();
+        });
+        let ran = run(&[&["connect", &addr.to_string()], flags].concat(), &LINE.repeat(1_000_000));
+        drop(done);
+        assert_eq!(ran.code, 8, "{}", ran.err);
+        let line = ran.err.lines().last().unwrap();
+        assert!(line.starts_with(&format!("unstick: {addr} closed: before all was sent (")), "{line}");
+        assert!(!line.contains("clean"), "{line}");
+        // What we say we sent is what came, whole frames of it.
+        let came = counted.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(number_before(line, " bytes out"), came, "{line}");
+        if unit == "frames" {
+            let (_, out) = line.split_once(" bytes in, ").unwrap();
+            assert_eq!(number_before(out, " frames and "), came / 35, "{line}");
+        }
+        let unsent = number_before(line, &format!(" {unit} not sent"));
+        assert!(line.contains("at least ") && unsent > 0, "{line}");
+    }
+}
+
+#[test]
+fn a_reset_tells_what_was_not_sent() {
+    let addr = server(|mut stream| {
         read(&mut stream, 1);
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        _ = wait_for_client.recv_timeout(PATIENCE);
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let ran = run(&["connect", &addr.to_string()], &b"a line of thirty-two bytes.....\n".repeat(1_000_000));
-    drop(done);
-    assert_eq!(ran.code, 1, "{}", ran.err);
-    assert!(ran.err.contains("before all was sent"), "{}", ran.err);
+    assert_eq!(ran.code, 5, "{}", ran.err);
+    assert!(ran.err.contains("closed: reset") && number_before(&ran.err, " frames not sent") > 0, "{}", ran.err);
 }
 
 #[test]
@@ -188,6 +251,34 @@ fn wait_bounds_the_time_after_the_end_of_input() {
     drop(done);
     assert_eq!((ran.code, ran.text()), (6, "never ends\n"), "{}", ran.err);
     assert!(ran.err.contains("--wait"), "{}", ran.err);
+}
+
+/// A link-local address needs its interface. Not every machine has one: then there is nothing to listen at.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_with_an_interface_is_served_and_connected_to() {
+    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    // Address, index, length of the prefix, scope (20 is link-local), flags (40 is not yet usable), name.
+    let is_usable = |fields: &[&str]| fields.len() == 6 && fields[3] == "20" && !fields[4].starts_with(['4', 'c']);
+    let all = interfaces.lines().map(|line| line.split_whitespace().collect::<Vec<&str>>());
+    for fields in all.filter(|fields| is_usable(fields)) {
+        let groups: Vec<&str> = (0..8).map(|group| &fields[0][4 * group..][..4]).collect();
+        let host = format!("[{}%{}]", groups.join(":"), fields[5]);
+        for flags in [&["--no-greeting"][..], &["--raw", "--no-greeting"]] {
+            let mut program = Program::start(&[&["serve", &format!("{host}:0"), "--echo"], flags].concat());
+            let line = program.out_line();
+            let (_, port) = line.rsplit_once(':').unwrap();
+            let raw = if flags.len() > 1 { &["--raw"][..] } else { &[] };
+            let ran = run(&[&["connect", &format!("{host}:{port}")], raw].concat(), b"hi\n");
+            assert_eq!((ran.code, ran.text()), (0, "hi\n"), "{}", ran.err);
+            // The address that the program prints is one that it takes, too.
+            let ran = run(&[&["connect", line.strip_prefix("listening on ").unwrap()], raw].concat(), b"hi\n");
+            assert_eq!((ran.code, ran.text()), (0, "hi\n"), "{}", ran.err);
+            program.stdin = None;
+            program.signal(rustix::process::Signal::TERM);
+            assert_eq!(program.end().code, 0);
+        }
+    }
 }
 
 #[test]

@@ -295,6 +295,27 @@ fn a_reader_that_goes_away_is_no_error() {
     }
 }
 
+/// What a peer sends cannot reverse, hide or end the text around it on the operator's terminal.
+#[test]
+fn characters_that_cannot_be_seen_are_escaped() {
+    let hidden: Vec<char> = ('\u{202A}'..='\u{202E}')
+        .chain('\u{2066}'..='\u{2069}')
+        .chain('\u{200B}'..='\u{200F}')
+        .chain(['\u{61C}', '\u{2028}', '\u{2029}', '\u{2060}', '\u{FEFF}', '\u{AD}', '\u{E0001}'])
+        .collect();
+    let serve = crate::harness::Serve::start(&["--echo", "--no-greeting"]);
+    for c in hidden {
+        let text = format!("a{c}b");
+        let escaped = format!("\\\"a\\u{{{:x}}}b\"", u32::from(c));
+        assert_eq!(run(&["decode"], &frame(text.as_bytes())).text(), format!("{escaped}\n"));
+        let ran = run(&["connect", &serve.addr.to_string()], text.as_bytes());
+        assert_eq!(ran.text(), format!("{escaped}\n"), "{}", ran.err);
+        let line = serve.program.out_line();
+        assert!(line.ends_with(&format!(" {escaped}")), "{line}");
+    }
+    serve.stop();
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn output_that_does_not_fit_on_the_disk_is_an_error() {
@@ -315,8 +336,11 @@ fn output_that_does_not_fit_on_the_disk_is_an_error() {
         let status = wait(&mut child);
         let mut err = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut err).unwrap();
-        assert_eq!(status.code(), Some(1), "{args:?}: {err}");
-        assert!(err.contains("unstick: cannot write to standard output: "), "{args:?}: {err}");
+        assert_eq!(status.code(), Some(9), "{args:?}: {err}");
+        assert!(
+            err.contains("unstick: cannot write ") && err.contains("to standard output: No space"),
+            "{args:?}: {err}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::{GREETING, PATIENCE, Program, Serve, command, finish, frame, read, run, wait};
+use crate::harness::{GREETING, PATIENCE, Program, Serve, command, finish, frame, read, rest, run, wait};
 
 #[test]
 fn frames_are_printed_and_ends_are_told() {
@@ -233,23 +233,60 @@ fn lines_of_many_clients_are_never_torn() {
     serve.stop();
 }
 
+/// The server says why, stops as after a signal, and every connection is told of.
 #[test]
-fn a_reader_that_goes_away_ends_the_server_quietly() {
-    let mut child = command(&["serve", "127.0.0.1:0"]).stdin(Stdio::null()).spawn().unwrap();
-    let mut out = child.stdout.take().unwrap();
-    let (mut line, mut byte) = (String::new(), [0]);
-    while byte != *b"\n" {
-        out.read_exact(&mut byte).unwrap();
-        line.push(char::from(byte[0]));
+fn a_reader_that_goes_away_stops_the_server_which_says_why_and_drains() {
+    for flags in [&["--echo", "--stats", "1000"][..], &["--echo", "--raw"]] {
+        let is_raw = flags.contains(&"--raw");
+        let mut child = command(&[&["serve", "127.0.0.1:0"], flags].concat()).stdin(Stdio::null()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let (mut line, mut byte) = (String::new(), [0]);
+        while byte != *b"\n" {
+            out.read_exact(&mut byte).unwrap();
+            line.push(char::from(byte[0]));
+        }
+        drop(out);
+        let addr = line.trim().strip_prefix("listening on ").unwrap();
+        let mut streams: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        let greeting = if is_raw { &GREETING[4..] } else { GREETING };
+        for stream in &mut streams {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            assert_eq!(read(stream, greeting.len()), greeting);
+        }
+        // What cannot be printed is served all the same.
+        let sent = frame(b"nobody reads this");
+        streams[0].write_all(&sent).unwrap();
+        assert_eq!(rest(&mut streams[0]), sent);
+        assert_eq!(rest(&mut streams[1]), b"");
+        assert_eq!(wait(&mut child).code(), Some(9));
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        let peers: Vec<String> = streams.iter().map(|stream| stream.local_addr().unwrap().to_string()).collect();
+        let why: Vec<&str> = err.lines().filter(|line| line.starts_with("unstick: ")).collect();
+        let expected = format!("unstick: cannot write what {} sent to standard output: Broken pipe", peers[0]);
+        assert!(why.len() == 1 && why[0].starts_with(&expected) && why[0].contains("stopping"), "{err}");
+        for peer in &peers {
+            assert_eq!(err.lines().filter(|line| *line == format!("{peer} connected")).count(), 1, "{err}");
+            assert_eq!(err.lines().filter(|line| line.starts_with(&format!("{peer} closed: "))).count(), 1, "{err}");
+        }
+        if !is_raw {
+            let last = err.lines().last().unwrap();
+            assert!(last.starts_with("stats: accepted 2, active 0, refused 0; in 1 frames, "), "{err}");
+        }
     }
-    drop(out);
-    let mut stream = TcpStream::connect(line.trim().strip_prefix("listening on ").unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(&frame(b"nobody reads this")).unwrap();
-    assert_eq!(wait(&mut child).code(), Some(0));
-    let mut err = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-    assert!(!err.contains("panick"), "{err}");
+}
+
+#[test]
+fn a_reader_that_is_gone_from_the_start_is_told() {
+    for flags in [&[][..], &["--raw"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = command(&[&["serve", "127.0.0.1:0"], flags].concat()).stdout(writer).spawn().unwrap();
+        assert_eq!(wait(&mut child).code(), Some(9));
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert!(err.starts_with("unstick: cannot write the address to standard output: Broken pipe"), "{err}");
+    }
 }
 
 #[test]

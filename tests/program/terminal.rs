@@ -2,11 +2,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+#[cfg(target_os = "linux")]
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
@@ -136,6 +140,78 @@ fn all_lines_of_a_paste_are_sent_and_their_replies_shown() {
 }
 
 #[test]
+fn any_bytes_are_typed_as_they_are_shown() {
+    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "escapes");
+    terminal.see("> ");
+    for (typed, shown) in
+        [(r#"\"c""#, "c"), (r#"\"a\nb\xff\u{202e}""#, r#"\"a\nb\xff\u{202e}""#), (r"\n", r#"\"\\n""#), ("a\tb", "a\tb")]
+    {
+        terminal.type_in(&format!("{typed}\r"));
+        let line = serve.program.out_line();
+        assert!(line.ends_with(&format!(" {shown}")), "{line}");
+    }
+    // What is wrong is told, and one may try again.
+    terminal.type_in("\\\"a\r");
+    terminal.see("unstick: not sent: a line that begins with \\\" is an escaped frame, and its closing \" is missing");
+    terminal.type_in("again\r");
+    assert!(serve.program.out_line().ends_with(" again"));
+    terminal.type_in("c\r");
+    terminal.see("closed: clean (5 frames");
+    let history = terminal.home.join("unstick/history");
+    while !fs::read_to_string(&history).is_ok_and(|text| text.contains("again")) {
+        thread::yield_now();
+    }
+    let kept = fs::read_to_string(&history).unwrap();
+    assert!(kept.lines().all(|line| line != "c"), "{kept}");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+/// Ctrl-Z stops the program, and when it goes on, as by `fg`, there is one prompt with the line that was begun.
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_stop_the_prompt_is_shown_once_with_what_was_typed() {
+    let serve = Serve::start(&["--no-greeting"]);
+    // A process group of its own, or the tests would be stopped with it.
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "stop", |command| {
+        command.process_group(0);
+    });
+    let pid = Pid::from_child(&terminal.child);
+    terminal.see("> ");
+    terminal.type_in("half line\x1b[D\x1b[D\x1b[D\x1b[D");
+    terminal.see("half line");
+    for _ in 0..3 {
+        terminal.type_in("\x1a");
+        let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        while !fs::read_to_string(&stat).unwrap().contains(") T ") {
+            thread::yield_now();
+        }
+        assert!(terminal.is_cooked(), "for the shell");
+        while let Ok(before) = terminal.screen.try_recv() {
+            let before = String::from_utf8_lossy(&before).into_owned();
+            assert!(!before.contains("> "), "a prompt before the stop: {before:?}");
+        }
+        terminal.seen.clear();
+        kill_process(pid, Signal::CONT).unwrap();
+        terminal.see("> ");
+        terminal.see("half line");
+        assert!(!terminal.is_cooked());
+    }
+    terminal.type_in("a \r");
+    let line = serve.program.out_line();
+    assert!(line.ends_with(" half a line"), "{line}");
+    terminal.type_in("c\r");
+    let mut rest = std::mem::take(&mut terminal.seen);
+    while !rest.contains("closed: clean") {
+        rest.push_str(&String::from_utf8_lossy(&terminal.screen.recv_timeout(PATIENCE).unwrap()));
+    }
+    assert!(!rest.contains("> half line"), "a second prompt: {rest:?}");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
 fn an_end_by_the_server_ends_the_prompt_and_restores_the_terminal() {
     let serve = Serve::start(&[]);
     let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "server-end");
@@ -189,6 +265,10 @@ fn the_line_c_closes_also_where_there_is_no_prompt() {
         terminal.see("connected");
         terminal.type_in("hi\n");
         assert!(serve.program.out_line().contains("hi"));
+        if !raw {
+            terminal.type_in("\\\"c\"\n");
+            assert!(serve.program.out_line().ends_with(" c"));
+        }
         terminal.type_in("c\n");
         terminal.see("closed: clean");
         assert_eq!(terminal.end(), 0);
@@ -203,6 +283,17 @@ fn unframed_text_without_a_line_end_is_ended_on_a_terminal() {
         command.stdin(Stdio::null());
     });
     terminal.see("Hello client! 你好...\r\n");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
+#[test]
+fn unframed_text_does_not_steer_a_terminal() {
+    let serve = Serve::start(&["--raw", "--greeting", "a\u{1b}[2J\u{202e}b\rc\r\nd"]);
+    let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string(), "--raw"], "steer", |command| {
+        command.stdin(Stdio::null());
+    });
+    terminal.see("a\\x1b[2J\\u{202e}b\\rc\r\r\nd\r\n");
     assert_eq!(terminal.end(), 0);
     serve.stop();
 }

@@ -29,6 +29,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--max-payload", "10", "--greeting", "Hello client!"], &["--greeting", "13 bytes", "10"]),
         (&["connect"], &["<ADDR>"]),
         (&["connect", "localhost"], &["<ADDR>", "HOST:PORT"]),
+        (&["connect", "[fe80::1]:4747"], &["<ADDR>", "[fe80::1%eth0]:4747"]),
         (&["connect", "localhost:99999"], &["99999", "65535"]),
         (&["connect", "localhost:1", "--wait", "-1"], &["--wait", "0 or more"]),
         (&["connect", "localhost:1", "--wait", "soon"], &["--wait", "0 or more"]),
@@ -114,6 +115,22 @@ fn the_readme_knows_every_limit() {
         count += 1;
     }
     assert_eq!(count, 13, "{limits}");
+}
+
+/// The help lists every exit code, and the README, too.
+#[test]
+fn the_readme_knows_every_exit_code() {
+    let help = run(&["--help"], b"");
+    let (_, codes) = help.text().split_once("Exit codes:\n").expect("a heading");
+    let codes: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let codes: Vec<&str> = codes.into_iter().filter(|code| !code.is_empty()).collect();
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "130", "143"]);
+    for code in codes {
+        assert!(
+            include_str!("../../README.md").contains(&format!("\n| {code} | ")),
+            "README.md says nothing of code {code}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Flags that several commands have, and values that teach where they are wrong.
 
+use std::fmt;
+use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -114,15 +116,42 @@ fn parse_bytes(text: &str) -> Result<Bytes, String> {
     Ok(Bytes(bytes))
 }
 
-/// `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
-pub(crate) fn parse_addr(text: &str) -> Result<String, String> {
-    let teach = "write HOST:PORT, as in 127.0.0.1:4747, localhost:4747 or [::1]:4747";
+/// Where to listen or to connect. The host is a name, an IPv4 address, or an IPv6 address, which stands in brackets and may
+/// have a scope: `[fe80::1%eth0]:4747`.
+#[derive(Clone, Debug)]
+pub(crate) struct Addr {
+    text: String,
+    host: String,
+    port: u16,
+}
+
+impl Addr {
+    /// Host and port, to be resolved: by the system, which knows the interfaces by name.
+    pub(crate) fn host_port(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+pub(crate) fn parse_addr(text: &str) -> Result<Addr, String> {
+    let teach = "write HOST:PORT, as in 127.0.0.1:4747, localhost:4747, [::1]:4747 or [fe80::1%eth0]:4747";
     let (host, port) = text.rsplit_once(':').ok_or(teach)?;
-    if host.is_empty() || (host.contains(':') && !(host.starts_with('[') && host.ends_with(']'))) {
+    let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_valid = in_brackets.map_or(!host.contains([':', '[', ']']), |host| host.contains(':'));
+    let host = in_brackets.unwrap_or(host);
+    if host.is_empty() || !is_valid {
         return Err(teach.into());
     }
-    match port.parse::<u16>() {
-        Ok(_) => Ok(text.into()),
+    if host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local()) {
+        return Err(format!("{host} is an address of each interface: say which one, as in [{host}%eth0]:{port}"));
+    }
+    match port.parse() {
+        Ok(port) => Ok(Addr { text: text.into(), host: host.into(), port }),
         Err(_) => Err(format!("the port {port:?} is not 0 to 65535; {teach}")),
     }
 }
@@ -173,6 +202,8 @@ pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{SocketAddr, ToSocketAddrs};
+
     use super::*;
 
     #[test]
@@ -199,12 +230,44 @@ mod tests {
 
     #[test]
     fn addresses_have_a_host_and_a_port() {
-        for right in ["127.0.0.1:4747", "localhost:0", "[::1]:4747"] {
-            assert_eq!(parse_addr(right).as_deref(), Ok(right));
+        for (right, host, port) in [
+            ("127.0.0.1:4747", "127.0.0.1", 4747),
+            ("localhost:0", "localhost", 0),
+            ("[::1]:4747", "::1", 4747),
+            ("[fe80::1%eth0]:7002", "fe80::1%eth0", 7002),
+        ] {
+            let addr = parse_addr(right).unwrap();
+            assert_eq!((addr.host_port(), &*addr.to_string()), ((host, port), right));
         }
-        for wrong in ["", "4747", ":4747", "localhost", "localhost:", "localhost:http", "::1:4747", "1.2.3.4:65536"] {
+        for wrong in [
+            "",
+            "4747",
+            ":4747",
+            "localhost",
+            "localhost:",
+            "localhost:http",
+            "::1:4747",
+            "[::1]",
+            "[::1:4747",
+            "::1]:4747",
+            "[]:4747",
+            "[localhost]:4747",
+            "[fe80::1]:4747",
+            "1.2.3.4:65536",
+        ] {
             assert!(parse_addr(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// The system knows the interface by name. `lo` is the first one of any Linux.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_scope_of_an_address_is_an_interface_by_name_or_by_number() {
+        for text in ["[fe80::1%lo]:7002", "[fe80::1%1]:7002"] {
+            let addrs: Vec<SocketAddr> = parse_addr(text).unwrap().host_port().to_socket_addrs().unwrap().collect();
+            assert_eq!(addrs, ["[fe80::1%1]:7002".parse().unwrap()], "{text}");
+        }
+        assert!(parse_addr("[fe80::1%none]:7002").unwrap().host_port().to_socket_addrs().is_err());
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! `unstick connect`: lines to frames and frames to lines, over a connection.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, BufReader, IsTerminal, StdinLock};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
@@ -14,9 +18,9 @@ use smol::channel::{self, Receiver};
 use unstick::framing::Format;
 use unstick::{Client, ClientConfig, ClientStream, CloseReason, FramedRead, FramedWrite, PeerName, Traffic};
 
-use crate::args::{self, EnvelopeArgs, FormatArgs, OwnEnvelope};
+use crate::args::{self, Addr, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
-use crate::lines::Lines;
+use crate::lines::{self, Lines, Syntax};
 use crate::prompt::{self, Prompt, Typed};
 use crate::show::Show;
 use crate::text;
@@ -34,16 +38,17 @@ const IDLE_GRACE: Duration = Duration::from_millis(100);
 const BUSY_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
-Standard input: each line is a frame, without its line feed (and nothing else is changed). At its end our side is closed
-(half-close), what still comes is shown, and the program exits with the code of the connection's end. The server may end
-it before: then the program ends at once, and with 1 where something was not yet sent. Where the server is full and says so,
-the program ends with 7.
+At the end of standard input our side is closed (half-close), what still comes is shown, and the program exits with the code of
+the connection's end. Where the server ends it before, the program ends at once, and with 1 where something was not yet sent.
+Where the server is full and says so, the program ends with 7.
 Standard output: each frame is a line. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
-On a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history); the line c, or Ctrl-D,
-closes; Ctrl-C breaks off.
+
+At a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history). The line c, or Ctrl-D,
+closes; the line \\\"c\" sends c. Ctrl-C breaks off.
 
 Unframed: with --raw-greeting we send frames, and all that the server sends is shown as it comes, for servers that never
-learnt to frame. With --raw what is piped in is sent as it is; at the prompt a line is sent without a line end.
+learnt to frame. With --raw what is piped in is sent as it is; at the prompt a line is sent without a line end, so for one write
+\\\"GET / HTTP/1.0\\r\\n\".
 
 Examples:
   unstick connect 127.0.0.1:4747
@@ -53,11 +58,12 @@ Examples:
 
 /// Connect: each line of standard input is a frame, each frame received a line of standard output
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
+#[command(after_help = format!("{}\n{EXAMPLES}", lines::HELP))]
+#[command(after_long_help = format!("{}\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Connect {
     /// The server, as HOST:PORT
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
-    addr: String,
+    addr: Addr,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -90,7 +96,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
     let config = ClientConfig::default().format(format);
-    let client = smol::block_on(Client::connect(&*command.addr, config));
+    let client = smol::block_on(Client::connect(command.addr.host_port(), config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer().clone();
     log(format_args!("{peer} connected"));
@@ -98,11 +104,11 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
 
     let (prompt, printer) = prompt::open().unzip();
     if prompt.is_some() {
-        log(format_args!("each line is sent; the line c closes"));
+        log(format_args!("each line is sent; the line c closes, and \\\"c\" sends it"));
     }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
-    let sending = Sending { write, envelope, raw: command.raw, sent: Arc::clone(&sent) };
+    let sending = Sending { write, envelope, raw: command.raw, ends: VecDeque::new(), sent: Arc::clone(&sent) };
     thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
 
     let show = Show::new(command.hex, command.timestamps, printer);
@@ -114,23 +120,51 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let (reason, failure) = ended?;
     shown?;
     (traffic.frames_out, traffic.bytes_out) = (sent.frames.load(SeqCst), sent.bytes.load(SeqCst));
-    conclude(&peer, &reason, failure, traffic)
+    conclude(&peer, &reason, failure, &Passed { traffic, unsent: sent.unsent(command.raw), raw: command.raw })
 }
 
 /// Says how the connection ended.
-fn conclude(peer: &PeerName, reason: &CloseReason, failure: Option<Failure>, traffic: Traffic) -> Result<(), Failure> {
-    let line = format!("{peer} closed: {reason} ({traffic})");
+fn conclude(peer: &PeerName, reason: &CloseReason, failure: Option<Failure>, passed: &Passed) -> Result<(), Failure> {
     match exit::of_reason(reason) {
-        Code::Clean => log(format_args!("{line}")),
-        code => return Err(Failure::new(code, line)),
+        Code::Clean if passed.unsent > 0 => {
+            Err(Failure::new(Code::Unsent, format_args!("{peer} closed: before all was sent ({passed})")))
+        }
+        Code::Clean => {
+            log(format_args!("{peer} closed: {reason} ({passed})"));
+            failure.map_or(Ok(()), Err)
+        }
+        code => Err(Failure::new(code, format_args!("{peer} closed: {reason} ({passed})"))),
     }
-    failure.map_or(Ok(()), Err)
+}
+
+/// What passed, and what did not.
+struct Passed {
+    traffic: Traffic,
+    /// Frames, or bytes where there are none, that were taken from standard input and not sent whole. What is still in standard
+    /// input is not counted.
+    unsent: u64,
+    raw: bool,
+}
+
+impl fmt::Display for Passed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.traffic)?;
+        match (self.unsent, self.raw) {
+            (0, _) => Ok(()),
+            (unsent, false) => write!(f, ", at least {unsent} frames not sent"),
+            (unsent, true) => write!(f, ", at least {unsent} bytes not sent"),
+        }
+    }
 }
 
 /// What the sending side did so far, for the receiving one.
 #[derive(Default)]
 struct Sent {
+    /// Frames that were taken from standard input; with --raw, bytes.
+    taken: AtomicU64,
+    /// Frames of which all is written.
     frames: AtomicU64,
+    /// Bytes that are written.
     bytes: AtomicU64,
     /// Whether something was taken from standard input that is not yet written, or a report is on its way.
     busy: AtomicBool,
@@ -139,6 +173,12 @@ struct Sent {
 }
 
 impl Sent {
+    /// Frames, or bytes, that were taken from standard input and are not written.
+    fn unsent(&self, raw: bool) -> u64 {
+        let written = if raw { &self.bytes } else { &self.frames };
+        self.taken.load(SeqCst).saturating_sub(written.load(SeqCst))
+    }
+
     /// Ready when the sending side has had its time to report.
     async fn silent<T>(&self) -> Option<T> {
         let start = Instant::now();
@@ -148,8 +188,9 @@ impl Sent {
         None
     }
 
-    /// Something is to be sent: no use where the server has ended.
-    fn begin(&self) -> Result<(), Report> {
+    /// So much was taken from standard input: to send it is of no use where the server has ended.
+    fn take(&self, count: u64) -> Result<(), Report> {
+        self.taken.fetch_add(count, SeqCst);
         self.busy.store(true, SeqCst);
         if self.server_ended.load(SeqCst) { Err(Report::Unsent) } else { Ok(()) }
     }
@@ -172,6 +213,8 @@ struct Sending {
     write: FramedWrite<ClientStream>,
     envelope: OwnEnvelope,
     raw: bool,
+    /// Where each frame ends that is not yet written whole, in bytes of our stream.
+    ends: VecDeque<u64>,
     sent: Arc<Sent>,
 }
 
@@ -180,7 +223,10 @@ impl Sending {
         let ended = match prompt {
             Some(prompt) => self.send_typed(prompt),
             None if self.raw => self.send_bytes(),
-            None => self.send_lines(Lines::new(io::stdin().lock(), format, false)),
+            None => {
+                let syntax = if io::stdin().is_terminal() { Syntax::Typed } else { Syntax::Text };
+                self.send_lines(Lines::new(io::stdin().lock(), format, syntax))
+            }
         };
         match ended {
             Err(Report::Closed(failure)) => self.close(failure),
@@ -190,14 +236,12 @@ impl Sending {
     }
 
     fn send_lines(&mut self, mut lines: Lines<StdinLock<'_>>) -> Result<(), Report> {
-        let by_hand = io::stdin().is_terminal();
         loop {
             match lines.next() {
-                Ok(Some(b"c")) if by_hand => return Ok(()),
                 Ok(Some(line)) => {
-                    self.sent.begin()?;
                     let encoded = self.write.enqueue_with(&self.envelope, line);
                     encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
+                    self.took_frame()?;
                 }
                 Ok(None) => return Ok(()),
                 Err(failure) => return Err(Report::Closed(Some(failure))),
@@ -209,18 +253,25 @@ impl Sending {
     }
 
     fn send_typed(&mut self, mut prompt: Prompt) -> Result<(), Report> {
+        let mut payload = Vec::new();
         loop {
-            match prompt.next() {
-                Ok(Typed::Line(line)) if line == "c" => return Ok(()),
-                Ok(Typed::Line(line)) if self.raw => self.write_raw(line.as_bytes())?,
-                Ok(Typed::Line(line)) => match self.write.enqueue_with(&self.envelope, line.as_bytes()) {
-                    Ok(()) => self.flush()?,
-                    // By hand one may try again.
-                    Err(error) => log(format_args!("unstick: not sent: {error}")),
-                },
+            let line = match prompt.next() {
+                Ok(Typed::Line(line)) => line,
                 Ok(Typed::End) => return Ok(()),
                 Ok(Typed::Interrupt) => return Err(Report::Interrupted),
                 Err(error) => return Err(Report::Closed(Some(Failure::input("the terminal", &error)))),
+            };
+            // By hand one may try again.
+            match text::parse_text(line.as_bytes(), &mut payload) {
+                Ok(bytes) if self.raw => self.write_raw(bytes)?,
+                Ok(payload) => match self.write.enqueue_with(&self.envelope, payload) {
+                    Ok(()) => {
+                        self.took_frame()?;
+                        self.flush()?;
+                    }
+                    Err(error) => log(format_args!("unstick: not sent: {error}")),
+                },
+                Err(error) => log(format_args!("unstick: not sent: {error}")),
             }
         }
     }
@@ -240,21 +291,41 @@ impl Sending {
         }
     }
 
-    fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Report> {
-        self.sent.begin()?;
-        smol::block_on(self.write.get_mut().write_all(bytes)).map_err(Report::Broken)?;
-        self.sent.bytes.fetch_add(bytes.len() as u64, SeqCst);
+    fn write_raw(&mut self, mut bytes: &[u8]) -> Result<(), Report> {
+        self.sent.take(bytes.len() as u64)?;
+        while !bytes.is_empty() {
+            let len = smol::block_on(self.write.get_mut().write(bytes)).map_err(Report::Broken)?;
+            self.sent.bytes.fetch_add(len as u64, SeqCst);
+            bytes = &bytes[len..];
+        }
         self.sent.busy.store(false, SeqCst);
         Ok(())
     }
 
+    fn took_frame(&mut self) -> Result<(), Report> {
+        self.ends.push_back(self.write.bytes());
+        self.sent.take(1)
+    }
+
     fn flush(&mut self) -> Result<(), Report> {
         self.sent.busy.store(true, SeqCst);
-        smol::block_on(self.write.flush()).map_err(Report::Broken)?;
-        self.sent.frames.store(self.write.frames(), SeqCst);
-        self.sent.bytes.store(self.write.bytes(), SeqCst);
+        // What is written is noted after each write: the next one may wait for ever.
+        let flushed = smol::block_on(poll_fn(|cx| {
+            let flushed = pin!(self.write.flush()).poll(cx);
+            self.note_written();
+            flushed
+        }));
+        flushed.map_err(Report::Broken)?;
         self.sent.busy.store(false, SeqCst);
         Ok(())
+    }
+
+    fn note_written(&mut self) {
+        let written = self.write.bytes() - self.write.queued() as u64;
+        let whole = self.ends.iter().take_while(|end| **end <= written).count();
+        self.ends.drain(..whole);
+        self.sent.frames.fetch_add(whole as u64, SeqCst);
+        self.sent.bytes.store(written, SeqCst);
     }
 
     /// Sends what waits, then the end of our stream.
@@ -324,9 +395,6 @@ impl Receiving {
             // The socket tells of a reset once, and it told the sending side.
             (CloseReason::Clean, Some(Report::Broken(error))) => (error.into(), None),
             (reason, Some(Report::Closed(failure))) => (reason, failure),
-            (reason, _) if sent.busy.load(SeqCst) => {
-                (reason, Some(Failure::other("the server ended the connection before all was sent")))
-            }
             (reason, _) => (reason, None),
         })
     }

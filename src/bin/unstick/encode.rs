@@ -8,24 +8,24 @@ use unstick::framing::Envelope;
 
 use crate::args::{self, EnvelopeArgs, FormatArgs};
 use crate::exit::{self, Failure};
-use crate::lines::Lines;
+use crate::lines::{self, Lines, Syntax};
+use crate::text;
 
 /// So many bytes are written at once, where there is more input at hand.
 const WRITE_LEN: usize = 64 * 1024;
 
 const EXAMPLES: &str = "\
-Each line of standard input is one payload: its line feed is taken off, and nothing else is changed (so a line that ends
-in CR LF keeps its CR). A last line without a line feed counts, too.
-
 Examples:
   printf 'hello\\n' | unstick encode | xxd
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
+  unstick decode capture.bin | unstick encode > again.bin         the same frames
   printf 'ff00\\n' | unstick encode --hex --format u16be | nc -N 127.0.0.1 4747
   xxd -p -c 0 picture.png | unstick encode --hex > frame.bin      a whole file as one frame";
 
 /// Turn lines of standard input into frames on standard output
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}", args::formats_help(), exit::HELP))]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", lines::HELP))]
+#[command(after_long_help = format!("{}\n\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Encode {
     #[command(flatten)]
     format: FormatArgs,
@@ -41,7 +41,8 @@ pub(crate) struct Encode {
 pub(crate) fn run(command: &Encode) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
-    let lines = Lines::new(io::stdin().lock(), format, command.hex);
+    let syntax = if command.hex { Syntax::Hex } else { Syntax::Text };
+    let lines = Lines::new(io::stdin().lock(), format, syntax);
     let mut frames = FrameWriter::new(io::stdout().lock(), format);
     let encoded = encode(lines, Envelope::from(&envelope), &mut frames);
     // What came before a line that makes no frame is still written.

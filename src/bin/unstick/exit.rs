@@ -19,7 +19,12 @@ Exit codes:
   4  truncated: the stream ended inside a frame
   5  reset: the peer broke the connection off
   6  timed out, or the peer's system does not answer any more
-  7  refused: the server serves as many connections as it may; try again later";
+  7  refused: the server serves as many connections as it may; try again later
+  8  not all was sent: the server ended the connection before (connect)
+  9  standard output cannot be written: the disk is full, or, for serve, its reader went away; for the other commands a
+     reader that goes away has all it wanted, and they end with 0 and say nothing
+  130  ended by Ctrl-C (SIGINT); serve ends so at the second one, and with 0 at the first
+  143  ended by SIGTERM; serve ends so at the second one, and with 0 at the first";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub(crate) enum Code {
     Reset = 5,
     TimedOut = 6,
     Refused = 7,
+    Unsent = 8,
+    Output = 9,
     /// Ctrl-C at the prompt, as a shell counts it.
     Interrupted = 130,
 }
@@ -78,16 +85,17 @@ impl Failure {
         Failure::new(Code::Other, text)
     }
 
-    /// Standard output failed. Where its reader went away it has all it wanted, and there is nothing to say.
+    /// Standard output failed, for any command but `serve`. Where its reader went away it has all it wanted, and there is nothing to
+    /// say.
     pub(crate) fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { code: Code::Clean, text: None },
-            _ => Failure::other(format_args!("cannot write to standard output: {}", Chain(error))),
+            _ => Failure::new(Code::Output, format_args!("cannot write to standard output: {}", Chain(error))),
         }
     }
 
     /// No connection came about.
-    pub(crate) fn from_connect(addr: &str, error: &ConnectError) -> Failure {
+    pub(crate) fn from_connect(addr: impl fmt::Display, error: &ConnectError) -> Failure {
         let code = match error {
             ConnectError::TimedOut { .. } => Code::TimedOut,
             ConnectError::Io(error) => of_io(error),

@@ -25,8 +25,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     max_connections: Option<NonZeroUsize>,
 
-    /// Memory of all connections while they wait, as in 64MiB; one of them may hold half of it at most, less where others
-    /// hold some (over budget) [default: 256MiB, or eight times --max-payload]
+    /// Memory of all connections above 4KiB each, as in 64MiB; where none is left, they wait, and only who holds more than its
+    /// share ends (over budget) [default: 256MiB, or eight times --max-payload; a quarter of what the process may have at most]
     #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw")]
     memory: Option<NonZeroUsize>,
 
@@ -58,9 +58,9 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "LENGTH", default_value = "64KiB", value_parser = parse_small_amount, conflicts_with = "raw")]
     high_water: NonZeroU32,
 
-    /// Replies of one connection that may wait at most (overflow)
-    #[arg(long, value_name = "LENGTH", default_value = "4MiB", value_parser = parse_amount, conflicts_with = "raw")]
-    max_queued: NonZeroUsize,
+    /// Frames of others that may wait for one connection at most (overflow)
+    #[arg(long, value_name = "LENGTH", default_value = "256KiB", value_parser = parse_amount, conflicts_with = "raw")]
+    outbox_limit: NonZeroUsize,
 
     /// Frames of one connection that are handled before others have their turn
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
@@ -77,28 +77,21 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// The configuration with these limits.
-    pub(crate) fn apply(&self, config: ServerConfig) -> Result<ServerConfig, Failure> {
-        // Replies below the high-water mark wait for nobody, so that many must be able to wait.
-        if self.max_queued.get() < self.high_water.get() as usize {
-            return Err(Failure::usage(format_args!(
-                "--max-queued: {} bytes are less than --high-water, which is {}",
-                self.max_queued, self.high_water
-            )));
-        }
-        Ok(config
-            .max_connections(self.max_connections)
-            .memory_budget(self.memory)
+    pub(crate) fn apply(&self, config: ServerConfig) -> ServerConfig {
+        config
+            .max_connections(self.max_connections.map(NonZeroUsize::get))
+            .memory_budget(self.memory.map(NonZeroUsize::get))
             .first_frame_timeout(self.first_frame_timeout.0)
             .frame_timeout(self.frame_timeout.0)
-            .min_rate(self.min_rate.0)
+            .min_rate(self.min_rate.0.map(|rate| rate.get() as usize))
             .idle_timeout(self.idle_timeout.0)
             .write_timeout(self.write_timeout.0)
             .keepalive(self.keepalive.0)
-            .high_water(self.high_water)
-            .max_queued(self.max_queued)
-            .max_frames_per_turn(self.max_frames_per_turn)
+            .high_water(self.high_water.get() as usize)
+            .outbox_limit(self.outbox_limit.get())
+            .max_frames_per_turn(self.max_frames_per_turn.get() as usize)
             .drain_timeout(self.drain_timeout)
-            .backlog(self.backlog.get()))
+            .backlog(self.backlog.get() as usize)
     }
 
     /// Says so where more connections are allowed than the process may open files: those beyond wait to be accepted, and are
@@ -192,23 +185,23 @@ mod tests {
     #[test]
     fn without_flags_the_limits_are_those_of_the_library() {
         let library = ServerConfig::default();
-        let program = limits(&[]).apply(library.clone()).expect("the defaults fit together");
+        let program = limits(&[]).apply(library.clone());
         assert_eq!(format!("{program:?}"), format!("{library:?}"));
     }
 
     #[test]
     fn every_flag_sets_its_limit() {
         let flags = "--max-connections 2 --memory 3MiB --first-frame-timeout 4 --frame-timeout 5 --min-rate 6 \
-            --idle-timeout 7 --write-timeout 8 --keepalive 9 --high-water 10 --max-queued 1MiB --max-frames-per-turn 12 \
+            --idle-timeout 7 --write-timeout 8 --keepalive 9 --high-water 10 --outbox-limit 1MiB --max-frames-per-turn 12 \
             --drain-timeout 13 --backlog 14";
         let set = limits(&flags.split(' ').filter(|flag| !flag.is_empty()).collect::<Vec<_>>());
-        let set = set.apply(ServerConfig::default()).expect("they fit together");
+        let set = set.apply(ServerConfig::default());
         let seconds = |n| Some(Duration::from_secs(n));
-        assert_eq!((set.max_connections, set.memory_budget), (NonZeroUsize::new(2), NonZeroUsize::new(3 << 20)));
+        assert_eq!((set.max_connections, set.memory_budget), (Some(2), Some(3 << 20)));
         let timeouts = [set.first_frame_timeout, set.frame_timeout, set.idle_timeout, set.write_timeout];
         assert_eq!(timeouts, [4, 5, 7, 8].map(seconds));
-        assert_eq!((set.min_rate, set.keepalive), (NonZeroU32::new(6), seconds(9)));
-        assert_eq!((set.high_water.get(), set.max_queued.get(), set.max_frames_per_turn.get()), (10, 1 << 20, 12));
+        assert_eq!((set.min_rate, set.keepalive), (Some(6), seconds(9)));
+        assert_eq!((set.high_water, set.outbox_limit, set.max_frames_per_turn), (10, 1 << 20, 12));
         assert_eq!((set.drain_timeout, set.backlog), (Duration::from_secs(13), 14));
     }
 
@@ -216,7 +209,7 @@ mod tests {
     fn what_can_be_switched_off_is() {
         let off = ["--first-frame-timeout", "--frame-timeout", "--min-rate", "--write-timeout", "--keepalive"];
         let flags: Vec<&str> = off.into_iter().flat_map(|flag| [flag, "off"]).collect();
-        let set = limits(&flags).apply(ServerConfig::default()).expect("they fit together");
+        let set = limits(&flags).apply(ServerConfig::default());
         let timeouts = [set.first_frame_timeout, set.frame_timeout, set.write_timeout, set.keepalive];
         assert_eq!((timeouts, set.min_rate), ([None; 4], None));
     }

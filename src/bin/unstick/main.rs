@@ -8,6 +8,7 @@ mod exit;
 mod limits;
 mod lines;
 mod metrics;
+mod output;
 mod prompt;
 mod serve;
 mod serve_raw;

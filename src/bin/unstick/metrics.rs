@@ -23,6 +23,7 @@ use smol::{Async, LocalExecutor, Timer};
 use smol_hyper::rt::FuturesIo;
 use unstick::{Account, CloseKind};
 
+use crate::args::Addr;
 use crate::exit::Failure;
 use crate::serve::cannot_listen;
 
@@ -48,13 +49,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn listen(addr: &str) -> Result<Metrics, Failure> {
+    pub(crate) fn listen(addr: &Addr) -> Result<Metrics, Failure> {
         let listener = || -> io::Result<Async<TcpListener>> {
             // A name may have several addresses: the first one that can be had.
-            let addrs: Vec<SocketAddr> = addr.to_socket_addrs()?.collect();
+            let addrs: Vec<SocketAddr> = addr.host_port().to_socket_addrs()?.collect();
             Async::new(TcpListener::bind(&*addrs)?)
         };
-        let listener = listener().map_err(|error| cannot_listen(&format!("{addr} (--metrics)"), &error))?;
+        let listener = listener().map_err(|error| cannot_listen(format_args!("{addr} (--metrics)"), &error))?;
         let addr = listener.get_ref().local_addr()?;
         Ok(Metrics { listener, addr })
     }

@@ -4,17 +4,31 @@ use std::env;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
+use rustix::process::{Signal, kill_current_process_group};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{Config, Editor, ExternalPrinter};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Config, Editor, Event, EventContext, EventHandler, ExternalPrinter, KeyCode,
+    KeyEvent, Modifiers, RepeatCount,
+};
+use signal_hook::consts::SIGCONT;
+use signal_hook::{flag, low_level};
 
 /// Lines from the keyboard.
 pub(crate) struct Prompt {
     editor: Editor<(), DefaultHistory>,
     history: Option<PathBuf>,
+    stopped_in: StoppedIn,
 }
+
+/// The line in which Ctrl-Z was typed: what is before the cursor, and what is behind it.
+type StoppedIn = Arc<Mutex<Option<(String, String)>>>;
 
 /// Prints above the prompt.
 pub(crate) struct Printer {
@@ -28,7 +42,7 @@ pub(crate) struct Printer {
 /// What the keyboard gave.
 pub(crate) enum Typed {
     Line(String),
-    /// Ctrl-D.
+    /// The line `c`, or Ctrl-D.
     End,
     /// Ctrl-C.
     Interrupt,
@@ -41,15 +55,20 @@ pub(crate) fn open() -> Option<(Prompt, Printer)> {
     }
     let found = tcgetattr(io::stdin()).ok()?;
     // Without bracketed paste each line that is pasted is a line.
-    let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
+    let config = Config::builder().bracketed_paste(false).build();
     let mut editor = Editor::with_config(config).ok()?;
+    // Nothing is completed here: a tab is one, as in a line that is pasted.
+    editor.bind_sequence(KeyEvent(KeyCode::Tab, Modifiers::NONE), Cmd::Insert(1, "\t".into()));
+    let stopped_in = StoppedIn::default();
+    let stop = EventHandler::Conditional(Box::new(Stop(Arc::clone(&stopped_in))));
+    editor.bind_sequence(KeyEvent::ctrl('Z'), stop);
     let printer = Box::new(editor.create_external_printer().ok()?);
     // A history that cannot be read or kept is no reason not to connect.
     let history = history_path();
     if let Some(path) = &history {
         _ = editor.load_history(path);
     }
-    Some((Prompt { editor, history }, Printer { printer, found, prompt_ended: false }))
+    Some((Prompt { editor, history, stopped_in }, Printer { printer, found, prompt_ended: false }))
 }
 
 /// `$XDG_STATE_HOME/unstick/history`, or below `~/.local/state`.
@@ -60,13 +79,23 @@ fn history_path() -> Option<PathBuf> {
 }
 
 impl Prompt {
-    /// The next line, without its end.
+    /// The next line, without its end. The line `c` is the end.
     pub(crate) fn next(&mut self) -> io::Result<Typed> {
+        let mut begun = (String::new(), String::new());
         loop {
-            match self.editor.readline("> ") {
-                Ok(line) => return Ok(Typed::Line(line)),
+            match self.editor.readline_with_initial("> ", (&begun.0, &begun.1)) {
+                Ok(line) if line == "c" => return Ok(Typed::End),
+                Ok(line) => {
+                    _ = self.editor.add_history_entry(&line);
+                    return Ok(Typed::Line(line));
+                }
                 Err(ReadlineError::Eof) => return Ok(Typed::End),
-                Err(ReadlineError::Interrupted) => return Ok(Typed::Interrupt),
+                Err(ReadlineError::Interrupted) => {
+                    let stopped_in = self.stopped_in.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let Some(line) = stopped_in else { return Ok(Typed::Interrupt) };
+                    begun = line;
+                    stop()?;
+                }
                 Err(ReadlineError::Io(error)) => return Err(error),
                 // The window changed.
                 Err(ReadlineError::Signal(_)) => {}
@@ -83,6 +112,34 @@ impl Drop for Prompt {
             _ = self.editor.append_history(path);
         }
     }
+}
+
+/// What Ctrl-Z does at the prompt: it ends the editing of the line, which goes on when the process does. rustyline itself would
+/// show the prompt again as soon as it has sent the signal, and that may be before the process stops.
+struct Stop(StoppedIn);
+
+impl ConditionalEventHandler for Stop {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let (before, behind) = context.line().split_at(context.pos());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((before.to_owned(), behind.to_owned()));
+        Some(Cmd::Interrupt)
+    }
+}
+
+/// Stops the process and its group, as a terminal does by itself, until a shell continues it. A process that no shell could
+/// continue is not stopped by the system: it goes on after a second.
+fn stop() -> io::Result<()> {
+    let continued = Arc::new(AtomicBool::new(false));
+    let noting = flag::register(SIGCONT, Arc::clone(&continued))?;
+    let stopped = kill_current_process_group(Signal::TSTP);
+    for _ in 0..100 {
+        if continued.load(SeqCst) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    low_level::unregister(noting);
+    Ok(stopped?)
 }
 
 /// Moves the cursor up and down again. To print it after some text is to wait until the prompt has taken that text: there

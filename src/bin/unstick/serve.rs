@@ -1,28 +1,30 @@
 //! `unstick serve`: a server that prints what it gets.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::fmt;
+use std::io;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures_lite::FutureExt;
 use unstick::framing::{EncodeError, Encoder, Format, Frame};
-use unstick::{CloseReason, Greeting, Responder, Server, ServerConfig, TUTORIAL_GREETING, WriteError};
+use unstick::{CloseReason, Greeting, PeerName, Responder, Server, ServerConfig, TUTORIAL_GREETING};
 
-use crate::args::{self, FormatArgs};
+use crate::args::{self, Addr, FormatArgs};
 use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::text::{self, push_hex, push_text, put};
-use crate::{serve_raw, signals, stats};
+use crate::output::{Output, Print};
+use crate::{serve_raw, signals, stats, text};
 
 const EXAMPLES: &str = "\
 Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
 Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
 SIGINT and SIGTERM close the listener, finish what is in flight (for --drain-timeout) and exit with 0; a second one exits at
-once, with 128 and the signal's number. Where the reader of standard output goes away, the server ends with 0.
+once, with 128 and the signal's number. Where standard output cannot be written any more - its reader went away, the disk is full -
+the server says why, stops in the same way, and exits with 9.
 
 Examples:
   unstick serve --echo                        127.0.0.1:4747, each frame is returned
@@ -38,7 +40,7 @@ Examples:
 pub(crate) struct Serve {
     /// Where to listen; port 0 picks a free one
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
-    pub(crate) addr: String,
+    pub(crate) addr: Addr,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -78,7 +80,7 @@ pub(crate) struct Serve {
 
     /// Give the numbers over HTTP at ADDR, path /metrics, in the text format of Prometheus
     #[arg(long, value_name = "ADDR", value_parser = args::parse_addr, conflicts_with = "raw")]
-    metrics: Option<String>,
+    metrics: Option<Addr>,
 
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -86,14 +88,6 @@ pub(crate) struct Serve {
 
 fn long_help() -> String {
     format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::HELP, args::formats_help(), text::HELP, exit::HELP)
-}
-
-/// How what comes is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Print {
-    Text,
-    Hex,
-    None,
 }
 
 impl Serve {
@@ -141,11 +135,13 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         return serve_raw::run(command);
     }
     let format = command.format.format()?;
-    let config = ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads());
-    let config = command.limits.apply(config)?;
+    let config =
+        ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads().get());
+    let config = command.limits.apply(config);
     let refusal = command.refusal(&config);
-    let server =
-        Server::bind(&command.addr, config.refusal(refusal)).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let server = Server::bind(command.addr.host_port(), config.refusal(refusal))
+        .map_err(|error| cannot_listen(&command.addr, &error))?;
+    let addr = server.local_addr().map_err(|error| cannot_listen(&command.addr, &error))?;
     let account = server.account();
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;
@@ -153,31 +149,33 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         metrics.serve(account.clone())?;
     }
     let stop = signals::first()?;
-    announce(server.local_addr())?;
-    let (print, echo) = (command.print, command.echo);
+    let (output, lost) = Output::new(command.print);
+    output.announce(addr)?;
+    let (echo, shown) = (command.echo, Arc::clone(&output));
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
         move |peer| {
-            let mut line = Vec::new();
-            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), WriteError> {
-                show(peer, frame.payload(), print, &mut line);
+            let (shown, mut line) = (Arc::clone(&shown), Vec::new());
+            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), EncodeError> {
+                shown.show(peer.name(), frame.payload(), &mut line);
                 match echo {
                     true => responder.send_with(frame.envelope(), frame.payload()).await,
                     false => Ok(()),
                 }
             }
         },
-        async move { _ = stop.recv().await },
+        async move { _ = stop.recv().or(lost.recv()).await },
     );
     match command.stats {
-        None => _ = smol::block_on(serving),
+        None => _ = smol::block_on(serving).map_err(cannot_serve)?,
         Some(every) => {
-            stats::print(&smol::block_on(serving.or(stats::report(account, every))));
+            let report = async { Ok(stats::report(account, every).await) };
+            stats::print(&smol::block_on(serving.or(report)).map_err(cannot_serve)?);
         }
     }
-    Ok(())
+    output.finish()
 }
 
-pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
+pub(crate) fn cannot_listen(addr: impl fmt::Display, error: &io::Error) -> Failure {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => "; another program listens there: choose another port, or 0 for any",
         _ => "",
@@ -185,36 +183,10 @@ pub(crate) fn cannot_listen(addr: &str, error: &io::Error) -> Failure {
     Failure::other(format_args!("cannot listen on {addr}: {}{hint}", Chain(error)))
 }
 
-/// The first line of output: others may wait for it.
-pub(crate) fn announce(addr: SocketAddr) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "listening on {addr}").and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+fn cannot_serve(error: io::Error) -> Failure {
+    Failure::other(format_args!("cannot serve: no thread to serve with: {}", Chain(&error)))
 }
 
-pub(crate) fn log_open(peer: SocketAddr) {
+pub(crate) fn log_open(peer: &PeerName) {
     log(format_args!("{peer} connected"));
-}
-
-/// Prints what came from a peer: one line, written at once. Where standard output fails the program ends: a reader that went
-/// away has all it wanted. `line` is memory to use again.
-pub(crate) fn show(peer: SocketAddr, payload: &[u8], print: Print, line: &mut Vec<u8>) {
-    if print == Print::None {
-        return;
-    }
-    line.clear();
-    put(line, format_args!("{peer} "));
-    match print {
-        Print::Hex => push_hex(payload, line),
-        _ => push_text(payload, line),
-    }
-    line.push(b'\n');
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_all(line).and_then(|()| out.flush()) {
-        let failure = Failure::output(&error);
-        if let Some(text) = &failure.text {
-            log(format_args!("unstick: {text}"));
-        }
-        std::process::exit(failure.code as i32);
-    }
-    line.shrink_to(16 * 1024);
 }

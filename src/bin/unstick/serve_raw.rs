@@ -16,7 +16,8 @@ use unstick::framing::Utf8Reader;
 
 use crate::exit::{Failure, log};
 use crate::limits::Limits;
-use crate::serve::{Print, Serve, announce, cannot_listen, log_open, show};
+use crate::output::{Output, Print};
+use crate::serve::{Serve, cannot_listen, log_open};
 use crate::signals;
 
 /// Bytes of one read: more than most segments glued together, and the seed's was 1024.
@@ -28,7 +29,7 @@ const REST: Duration = Duration::from_millis(100);
 /// What every connection needs to know.
 struct Settings {
     greeting: Vec<u8>,
-    print: Print,
+    output: Arc<Output>,
     echo: bool,
     limits: Limits,
 }
@@ -43,15 +44,16 @@ struct Signs {
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
-    let listener = TcpListener::bind(&command.addr).map_err(|error| cannot_listen(&command.addr, &error))?;
+    let listener = TcpListener::bind(command.addr.host_port()).map_err(|error| cannot_listen(&command.addr, &error))?;
     let addr = listener.local_addr()?;
     let listener = Async::new(listener)?;
     let stop = signals::first()?;
-    announce(addr)?;
+    let (output, lost) = Output::new(command.print);
+    output.announce(addr)?;
     let greeting = command.greeting_text().unwrap_or_default().into();
     let limits = command.limits.clone();
     let drain_timeout = limits.drain_timeout;
-    let settings = Arc::new(Settings { greeting, print: command.print, echo: command.echo, limits });
+    let settings = Arc::new(Settings { greeting, output: Arc::clone(&output), echo: command.echo, limits });
     let executor = Arc::new(Executor::new());
     for _ in 1..command.threads().get() {
         let executor = Arc::clone(&executor);
@@ -61,12 +63,12 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
         let (stopping, stopped) = channel::bounded::<()>(1);
         let (ended, all_ended) = channel::bounded::<()>(1);
         let accept = accept(&listener, &executor, &settings, Signs { stopped, ended });
-        accept.or(async { _ = stop.recv().await }).await;
+        accept.or(async { _ = stop.recv().or(lost.recv()).await }).await;
         drop((listener, stopping));
         let all_ended = async { _ = all_ended.recv().await };
         all_ended.or(async { _ = Timer::after(drain_timeout).await }).await;
     }));
-    Ok(())
+    output.finish()
 }
 
 /// Accepts for ever.
@@ -77,7 +79,7 @@ async fn accept(listener: &Async<TcpListener>, executor: &Executor<'static>, set
             Timer::after(REST).await;
             continue;
         };
-        log_open(peer);
+        log_open(&peer.into());
         // Each connection has a sender, and this function has one.
         if signs.ended.sender_count() > allowed {
             let refused = CloseReason::Refused { max_connections: allowed };
@@ -117,9 +119,9 @@ async fn serve(
         let idle = settings.limits.idle_timeout();
         let len = read.or(stop).or(after(idle, |timeout| CloseReason::Idle { timeout })).await?;
         let bytes = &buffer[..len];
-        match settings.print {
+        match settings.output.print() {
             Print::None => {}
-            Print::Hex if len > 0 => show(peer, bytes, Print::Hex, &mut line),
+            Print::Hex if len > 0 => settings.output.show(&peer.into(), bytes, &mut line),
             Print::Hex => {}
             Print::Text => {
                 text.clear();
@@ -129,7 +131,7 @@ async fn serve(
                 }
                 // A read that brought only a part of a character shows nothing yet.
                 if !text.is_empty() {
-                    show(peer, text.as_bytes(), Print::Text, &mut line);
+                    settings.output.show(&peer.into(), text.as_bytes(), &mut line);
                 }
             }
         }

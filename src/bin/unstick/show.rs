@@ -7,7 +7,7 @@ use unstick::framing::Utf8Reader;
 
 use crate::exit::Failure;
 use crate::prompt::Printer;
-use crate::text::{push_hex, push_text, push_time};
+use crate::text::{push_hex, push_text, push_time, push_unframed};
 
 /// So much is shown at once, where more is at hand.
 const WRITE_LEN: usize = 64 * 1024;
@@ -17,6 +17,8 @@ pub(crate) struct Show {
     hex: bool,
     timestamps: bool,
     printer: Option<Printer>,
+    /// Whether standard output is a terminal.
+    on_terminal: bool,
     pending: Vec<u8>,
     reader: Utf8Reader,
     /// Whether standard output ends with a line's end: unframed text need not have one.
@@ -26,7 +28,8 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) fn new(hex: bool, timestamps: bool, printer: Option<Printer>) -> Show {
         let (pending, reader) = (Vec::new(), Utf8Reader::new());
-        Show { hex, timestamps, printer, pending, reader, at_line_start: true }
+        let on_terminal = io::stdout().is_terminal();
+        Show { hex, timestamps, printer, on_terminal, pending, reader, at_line_start: true }
     }
 
     /// A frame is one line.
@@ -35,16 +38,24 @@ impl Show {
         if self.pending.len() >= WRITE_LEN { self.flush() } else { Ok(()) }
     }
 
-    /// Unframed bytes, of one read: as they are, or as lines where something is to stand before them or beside them.
+    /// Unframed bytes, of one read: as they are, or as text on a terminal, or as lines where something is to stand before them or
+    /// beside them.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if self.hex {
             self.line(bytes);
-        } else if self.timestamps || self.printer.is_some() {
-            let mut text = String::new();
-            self.reader.read(bytes, &mut text);
+            return self.flush();
+        }
+        let as_lines = self.timestamps || self.printer.is_some();
+        if !as_lines && !self.on_terminal {
+            self.pending.extend_from_slice(bytes);
+            return self.flush();
+        }
+        let mut text = String::new();
+        self.reader.read(bytes, &mut text);
+        if as_lines {
             text.lines().for_each(|line| self.line(line.as_bytes()));
         } else {
-            self.pending.extend_from_slice(bytes);
+            push_unframed(&text, &mut self.pending);
         }
         self.flush()
     }
@@ -87,7 +98,7 @@ impl Show {
         let flushed = self.flush();
         if let Some(printer) = self.printer {
             printer.finish();
-        } else if !self.at_line_start && io::stdout().is_terminal() {
+        } else if !self.at_line_start && self.on_terminal {
             _ = write_out(b"\n");
         }
         flushed

@@ -6,10 +6,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How a payload is shown, as `--help` says it.
 pub(crate) const HELP: &str = "\
 How a frame is shown:
-  One frame is one line. A payload of plain text is shown as it is. Any other one - not UTF-8, or with a line end or
-  another control character (but a tab is plain), or that begins with a backslash - is shown as \\\"...\" with the escapes
-  \\n \\r \\t \\\\ \\\" \\xNN (a byte) and \\u{NN} (a character). So a line that begins with a backslash is an escaped frame,
-  and every other line is the frame itself. With --hex every payload is shown in hexadecimal.";
+  One frame is one line. A payload of plain text is shown as it is. Any other payload is shown as \\\"...\" with the escapes
+  \\n \\r \\t \\\\ \\\" \\xNN (a byte) and \\u{NN} (a character): one that is not UTF-8, that begins with a backslash, or that has a
+  line end, another control character (a tab is plain), or a character that cannot be seen and changes how others look, such
+  as one that reverses the direction of text. So a line that begins with a backslash is an escaped frame, and every other
+  line is the frame itself. With --hex every payload is shown in hexadecimal.";
+
+/// How an escaped frame begins.
+pub(crate) const ESCAPED: &[u8] = b"\\\"";
+
+/// Bytes of the longest escape, `\u{NNNNNN}`, which may stand for one byte.
+pub(crate) const MAX_ESCAPE: usize = 10;
+
+/// The hexadecimal digits of a character, at most.
+const MAX_DIGITS: usize = 6;
 
 /// Appends a payload as text that has no line end in it, and that says unambiguously what the payload is.
 pub(crate) fn push_text(payload: &[u8], out: &mut Vec<u8>) {
@@ -32,28 +42,113 @@ fn is_plain(payload: &[u8]) -> bool {
     }
 }
 
-/// Characters that end a line or steer a terminal.
+/// Characters that end a line, steer a terminal, or cannot be seen and change how others are shown.
 fn is_special(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
+}
+
+/// Unicode's format characters (the general category Cf, as of Unicode 16): they reverse the direction of text, join, or have no
+/// width.
+fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}'
+        | '\u{e0020}'..='\u{e007f}')
 }
 
 fn push_escaped(payload: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\\\"");
+    out.extend_from_slice(ESCAPED);
     for chunk in payload.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                '\n' => out.extend_from_slice(b"\\n"),
-                '\r' => out.extend_from_slice(b"\\r"),
-                '\t' => out.extend_from_slice(b"\\t"),
                 '\\' | '"' => out.extend_from_slice(&[b'\\', c as u8]),
-                _ if is_special(c) && c.is_ascii() => push_byte_escape(c as u8, out),
-                _ if is_special(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
-                _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                '\t' => out.extend_from_slice(b"\\t"),
+                _ => push_char(c, out),
             }
         }
         chunk.invalid().iter().for_each(|byte| push_byte_escape(*byte, out));
     }
     out.push(b'"');
+}
+
+/// Appends unframed text as a terminal may show it: its lines and tabs are kept, and other special characters are escaped.
+pub(crate) fn push_unframed(text: &str, out: &mut Vec<u8>) {
+    for line in text.split_inclusive('\n') {
+        let (line, end) = match line.strip_suffix("\r\n") {
+            Some(line) => (line, "\r\n"),
+            None => line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n")),
+        };
+        line.chars().for_each(|c| if c == '\t' { out.push(b'\t') } else { push_char(c, out) });
+        out.extend_from_slice(end.as_bytes());
+    }
+}
+
+/// Appends a character, escaped where it is special.
+fn push_char(c: char, out: &mut Vec<u8>) {
+    match c {
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        _ if is_special(c) && c.is_ascii() => push_byte_escape(c as u8, out),
+        _ if is_special(c) => put(out, format_args!("\\u{{{:x}}}", u32::from(c))),
+        _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// The payload that a line stands for: what [`push_text`] shows escaped is read back, every other line is the payload itself.
+/// `payload` is memory to use.
+///
+/// # Errors
+/// What is wrong with a line that begins with `\"`.
+pub(crate) fn parse_text<'a>(line: &'a [u8], payload: &'a mut Vec<u8>) -> Result<&'a [u8], String> {
+    let Some(mut rest) = line.strip_prefix(ESCAPED) else {
+        return Ok(line);
+    };
+    payload.clear();
+    loop {
+        let column = line.len() - rest.len() + 1;
+        rest = match rest {
+            [] => return Err("a line that begins with \\\" is an escaped frame, and its closing \" is missing".into()),
+            [b'"'] => return Ok(payload),
+            [b'"', ..] => {
+                return Err(format!(
+                    "column {column} has a \" that is not at the line's end: within an escaped frame write \\\""
+                ));
+            }
+            [b'\\', escape @ ..] => parse_escape(escape, payload).ok_or_else(|| {
+                format!("column {column} has no escape: those are \\n \\r \\t \\\\ \\\" \\xNN \\u{{NN}}")
+            })?,
+            [byte, rest @ ..] => {
+                payload.push(*byte);
+                rest
+            }
+        };
+    }
+}
+
+/// Appends what the escape at the start of `text` stands for, and gives what is behind it.
+fn parse_escape<'a>(text: &'a [u8], payload: &mut Vec<u8>) -> Option<&'a [u8]> {
+    let number = |digits: &[u8]| {
+        let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+        u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_hex)?, 16).ok()
+    };
+    let (byte, rest) = match text {
+        [b'n', rest @ ..] => (b'\n', rest),
+        [b'r', rest @ ..] => (b'\r', rest),
+        [b't', rest @ ..] => (b'\t', rest),
+        [byte @ (b'\\' | b'"'), rest @ ..] => (*byte, rest),
+        [b'x', high, low, rest @ ..] => (number(&[*high, *low])? as u8, rest),
+        [b'u', b'{', rest @ ..] => {
+            let len = rest.iter().take(MAX_DIGITS + 1).position(|byte| *byte == b'}')?;
+            let c = char::from_u32(number(&rest[..len])?)?;
+            payload.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(&rest[len + 1..]);
+        }
+        _ => return None,
+    };
+    payload.push(byte);
+    Some(rest)
 }
 
 fn push_byte_escape(byte: u8, out: &mut Vec<u8>) {
@@ -150,40 +245,21 @@ mod tests {
             (b"\x1b[2J \"\\\t", r#"\"\x1b[2J \"\\\t""#),
             (b"\xFF\xE4\xBD", r#"\"\xff\xe4\xbd""#),
             (b"\x00\x7f", r#"\"\x00\x7f""#),
-            ("\u{85}\u{2028}".as_bytes(), r#"\"\u{85}\u{2028}""#),
+            ("\u{85}\u{2028}\u{2029}".as_bytes(), r#"\"\u{85}\u{2028}\u{2029}""#),
+            ("a\u{202E}txt.exe\u{202C}".as_bytes(), r#"\"a\u{202e}txt.exe\u{202c}""#),
+            ("\u{2066}\u{2069}\u{200E}\u{200F}\u{61C}".as_bytes(), r#"\"\u{2066}\u{2069}\u{200e}\u{200f}\u{61c}""#),
+            ("\u{200B}\u{200D}\u{FEFF}\u{AD}\u{E0041}".as_bytes(), r#"\"\u{200b}\u{200d}\u{feff}\u{ad}\u{e0041}""#),
         ] {
             assert_eq!(shown(payload), expected);
         }
     }
 
-    /// Undoes [`push_text`]: what it shows can be read back, so no two payloads look alike.
-    fn read_back(shown: &str) -> Vec<u8> {
-        let Some(escaped) = shown.strip_prefix("\\\"").and_then(|rest| rest.strip_suffix('"')) else {
-            return shown.as_bytes().to_vec();
-        };
-        let (mut out, mut chars) = (Vec::new(), escaped.chars());
-        while let Some(c) = chars.next() {
-            let c = match (c, c == '\\') {
-                (_, false) => c,
-                _ => match chars.next().unwrap() {
-                    'n' => '\n',
-                    'r' => '\r',
-                    't' => '\t',
-                    'x' => {
-                        let digits: String = chars.by_ref().take(2).collect();
-                        out.push(u8::from_str_radix(&digits, 16).unwrap());
-                        continue;
-                    }
-                    'u' => {
-                        let digits: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                        char::from_u32(u32::from_str_radix(&digits, 16).unwrap()).unwrap()
-                    }
-                    c => c,
-                },
-            };
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        }
-        out
+    #[test]
+    fn unframed_text_keeps_its_lines_and_nothing_else_that_steers_a_terminal() {
+        let mut out = Vec::new();
+        push_unframed("a\tb\r\n\nover\rwritten \u{1b}[2J\u{202E}\\ \"你\"\r", &mut out);
+        let expected = "a\tb\r\n\nover\\rwritten \\x1b[2J\\u{202e}\\ \"你\"\\r";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]
@@ -194,9 +270,51 @@ mod tests {
                 for payload in [vec![first, second], vec![b'a', first, second, b'"'], vec![0xE2, first, second]] {
                     let line = shown(&payload);
                     assert!(!line.contains(['\n', '\r', '\u{2028}', '\u{1b}']), "{line:?}");
-                    assert_eq!(read_back(&line), payload, "{line:?}");
+                    assert_eq!(parse_text(line.as_bytes(), &mut Vec::new()), Ok(&*payload), "{line:?}");
                 }
             }
+        }
+        for c in '\0'..=char::MAX {
+            let payload = format!("a{c}").into_bytes();
+            let line = shown(&payload);
+            assert_eq!(parse_text(line.as_bytes(), &mut Vec::new()), Ok(&*payload), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_line_that_begins_as_an_escaped_frame_is_one() {
+        let read = |line: &[u8]| parse_text(line, &mut Vec::new()).map(<[u8]>::to_vec);
+        for line in [&b""[..], b"c", b"\\", b"\\n", b"\\\\host\\share", b"\"a\"", b" \\\"a\"", b"\xFF\0"] {
+            assert_eq!(read(line), Ok(line.to_vec()));
+        }
+        for (line, payload) in [
+            (&br#"\"""#[..], &b""[..]),
+            (br#"\"c""#, b"c"),
+            (br#"\"\"\\n\n""#, b"\"\\n\n"),
+            (br#"\"\x0A\xfF\u{a}\u{1F600}\u{00000a}""#, b"\n\xFF\n\xF0\x9F\x98\x80\n"),
+            (b"\\\"\t\xE4\"", b"\t\xE4"),
+        ] {
+            assert_eq!(read(line).as_deref(), Ok(payload), "{}", line.escape_ascii());
+        }
+        for (line, why) in [
+            (&br#"\""#[..], "closing"),
+            (br#"\"a"#, "closing"),
+            (br#"\"a\""#, "closing"),
+            (br#"\"a"b""#, "column 4"),
+            (br#"\"a" "#, "column 4"),
+            (br#"\"\q""#, "column 3"),
+            (br#"\"ab\xg0""#, "column 5"),
+            (br#"\"\x+1""#, "column 3"),
+            (br#"\"\x1"#, "column 3"),
+            (br#"\"\u{}""#, "column 3"),
+            (br#"\"\u{d800}""#, "column 3"),
+            (br#"\"\u{110000}""#, "column 3"),
+            (br#"\"\u{0000041}""#, "column 3"),
+            (br#"\"\u{41""#, "column 3"),
+            (br#"\"\"#, "column 3"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.contains(why), "{}: {error}", line.escape_ascii());
         }
     }
 

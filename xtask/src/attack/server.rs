@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, Write};
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::panic;
 use std::pin::pin;
 use std::process::{self, ExitCode};
@@ -54,11 +53,11 @@ pub(crate) struct ServerArgs {
     #[arg(long)]
     greeting: Option<String>,
     #[arg(long, default_value = "1024")]
-    backlog: u32,
+    backlog: usize,
     #[arg(long, default_value = "1")]
-    threads: NonZeroUsize,
+    threads: usize,
     #[arg(long)]
-    max_connections: Option<NonZeroUsize>,
+    max_connections: Option<usize>,
     #[arg(long, value_parser = parse_length)]
     memory_budget: Option<usize>,
     #[arg(long, default_value = "60", value_parser = parse_seconds)]
@@ -66,7 +65,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
     frame_timeout: Duration,
     #[arg(long, default_value = "65536")]
-    min_rate: NonZeroU32,
+    min_rate: usize,
     #[arg(long, value_parser = parse_seconds)]
     idle_timeout: Option<Duration>,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
@@ -74,11 +73,11 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value = "60", value_parser = parse_seconds)]
     keepalive: Duration,
     #[arg(long, default_value = "65536")]
-    high_water: NonZeroU32,
-    #[arg(long, default_value = "4194304")]
-    max_queued: NonZeroUsize,
+    high_water: usize,
+    #[arg(long, default_value = "262144")]
+    outbox_limit: usize,
     #[arg(long, default_value = "1024")]
-    max_frames_per_turn: NonZeroU32,
+    max_frames_per_turn: usize,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
     drain_timeout: Duration,
 }
@@ -94,7 +93,7 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     let server = Server::bind("127.0.0.1:0", args.config()?)?;
     let said = Arc::new(Said::default());
     let books = Books { account: server.account(), said: Arc::clone(&said) };
-    println!("listening on {}", server.local_addr());
+    println!("listening on {}", server.local_addr()?);
     let server = server.on_close(move |closed| said.note(&closed.reason));
     let gate = Arc::new(Gate::default());
     let stopped = stop_by_signal()?;
@@ -102,14 +101,14 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     let ended = smol::block_on(server.serve(
         move |_| {
             let gate = Arc::clone(&gate);
-            async move |frame: Frame<'_>, responder: &mut Responder| handle(&gate, frame, replies).await
+            async move |frame: Frame<'_>, responder: &mut Responder| handle(&gate, frame, responder).await
         },
         async move {
             _ = futures_util::future::select(pin!(stopped.recv()), pin!(stop.recv())).await;
         },
     ));
     // Where the attacker is gone, nobody is there to be told.
-    _ = books.print(&ended);
+    _ = books.print(&ended?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -124,7 +123,7 @@ impl ServerArgs {
             .backlog(self.backlog)
             .threads(self.threads)
             .max_connections(self.max_connections)
-            .memory_budget(self.memory_budget.and_then(NonZeroUsize::new))
+            .memory_budget(self.memory_budget)
             .first_frame_timeout(Some(self.first_frame_timeout))
             .frame_timeout(Some(self.frame_timeout))
             .min_rate(Some(self.min_rate))
@@ -132,7 +131,7 @@ impl ServerArgs {
             .write_timeout(Some(self.write_timeout))
             .keepalive(Some(self.keepalive))
             .high_water(self.high_water)
-            .max_queued(self.max_queued)
+            .outbox_limit(self.outbox_limit)
             .max_frames_per_turn(self.max_frames_per_turn)
             .drain_timeout(self.drain_timeout);
         let refusal = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();

@@ -89,19 +89,22 @@ fn announce(addr: SocketAddr) -> io::Result<()> {
 
 fn serve_ours(threads: NonZeroUsize, work: u32) -> Result<(), Box<dyn Error>> {
     let format = Format::U32_LE.with_max_payload_len(LIMIT)?;
-    let config = ServerConfig::default().format(format).greeting(Greeting::None).threads(threads);
+    let config = ServerConfig::default().format(format).greeting(Greeting::None).threads(threads.get());
     let server = Server::bind("127.0.0.1:0", config)?;
-    announce(server.local_addr())?;
+    announce(server.local_addr()?)?;
     let serving = server.serve(
         move |_peer| {
             async move |frame: Frame<'_>, responder: &mut Responder| {
                 hash(frame.payload(), work);
+                if frame.payload().len() >= unstick::NO_COPY_LEN {
+                    return responder.send_bytes(responder.share(frame)).await;
+                }
                 responder.send(frame.payload()).await
             }
         },
         std::future::pending(),
     );
-    smol::block_on(serving);
+    smol::block_on(serving)?;
     Ok(())
 }
 
