@@ -191,15 +191,12 @@ fn every_limit_has_a_default_that_is_documented() {
     let server = ServerConfig::default();
     assert_eq!(server.format.max_payload_len(), DEFAULT_MAX_PAYLOAD_LEN);
     assert_eq!(DEFAULT_MAX_PAYLOAD_LEN, 1 << 20);
-    assert_eq!((server.backlog, server.threads.get(), server.drain_timeout), (1024, 1, Duration::from_secs(10)));
+    assert_eq!((server.backlog, server.threads, server.drain_timeout), (1024, 1, Duration::from_secs(10)));
     let timeouts = [server.first_frame_timeout, server.frame_timeout, server.idle_timeout, server.write_timeout];
     let seconds = |n| Some(Duration::from_secs(n));
     assert_eq!(timeouts, [seconds(60), seconds(10), None, seconds(10)]);
-    assert_eq!((server.keepalive, server.min_rate.map(NonZeroU32::get)), (seconds(60), Some(64 << 10)));
-    assert_eq!(
-        (server.high_water.get(), server.max_queued.get(), server.max_frames_per_turn.get()),
-        (64 << 10, 4 << 20, 1024)
-    );
+    assert_eq!((server.keepalive, server.min_rate), (seconds(60), Some(64 << 10)));
+    assert_eq!((server.high_water, server.outbox_limit, server.max_frames_per_turn), (64 << 10, 256 << 10, 1024));
     assert_eq!((server.max_connections, server.memory_budget), (None, None));
     assert_eq!((server.greeting, server.refusal), (Greeting::None, Greeting::None));
     let client = ClientConfig::default();
@@ -207,7 +204,7 @@ fn every_limit_has_a_default_that_is_documented() {
     assert_eq!((client.connect_timeout, client.greeting), (Duration::from_secs(10), ExpectedGreeting::None));
     assert_eq!((client.call_timeout, client.recv_timeout), (seconds(10), None));
     for (file, name) in [
-        ("src/server/config.rs", "pub struct ServerConfig {"),
+        ("src/server/config.rs", "pub struct ServerConfig<H = Format> {"),
         ("src/client/config.rs", "pub struct ClientConfig<H = Format> {"),
     ] {
         let text = source(file);

@@ -2,7 +2,8 @@
 //!
 //! Every connection has a small allowance. What it needs above that it *leases* before it reads or queues. Where nothing is
 //! left, it waits: so pressure slows first. Only when somebody waits, and one connection holds more than its fair share for the
-//! sake of its own peer (an unfinished frame, or what the peer does not take), that one ends.
+//! sake of its own peer (an unfinished frame, or what the peer does not take, with what came behind it meanwhile), that one
+//! ends.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -168,11 +169,17 @@ impl Crowd {
         awaited.store(!self.waiting.is_empty(), SeqCst);
     }
 
+    /// What each may hold of `total` where somebody waits.
+    fn fair_share(&self, total: usize) -> usize {
+        let holders = self.members.iter().filter(|(_, member)| member.held > 0).count();
+        total / (holders + 1)
+    }
+
     /// Marks the one that holds the most, where that is more than its fair share of `total`.
     fn end_largest(&mut self, total: usize) {
-        let holders = self.members.iter().filter(|(_, member)| member.held > 0).count();
+        let fair_share = self.fair_share(total);
         let largest = self.members.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
-        if let Some(largest) = largest.filter(|largest| largest.held > total / (holders + 1)) {
+        if let Some(largest) = largest.filter(|largest| largest.held > fair_share) {
             largest.is_over = true;
             largest.waker.take().into_iter().for_each(Waker::wake);
         }
@@ -253,10 +260,12 @@ impl Member {
     /// # Errors
     /// Where another one needs what it holds above its fair share.
     pub(super) fn wait(&mut self, held: usize, wants: Option<usize>, cx: &Context<'_>) -> Result<(), CloseReason> {
-        let memory_budget = self.budget.total;
-        if let Some(wants) = wants.filter(|wants| *wants > self.budget.most(For::Reading)) {
+        // Who waits to read waits for some of this, and not of all: were the shares those of all, equal ones could hold all of
+        // this for ever, and none of them more than its share.
+        let (memory_budget, shared) = (self.budget.total, self.budget.most(For::Reading));
+        if let Some(wants) = wants.filter(|wants| *wants > shared) {
             // It would wait for ever.
-            return Err(CloseReason::OverBudget { held: wants, fair_share: memory_budget, memory_budget });
+            return Err(CloseReason::OverBudget { held: wants, fair_share: shared, memory_budget });
         }
         let wants = wants.is_some();
         self.turn_came();
@@ -282,13 +291,12 @@ impl Member {
         }
         budget.awaited.store(!crowd.waiting.is_empty(), SeqCst);
         if !crowd.waiting.is_empty() {
-            crowd.end_largest(budget.total);
+            crowd.end_largest(shared);
         }
         match crowd.members[index].is_over {
             false => Ok(()),
             true => {
-                let holders = crowd.members.iter().filter(|(_, member)| member.held > 0).count();
-                let fair_share = memory_budget / (holders + 1);
+                let fair_share = crowd.fair_share(shared);
                 Err(CloseReason::OverBudget { held, fair_share, memory_budget })
             }
         }
@@ -340,17 +348,18 @@ mod tests {
         assert_eq!(Lease::new(&budget, For::Writing).reach(FREE + 250), FREE + 250);
     }
 
-    /// Two hold 400 of 1000 each, and a third of them is the fair share: only one that waits ends the larger one.
+    /// Two hold 400 and 250 of 1000, and a third of what is for reading is the fair share: only one that waits ends the larger
+    /// one.
     #[test]
     fn who_holds_more_than_its_share_ends_where_another_waits() {
         let budget = Budget::new(1000);
         let [mut large, mut small, mut third] = [0; 3].map(|_| Member::new(&budget));
-        assert!(large.wait(400, None, &cx()).is_ok() && small.wait(300, None, &cx()).is_ok());
+        assert!(large.wait(400, None, &cx()).is_ok() && small.wait(250, None, &cx()).is_ok());
         assert!(large.wait(400, None, &cx()).is_ok(), "nobody waits");
         assert!(third.wait(0, Some(1), &cx()).is_ok());
-        assert!(small.wait(300, None, &cx()).is_ok(), "it is within its share");
+        assert!(small.wait(250, None, &cx()).is_ok(), "it is within its share");
         let over = large.wait(400, None, &cx()).expect_err("over its share");
-        assert_eq!(over.to_string(), "over budget: 400 bytes held, and a fair share of 1000 is 333");
+        assert_eq!(over.to_string(), "over budget: 400 bytes held, and a fair share of 1000 is 250");
     }
 
     #[test]

@@ -44,9 +44,9 @@ pub struct ServerConfig<H = Format> {
     /// more; but no more than a quarter of what the process may have.
     ///
     /// Where nothing is left, nothing more is read and handlers wait to send, until something is given back: so pressure slows.
-    /// Only if somebody waits so, and a connection holds more than its fair share (the budget divided by one more than there
-    /// are that hold some) in an unfinished frame, or in what its peer does not take, the largest of these ends as *over
-    /// budget*. What whole frames hold whose handler is at work ends nothing.
+    /// Only if somebody waits so, and a connection holds more than its fair share (three quarters of the budget, divided by one
+    /// more than there are that hold some) in an unfinished frame, or in what its peer does not take and what came behind it
+    /// meanwhile, the largest of these ends as *over budget*. What whole frames hold whose handler is at work ends nothing.
     pub memory_budget: Option<usize>,
     /// How long a peer may take to its first whole frame. 60 s by default; then it ends as *silent*. `None`: for ever.
     pub first_frame_timeout: Option<Duration>,

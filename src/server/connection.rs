@@ -101,7 +101,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
 
     /// Writes all that waits, and ends our stream.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
-        let Connection { transport, responder, member, .. } = self;
+        let Connection { transport, input, responder, member, .. } = self;
         let link = &*responder.link;
         poll_output(link, transport, cx)?;
         let closed = match link.output.borrow().queued() {
@@ -113,7 +113,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
             Poll::Pending => {
                 // A transport that takes its time to close is waited for as one that takes its time to be written to.
                 link.output.borrow_mut().closing(link.thread.clock.peers_now());
-                match wait_writing(link, member, cx) {
+                match wait_writing(link, input.held(), member, cx) {
                     Ok(()) => Poll::Pending,
                     Err(reason) => Poll::Ready(Err(reason)),
                 }
@@ -215,7 +215,7 @@ where
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
         let Connection { transport, input, responder, handler, member, .. } = self;
         let link = Rc::clone(&responder.link);
-        let frames_before = input.frames_in;
+        let (frames_before, received) = (input.frames_in, input.held());
         link.output.borrow_mut().unpark();
         let handled = {
             let mut handling = pin!(AssertUnwindSafe(handle_frames(input, responder, handler)).catch_unwind());
@@ -224,7 +224,7 @@ where
                     if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
                         return Poll::Ready(Ok(handled));
                     }
-                    match while_handled(&link, transport, member, cx) {
+                    match while_handled(&link, transport, received, member, cx) {
                         Ok(true) => {}
                         Ok(false) => return Poll::Pending,
                         Err(reason) => return Poll::Ready(Err(reason)),
@@ -318,10 +318,12 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
     Ok(took)
 }
 
-/// What the task does while its handler waits. Whether the handler may have room for what it waited to send.
+/// What the task does while its handler waits, and `received` bytes are held. Whether the handler may have room for what it
+/// waited to send.
 fn while_handled(
     link: &Link,
     transport: &mut impl Transport,
+    received: usize,
     member: &mut Member,
     cx: &mut Context<'_>,
 ) -> Result<bool, Box<CloseReason>> {
@@ -333,7 +335,7 @@ fn while_handled(
     if let Poll::Ready(error) = transport.poll_broken(cx) {
         return Err(Box::new(error.into()));
     }
-    wait_writing(link, member, cx)?;
+    wait_writing(link, received, member, cx)?;
     Ok(false)
 }
 
@@ -354,14 +356,14 @@ fn wait_input<H: Header>(
     member.wait(input.held() + output.held(), input.wants(), cx)
 }
 
-/// Waits for what waits to be taken.
-fn wait_writing(link: &Link, member: &mut Member, cx: &Context<'_>) -> Result<(), CloseReason> {
+/// Waits for what waits to be taken; meanwhile `received` bytes are held, too.
+fn wait_writing(link: &Link, received: usize, member: &mut Member, cx: &Context<'_>) -> Result<(), CloseReason> {
     let (thread, output) = (&link.thread, link.output.borrow());
     let config = &thread.shared.config;
     if thread.wait(link.slot, output.deadline(config), cx) {
         return Err(output.overdue(config));
     }
-    let held = if output.stuck().is_some() { output.held() } else { 0 };
+    let held = if output.stuck().is_some() { received + output.held() } else { 0 };
     member.wait(held, output.wants(), cx)
 }
 

@@ -6,8 +6,8 @@ use std::{env, fs, process, thread};
 
 use smol::net::unix::UnixListener;
 use unstick::{
-    CallError, Client, ClientConfig, Closed, ConnectError, ExpectedGreeting, Greeting, PeerName, ServerConfig,
-    SystemClock, serve_connection,
+    CallError, Client, ClientConfig, Closed, ConnectError, ExpectedGreeting, Greeting, Halves, PeerName, ServerConfig,
+    serve_connection,
 };
 
 use crate::common::*;
@@ -34,8 +34,9 @@ fn serve_one(listener: UnixListener, config: ServerConfig) -> thread::JoinHandle
     thread::spawn(move || {
         in_time(async {
             let (stream, _) = listener.accept().await.expect("accepted");
-            let peer = ([127, 0, 0, 1], 1).into(); // its name is not what is tested
-            serve_connection(peer, stream.clone(), stream, SystemClock::new(), &config, echo).await
+            let peer = PeerName::Unix { path: None, credentials: None };
+            let socket = Halves { reader: stream.clone(), writer: stream };
+            serve_connection(peer, socket, config, |_| echo).await.expect("a configuration to serve with")
         })
     })
 }
