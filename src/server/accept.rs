@@ -117,7 +117,9 @@ fn is_of_peer(error: &io::Error) -> bool {
 
 /// Tells of a connection, and sees whether a thread is to have it.
 fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, has_place: bool) -> Result<(), CloseReason> {
-    let refusal = shared.config.refusal.wire(&*shared.encode);
+    let mut refusal = Vec::new();
+    // What cannot be said was refused when the server was made.
+    _ = shared.config.refusal.append(&*shared.encode, &mut refusal);
     if !has_place && (refusal.is_empty() || shared.account.refusing() > REFUSED_AT_ONCE) {
         if let Accepted::Stream(stream) = accepted {
             // What the peer cannot be told at once it is not told.

@@ -5,12 +5,11 @@
 //! sake of its own peer (an unfinished frame, or what the peer does not take, with what came behind it meanwhile), that one
 //! ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use bytes::Bytes;
 use slab::Slab;
 
 use crate::close::CloseReason;
@@ -31,8 +30,8 @@ impl For {
     /// Bytes that a connection may hold without a lease, 4 KiB in all: so it always goes on with short frames.
     pub(super) const fn allowance(self) -> usize {
         match self {
-            For::Reading => 2 * 1024,
-            For::Writing | For::Pushing => 1024,
+            For::Reading | For::Writing => 2 * 1024,
+            For::Pushing => 0,
         }
     }
 }
@@ -44,8 +43,6 @@ pub(super) struct Budget {
     /// Whether anybody waits; asked wherever bytes are given back.
     awaited: AtomicBool,
     crowd: Mutex<Crowd>,
-    /// What waits in more than one outbox, by its place in memory.
-    shared: Mutex<BTreeMap<(usize, usize), Weak<Charge>>>,
 }
 
 /// Who holds much, and who waits, in order.
@@ -72,7 +69,6 @@ impl Budget {
             leased: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             crowd: Mutex::default(),
-            shared: Mutex::default(),
         })
     }
 
@@ -104,58 +100,9 @@ impl Budget {
         }
     }
 
-    /// Takes the length of these bytes, unless it is taken for them already; it is given back with the last of what comes back,
-    /// which is the same bytes. `None`: there is not so much.
-    pub(super) fn charge(self: &Arc<Budget>, bytes: &Bytes) -> Option<Bytes> {
-        let place = (bytes.as_ptr().addr(), bytes.len());
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let charge = match shared.get(&place).and_then(Weak::upgrade) {
-            Some(charge) => charge,
-            None => {
-                if !self.take(bytes.len(), For::Pushing) {
-                    return None;
-                }
-                let charge = Arc::new(Charge { budget: Arc::clone(self), place });
-                shared.insert(place, Arc::downgrade(&charge));
-                charge
-            }
-        };
-        Some(Bytes::from_owner(Charged { bytes: bytes.clone(), _charge: charge }))
-    }
-
     /// Nothing panics while it has the lock.
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Bytes that wait in outboxes, and are charged once.
-struct Charge {
-    budget: Arc<Budget>,
-    place: (usize, usize),
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        let mut shared = self.budget.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        // Others may have been put there meanwhile.
-        if shared.get(&self.place).is_some_and(|charge| charge.strong_count() == 0) {
-            shared.remove(&self.place);
-        }
-        drop(shared);
-        self.budget.give(self.place.1);
-    }
-}
-
-/// The bytes of one push, which are charged as long as it waits.
-struct Charged {
-    bytes: Bytes,
-    _charge: Arc<Charge>,
-}
-
-impl AsRef<[u8]> for Charged {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }
 
@@ -360,19 +307,6 @@ mod tests {
         assert!(small.wait(250, None, &cx()).is_ok(), "it is within its share");
         let over = large.wait(400, None, &cx()).expect_err("over its share");
         assert_eq!(over.to_string(), "over budget: 400 bytes held, and a fair share of 1000 is 250");
-    }
-
-    #[test]
-    fn what_is_pushed_to_many_is_charged_once_until_the_last_has_it() {
-        let budget = Budget::new(1000);
-        let bytes = Bytes::from(vec![7; 600]);
-        let [one, two] = [0; 2].map(|_| budget.charge(&bytes).expect("there is room"));
-        assert_eq!((one.as_ptr(), budget.leased()), (bytes.as_ptr(), 600));
-        assert!(budget.charge(&Bytes::from(vec![7; 600])).is_none());
-        drop(one);
-        assert_eq!(budget.leased(), 600);
-        drop(two);
-        assert_eq!((budget.leased(), budget.shared.lock().expect("no panic").len()), (0, 0));
     }
 
     #[test]

@@ -265,8 +265,7 @@ where
 
 /// Queues what is said first.
 fn greet(link: &Link, greeting: &Greeting) -> Result<(), CloseReason> {
-    let output = &mut *link.output.borrow_mut();
-    greeting.queue(output).map_err(|error| CloseReason::Handler(error.into()))
+    link.output.borrow_mut().greet(greeting).map_err(|error| CloseReason::Handler(error.into()))
 }
 
 /// Lets others have their turn.
@@ -291,8 +290,7 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
     }
     loop {
         if let Some(outbox) = link.outbox() {
-            outbox.wake(cx);
-            output.take(outbox);
+            output.take(outbox, Some(cx));
         }
         if link.state() == State::Overflow {
             return Err(CloseReason::Overflow {

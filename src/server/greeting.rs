@@ -4,8 +4,6 @@ use std::error::Error;
 use std::fmt;
 
 use super::encode::{Encode, with_zeros};
-use super::output::Output;
-use crate::adapters::Queue;
 use crate::framing::EncodeError;
 
 /// What a server says first.
@@ -21,19 +19,17 @@ pub enum Greeting {
 }
 
 impl Greeting {
-    /// Queues it, with zeros around the payload where the layout has something there.
+    /// Appends it, with zeros around the payload where the layout has something there.
     ///
     /// # Errors
-    /// Where the header cannot say it, and nothing is queued.
-    pub(super) fn queue(&self, output: &mut Output) -> Result<(), EncodeError> {
+    /// Where the header cannot say it, and nothing is appended.
+    pub(super) fn append(&self, encode: &dyn Encode, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
-            Greeting::Frame(payload) => output.zeroed(payload),
-            Greeting::Raw(bytes) => {
-                output.raw(bytes);
-                Ok(())
-            }
-            Greeting::None => Ok(()),
+            Greeting::Frame(payload) => with_zeros(encode, payload, out)?,
+            Greeting::Raw(bytes) => out.extend_from_slice(bytes),
+            Greeting::None => {}
         }
+        Ok(())
     }
 
     /// Sees whether it can be said, as the greeting or the refusal.
@@ -41,22 +37,7 @@ impl Greeting {
     /// # Errors
     /// Where the header cannot say it.
     pub(super) fn check(&self, what: &'static str, encode: &dyn Encode) -> Result<(), Unfit> {
-        let unfit = |error| Unfit { what, error };
-        match self {
-            Greeting::Frame(payload) => with_zeros(encode, payload, &mut Queue::default()).map_err(unfit),
-            _ => Ok(()),
-        }
-    }
-
-    /// What goes over the wire.
-    pub(super) fn wire(&self, encode: &dyn Encode) -> Vec<u8> {
-        let mut queue = Queue::default();
-        match self {
-            Greeting::Frame(payload) => _ = with_zeros(encode, payload, &mut queue),
-            Greeting::Raw(bytes) => queue.copied().extend_from_slice(bytes),
-            Greeting::None => {}
-        }
-        std::mem::take(queue.copied())
+        self.append(encode, &mut Vec::new()).map_err(|error| Unfit { what, error })
     }
 }
 

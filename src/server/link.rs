@@ -74,7 +74,7 @@ impl Link {
         if let Some(outbox) = self.outbox.get()
             && outbox.is_due()
         {
-            output.take(outbox);
+            output.take(outbox, None);
         }
     }
 

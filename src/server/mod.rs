@@ -12,6 +12,7 @@ mod events;
 mod greeting;
 mod input;
 mod link;
+mod log;
 mod outbox;
 mod output;
 mod panic;

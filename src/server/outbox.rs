@@ -1,8 +1,10 @@
 //! Where anybody pushes frames to one connection.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -12,14 +14,10 @@ use event_listener::Event;
 
 #[cfg(doc)]
 use super::ServerConfig;
-use super::budget::{Budget, For, Lease};
+use super::budget::Budget;
 use super::encode::Encode;
-use crate::adapters::Queue;
+use super::log::{self, Log, Pushed, Refused, Shared};
 use crate::framing::{EncodeError, Envelope};
-
-/// Payloads from this length on are pushed without a copy: 4 KiB. Below, a copy costs less, and keeps no more memory than it
-/// needs: a short slice of large [`Bytes`] would keep all of them.
-const SHARE_LEN: usize = 4 * 1024;
 
 /// Where anybody pushes frames to one connection, from any thread and any runtime; cheap to clone.
 ///
@@ -69,17 +67,26 @@ struct Inner {
     limit: usize,
 }
 
+/// Pieces for which an outbox keeps memory while nothing waits.
+const KEPT_PIECES: usize = 4;
+
 /// What waits for the connection's task.
 struct Mailbox {
-    queue: Queue,
+    pieces: VecDeque<Piece>,
     frames: u64,
+    /// Bytes that wait.
+    waiting: usize,
     /// Bytes that the task took and has not written.
     taken: usize,
-    /// Bytes that were copied, of those that wait, and of those that are taken.
-    copied: usize,
-    copied_taken: usize,
-    lease: Lease,
     task: Option<Waker>,
+}
+
+/// Some of what was pushed.
+pub(super) enum Piece {
+    /// A range of frames that follow each other.
+    Frames(Arc<Log>, Range<usize>),
+    /// A payload by itself.
+    Payload(Arc<Shared>),
 }
 
 /// How far a connection's outbox is.
@@ -97,15 +104,7 @@ pub(super) enum State {
 
 impl Outbox {
     pub(super) fn new(encode: &Arc<dyn Encode>, budget: &Arc<Budget>, limit: usize) -> Outbox {
-        let mailbox = Mutex::new(Mailbox {
-            queue: Queue::default(),
-            frames: 0,
-            taken: 0,
-            copied: 0,
-            copied_taken: 0,
-            lease: Lease::new(budget, For::Pushing),
-            task: None,
-        });
+        let mailbox = Mutex::new(Mailbox { pieces: VecDeque::new(), frames: 0, waiting: 0, taken: 0, task: None });
         let (encode, budget) = (Arc::clone(encode), Arc::clone(budget));
         let (is_due, state, room) = (AtomicBool::new(false), AtomicU8::new(State::Open as u8), Event::new());
         Outbox { inner: Arc::new(Inner { mailbox, is_due, state, room, encode, budget, limit }) }
@@ -191,7 +190,7 @@ impl Outbox {
     /// Bytes that wait, or that the peer has not taken.
     pub fn queued(&self) -> usize {
         let mailbox = self.mailbox();
-        mailbox.queue.len() + mailbox.taken
+        mailbox.waiting + mailbox.taken
     }
 
     fn push(&self, envelope: Envelope<'_>, payload: &Bytes) -> Result<(), PushError> {
@@ -200,25 +199,19 @@ impl Outbox {
         if self.state() != State::Open {
             return Err(PushError::Closed);
         }
-        let (before, shared) = (mailbox.queue.len(), payload.len() >= SHARE_LEN);
-        let queued = before + mailbox.taken;
+        let queued = mailbox.waiting + mailbox.taken;
         let full = PushError::Full { queued, limit: *limit };
         if queued > 0 && queued + payload.len() > *limit {
             return Err(full);
         }
-        if shared {
-            let Some(charged) = budget.charge(payload) else { return Err(full) };
-            encode.shared(envelope, charged, &mut mailbox.queue)?;
-        } else {
-            let copied = mailbox.copied + mailbox.copied_taken + payload.len() + crate::framing::MAX_HEADER_LEN;
-            if copied > mailbox.lease.allowed() && mailbox.lease.reach(copied.next_multiple_of(SHARE_LEN)) < copied {
-                return Err(full);
-            }
-            encode.copied(envelope, payload, &mut mailbox.queue)?;
-            mailbox.copied += mailbox.queue.len() - before;
-        }
+        mailbox.put(encode, budget, envelope, payload).map_err(|refused| match refused {
+            Refused::Full => full,
+            Refused::Encode(error) => PushError::Encode(error),
+        })?;
         mailbox.frames += 1;
-        if !is_due.swap(true, SeqCst) {
+        // It changes under the lock only.
+        if !is_due.load(SeqCst) {
+            is_due.store(true, SeqCst);
             mailbox.task.iter().for_each(Waker::wake_by_ref);
         }
         Ok(())
@@ -250,33 +243,25 @@ impl Outbox {
         self.inner.is_due.load(SeqCst)
     }
 
-    /// The task takes what waits: how many frames and bytes.
-    pub(super) fn take(&self, queue: &mut Queue) -> (u64, usize) {
+    /// The task takes what waits, piece by piece, and is woken by what comes from then on; how many frames that were.
+    pub(super) fn take(&self, cx: Option<&Context<'_>>, piece: impl FnMut(Piece)) -> u64 {
         let mailbox = &mut *self.mailbox();
+        if let Some(cx) = cx
+            && !mailbox.task.as_ref().is_some_and(|task| task.will_wake(cx.waker()))
+        {
+            mailbox.task = Some(cx.waker().clone());
+        }
         self.inner.is_due.store(false, SeqCst);
-        let (frames, bytes) = (std::mem::take(&mut mailbox.frames), mailbox.queue.len());
-        mailbox.taken += bytes;
-        mailbox.copied_taken += std::mem::take(&mut mailbox.copied);
-        queue.append(&mut mailbox.queue);
-        (frames, bytes)
+        mailbox.taken += std::mem::take(&mut mailbox.waiting);
+        mailbox.pieces.drain(..).for_each(piece);
+        mailbox.pieces.shrink_to(KEPT_PIECES);
+        std::mem::take(&mut mailbox.frames)
     }
 
     /// The task has written all that it took: there is room.
     pub(super) fn written(&self) {
-        let mut mailbox = self.mailbox();
-        (mailbox.taken, mailbox.copied_taken) = (0, 0);
-        let copied = mailbox.copied;
-        mailbox.lease.shrink(copied);
-        drop(mailbox);
+        self.mailbox().taken = 0;
         self.inner.room.notify(1);
-    }
-
-    /// The task is to be woken by what comes, from when there was nothing.
-    pub(super) fn wake(&self, cx: &Context<'_>) {
-        let mut mailbox = self.mailbox();
-        if !mailbox.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
-            mailbox.task = Some(cx.waker().clone());
-        }
     }
 
     /// The connection ends: nothing is taken any more. What waits is still the task's to take.
@@ -289,11 +274,53 @@ impl Outbox {
     pub(super) fn forget(&self) {
         let mut mailbox = self.mailbox();
         self.inner.state.store(State::Closed as u8, SeqCst);
-        (mailbox.queue, mailbox.task) = (Queue::default(), None);
-        (mailbox.taken, mailbox.copied, mailbox.copied_taken) = (0, 0, 0);
-        mailbox.lease.shrink(0);
+        (mailbox.pieces, mailbox.task) = (VecDeque::new(), None);
+        (mailbox.waiting, mailbox.taken) = (0, 0);
         drop(mailbox);
         self.inner.room.notify(usize::MAX);
+    }
+}
+
+impl Mailbox {
+    /// Puts a frame behind what waits.
+    fn put(
+        &mut self,
+        encode: &Arc<dyn Encode>,
+        budget: &Arc<Budget>,
+        envelope: Envelope<'_>,
+        payload: &Bytes,
+    ) -> Result<(), Refused> {
+        if let Some(Piece::Frames(log, range)) = self.pieces.back_mut()
+            && envelope == Envelope::default()
+            && let Some(end) = log::follows(log, range.end, encode, payload)
+        {
+            self.waiting += end - range.end;
+            range.end = end;
+            return Ok(());
+        }
+        let Pushed { log, range, rest } = log::put(encode, budget, envelope, payload)?;
+        match rest {
+            None => self.frames(log, range),
+            Some((payload, trailer)) => {
+                self.frames(Arc::clone(&log), range);
+                self.waiting += payload.len();
+                self.pieces.push_back(Piece::Payload(payload));
+                self.frames(log, trailer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a range behind what waits: one with the last one, where they are one.
+    fn frames(&mut self, log: Arc<Log>, range: Range<usize>) {
+        self.waiting += range.len();
+        match self.pieces.back_mut() {
+            Some(Piece::Frames(last, before)) if Arc::ptr_eq(last, &log) && before.end == range.start => {
+                before.end = range.end;
+            }
+            _ if range.is_empty() => {}
+            _ => self.pieces.push_back(Piece::Frames(log, range)),
+        }
     }
 }
 

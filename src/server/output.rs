@@ -10,8 +10,9 @@ use bytes::Bytes;
 
 use super::ServerConfig;
 use super::budget::{For, Lease};
-use super::encode::{Encode, with_zeros};
-use super::outbox::Outbox;
+use super::encode::Encode;
+use super::greeting::Greeting;
+use super::outbox::{Outbox, Piece};
 use super::pool;
 use super::shared::Shared;
 use super::transport::Transport;
@@ -25,6 +26,9 @@ const AROUND: usize = MAX_HEADER_LEN + MAX_TRAILER_LEN;
 /// Bytes that are leased for replies at a time, so that most of them need not ask.
 const LEASED_AT_ONCE: usize = 16 * 1024;
 
+/// A range of frames that were pushed is copied up to this length.
+const COPIED_LEN: usize = 512;
+
 /// Slices of one vectored write at most.
 const MAX_SLICES: usize = 64;
 
@@ -34,8 +38,10 @@ pub(super) struct Output {
     encode: Arc<dyn Encode>,
     lease: Lease,
     high_water: usize,
-    /// Bytes of pushes that were taken from the outbox, and not all written.
-    pushed: usize,
+    /// Bytes of replies that stay where they are, of which not all are written.
+    replied: usize,
+    /// Something was taken from the outbox, and not all is written.
+    has_pushes: bool,
     /// Frames and bytes that were put on their way.
     pub(super) frames: u64,
     pub(super) bytes: u64,
@@ -54,11 +60,12 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(shared: &Shared) -> Output {
         Output {
-            queue: Queue::default(),
+            queue: Queue::keeping(pool::KEPT),
             encode: Arc::clone(&shared.encode),
             lease: Lease::new(&shared.budget, For::Writing),
             high_water: shared.config.high_water,
-            pushed: 0,
+            replied: 0,
+            has_pushes: false,
             frames: 0,
             bytes: 0,
             waiting: None,
@@ -105,15 +112,21 @@ impl Output {
         CloseReason::SlowReader { queued: self.queued(), timeout: config.write_timeout.unwrap_or_default() }
     }
 
-    /// Bytes that are leased for what the peer does not take.
+    /// Bytes that are held for what the peer does not take.
     pub(super) fn held(&self) -> usize {
-        self.lease.allowed() - For::Writing.allowance() + self.pushed
+        if self.stuck.is_some() { self.queue.len() } else { 0 }
+    }
+
+    /// Bytes that are to be leased. What was pushed is charged for all that have it.
+    #[inline]
+    fn own(&self) -> usize {
+        self.queue.copied_len() + self.replied
     }
 
     /// Whether a payload of so many bytes may be queued now; where not, the task is woken once it may.
     #[inline]
     pub(super) fn poll_room(&mut self, payload_len: usize, cx: &Context<'_>) -> Poll<()> {
-        let total = self.queue.len() - self.pushed.min(self.queue.len()) + payload_len + AROUND;
+        let total = self.own() + payload_len + AROUND;
         if self.queue.len() < self.high_water && total <= self.lease.allowed() {
             return Poll::Ready(());
         }
@@ -146,7 +159,7 @@ impl Output {
     #[inline]
     pub(super) fn copied(&mut self, envelope: Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
         let before = self.queue.len();
-        self.encode.copied(envelope, payload, &mut self.queue)?;
+        self.encode.copied(envelope, payload, self.queue.copied())?;
         self.count(1, self.queue.len() - before);
         Ok(())
     }
@@ -156,24 +169,21 @@ impl Output {
         if payload.len() < NO_COPY_LEN {
             return self.copied(envelope, &payload);
         }
-        let before = self.queue.len();
-        self.encode.shared(envelope, payload, &mut self.queue)?;
+        let (before, mut trailer) = (self.queue.len(), Vec::new());
+        self.encode.around(envelope, &payload, self.queue.copied(), &mut trailer)?;
+        self.replied += payload.len();
+        self.queue.push(payload);
+        self.queue.copied().extend_from_slice(&trailer);
         self.count(1, self.queue.len() - before);
         Ok(())
     }
 
-    /// Queues a frame with zeros around the payload.
-    pub(super) fn zeroed(&mut self, payload: &[u8]) -> Result<(), EncodeError> {
+    /// Queues what is said first.
+    pub(super) fn greet(&mut self, greeting: &Greeting) -> Result<(), EncodeError> {
         let before = self.queue.len();
-        with_zeros(&*self.encode, payload, &mut self.queue)?;
-        self.count(1, self.queue.len() - before);
+        greeting.append(&*self.encode, self.queue.copied())?;
+        self.count(u64::from(matches!(greeting, Greeting::Frame(_))), self.queue.len() - before);
         Ok(())
-    }
-
-    /// Queues bytes that are no frame.
-    pub(super) fn raw(&mut self, bytes: &[u8]) {
-        self.queue.copied().extend_from_slice(bytes);
-        self.count(0, bytes.len());
     }
 
     fn count(&mut self, frames: u64, bytes: usize) {
@@ -182,16 +192,22 @@ impl Output {
     }
 
     /// Takes what was pushed, behind what waits.
-    pub(super) fn take(&mut self, outbox: &Outbox) {
-        if self.queue.is_empty()
-            && outbox.is_due()
-            && let Some(memory) = self.queue.release()
-        {
-            pool::give_output(memory);
-        }
-        let (frames, bytes) = outbox.take(&mut self.queue);
-        self.count(frames, bytes);
-        self.pushed += bytes;
+    pub(super) fn take(&mut self, outbox: &Outbox, cx: Option<&Context<'_>>) {
+        let before = self.queue.len();
+        let frames = outbox.take(cx, |piece| match piece {
+            // A short one costs less to copy than to point at.
+            Piece::Frames(log, range)
+                if range.len() <= COPIED_LEN
+                    && self.lease.reach(self.own() + range.len()) >= self.own() + range.len() =>
+            {
+                self.queue.adopt(pool::take_output);
+                self.queue.copied().extend_from_slice(&log.bytes(range));
+            }
+            Piece::Frames(log, range) => self.queue.push_brief(log.bytes(range)),
+            Piece::Payload(payload) => self.queue.push(payload.bytes()),
+        });
+        self.has_pushes |= frames > 0;
+        self.count(frames, self.queue.len() - before);
     }
 
     /// Writes what waits, as far as it is taken. `Ready` when nothing waits any more.
@@ -206,7 +222,10 @@ impl Output {
     ) -> Poll<io::Result<()>> {
         let written = self.poll_write_all(transport, cx);
         match written {
-            Poll::Pending => _ = self.stuck.get_or_insert(now),
+            Poll::Pending => {
+                self.stuck.get_or_insert(now);
+                self.settle();
+            }
             // Whoever closes writes before, each time it asks; that this is done is no progress then.
             Poll::Ready(_) if self.closing => {}
             Poll::Ready(_) => self.stuck = None,
@@ -241,9 +260,18 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    /// All is written: of pushes, too, if there were any.
+    /// What waits for its peer is copied from memory that it has in common with others: they may be done with it.
+    fn settle(&mut self) {
+        let brief = self.queue.brief_len();
+        if brief > 0 && self.lease.reach(self.own() + brief) >= self.own() + brief {
+            self.queue.settle();
+        }
+    }
+
+    /// All is written: whether there were pushes.
     pub(super) fn written_pushes(&mut self) -> bool {
-        std::mem::take(&mut self.pushed) > 0
+        self.replied = 0;
+        std::mem::take(&mut self.has_pushes)
     }
 
     /// Wakes who waits for room, where there is some. Whether that is the task itself, which then need not be woken.

@@ -10,7 +10,7 @@ pub(super) const READ_LEN: usize = 64 * 1024;
 pub(super) const LARGE_READ_LEN: usize = 4 * (READ_LEN + 1024);
 
 /// Bytes of each kind that a thread keeps for its connections.
-const KEPT: usize = 4 * 1024 * 1024;
+pub(super) const KEPT: usize = 4 * 1024 * 1024;
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { small: Kind::EMPTY, large: Kind::EMPTY, output: Kind::EMPTY }) };

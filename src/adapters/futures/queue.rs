@@ -19,12 +19,19 @@ const MOST_LARGE: usize = 32;
 /// ```
 ///
 /// Invariant, asserted after every step: `start ≤ large[0].at ≤ large[1].at ≤ … ≤ copied.len()`.
-#[derive(Default)]
 pub(crate) struct Queue {
     pub(super) copied: Vec<u8>,
     pub(super) start: usize,
     /// In memory of its own, as most queues never have any.
     pub(super) large: Option<Box<LargeOnes>>,
+    /// Memory that it keeps while it is empty.
+    pub(super) keep: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue { copied: Vec::new(), start: 0, large: None, keep: KEEP }
+    }
 }
 
 #[derive(Default)]
@@ -38,6 +45,8 @@ pub(super) struct LargeOnes {
 pub(super) struct Large {
     pub(super) at: usize,
     pub(super) bytes: Bytes,
+    /// Its memory is not only its own: where it has to wait, it is better copied.
+    pub(super) is_brief: bool,
 }
 
 impl Queue {
@@ -57,10 +66,14 @@ impl Queue {
 
     /// Appends bytes that stay where they are.
     pub(crate) fn push(&mut self, bytes: Bytes) {
+        self.push_large(bytes, false);
+    }
+
+    pub(super) fn push_large(&mut self, bytes: Bytes, is_brief: bool) {
         if !bytes.is_empty() {
             let large = self.large.get_or_insert_default();
             large.len += bytes.len();
-            large.queue.push_back(Large { at: self.copied.len(), bytes });
+            large.queue.push_back(Large { at: self.copied.len(), bytes, is_brief });
             self.check();
         }
     }
@@ -112,7 +125,7 @@ impl Queue {
         if self.is_empty() {
             self.start = 0;
             self.copied.clear();
-            self.copied.shrink_to(KEEP);
+            self.copied.shrink_to(self.keep);
         } else if self.start >= KEEP && self.start * 2 >= self.copied.len() {
             self.copied.drain(..self.start);
             for large in self.large.iter_mut().flat_map(|large| &mut large.queue) {
@@ -123,7 +136,7 @@ impl Queue {
         self.check();
     }
 
-    fn larges(&self) -> impl Iterator<Item = &Large> {
+    pub(super) fn larges(&self) -> impl Iterator<Item = &Large> {
         self.large.iter().flat_map(|large| &large.queue)
     }
 

@@ -1,8 +1,15 @@
 //! What the server asks of a queue, beyond what a writer does.
 
+use bytes::Bytes;
+
 use super::queue::{Large, Queue};
 
 impl Queue {
+    /// A queue that keeps memory of so many bytes while it is empty.
+    pub(crate) fn keeping(keep: usize) -> Queue {
+        Queue { keep, ..Queue::default() }
+    }
+
     /// Where nothing waits: the memory of what is copied, if there is any, for others to use meanwhile.
     pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
         debug_assert!(self.is_empty(), "released while bytes wait");
@@ -18,21 +25,41 @@ impl Queue {
         }
     }
 
-    /// Moves all that waits in another queue behind what waits here.
-    pub(crate) fn append(&mut self, other: &mut Queue) {
-        let Queue { copied, start, large } = std::mem::take(other);
-        if self.is_empty() {
-            *self = Queue { copied, start, large };
-            return;
+    /// Bytes that wait and were copied.
+    pub(crate) fn copied_len(&self) -> usize {
+        self.copied.len() - self.start
+    }
+
+    /// Appends bytes that stay where they are, unless they have to wait: see [`settle`](Queue::settle).
+    pub(crate) fn push_brief(&mut self, bytes: Bytes) {
+        self.push_large(bytes, true);
+    }
+
+    /// Bytes that [`settle`](Queue::settle) would copy.
+    pub(crate) fn brief_len(&self) -> usize {
+        self.larges().filter(|large| large.is_brief).map(|large| large.bytes.len()).sum()
+    }
+
+    /// Copies what was pushed briefly.
+    pub(crate) fn settle(&mut self) {
+        let Some(larges) = &mut self.large else { return };
+        let Some(first) = larges.queue.iter().position(|large| large.is_brief) else { return };
+        // What is before the first one stays as it is.
+        let moved = larges.queue.split_off(first);
+        larges.len -= moved.iter().map(|large| large.bytes.len()).sum::<usize>();
+        let base = moved.front().map_or(0, |large| large.at);
+        let rest = self.copied.split_off(base);
+        let mut from = 0;
+        for Large { at, bytes, is_brief } in moved {
+            self.copied.extend_from_slice(&rest[from..at - base]);
+            from = at - base;
+            if is_brief {
+                self.copied.extend_from_slice(&bytes);
+            } else {
+                self.push(bytes);
+            }
         }
-        let moved = self.copied.len();
-        self.copied.extend_from_slice(&copied[start..]);
-        if let Some(larges) = large {
-            let ours = self.large.get_or_insert_default();
-            ours.len += larges.len;
-            let larges = larges.queue.into_iter();
-            ours.queue.extend(larges.map(|Large { at, bytes }| Large { at: at - start + moved, bytes }));
-        }
+        self.copied.extend_from_slice(&rest[from..]);
         self.check();
     }
 }
@@ -69,21 +96,27 @@ mod tests {
         queue.adopt(|| unreachable!("it has memory already"));
     }
 
-    /// Whatever was queued and written in either, the bytes that wait come in order.
+    /// Whatever was queued and written, the bytes that wait are the same.
     #[test]
-    fn what_is_moved_comes_behind_what_waits() {
-        for (ours, theirs) in [(0, 0), (5, 0), (5, 3), (0, 3)] {
-            let mut one = queue(ours);
-            let mut two = Queue::default();
-            two.copied().extend_from_slice(b"abcdef");
-            two.push(Bytes::from_static(b"GHI"));
-            two.copied().extend_from_slice(b"jk");
-            two.written(theirs);
-            let expected = [all(&one), all(&two)].concat();
-            one.append(&mut two);
-            assert_eq!((all(&one), one.len(), two.len()), (expected.clone(), expected.len(), 0));
-            one.written(expected.len());
-            assert!(one.is_empty());
+    fn what_was_pushed_briefly_is_copied_in_its_turn() {
+        for written in 0..20 {
+            let mut queue = Queue::default();
+            queue.copied().extend_from_slice(b"ab");
+            queue.push(Bytes::from_static(b"CD"));
+            queue.copied().extend_from_slice(b"ef");
+            queue.push_brief(Bytes::from_static(b"GHI"));
+            queue.copied().extend_from_slice(b"jk");
+            queue.push(Bytes::from_static(b"LM"));
+            queue.push_brief(Bytes::from_static(b"NOP"));
+            queue.copied().extend_from_slice(b"qr");
+            let expected = all(&queue);
+            assert_eq!(&expected, b"abCDefGHIjkLMNOPqr");
+            let written = written.min(expected.len());
+            queue.written(written);
+            let (len, copied, brief) = (queue.len(), queue.copied_len(), queue.brief_len());
+            queue.settle();
+            assert_eq!(all(&queue), expected[written..], "{written}");
+            assert_eq!((queue.len(), queue.copied_len(), queue.brief_len()), (len, copied + brief, 0));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use unstick::framing::{Format, Frame};
-use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig};
+use unstick::{NO_COPY_LEN, Outbox, Peer, PushError, Responder, Server, ServerConfig};
 
 use super::{LIMIT, OWN, OWN_LEN, Service, announce};
 
@@ -29,16 +29,21 @@ pub(super) fn serve(threads: NonZeroUsize, service: Service) -> Result<(), Box<d
             let handler = move |_: Peer| {
                 async move |frame: Frame<'_>, responder: &mut Responder| {
                     hash(frame.payload(), hashes);
-                    responder.send(frame.payload()).await
+                    match frame.payload().len() < NO_COPY_LEN {
+                        true => responder.send(frame.payload()).await,
+                        // What a relay does: it stays in the memory that it was received in.
+                        false => responder.send_bytes(responder.share(frame)).await,
+                    }
                 }
             };
             smol::block_on(server.serve(handler, pending()))?;
         }
         Service::Own => {
-            let own: &[u8] = vec![OWN; OWN_LEN].leak();
+            let own = Bytes::from(vec![OWN; OWN_LEN]);
             let handler = move |_: Peer| {
+                let own = own.clone();
                 async move |frame: Frame<'_>, responder: &mut Responder| {
-                    responder.send(&own[..frame.payload().len()]).await
+                    responder.send_bytes(own.slice(..frame.payload().len())).await
                 }
             };
             smol::block_on(server.serve(handler, pending()))?;
