@@ -172,7 +172,7 @@ pub(super) fn put(
             .rest
             .as_ref()
             .map_or((Weak::new(), 0..0), |(shared, trailer)| (Arc::downgrade(shared), trailer.clone()));
-        let (log, range) = (Arc::downgrade(&log), pushed.range.clone());
+        let (log, range) = (Arc::downgrade(&pushed.log), pushed.range.clone());
         let (encode, is_plain) = (address(encode), envelope == Envelope::default());
         *last = Last { log, encode, is_plain, payload: place(payload), range, shared, trailer };
         Ok(pushed)
@@ -297,10 +297,11 @@ mod tests {
         assert_eq!(follows(&first.log, first.range.end, &encode, &two), Some(second.range.end));
         assert_eq!(&first.log.bytes(0..second.range.end)[..], b"\x03one\x03two");
         assert_eq!(follows(&first.log, first.range.end, &encode, &two), None, "it is sealed");
-        let third = put(&two);
+        let [third, fourth] = [0; 2].map(|_| put(&two));
         assert!(!Arc::ptr_eq(&first.log, &third.log));
+        assert!(Arc::ptr_eq(&third.log, &fourth.log) && third.range == fourth.range, "known in the new one");
         assert_eq!(budget.leased(), 2 * CHARGED_AT_ONCE);
-        drop((first, again, second, third));
+        drop((first, again, second, third, fourth));
         assert_eq!(budget.leased(), 0);
     }
 
