@@ -17,11 +17,11 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How frames look on the wire.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct FormatArgs {
-    /// The frame format: u32le, u32be, u16be, varint, ... or offset=2,width=2,endian=be,adjustment=-4
+    /// How frames say their length: u32le, u32be, u16be, varint, ... or offset=2,width=2,endian=be,adjustment=-4 (--help lists all)
     #[arg(long, value_name = "FORMAT", default_value = "u32le")]
     format: Layout,
 
-    /// The longest payload, as in 512, 64KiB or 1MiB [default: 1MiB, or less where the field ends]
+    /// The longest payload, as in 512, 64KiB or 1MiB [default: 1MiB, or what the length field can say, if less]
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     max_payload: Option<usize>,
 }
@@ -50,15 +50,15 @@ pub(crate) fn formats_help() -> String {
     }
     help.push_str(
         "\
-Or --format KEY=VALUE,...: payload length = field + adjustment
+Or --format KEY=VALUE,..., where the length of the payload is the length field + the adjustment:
   offset            bytes before the length field, 0 to 255 (default 0); they are the frame's prefix
   width             bytes of the length field, 1 to 8 (default 4), or varint
   endian            be or le (default be)
   adjustment        added to the field, as in -4 for four bytes that count themselves (default 0)
   trailer           bytes behind the payload, 0 to 255 (default 0); they are the frame's trailer
-  max-width         of a varint, 1 to 10 (default 10)
+  max-width         the most bytes of a varint, 1 to 10 (default 10)
   minimal           true refuses varints that are longer than needed (default false)
-A name may stand first: --format varint,minimal=true",
+Start with a name to change that format: --format varint,minimal=true",
     );
     help
 }
@@ -66,11 +66,11 @@ A name may stand first: --format varint,minimal=true",
 /// What travels around the payloads of the frames that are sent.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EnvelopeArgs {
-    /// For a format with an offset: what stands there in each frame sent [default: zeros]
+    /// For a format with an offset: the bytes before the length field of each frame sent [default: zeros]
     #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
     prefix: Option<Bytes>,
 
-    /// For a format with a trailer: what stands there in each frame sent [default: zeros]
+    /// For a format with a trailer: the bytes behind the payload of each frame sent [default: zeros]
     #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
     trailer: Option<Bytes>,
 }
@@ -147,13 +147,13 @@ pub(crate) fn parse_addr(text: &str) -> Result<Addr, String> {
     if host.is_empty() || !is_valid {
         return Err(teach.into());
     }
+    let port = port.parse().map_err(|_| format!("the port {port:?} is not 0 to 65535; {teach}"))?;
     if host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local()) {
-        return Err(format!("{host} is an address of each interface: say which one, as in [{host}%eth0]:{port}"));
+        return Err(format!(
+            "{host} is a link-local address: say which interface it is at, as in [{host}%eth0]:{port}"
+        ));
     }
-    match port.parse() {
-        Ok(port) => Ok(Addr { text: text.into(), host: host.into(), port }),
-        Err(_) => Err(format!("the port {port:?} is not 0 to 65535; {teach}")),
-    }
+    Ok(Addr { text: text.into(), host: host.into(), port })
 }
 
 /// A number of bytes, with a unit or without.

@@ -38,28 +38,28 @@ const IDLE_GRACE: Duration = Duration::from_millis(100);
 const BUSY_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
-At the end of standard input our side is closed (half-close), what still comes is shown, and the program exits with the code of
-the connection's end. Where the server ends it before, the program ends at once, and with 1 where something was not yet sent.
-Where the server is full and says so, the program ends with 7.
-Standard output: each frame is a line. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
+Standard output: a line for each frame received. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
+At the end of standard input our side of the connection is closed (half-close), what still comes is printed, and the program
+exits when the server closes its side. Where the server closes first, the program exits at once; if not all that was read from
+standard input is sent by then, it says how much is not, and exits with 8.
 
-At a terminal there is a prompt with line editing and history (in ~/.local/state/unstick/history). The line c, or Ctrl-D,
-closes; the line \\\"c\" sends c. Ctrl-C breaks off.
+At a terminal there is a prompt with line editing and history (kept in ~/.local/state/unstick/history). The line c, or Ctrl-D,
+closes our side; the line \\\"c\" sends a c. Ctrl-C exits at once.
 
-Unframed: with --raw-greeting we send frames, and all that the server sends is shown as it comes, for servers that never
-learnt to frame. With --raw what is piped in is sent as it is; at the prompt a line is sent without a line end, so for one write
-\\\"GET / HTTP/1.0\\r\\n\".
+With --raw what is piped in is sent as it is. At the prompt a line is sent without its end; to send one, type it escaped:
+\\\"GET / HTTP/1.0\\r\\n\\r\\n\"
 
 Examples:
   unstick connect 127.0.0.1:4747
+  unstick connect '[fe80::1%eth0]:4747'                   an IPv6 address and its interface
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747 --wait 5
   tail -f app.log | unstick connect logs.example:9000 --format u32be --timestamps
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | unstick connect 127.0.0.1:80 --raw";
 
-/// Connect: each line of standard input is a frame, each frame received a line of standard output
+/// Connect to a server: send each line of standard input as a frame, print each frame received as a line
 #[derive(Args, Debug)]
-#[command(after_help = format!("{}\n{EXAMPLES}", lines::HELP))]
-#[command(after_long_help = format!("{}\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
+#[command(after_help = format!("{}\n\n{EXAMPLES}", lines::HELP))]
+#[command(after_long_help = format!("{}\n\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Connect {
     /// The server, as HOST:PORT
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
@@ -71,23 +71,23 @@ pub(crate) struct Connect {
     #[command(flatten)]
     envelope: EnvelopeArgs,
 
-    /// What the server sends is unframed: show it as text as it comes
+    /// Send frames, but print what the server sends as unframed text
     #[arg(long)]
     raw_greeting: bool,
 
-    /// No framing at all, in both directions
+    /// No framing, in either direction
     #[arg(long, conflicts_with_all = ["format", "max_payload", "prefix", "trailer"])]
     raw: bool,
 
-    /// Show what is received in hexadecimal
+    /// Print what is received in hexadecimal
     #[arg(long)]
     hex: bool,
 
-    /// Show when each frame was received, in UTC
+    /// Print the time, in UTC, before each frame received
     #[arg(long)]
     timestamps: bool,
 
-    /// After the end of standard input, wait at most so long for the server's end, then exit with 6
+    /// After the end of standard input, wait at most this long for the server to close its side, then exit with 6
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_seconds)]
     wait: Option<Duration>,
 }

@@ -25,41 +25,41 @@ Examples:
   nc -l 4747 | unstick decode --format u16be       what does this client send?
   unstick decode --frame capture.bin               where each frame is, and its header
   unstick decode --hex capture.bin | head -1 | xxd -r -p > first.bin      the bytes of one payload, as they are
-  unstick decode --raw capture.bin > payloads.bin                         those of all payloads, with nothing between
+  unstick decode --raw capture.bin > payloads.bin                         the bytes of all payloads
   unstick decode --oversize skip capture.bin       without the frames that are too long
 
 With --frame a line is: offset=PLACE IN THE STREAM header=HEX payload_len=BYTES payload=TEXT; a format with an offset has
 prefix=HEX field=HEX in place of header=HEX, and one with a trailer has trailer=HEX before the payload.
-A stream that ends inside a frame exits with 4 and says how many bytes are missing. One that is not a stream of frames
-exits with 3 and says what it looks like. The frames before that are shown.
-With --oversize skip, frames over --max-payload are passed over and not shown. How many they were, and the bytes of their
-payloads, is told in a line on standard error at the end; the exit code is that of the stream without them.";
+Where the stream ends inside a frame, the exit code is 4, and the bytes that are missing are counted. Where it is not a stream of
+frames, the code is 3, and a guess at what it is instead is printed. The frames before that are printed.
+With --oversize skip, frames over --max-payload are left out. A line on standard error at the end counts them and the bytes of
+their payloads; they do not change the exit code.";
 
-/// Turn a byte stream into a line per frame
+/// Turn a stream of frames into lines, one for each frame
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Decode {
-    /// Where the stream is; - or nothing is standard input
+    /// The file to read; standard input if it is - or not given
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
     #[command(flatten)]
     format: FormatArgs,
 
-    /// Show payloads in hexadecimal
+    /// Print payloads in hexadecimal
     #[arg(long)]
     hex: bool,
 
-    /// Show where each frame is, its header, and its payload with its length
+    /// Print where each frame is, its header, the length of its payload, and its payload
     #[arg(long)]
     frame: bool,
 
-    /// Write the payloads as they are, one after another, with nothing between
+    /// Write the payloads as they are, one after another, with nothing between, and nothing escaped
     #[arg(long, conflicts_with_all = ["hex", "frame"])]
     raw: bool,
 
-    /// What happens at a frame over --max-payload: reject ends with exit code 3; skip passes over it, if its payload is no
-    /// longer than 16MiB, or than LENGTH
+    /// What to do with a frame over --max-payload: reject ends with exit code 3; skip leaves it out, if its payload is no longer
+    /// than 16MiB, or than LENGTH
     #[arg(long, value_name = "reject|skip|skip=LENGTH", default_value = "reject", value_parser = parse_oversize)]
     oversize: Oversize,
 }

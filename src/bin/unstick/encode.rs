@@ -33,7 +33,7 @@ pub(crate) struct Encode {
     #[command(flatten)]
     envelope: EnvelopeArgs,
 
-    /// Each line is a payload in hexadecimal; blanks between bytes are passed over
+    /// Read each line as a payload in hexadecimal; blanks between bytes are allowed
     #[arg(long)]
     hex: bool,
 }

@@ -12,19 +12,19 @@ use unstick::{CloseReason, ConnectError};
 /// The exit codes as `--help` shows them.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  clean
-  1  another failure
-  2  usage: wrong flags or values
-  3  malformed or oversize frame, or input
-  4  truncated: the stream ended inside a frame
-  5  reset: the peer broke the connection off
-  6  timed out, or the peer's system does not answer any more
-  7  refused: the server serves as many connections as it may; try again later
-  8  not all was sent: the server ended the connection before (connect)
-  9  standard output cannot be written: the disk is full, or, for serve, its reader went away; for the other commands a
-     reader that goes away has all it wanted, and they end with 0 and say nothing
-  130  ended by Ctrl-C (SIGINT); serve ends so at the second one, and with 0 at the first
-  143  ended by SIGTERM; serve ends so at the second one, and with 0 at the first";
+  0    all went well
+  1    another failure
+  2    wrong flags or values
+  3    a frame, or a line of input, is malformed or over the limit
+  4    truncated: the stream ended inside a frame
+  5    reset: the peer broke the connection off
+  6    timed out, or the peer's system does not answer any more
+  7    refused: the server serves as many connections as it may; try again later
+  8    connect: the server closed the connection before all was sent
+  9    standard output cannot be written: the disk is full, or the reader of serve went away (when the reader of another
+       command goes away, as head does, that command ends with 0)
+  130  ended by Ctrl-C (SIGINT); serve only by the second one, the first ends it with 0
+  143  ended by SIGTERM; serve only by the second one, the first ends it with 0";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use clap::Args;
 use unstick::ServerConfig;
 
 use crate::args::{parse_length, parse_seconds};
-use crate::exit::{Failure, log};
+use crate::exit::log;
 
 /// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
 const RAW_CONNECTIONS: usize = 512;
@@ -18,9 +18,9 @@ struct OrOff<T>(Option<T>);
 
 /// What a peer, and all peers together, may cost. Times are in seconds, parts of one included.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Limits (in brackets: the reason with which a connection ends)")]
+#[command(next_help_heading = "Limits (in parentheses: the reason that `closed` gives at this limit)")]
 pub(crate) struct Limits {
-    /// Connections served at a time; a further one is told so and closed (refused) [default: what the limit of open files
+    /// Connections served at a time; one more is told so and closed (refused) [default: as many as the limit of open files
     /// allows; 512 with --raw]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     max_connections: Option<NonZeroUsize>,
@@ -34,27 +34,29 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_timeout, conflicts_with = "raw")]
     first_frame_timeout: OrOff<Duration>,
 
-    /// The longest time from a frame's first byte to its last one, without what --min-rate adds (slow frame)
+    /// The longest time from a frame's first byte to its last one; --min-rate adds to it (slow frame)
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout, conflicts_with = "raw")]
     frame_timeout: OrOff<Duration>,
 
-    /// Bytes a second at which a frame may exceed its timeout: so many that have come give it one more second
+    /// Each time that this many bytes of a frame have come, --frame-timeout is one second longer for it: a large frame may take its
+    /// time, as long as it comes at this rate a second
     #[arg(long, value_name = "LENGTH|off", default_value = "64KiB", value_parser = parse_rate, conflicts_with = "raw")]
     min_rate: OrOff<NonZeroU32>,
 
-    /// The longest time without a byte between frames, from the first one on (idle)
+    /// The longest time without a byte between two frames (idle)
     #[arg(long, value_name = "SECONDS|off", default_value = "off", value_parser = parse_timeout)]
     idle_timeout: OrOff<Duration>,
 
-    /// The longest time in which the peer takes no byte of what waits for it (slow reader)
+    /// The longest time in which the peer reads nothing of what is to be sent to it (slow reader)
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
     write_timeout: OrOff<Duration>,
 
-    /// The time without a byte until the peer's system is asked whether it is there, every 10 s and three times (unreachable)
+    /// After this time without a byte the peer's system is asked whether it is still there; the connection ends when it has not
+    /// answered three times, 10 s apart (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
     keepalive: OrOff<Duration>,
 
-    /// Replies of one connection from which on nothing more is read from it until they are written
+    /// When this many bytes are to be sent on a connection, nothing more is read from it until they are sent
     #[arg(long, value_name = "LENGTH", default_value = "64KiB", value_parser = parse_small_amount, conflicts_with = "raw")]
     high_water: NonZeroU32,
 
@@ -62,15 +64,15 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "LENGTH", default_value = "256KiB", value_parser = parse_amount, conflicts_with = "raw")]
     outbox_limit: NonZeroUsize,
 
-    /// Frames of one connection that are handled before others have their turn
+    /// Frames of one connection that are handled in a row, before other connections have their turn
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
     max_frames_per_turn: NonZeroU32,
 
-    /// The longest time from a signal until what is still in flight is given up (stopped)
+    /// After a signal, the longest time for connections to finish what is in flight; what is left is closed (stopped)
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds, allow_negative_numbers = true)]
     pub(crate) drain_timeout: Duration,
 
-    /// Connections that wait to be accepted; the system has a limit of its own
+    /// Connections that may wait to be accepted; the system may allow fewer
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
     backlog: NonZeroU32,
 }

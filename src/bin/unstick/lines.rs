@@ -12,9 +12,8 @@ const READ_LEN: usize = 64 * 1024;
 
 /// What a line of input is, as `--help` says it.
 pub(crate) const HELP: &str = "\
-Each line of standard input is one frame: its line feed is taken off, and nothing else is changed (so a line that ends in CR LF
-keeps its CR). A last line without a line feed counts, too. A line that begins with \\\" is read as an escaped frame, as one is
-shown: \\\"a\\nb\" is a frame of two lines.";
+Each line of standard input is one frame, without its line feed. A line that begins with \\\" is read as an escaped frame,
+as unstick prints one: \\\"a\\nb\" is a frame of two lines. Nothing else is changed: a line that ends in CR LF keeps its CR.";
 
 /// Lines of an input, as payloads. Exactly one line feed is taken off each; a last line without one counts, too. Of a line no
 /// more is held than the longest payload takes.

@@ -26,13 +26,13 @@ use exit::{Code, Failure};
 
 const EXAMPLES: &str = "\
 Examples:
-  unstick serve --echo                                    a server at 127.0.0.1:4747 that returns each frame
+  unstick serve --echo                                    a server at 127.0.0.1:4747 that sends each frame back
   unstick connect 127.0.0.1:4747                          talk to it; the line c closes
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747        each line is a frame
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
   unstick decode --format u16be --frame capture.bin       what is in this stream?";
 
-/// Length-prefixed frames over TCP: serve, connect, encode, decode
+/// Send and receive length-prefixed frames over TCP. A frame is a length, and then that many bytes: its payload
 #[derive(Debug, Parser)]
 #[command(name = "unstick", version, arg_required_else_help = true)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore: unstick --help, unstick COMMAND --help"))]

@@ -20,36 +20,36 @@ use crate::output::{Output, Print};
 use crate::{serve_raw, signals, stats, text};
 
 const EXAMPLES: &str = "\
-Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame.
-Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
-SIGINT and SIGTERM close the listener, finish what is in flight (for --drain-timeout) and exit with 0; a second one exits at
-once, with 128 and the signal's number. Where standard output cannot be written any more - its reader went away, the disk is full -
-the server says why, stops in the same way, and exits with 9.
+Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame received.
+Standard error: `IP:PORT connected` and `IP:PORT closed: REASON` for each connection.
+At Ctrl-C (SIGINT) or SIGTERM the server accepts no more connections, lets those that are open finish what is in flight (for
+--drain-timeout), and exits with 0. A second signal ends it at once. Where standard output cannot be written any more, as its
+reader went away or the disk is full, the server says so, stops in the same way, and exits with 9.
 
 Examples:
-  unstick serve --echo                        127.0.0.1:4747, each frame is returned
-  unstick serve 0.0.0.0:9000 --format u16be   any address of this machine, another format
-  unstick serve 127.0.0.1:0 --print hex       a free port
+  unstick serve --echo                        at 127.0.0.1:4747; each frame is sent back
+  unstick serve 0.0.0.0:9000 --format u16be   at every address of this machine; another format
+  unstick serve 127.0.0.1:0 --print hex       at a free port
   unstick serve --raw-greeting                for clients that expect an unframed text first
-  unstick serve --raw                         no framing: see how TCP glues and tears what is sent
+  unstick serve --raw                         no framing: see how TCP splits and merges what is sent
   unstick serve --idle-timeout 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
 
-/// Serve: print each frame that comes, and return it with --echo
+/// Run a server that prints each frame it receives, and sends it back with --echo
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = long_help(), allow_negative_numbers = true)]
 pub(crate) struct Serve {
-    /// Where to listen; port 0 picks a free one
+    /// Where to listen, as HOST:PORT; port 0 picks a free one
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
     pub(crate) addr: Addr,
 
     #[command(flatten)]
     format: FormatArgs,
 
-    /// Return each frame to its sender
+    /// Send each frame back to its sender
     #[arg(long)]
     pub(crate) echo: bool,
 
-    /// How frames are shown
+    /// How frames are printed
     #[arg(long, value_enum, default_value_t = Print::Text)]
     pub(crate) print: Print,
 
@@ -65,20 +65,20 @@ pub(crate) struct Serve {
     #[arg(long)]
     raw_greeting: bool,
 
-    /// No framing at all: print each read as it came, but never a torn character. Of the limits, those of connections, keepalive,
-    /// and the idle, write and drain timeouts hold
+    /// No framing at all: print what each read from the socket brings; a character that was split by TCP is printed whole. Of the
+    /// limits, --max-connections, --keepalive, --idle-timeout, --write-timeout and --drain-timeout hold
     #[arg(long, conflicts_with_all = ["format", "max_payload"])]
     raw: bool,
 
-    /// Threads that serve connections [default: the cores]
+    /// Threads that serve connections [default: one for each core]
     #[arg(long, value_name = "N", value_parser = args::parse_threads)]
     threads: Option<NonZeroUsize>,
 
-    /// Print the numbers to standard error so often, where they have changed, and once at the end
+    /// Print what the server did so far to standard error at this interval, if it has changed, and once at the end
     #[arg(long, value_name = "SECONDS", value_parser = args::parse_interval, conflicts_with = "raw")]
     stats: Option<Duration>,
 
-    /// Give the numbers over HTTP at ADDR, path /metrics, in the text format of Prometheus
+    /// Answer Prometheus over HTTP at ADDR, path /metrics, with the same numbers as --stats
     #[arg(long, value_name = "ADDR", value_parser = args::parse_addr, conflicts_with = "raw")]
     metrics: Option<Addr>,
 

@@ -10,10 +10,10 @@ use crate::exit::log;
 
 /// What the line says, for `--help`.
 pub(crate) const HELP: &str = "\
---stats prints to standard error, in the given interval where something has changed, and once after a stop, a line as
+--stats prints lines such as
   stats: accepted 3, active 1, refused 1; in 9 frames, 81 bytes; out 12 frames, 108 bytes; buffered 0 bytes; \
 accept failures 0; closed 2: clean 1, refused 1
-where accepted = active + closed. What comes after `closed N: ` are the reasons that occurred; without one there is no colon.";
+where accepted = active + closed, and closed is counted by reason.";
 
 /// Prints the line in this interval where something has changed, for ever.
 pub(crate) async fn report(account: Account, every: Duration) -> Stats {

@@ -90,13 +90,14 @@ impl Simulation {
     }
 
     /// [`Server::serve`], with this world's clock and on this thread. The server's must be a listener in memory.
-    pub fn serve<H, N, F, E>(
+    pub fn serve<H, N, F, E, S>(
         &self,
         server: Server<H>,
         new_handler: N,
-        stop: impl Future<Output = ()>,
-    ) -> impl Future<Output = Stats>
+        stop: S,
+    ) -> impl Future<Output = Stats> + use<H, N, F, E, S>
     where
+        S: Future<Output = ()>,
         H: Header + Send + Sync + 'static,
         N: Fn(Peer) -> F + 'static,
         F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'static,

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::generator::{Generator, InFlight, Span};
-use super::host::{Host, Setup};
-use super::peers::Kind;
+use super::generator::{Generator, InFlight};
+use super::host::Host;
+use super::outcome::Span;
+use super::peers::{Kind, Setup};
 use super::table::{Row, Table, Wanted, number};
 use super::{Findings, Pace};
 
@@ -66,8 +67,7 @@ fn count(kind: Kind, pace: &Pace) -> Result<Counted, Box<dyn Error>> {
 
 fn count_run(kind: Kind, pace: &Pace, span: Span) -> Result<Counted, Box<dyn Error>> {
     let file = std::env::temp_dir().join(format!("unstick-bench-{}.calls", std::process::id()));
-    let setup = Setup { kind, cores: pace.cores.server(), threads: 1, work: 0 };
-    let host = Host::start_as(setup, Some(&file))?;
+    let host = Host::start(&Setup::echo(kind, pace.cores.server()), Some(&file))?;
     let mut generator = Generator::connect(host.addr, 50, 64)?;
     let outcome = generator.run(&host, InFlight::Each(1), span)?;
     drop(generator);

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 
-use super::generator::{Generator, InFlight, Outcome};
-use super::host::{Host, Setup};
-use super::peers::Kind;
+use super::generator::{Generator, InFlight};
+use super::host::Host;
+use super::outcome::Outcome;
+use super::peers::{Kind, Service, Setup};
 use super::table::{Row, Table, Wanted, bytes, median, number, ratios};
 use super::{Findings, Pace, cores};
 
@@ -66,9 +67,9 @@ fn over_connections(
 ) -> Result<Vec<Vec<Outcome>>, Box<dyn Error>> {
     let mut loaded = Vec::new();
     for count in counts {
-        let host = Host::start(kind, pace.cores.server())?;
+        let host = Host::start(&Setup::echo(kind, pace.cores.server()), None)?;
         let mut generator = Generator::connect(host.addr, *count, PAYLOAD_LEN)?;
-        generator.echo_once()?;
+        generator.verify()?;
         loaded.push((host, generator));
     }
     let mut outcomes = vec![Vec::new(); counts.len()];
@@ -116,9 +117,10 @@ pub(super) fn threads(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     Ok(cores::stay_on(pace.cores.load())?)
 }
 
-fn over_threads(work: u32, pace: &Pace) -> Result<[Vec<Outcome>; 2], Box<dyn Error>> {
-    let setup = |threads| Setup { kind: Kind::Ours, cores: &pace.cores.all, threads, work };
-    let hosts = [Host::start_as(setup(1), None)?, Host::start_as(setup(2), None)?];
+fn over_threads(hashes: u32, pace: &Pace) -> Result<[Vec<Outcome>; 2], Box<dyn Error>> {
+    let one = Setup::new(Kind::Ours, Service::Echo { hashes }, &pace.cores.all);
+    let two = Setup { threads: one.threads.saturating_add(1), ..one.clone() };
+    let hosts = [Host::start(&one, None)?, Host::start(&two, None)?];
     let mut outcomes = [Vec::new(), Vec::new()];
     for round in 0..pace.rounds {
         for turn in 0..2 {

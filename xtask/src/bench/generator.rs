@@ -1,29 +1,27 @@
 //! A load that costs little: one thread, one epoll, and replies that the kernel throws away as they are counted.
 //!
 //! `cargo xtask load` verifies every byte; here the server is to be the limit, so replies are told apart by their length
-//! alone. Every connection keeps its frames in flight (closed loop).
+//! alone, but for one before and one behind a run. Every connection keeps its frames in flight (closed loop).
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::host::{Host, cpu_of};
+use super::host::Host;
+use super::outcome::{Outcome, Span, Watch};
 
 /// Bytes of whole frames that are written again and again.
 const WIRE_LEN: usize = 256 << 10;
 /// Bytes of one read at most.
 const READ_LEN: usize = 1 << 20;
 /// A server that answers nothing for so long has failed.
-const SILENCE: Duration = Duration::from_secs(10);
-/// The longest round trip that is told apart, in nanoseconds: a minute.
-const LONGEST: u64 = 60_000_000_000;
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
 
 /// How frames are kept in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,36 +32,14 @@ pub(super) enum InFlight {
     InAll(usize),
 }
 
-/// For how long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    /// Before anything is counted.
-    pub(super) warm_up: Duration,
-    pub(super) counted: Duration,
-}
-
-/// What was counted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    /// Responder, those of the warm-up too.
-    pub(super) replies_in_all: u64,
-    pub(super) frames_per_second: f64,
-    /// The server's time on its cores for each frame, in nanoseconds.
-    pub(super) cpu_per_frame: f64,
-    /// The server's time on its cores over the time that passed; more than 1 with several threads.
-    pub(super) server_busy: f64,
-    pub(super) load_busy: f64,
-    /// Round trips, in microseconds.
-    pub(super) p50: f64,
-    pub(super) p99: f64,
-}
-
 /// Connections to a server.
 pub(super) struct Generator {
     epoll: OwnedFd,
     connections: Vec<Connection>,
     wire: Vec<u8>,
     frame_len: usize,
+    /// The frame that every reply has to be.
+    reply: Vec<u8>,
     scratch: Vec<u8>,
     /// The connection whose turn it is, with [`InFlight::InAll`].
     turn: usize,
@@ -92,11 +68,13 @@ impl Generator {
         connections: usize,
         payload_len: usize,
     ) -> Result<Generator, Box<dyn Error>> {
+        let (wire, frame_len) = (wire(payload_len), payload_len + 4);
         let mut generator = Generator {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             connections: Vec::with_capacity(connections),
-            wire: wire(payload_len),
-            frame_len: payload_len + 4,
+            reply: wire[..frame_len].into(),
+            wire,
+            frame_len,
             scratch: vec![0; READ_LEN],
             turn: 0,
             start: Instant::now(),
@@ -106,6 +84,7 @@ impl Generator {
             let socket = TcpStream::connect(addr).map_err(failed)?;
             socket.set_nodelay(true)?;
             socket.set_nonblocking(true)?;
+            socket.set_read_timeout(Some(SILENCE))?;
             // A reset instead of a FIN in the end: so no port is left in TIME_WAIT.
             rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
             let data = epoll::EventData::new_u64(index as u64);
@@ -122,53 +101,73 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Has one frame echoed on every connection, which then is idle.
-    ///
-    /// # Errors
-    /// Where a connection fails or the server falls silent.
-    pub(super) fn echo_once(&mut self) -> Result<(), Box<dyn Error>> {
-        for index in 0..self.connections.len() {
-            self.send(index, 1, 0)?;
-        }
-        let mut left = self.connections.len();
-        while left > 0 {
-            self.wait(|_, _, replies| {
-                left -= replies;
-                Ok(())
-            })?;
-        }
-        self.forget();
-        Ok(())
+    /// Every reply has to be of such bytes, instead of those that were sent.
+    pub(super) fn answered_by(mut self, byte: u8) -> Generator {
+        self.reply[4..].fill(byte);
+        self
     }
 
-    /// Keeps frames in flight for a time; counts what `host` takes meanwhile.
+    /// Has one frame answered on every connection, which then is idle: each reply to its last byte as it has to be.
     ///
     /// # Errors
-    /// Where a connection fails or the server falls silent.
+    /// Where a connection fails, a reply is another one, or the server falls silent.
+    pub(super) fn verify(&mut self) -> Result<(), Box<dyn Error>> {
+        self.ask()?;
+        match self.connections.len() - self.right_replies() {
+            0 => Ok(()),
+            wrong => Err(format!("on {wrong} of {} connections the reply is wrong", self.connections.len()).into()),
+        }
+    }
+
+    /// Sends one frame on every connection, for [`right_replies`](Generator::right_replies) to read the replies.
+    ///
+    /// # Errors
+    /// Where a connection fails.
+    pub(super) fn ask(&mut self) -> io::Result<()> {
+        self.connections.iter().try_for_each(|Connection { socket, .. }| {
+            socket.set_nonblocking(false)?;
+            (&*socket).write_all(&self.wire[..self.frame_len])
+        })
+    }
+
+    /// How many connections are neither answered nor ended.
+    pub(super) fn waiting(&self) -> usize {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let waits = |connection: &&Connection| {
+            matches!(rustix::net::recv(&connection.socket, &mut [0], flags), Err(rustix::io::Errno::AGAIN))
+        };
+        self.connections.iter().filter(waits).count()
+    }
+
+    /// Reads one reply on every connection; how many are what they have to be.
+    pub(super) fn right_replies(&mut self) -> usize {
+        let mut reply = vec![0; self.frame_len];
+        let mut is_right = |Connection { socket, .. }: &&Connection| {
+            let read = (&*socket).read_exact(&mut reply).and_then(|()| socket.set_nonblocking(true));
+            read.is_ok() && reply == self.reply
+        };
+        self.connections.iter().filter(|connection| is_right(connection)).count()
+    }
+
+    /// Keeps frames in flight for a time; counts what `host` takes meanwhile. Before and behind it one reply of each connection
+    /// is looked at to its last byte: so the lengths of those between add up.
+    ///
+    /// # Errors
+    /// Where a connection fails, a reply is another one, or the server falls silent.
     pub(super) fn run(&mut self, host: &Host, in_flight: InFlight, span: Span) -> Result<Outcome, Box<dyn Error>> {
-        let (mut in_all, mut round_trips) = (0, Histogram::<u64>::new_with_max(LONGEST, 3)?);
+        self.verify()?;
+        let (mut before, mut counted) = (0, 0);
         self.begin(in_flight)?;
-        self.keep_up(in_flight, span.warm_up, &mut |_, replies| in_all += replies)?;
-        let me = std::process::id();
-        let (begin, server_before, load_before) = (Instant::now(), host.cpu(), cpu_of(me));
-        let mut counted = 0;
+        self.keep_up(in_flight, span.warm_up, &mut |_, replies| before += replies)?;
+        let mut watch = Watch::start(host)?;
         self.keep_up(in_flight, span.counted, &mut |round_trip, replies| {
             counted += replies;
-            round_trips.saturating_record_n(round_trip, replies);
+            watch.record(round_trip, replies);
         })?;
-        let (took, server, load) = (begin.elapsed(), host.cpu() - server_before, cpu_of(me) - load_before);
-        in_all += counted;
-        in_all += self.settle()?;
-        let microseconds = |quantile| round_trips.value_at_quantile(quantile) as f64 / 1e3;
-        Ok(Outcome {
-            replies_in_all: in_all,
-            frames_per_second: counted as f64 / took.as_secs_f64(),
-            cpu_per_frame: server.as_nanos() as f64 / counted as f64,
-            server_busy: server.as_secs_f64() / took.as_secs_f64(),
-            load_busy: load.as_secs_f64() / took.as_secs_f64(),
-            p50: microseconds(0.5),
-            p99: microseconds(0.99),
-        })
+        let outcome = watch.stop(counted)?;
+        let replies = before + counted + self.settle()?;
+        self.verify()?;
+        Ok(Outcome { replies_in_all: replies + 2 * self.connections.len() as u64, ..outcome })
     }
 
     fn begin(&mut self, in_flight: InFlight) -> io::Result<()> {
@@ -332,7 +331,6 @@ fn wire(payload_len: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
@@ -352,7 +350,7 @@ mod tests {
             echoed
         });
         let mut generator = Generator::connect(addr, 1, 100)?;
-        generator.echo_once()?;
+        generator.verify()?;
         let mut counted = 0;
         generator.begin(InFlight::Each(7))?;
         generator.keep_up(InFlight::Each(7), Duration::from_millis(50), &mut |_, replies| counted += replies)?;

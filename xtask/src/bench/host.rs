@@ -8,50 +8,32 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::peers::Kind;
-
-/// How a peer is run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Setup<'a> {
-    pub(super) kind: Kind,
-    pub(super) cores: &'a [usize],
-    pub(super) threads: usize,
-    pub(super) work: u32,
-}
+use super::peers::Setup;
 
 /// A running peer. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Host {
     child: Child,
     pub(super) addr: SocketAddr,
-    pub(super) kind: Kind,
 }
 
 impl Host {
-    /// Starts a peer with one thread.
-    pub(super) fn start(kind: Kind, cores: &[usize]) -> Result<Host, Box<dyn Error>> {
-        Host::start_as(Setup { kind, cores, threads: 1, work: 0 }, None)
-    }
-
     /// Starts a peer; with `counts`, under strace, which writes its counts to that file in the end.
     ///
     /// # Errors
     /// Where it cannot be run or does not listen.
-    pub(super) fn start_as(setup: Setup<'_>, counts: Option<&Path>) -> Result<Host, Box<dyn Error>> {
+    pub(super) fn start(setup: &Setup, counts: Option<&Path>) -> Result<Host, Box<dyn Error>> {
         let this = std::env::current_exe()?;
         let mut command = Command::new(if counts.is_some() { "strace".as_ref() } else { this.as_path() });
         if let Some(counts) = counts {
             command.args(["-c", "-f", "-o"]).arg(counts).arg(&this);
         }
-        let kind = clap::ValueEnum::to_possible_value(&setup.kind).ok_or("a kind has a name")?;
-        let cores: Vec<String> = setup.cores.iter().map(usize::to_string).collect();
-        command.args(["bench-peer", kind.get_name(), "--cores", &cores.join(",")]);
-        command.args(["--threads", &setup.threads.to_string(), "--work", &setup.work.to_string()]);
+        command.args(["bench-peer", &serde_json::to_string(setup)?]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut first = String::new();
         BufReader::new(child.stdout.take().ok_or("no stdout")?).read_line(&mut first)?;
         let addr = first.trim_end().strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
-        let mut host = Host { child, addr: ([0, 0, 0, 0], 0).into(), kind: setup.kind };
+        let mut host = Host { child, addr: ([0, 0, 0, 0], 0).into() };
         host.addr = addr.ok_or_else(|| format!("{} did not start to listen: {first:?}", setup.kind.name()))?;
         Ok(host)
     }
@@ -72,9 +54,21 @@ impl Host {
     /// # Errors
     /// Where the system does not say.
     pub(super) fn resident(&self) -> Result<u64, Box<dyn Error>> {
-        let path = format!("/proc/{}/smaps_rollup", self.child.id());
+        self.memory("smaps_rollup", "Rss:")
+    }
+
+    /// The most resident memory there was so far, in bytes.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub(super) fn peak(&self) -> Result<u64, Box<dyn Error>> {
+        self.memory("status", "VmHWM:")
+    }
+
+    fn memory(&self, file: &str, name: &str) -> Result<u64, Box<dyn Error>> {
+        let path = format!("/proc/{}/{file}", self.child.id());
         let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        resident_in(&text).ok_or_else(|| format!("{path} says nothing about resident memory").into())
+        memory_in(&text, name).ok_or_else(|| format!("{path} says nothing of {name}").into())
     }
 }
 
@@ -94,8 +88,8 @@ pub(crate) fn cpu_of(pid: u32) -> Duration {
     Duration::from_nanos(texts.filter_map(nanoseconds).sum())
 }
 
-fn resident_in(smaps_rollup: &str) -> Option<u64> {
-    let line = smaps_rollup.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+fn memory_in(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
@@ -107,8 +101,8 @@ mod tests {
     #[test]
     fn resident_memory_is_read_from_its_line() {
         let text = "5580-7ffd ---p 0 0 [rollup]\nRss:                1234 kB\nPss:    7 kB\n";
-        assert_eq!(resident_in(text), Some(1234 * 1024));
-        assert_eq!(resident_in("Pss: 7 kB\n"), None);
+        assert_eq!(memory_in(text, "Rss:"), Some(1234 * 1024));
+        assert_eq!(memory_in("Pss: 7 kB\n", "Rss:"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::generator::Generator;
 use super::host::Host;
-use super::peers::Kind;
+use super::peers::{Kind, Service, Setup};
 use super::table::{Row, Wanted, bytes};
 use super::{Findings, Pace};
 
@@ -16,6 +16,8 @@ use super::{Findings, Pace};
 const PAYLOAD_LEN: usize = 64;
 /// Connections of the burst, and the payload of which each one has the server hold all but the last byte.
 const BURST: (usize, usize) = (200, 256 << 10);
+/// How long a handler waits that is to wait still when memory is looked at.
+const WAIT: Duration = Duration::from_secs(15);
 /// What a server may take to come to rest.
 const REST: Duration = Duration::from_millis(500);
 
@@ -49,6 +51,36 @@ pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     Ok(())
 }
 
+/// Measures connections whose handlers all wait.
+///
+/// # Errors
+/// Where a peer cannot be run or fails, or the machine is so busy that handlers wait no more when memory is looked at.
+pub(super) fn waiting(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
+    let (connections, wait) = if pace.quick { (500, WAIT / 5) } else { (10_000, WAIT) };
+    for (kind, wanted) in [(Kind::Ours, Wanted::AtMost(0.0)), (Kind::TokioFeed, Wanted::Nothing)] {
+        pace.say(&format!("memory of waiting handlers, {}", kind.name()));
+        let host = Host::start(&Setup::new(kind, Service::Wait(wait), pace.cores.server()), None)?;
+        let mut first = Generator::connect(host.addr, 1, PAYLOAD_LEN)?;
+        first.ask()?;
+        let before = at_rest(&host)?;
+        let mut generator = Generator::connect(host.addr, connections, PAYLOAD_LEN)?;
+        generator.ask()?;
+        let resident = at_rest(&host)?;
+        let waiting = generator.waiting();
+        let unanswered = connections - generator.right_replies();
+        if waiting + unanswered < connections {
+            return Err(format!("only {waiting} of {connections} handlers waited still").into());
+        }
+        let mut row = |measure: &str, wanted, value: f64| {
+            let what = format!("{}, {connections} × 64 B, handlers wait", kind.name());
+            findings.rows.push(Row { goal: 10, what, measure: measure.into(), wanted, samples: vec![value] });
+        };
+        row("resident bytes a connection", Wanted::Nothing, (resident - before) / connections as f64);
+        row("connections without their reply", wanted, unanswered as f64);
+    }
+    Ok(())
+}
+
 const MIB: f64 = 1_048_576.0;
 
 /// Resident memory, in bytes.
@@ -65,13 +97,13 @@ struct Usage {
 
 impl Usage {
     fn of(kind: Kind, connections: usize, pace: &Pace) -> Result<Usage, Box<dyn Error>> {
-        let host = Host::start(kind, pace.cores.server())?;
+        let host = Host::start(&Setup::echo(kind, pace.cores.server()), None)?;
         // One connection first: what every process pays once is not a connection's.
         let mut first = Generator::connect(host.addr, 1, PAYLOAD_LEN)?;
-        first.echo_once()?;
+        first.verify()?;
         let before = at_rest(&host)?;
         let mut generator = Generator::connect(host.addr, connections, PAYLOAD_LEN)?;
-        generator.echo_once()?;
+        generator.verify()?;
         let idle = at_rest(&host)?;
         let mut sockets = begin_burst(&host)?;
         let burst = at_rest(&host)?;

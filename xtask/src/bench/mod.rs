@@ -10,9 +10,12 @@ mod instructions;
 mod memory;
 mod micro;
 mod network;
+mod outcome;
 mod peers;
 mod plot;
 mod publish;
+mod push;
+mod rounds;
 mod serve;
 /// What the benches for people run too: the streams, and the peers' decoders.
 #[path = "../../../benches/peers/mod.rs"]
@@ -30,7 +33,7 @@ pub(crate) use host::cpu_of;
 pub(crate) use peers::{PeerArgs, serve_as_peer};
 
 use cores::Cores;
-use generator::Span;
+use outcome::Span;
 use peers::Kind;
 use table::{Row, Table};
 
@@ -49,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
     only: Vec<Group>,
 
-    /// End to end, only these shapes, numbered from 1 as the table has them
+    /// Of servers under load, only these shapes of each group, numbered from 1 as the table has them
     #[arg(long, value_name = "N", value_delimiter = ',', requires = "only")]
     shapes: Vec<usize>,
 
@@ -89,6 +92,8 @@ enum Group {
     Splits,
     /// Goal 6: end to end
     Serve,
+    /// Goal 6: a server's own payloads
+    Own,
     /// Goal 7
     Memory,
     /// Goal 8: CPU a frame over connections
@@ -97,13 +102,17 @@ enum Group {
     Threads,
     /// Goal 9: system calls
     Calls,
+    /// Goal 10: handlers that wait
+    Waiting,
+    /// Goal 11: each sender's frames to every receiver
+    Push,
 }
 
 /// How often and how long is measured, and where.
 #[derive(Clone, Debug)]
 struct Pace {
     quick: bool,
-    /// End to end, only these shapes, from 1 on; empty: all of them.
+    /// Of servers under load, only these shapes, from 1 on; empty: all of them.
     shapes: Vec<usize>,
     /// Of servers.
     rounds: usize,
@@ -130,6 +139,12 @@ impl Pace {
             slice: Duration::from_millis(slice),
             cores: Cores::allowed()?,
         })
+    }
+
+    /// Those of a group's shapes that are to be measured.
+    fn chosen<T: Copy>(&self, shapes: &[T]) -> impl Iterator<Item = T> {
+        let chosen = |index: usize| self.shapes.is_empty() || self.shapes.contains(&(index + 1));
+        shapes.iter().enumerate().filter(move |(index, _)| chosen(*index)).map(|(_, shape)| *shape)
     }
 
     /// Says what is measured now.
@@ -219,11 +234,17 @@ impl Group {
             Group::Encode => micro::encode(pace, findings),
             Group::Formats => micro::any_format(pace, findings),
             Group::Splits => micro::splits(pace, findings),
-            Group::Serve => serve::measure(pace, findings)?,
+            Group::Serve => serve::echo(pace, findings)?,
+            Group::Own => serve::own(pace, findings)?,
             Group::Memory => memory::measure(pace, findings)?,
             Group::Connections => cost::connections(pace, findings)?,
             Group::Threads => cost::threads(pace, findings)?,
             Group::Calls => calls::measure(pace, findings)?,
+            Group::Waiting => {
+                serve::waiting(pace, findings)?;
+                memory::waiting(pace, findings)?;
+            }
+            Group::Push => push::measure(pace, findings)?,
         }
         Ok(())
     }

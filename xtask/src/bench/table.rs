@@ -67,7 +67,7 @@ pub(super) fn of_rows(rows: &[Row], marked: bool) -> Table {
 /// How many rows of each goal are met.
 pub(super) fn summary(rows: &[Row]) -> Table {
     let mut cells = Vec::new();
-    for goal in 1..=9 {
+    for goal in 1..=GOALS.len() as u8 {
         let verdicts: Vec<bool> = rows.iter().filter(|row| row.goal == goal).filter_map(Row::met).collect();
         if !verdicts.is_empty() {
             let met = verdicts.iter().filter(|met| **met).count();
@@ -78,7 +78,7 @@ pub(super) fn summary(rows: &[Row]) -> Table {
 }
 
 /// The goals in a word.
-const GOALS: [&str; 9] = [
+const GOALS: [&str; 11] = [
     "1 decode, borrowed",
     "2 decode, owned",
     "3 encode",
@@ -88,6 +88,8 @@ const GOALS: [&str; 9] = [
     "7 memory",
     "8 cost as work grows",
     "9 system calls",
+    "10 waiting",
+    "11 push",
 ];
 
 /// A table of text.

@@ -1,0 +1,115 @@
+//! Every limit and every end, with hundreds of clients, twice.
+
+use unstick::{CloseKind, Greeting};
+
+use super::*;
+
+/// Hundreds of clients, of each kind as many: what they see, what is told of them, and when, is the same each time.
+#[test]
+fn every_end_comes_in_its_time_and_twice_the_same() {
+    let (one, two) = (crowd(), crowd());
+    assert_eq!(one, two);
+    let (stats, ..) = one;
+    use CloseKind::{Clean, Ended, Handler, Idle, Malformed, Oversize, Panic, Refused, Reset};
+    use CloseKind::{Silent, SlowFrame, SlowReader, Stopped, Truncated};
+    for kind in [Clean, Ended, Handler, Idle, Oversize, Panic, Reset, Silent, SlowFrame, SlowReader, Truncated] {
+        assert_eq!(stats.closes(kind), EACH as u64, "{kind}");
+    }
+    assert_eq!(stats.closes(Malformed), 0, "no bytes are none of this format");
+    assert_eq!((stats.closes(Refused), stats.closes(Stopped)), (EACH as u64, EACH as u64));
+}
+
+const EACH: usize = 30;
+
+fn crowd() -> (Stats, Vec<String>, Duration) {
+    std::panic::set_hook(Box::new(|_| ()));
+    let config = ServerConfig::default()
+        .max_connections(Some(12 * EACH))
+        .idle_timeout(Some(seconds(100)))
+        .greeting(Greeting::Frame(b"hello".to_vec()))
+        .refusal(Greeting::Frame(b"full".to_vec()));
+    let world = World::new(config, |_| {
+        |peer: Peer| {
+            async move |frame: Frame<'_>, responder: &mut Responder| match frame.payload() {
+                b"fail" => Err("asked to fail".into()),
+                b"panic" => panic!("asked to panic"),
+                b"end" => {
+                    peer.outbox().close();
+                    Ok::<(), Box<dyn Error + Send + Sync>>(())
+                }
+                b"much" => {
+                    for _ in 0..1000 {
+                        responder.send(&[7; 1000]).await?;
+                    }
+                    Ok(())
+                }
+                payload => Ok(responder.send(payload).await?),
+            }
+        }
+    });
+    let mut clients = Vec::new();
+    for number in 0..EACH {
+        for what in [
+            "clean",
+            "fail",
+            "panic",
+            "end",
+            "much",
+            "reset",
+            "truncated",
+            "oversize",
+            "silent",
+            "idle",
+            "slow",
+            "stop",
+        ] {
+            clients.push((what, world.connect(&format!("{what} {number}"))));
+        }
+    }
+    for number in 0..EACH {
+        clients.push(("refused", world.connect(&format!("refused {number}"))));
+    }
+    world.run(async {
+        for (what, client) in &clients {
+            let greeting = client.recv().await;
+            match *what {
+                // Of many that are refused at a time, some are not told.
+                "refused" => assert!(greeting.is_none_or(|text| text == b"full")),
+                _ => assert_eq!(greeting.as_deref(), Some(&b"hello"[..])),
+            }
+            match *what {
+                "clean" => {
+                    client.send(b"bye").await;
+                    client.close().await;
+                    assert_eq!(client.text().await, "bye");
+                }
+                "fail" | "panic" | "end" | "much" => client.send(what.as_bytes()).await,
+                "reset" => client.reset(),
+                "truncated" => {
+                    client.write(b"\x05\0\0\0he").await;
+                    client.close().await;
+                }
+                "oversize" => client.write(&[255; 4]).await,
+                "idle" => client.send(b"once").await,
+                "slow" => client.write(b"\x05\0\0\0he").await,
+                _ => {}
+            }
+        }
+    });
+    // Those that are to be there at the stop send something now and then; the slow ones too little.
+    for _ in 0..15 {
+        world.pass(seconds(10));
+        world.run(async {
+            for (what, client) in &clients {
+                if *what == "stop" {
+                    client.send(b"here").await;
+                    assert_eq!(client.text().await, "here");
+                }
+            }
+        });
+    }
+    let sim = Rc::clone(&world.sim);
+    let (stats, closes) = world.stop();
+    let _ = std::panic::take_hook();
+    (stats, closes, sim.now())
+}

@@ -1,0 +1,267 @@
+//! What anybody pushes to a connection.
+
+use std::sync::mpsc;
+
+use bytes::Bytes;
+use unstick::{CloseKind, Outbox, PushError};
+
+use super::*;
+
+/// A world whose handlers give their outboxes away when they are made, and answer each frame with itself.
+fn subscribers(config: ServerConfig) -> (World, mpsc::Receiver<Outbox>) {
+    let (sender, outboxes) = mpsc::channel();
+    let world = World::new(config, |_| {
+        move |peer: Peer| {
+            sender.send(peer.outbox()).expect("the test");
+            async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await
+        }
+    });
+    (world, outboxes)
+}
+
+#[test]
+fn what_is_pushed_arrives_though_nobody_asked() {
+    let (world, outboxes) = subscribers(ServerConfig::default());
+    let client = world.connect("a");
+    world.pass(seconds(1));
+    let outbox = outboxes.recv().expect("an outbox");
+    outbox.try_send("one").expect("room");
+    outbox.try_send(vec![7; 100_000]).expect("one frame longer than the limit would wait alone, too");
+    world.run(async {
+        assert_eq!(client.text().await, "one");
+        assert_eq!(client.recv().await.expect("a frame"), [7; 100_000]);
+        outbox.send("two").await.expect("room");
+        client.send(b"asked").await;
+        let (one, two) = (client.text().await, client.text().await);
+        assert_eq!([one.as_str(), two.as_str()], ["two", "asked"]);
+    });
+    assert_eq!(outbox.queued(), 0);
+    let (stats, _) = world.stop();
+    assert_eq!((stats.traffic.frames_out, stats.closes(CloseKind::Stopped)), (4, 1));
+    assert_eq!(outbox.try_send("late"), Err(PushError::Closed));
+}
+
+/// Frames of two outboxes and of a handler: each keeps its order, and all are whole.
+#[test]
+fn frames_keep_the_order_of_sending() {
+    let world = World::new(ServerConfig::default(), |_| {
+        |peer: Peer| {
+            async move |frame: Frame<'_>, responder: &mut Responder| {
+                let outbox = peer.outbox();
+                for number in 0..frame.payload()[0] {
+                    outbox.try_send(vec![number, 0]).expect("room");
+                    responder.send(&[number, 1]).await?;
+                    outbox.try_send(Bytes::from(vec![number, 2].repeat(5000))).expect("room");
+                }
+                Ok::<(), Box<dyn Error + Send + Sync>>(())
+            }
+        }
+    });
+    let client = world.connect("a");
+    world.run(async {
+        client.send(&[20]).await;
+        for number in 0..20 {
+            for which in 0..3 {
+                let frame = client.recv().await.expect("a frame");
+                assert_eq!((frame[0], frame[1]), (number, which));
+            }
+        }
+    });
+    world.stop();
+}
+
+#[test]
+fn a_full_outbox_says_so_with_its_numbers_and_a_sender_waits_for_room() {
+    let (world, outboxes) =
+        subscribers(ServerConfig::default().outbox_limit(1000).write_timeout(None).first_frame_timeout(None));
+    let client = world.connect("a");
+    world.pass(seconds(1));
+    let outbox = outboxes.recv().expect("an outbox");
+    // The way to the client is full first, with what is written at once.
+    let mut sent = 0;
+    let full = loop {
+        match outbox.try_send(vec![7; 500]) {
+            Ok(()) => sent += 1,
+            Err(full) => break full,
+        }
+        world.pass(seconds(1));
+    };
+    let PushError::Full { queued, limit: 1000 } = full else { panic!("{full}") };
+    assert!((500..=1000).contains(&queued), "{queued}");
+    assert_eq!(outbox.queued(), queued);
+    let (waiting, given_up) = (outbox.clone(), outbox.clone());
+    let waits = world.sim.spawn(async move { waiting.send(vec![1; 500]).await });
+    let gives_up = world.sim.spawn(async move { given_up.send(vec![2; 500]).await });
+    world.pass(seconds(1));
+    assert!(!waits.is_finished() && !gives_up.is_finished());
+    drop(gives_up);
+    world.run(async {
+        for _ in 0..sent {
+            assert_eq!(client.recv().await.expect("a frame"), [7; 500]);
+        }
+        assert_eq!(client.recv().await.expect("a frame"), [1; 500]);
+        waits.await.expect("there was room");
+    });
+    world.stop();
+}
+
+/// Who waits first has its turn first, and who gives up passes it on.
+#[test]
+fn who_waits_to_push_and_gives_up_passes_its_turn_on() {
+    let (world, outboxes) =
+        subscribers(ServerConfig::default().outbox_limit(100).write_timeout(None).first_frame_timeout(None));
+    let client = world.connect("a");
+    world.pass(seconds(1));
+    let outbox = outboxes.recv().expect("an outbox");
+    while outbox.try_send(vec![7; 90]).is_ok() {
+        world.pass(seconds(1));
+    }
+    let waiting: Vec<_> = (0..5u8)
+        .map(|number| {
+            let outbox = outbox.clone();
+            world.sim.spawn(async move { outbox.send(vec![number; 90]).await })
+        })
+        .collect();
+    world.pass(seconds(1));
+    let mut waiting = waiting.into_iter();
+    drop(waiting.next());
+    drop(waiting.next_back());
+    world.run(async {
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            let frame = client.recv().await.expect("a frame");
+            if frame[0] != 7 {
+                seen.push(frame[0]);
+            }
+        }
+        assert_eq!(seen, [1, 2, 3]);
+    });
+    world.stop();
+}
+
+#[test]
+fn a_handler_may_wait_for_its_own_full_outbox() {
+    let world = World::new(ServerConfig::default().outbox_limit(100), |_| {
+        |peer: Peer| {
+            async move |_: Frame<'_>, responder: &mut Responder| {
+                for number in 0..100 {
+                    peer.outbox().send(vec![number; 90]).await?;
+                }
+                responder.send(b"done").await?;
+                Ok::<(), Box<dyn Error + Send + Sync>>(())
+            }
+        }
+    });
+    let client = world.connect("a");
+    world.run(async {
+        client.send(b"go").await;
+        for number in 0..100 {
+            assert_eq!(client.recv().await.expect("a frame"), [number; 90]);
+        }
+        assert_eq!(client.text().await, "done");
+    });
+    world.stop();
+}
+
+#[test]
+fn close_ends_a_connection_behind_what_waits() {
+    let (world, outboxes) = subscribers(ServerConfig::default());
+    let client = world.connect("a");
+    world.pass(seconds(1));
+    let outbox = outboxes.recv().expect("an outbox");
+    outbox.try_send("last").expect("room");
+    outbox.close();
+    assert_eq!((outbox.try_send("later"), outbox.is_closed()), (Err(PushError::Closed), true));
+    world.run(async {
+        assert_eq!(client.text().await, "last");
+        assert_eq!(client.recv().await, None);
+        client.close().await;
+    });
+    world.pass(seconds(2));
+    assert_eq!(world.closes(), ["a closed: ended (0 frames and 0 bytes in, 1 frames and 8 bytes out)"]);
+    world.stop();
+}
+
+#[test]
+fn a_peer_that_takes_too_little_is_broken_off() {
+    let (world, outboxes) = subscribers(ServerConfig::default().outbox_limit(1000));
+    let client = world.connect("a");
+    world.pass(seconds(1));
+    let outbox = outboxes.recv().expect("an outbox");
+    while outbox.try_send(vec![7; 900]).is_ok() {
+        world.pass(Duration::from_millis(1));
+    }
+    outbox.break_off();
+    world.pass(seconds(1));
+    let closes = world.closes();
+    assert!(closes.len() == 1 && closes[0].contains("overflow: ") && closes[0].contains(" and 1000 may"), "{closes:?}");
+    assert_eq!(client.unread(), 0, "it is broken off");
+    world.stop();
+}
+
+/// A stop closes outboxes, then drains: what was pushed before arrives.
+#[test]
+fn a_stop_takes_no_more_pushes_and_writes_what_waits() {
+    let (world, outboxes) = subscribers(ServerConfig::default());
+    let client = world.connect("a");
+    world.pass(seconds(1));
+    let outbox = outboxes.recv().expect("an outbox");
+    outbox.try_send("before").expect("room");
+    let World { stop, serving, sim, .. } = world;
+    drop(stop);
+    let reading = sim.spawn(async move {
+        assert_eq!(client.text().await, "before");
+        assert_eq!(client.recv().await, None);
+        client.close().await;
+    });
+    let stats = sim.run(serving);
+    sim.run(reading);
+    assert_eq!(stats.closes(CloseKind::Stopped), 1);
+    assert_eq!(outbox.try_send("after"), Err(PushError::Closed));
+}
+
+/// What a thousand outboxes have in common is in memory once.
+#[test]
+fn a_payload_that_is_pushed_to_many_counts_once() {
+    let (world, outboxes) = subscribers(ServerConfig::default().write_timeout(None));
+    let clients: Vec<Client> = (0..100).map(|_| world.connect("a")).collect();
+    world.pass(seconds(1));
+    let outboxes: Vec<Outbox> = outboxes.try_iter().collect();
+    let payload = Bytes::from(vec![7; 200_000]);
+    for outbox in &outboxes {
+        outbox.try_send(payload.clone()).expect("room");
+    }
+    world.pass(seconds(1));
+    for (client, outbox) in clients.iter().zip(&outboxes) {
+        assert!(client.unread() > 0 && outbox.queued() >= 200_000, "the way holds less");
+    }
+    world.run(async {
+        for client in &clients {
+            assert_eq!(client.recv().await.expect("a frame").len(), 200_000);
+        }
+    });
+    let (stats, _) = world.stop();
+    assert_eq!(stats.traffic.frames_out, 100);
+}
+
+#[test]
+fn a_peer_that_takes_what_is_pushed_is_not_idle() {
+    let (world, outboxes) = subscribers(ServerConfig::default().idle_timeout(Some(seconds(10))));
+    let clients = ["taken", "idle"].map(|name| world.connect(name));
+    world.pass(seconds(1));
+    world.run(async {
+        for client in &clients {
+            client.send(b"here").await;
+            client.text().await;
+        }
+    });
+    let outbox = outboxes.recv().expect("an outbox");
+    for _ in 0..20 {
+        world.pass(seconds(2));
+        outbox.try_send("news").expect("room");
+        assert_eq!(world.run(clients[0].text()), "news");
+    }
+    let closes = world.closes();
+    assert!(closes.len() == 1 && closes[0].starts_with("idle closed: idle"), "{closes:?}");
+    world.stop();
+}

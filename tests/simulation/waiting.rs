@@ -1,0 +1,139 @@
+//! Handlers that wait.
+
+use unstick::CloseKind;
+
+use super::*;
+
+/// A world whose handlers wait for as many seconds as the first byte says, and then answer.
+fn waiters(config: ServerConfig) -> World {
+    World::new(config, |_| {
+        |peer: Peer| {
+            async move |frame: Frame<'_>, responder: &mut Responder| {
+                peer.sleep(seconds(frame.payload()[0].into())).await;
+                responder.send(frame.payload()).await
+            }
+        }
+    })
+}
+
+#[test]
+fn a_handler_waits_for_as_long_as_it_likes() {
+    let config = ServerConfig::default().idle_timeout(Some(seconds(5))).first_frame_timeout(Some(seconds(7)));
+    let world = waiters(config);
+    let client = world.connect("a");
+    world.run(async {
+        client.send(&[200]).await;
+        assert_eq!(client.recv().await.expect("a frame"), [200]);
+    });
+    assert!(world.sim.now() >= seconds(200));
+    assert!(world.closes().is_empty());
+    world.stop();
+}
+
+#[test]
+fn a_flush_sends_now_and_pushes_go_while_a_handler_waits() {
+    let world = World::new(ServerConfig::default(), |_| {
+        |peer: Peer| {
+            async move |_: Frame<'_>, responder: &mut Responder| {
+                responder.send(b"begun").await?;
+                responder.flush().await;
+                let outbox = peer.outbox();
+                for _ in 0..3 {
+                    peer.sleep(seconds(10)).await;
+                    outbox.try_send("progress")?;
+                }
+                peer.sleep(seconds(10)).await;
+                responder.send(b"done").await?;
+                Ok::<(), Box<dyn Error + Send + Sync>>(())
+            }
+        }
+    });
+    let client = world.connect("a");
+    world.run(async {
+        client.send(b"go").await;
+        for (text, at) in [("begun", 0), ("progress", 10), ("progress", 20), ("progress", 30), ("done", 40)] {
+            assert_eq!(client.text().await, text);
+            assert_eq!(world.sim.now().as_secs(), at, "{text}");
+        }
+    });
+    world.stop();
+}
+
+#[test]
+fn a_reset_drops_a_handler_that_waits_and_a_fin_does_not() {
+    let world = waiters(ServerConfig::default());
+    let [resets, ends] = ["resets", "ends"].map(|name| world.connect(name));
+    world.run(async {
+        resets.send(&[100]).await;
+        ends.send(&[100]).await;
+        ends.close().await;
+    });
+    world.pass(seconds(1));
+    resets.reset();
+    world.pass(seconds(1));
+    let closes = world.closes();
+    assert!(closes.len() == 1 && closes[0].starts_with("resets closed: reset"), "{closes:?}");
+    assert_eq!(world.run(ends.recv()), Some(vec![100]), "who has ended its stream has its answer");
+    assert_eq!(world.run(ends.recv()), None);
+    world.pass(seconds(1));
+    assert!(world.closes()[1].starts_with("ends closed: clean"), "{:?}", world.closes());
+    world.stop();
+}
+
+/// The frames behind the one at hand wait for their turn.
+#[test]
+fn one_frame_of_a_connection_is_handled_at_a_time() {
+    let world = waiters(ServerConfig::default());
+    let client = world.connect("a");
+    world.run(async {
+        for number in [3, 1, 2] {
+            client.send(&[number]).await;
+        }
+        for (number, at) in [(3, 3), (1, 4), (2, 6)] {
+            assert_eq!(client.recv().await, Some(vec![number]));
+            assert_eq!(world.sim.now().as_secs(), at);
+        }
+    });
+    world.stop();
+}
+
+#[test]
+fn a_close_finishes_the_frame_that_a_handler_is_at() {
+    let world = World::new(ServerConfig::default(), |_| {
+        |peer: Peer| {
+            async move |frame: Frame<'_>, responder: &mut Responder| {
+                peer.outbox().close();
+                peer.sleep(seconds(5)).await;
+                responder.send(frame.payload()).await
+            }
+        }
+    });
+    let client = world.connect("a");
+    world.run(async {
+        client.send(b"one").await;
+        client.send(b"two").await;
+        assert_eq!(client.text().await, "one");
+        assert_eq!(client.recv().await, None);
+    });
+    client.reset();
+    world.pass(seconds(2));
+    assert!(world.closes()[0].contains("ended"), "{:?}", world.closes());
+    world.stop();
+}
+
+#[test]
+fn a_stop_waits_for_handlers_until_the_drain_timeout() {
+    for (wait, kind, answered) in [(5, CloseKind::Stopped, true), (50, CloseKind::Stopped, false)] {
+        let world = waiters(ServerConfig::default().drain_timeout(seconds(10)));
+        let client = world.connect("a");
+        world.run(client.send(&[wait]));
+        world.pass(seconds(1));
+        let reading = world.sim.spawn({
+            let client = client.clone();
+            async move { client.recv().await }
+        });
+        let sim = Rc::clone(&world.sim);
+        let (stats, _) = world.stop();
+        assert_eq!((stats.closes(kind), sim.run(reading).is_some()), (1, answered), "{wait}");
+    }
+}

@@ -1,0 +1,130 @@
+//! The servers that are compared, each as a process of its own: `cargo xtask bench-peer SETUP`.
+//!
+//! All have the same format (u32 little-endian, payloads up to 16 MiB), no greeting, `TCP_NODELAY`, and end with their
+//! standard input, so that none is left behind.
+
+mod ours;
+mod plain;
+mod tokio;
+mod tokio_push;
+
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::cores;
+
+/// Bytes of a payload at most.
+const LIMIT: usize = 16 << 20;
+/// What the payloads of [`Service::Own`] are made of.
+pub(super) const OWN: u8 = 0xA5;
+/// Bytes of such a payload at most.
+const OWN_LEN: usize = 1 << 20;
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    /// [`unstick::Server`].
+    Ours,
+    /// A loop over epoll that writes from where it read: the limit. It echoes and does nothing else.
+    Plain,
+    /// tokio-util's `Framed`, a flush for each frame.
+    TokioSend,
+    /// tokio-util's `Framed`, one flush when there is nothing more to send, or 8 KiB wait: its default.
+    TokioFeed,
+    /// The same, but 128 KiB may wait.
+    TokioWide,
+    /// The same, and what is pushed comes through an mpsc for each connection: pushes only.
+    TokioQueues,
+}
+
+/// tokio's habits to flush.
+pub(super) const TOKIO: [Kind; 3] = [Kind::TokioSend, Kind::TokioFeed, Kind::TokioWide];
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Ours => "unstick",
+            Kind::Plain => "plain loop",
+            Kind::TokioSend => "tokio, flush a frame",
+            Kind::TokioFeed => "tokio, flush when dry",
+            Kind::TokioWide => "tokio, when dry, 128 KiB",
+            Kind::TokioQueues => "tokio, 128 KiB, mpsc",
+        }
+    }
+}
+
+/// What a server does with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Service {
+    /// Sends it back; ours hashes it so many times before.
+    Echo { hashes: u32 },
+    /// Answers with a payload of its own of the same length, every byte [`OWN`].
+    Own,
+    /// Waits so long, then sends it back.
+    Wait(Duration),
+    /// Sends it to every connection that has sent an empty frame, which is confirmed by one. So many frames at most are on
+    /// their way to a connection.
+    Push { ahead: usize },
+}
+
+/// How a peer is run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    pub(super) kind: Kind,
+    pub(super) service: Service,
+    pub(super) cores: Vec<usize>,
+    /// Threads that serve connections: for ours only.
+    pub(super) threads: NonZeroUsize,
+}
+
+impl Setup {
+    /// One thread.
+    pub(super) fn new(kind: Kind, service: Service, cores: &[usize]) -> Setup {
+        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN }
+    }
+
+    /// One thread that sends every payload back.
+    pub(super) fn echo(kind: Kind, cores: &[usize]) -> Setup {
+        Setup::new(kind, Service::Echo { hashes: 0 }, cores)
+    }
+}
+
+/// Serve as one of the peers of `cargo xtask bench`
+#[derive(clap::Args, Debug)]
+pub(crate) struct PeerArgs {
+    /// How, as JSON
+    #[arg(value_parser = |text: &str| serde_json::from_str::<Setup>(text))]
+    setup: Setup,
+}
+
+/// Serves until standard input ends.
+///
+/// # Errors
+/// Where it cannot listen, or such a server does not do that.
+pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, Box<dyn Error>> {
+    cores::stay_on(&setup.cores)?;
+    crate::load::raise_open_files();
+    thread::spawn(|| {
+        _ = io::stdin().read_to_end(&mut Vec::new());
+        process::exit(0);
+    });
+    match (setup.kind, setup.service) {
+        (Kind::Ours, service) => ours::serve(setup.threads, service)?,
+        (Kind::Plain, Service::Echo { hashes: 0 }) => plain::serve()?,
+        (Kind::Plain, service) => return Err(format!("the plain loop does not do {service:?}").into()),
+        (kind, Service::Push { ahead }) => tokio_push::serve(kind, ahead)?,
+        (kind, service) => tokio::serve(kind, service)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn announce(addr: SocketAddr) -> io::Result<()> {
+    writeln!(io::stdout(), "listening on {addr}")
+}

@@ -1,0 +1,97 @@
+//! Our server.
+
+use std::error::Error;
+use std::future::pending;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use unstick::framing::{Format, Frame};
+use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig};
+
+use super::{LIMIT, OWN, OWN_LEN, Service, announce};
+
+/// Bytes that may wait in an outbox: 100 senders' windows of 16 frames of 256 B.
+const OUTBOX_LIMIT: usize = 1 << 20;
+
+/// Serves for ever.
+///
+/// # Errors
+/// Where it cannot listen, or does not do that.
+pub(super) fn serve(threads: NonZeroUsize, service: Service) -> Result<(), Box<dyn Error>> {
+    let format = Format::U32_LE.with_max_payload_len(LIMIT)?;
+    let config = ServerConfig::default().format(format).threads(threads.get()).outbox_limit(OUTBOX_LIMIT);
+    let server = Server::bind("127.0.0.1:0", config)?;
+    announce(server.local_addr()?)?;
+    // A handler for each, so that none pays for another's.
+    match service {
+        Service::Echo { hashes } => {
+            let handler = move |_: Peer| {
+                async move |frame: Frame<'_>, responder: &mut Responder| {
+                    hash(frame.payload(), hashes);
+                    responder.send(frame.payload()).await
+                }
+            };
+            smol::block_on(server.serve(handler, pending()))?;
+        }
+        Service::Own => {
+            let own: &[u8] = vec![OWN; OWN_LEN].leak();
+            let handler = move |_: Peer| {
+                async move |frame: Frame<'_>, responder: &mut Responder| {
+                    responder.send(&own[..frame.payload().len()]).await
+                }
+            };
+            smol::block_on(server.serve(handler, pending()))?;
+        }
+        Service::Wait(time) => {
+            let handler = move |peer: Peer| {
+                async move |frame: Frame<'_>, responder: &mut Responder| {
+                    peer.sleep(time).await;
+                    responder.send(frame.payload()).await
+                }
+            };
+            smol::block_on(server.serve(handler, pending()))?;
+        }
+        Service::Push { .. } => {
+            let receivers = Arc::default();
+            let handler = move |peer: Peer| {
+                let receivers = Arc::clone(&receivers);
+                async move |frame: Frame<'_>, _: &mut Responder| publish(&receivers, &peer, frame.payload())
+            };
+            smol::block_on(server.serve(handler, pending()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives a payload to all receivers. An empty one makes the peer a receiver, which an empty one confirms.
+fn publish(receivers: &Mutex<Vec<Outbox>>, peer: &Peer, payload: &[u8]) -> Result<(), PushError> {
+    let mut receivers = receivers.lock().unwrap_or_else(PoisonError::into_inner);
+    if payload.is_empty() {
+        receivers.push(peer.outbox());
+        return peer.outbox().try_send(Bytes::new());
+    }
+    let payload = Bytes::copy_from_slice(payload);
+    let mut result = Ok(());
+    // One that has ended is forgotten. One that is full fails the sender, and so the run.
+    receivers.retain(|receiver| match receiver.try_send(payload.clone()) {
+        Err(PushError::Closed) => false,
+        Err(error) => {
+            result = Err(error);
+            true
+        }
+        Ok(()) => true,
+    });
+    result
+}
+
+/// What stands for a handler's work: FNV-1a over the payload, again and again.
+fn hash(payload: &[u8], times: u32) {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    for _ in 0..times {
+        for byte in payload {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
+        }
+    }
+    std::hint::black_box(hash);
+}

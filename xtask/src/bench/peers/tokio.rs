@@ -1,0 +1,108 @@
+//! tokio's servers, on one thread: `Framed` with its habits to flush.
+
+use std::future::{poll_fn, ready};
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+use super::{Kind, LIMIT, OWN, OWN_LEN, Service, announce};
+
+/// Bytes that may wait with [`Kind::TokioWide`].
+pub(super) const WIDE: usize = 128 << 10;
+
+/// Serves for ever.
+///
+/// # Errors
+/// Where it cannot listen.
+pub(super) fn serve(kind: Kind, service: Service) -> io::Result<()> {
+    match service {
+        Service::Own => {
+            let own = Bytes::from(vec![OWN; OWN_LEN]);
+            serve_with(kind, false, move |frame| ready(own.slice(..frame.len())))
+        }
+        Service::Wait(time) => serve_with(kind, true, move |frame| wait(time, frame)),
+        Service::Echo { .. } | Service::Push { .. } => serve_with(kind, false, |frame| ready(frame.freeze())),
+    }
+}
+
+async fn wait(time: Duration, frame: BytesMut) -> Bytes {
+    sleep(time).await;
+    frame.freeze()
+}
+
+fn serve_with<A, F>(kind: Kind, timers: bool, answer: A) -> io::Result<()>
+where
+    A: Fn(BytesMut) -> F + Clone + Send + 'static,
+    F: Future<Output = Bytes> + Send + 'static,
+{
+    listen(timers, |stream| {
+        let mut framed = Framed::new(stream, codec());
+        match kind {
+            Kind::TokioSend => drop(tokio::spawn(echo_send(framed, answer.clone()))),
+            _ => {
+                if kind == Kind::TokioWide {
+                    framed.set_backpressure_boundary(WIDE);
+                }
+                tokio::spawn(echo_feed(framed, answer.clone()));
+            }
+        }
+    })
+}
+
+/// Hands every connection to `serve`, which spawns what serves it. Timers only where they are needed: they take time.
+pub(super) fn listen(timers: bool, serve: impl Fn(TcpStream)) -> io::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    if timers {
+        runtime.enable_time();
+    }
+    runtime.enable_io().build()?.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        announce(listener.local_addr()?)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            serve(stream);
+        }
+    })
+}
+
+pub(super) fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder().little_endian().max_frame_length(LIMIT).new_codec()
+}
+
+async fn echo_send<A, F>(mut framed: Framed<TcpStream, LengthDelimitedCodec>, answer: A) -> io::Result<()>
+where
+    A: Fn(BytesMut) -> F,
+    F: Future<Output = Bytes>,
+{
+    while let Some(frame) = framed.next().await {
+        framed.send(answer(frame?).await).await?;
+    }
+    Ok(())
+}
+
+async fn echo_feed<A, F>(mut framed: Framed<TcpStream, LengthDelimitedCodec>, answer: A) -> io::Result<()>
+where
+    A: Fn(BytesMut) -> F,
+    F: Future<Output = Bytes>,
+{
+    let mut unflushed = false;
+    loop {
+        let next = poll_fn(|cx| {
+            let next = Pin::new(&mut framed).poll_next(cx)?;
+            if next.is_pending() && unflushed {
+                unflushed = Sink::<Bytes>::poll_flush(Pin::new(&mut framed), cx)?.is_pending();
+            }
+            next.map(Ok::<_, io::Error>)
+        });
+        let Some(frame) = next.await? else { return Ok(()) };
+        framed.feed(answer(frame).await).await?;
+        unflushed = true;
+    }
+}
