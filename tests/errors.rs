@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use unstick::framing::{DecodeError, Decoder, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError};
 use unstick::testing::{self, Failure, Subject, Violation};
-use unstick::{CallError, ConnectError, ReadError, RecvError, WriteError};
+use unstick::{CallError, ConnectError, PushError, ReadError, RecvError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
 fn format() -> Format {
@@ -147,6 +147,15 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io(late, ErrorKind::TimedOut, "no reply within 3s", None);
     let unsent = "the request was not sent: 2 replies to calls that were given up may still come";
     check_io(CallError::Outstanding { replies: 2 }, ErrorKind::ResourceBusy, unsent, None);
+}
+
+#[test]
+fn errors_of_an_outbox_have_the_cause_that_they_name() {
+    let full = PushError::Full { queued: 9, limit: 8 };
+    check_io(full, ErrorKind::WouldBlock, "the outbox is full: 9 bytes wait, and 8 may", None);
+    check_io(PushError::Closed, ErrorKind::BrokenPipe, "the connection is closed", None);
+    let (error, text) = ENCODE;
+    check_io(PushError::from(error), ErrorKind::InvalidInput, "the frame cannot be encoded", Some(text));
 }
 
 #[test]

@@ -56,46 +56,65 @@ fn every_error_is_one_of_those_that_are_tested() {
         errors.extend(named.map(str::to_owned));
     }
     errors.sort();
-    // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting, tested in end_to_end/limits.rs.
+    // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting or refusal, tested in end_to_end/limits.rs.
     let private = ["Refused", "Unfit"];
     let framing = ["DecodeError", "EncodeError", "Fault", "FormatError", "SpecError"];
-    let above = ["CallError", "ConnectError", "Failure", "ReadError", "RecvError", "Violation", "WriteError"];
+    let above =
+        ["CallError", "ConnectError", "Failure", "PushError", "ReadError", "RecvError", "Violation", "WriteError"];
     let mut tested = [&private[..], &framing, &above].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);
 }
 
 /// Invariant 8: the core, the adapters and what serves a connection ask no clock, no timer, no runtime and no socket, so that
-/// a simulated network and clock can drive them. Where there are deadlines, the time is an argument.
+/// a simulated network and clock can drive them. Where there are deadlines, the time is an argument; of the whole server one
+/// file asks the system for it, and for threads.
 #[test]
 fn what_serves_a_connection_knows_no_clock() {
-    const ASKS: [&str; 6] = ["::now()", "SystemTime", "Timer", "smol", "async_net", "TcpStream"];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let below_src = |name: &str| Path::new("src").join(name);
-    let timed = [
-        "server/connection.rs",
-        "server/timeouts.rs",
-        "server/input.rs",
-        "server/place.rs",
-        "server/responder.rs",
-        "server/writer.rs",
-    ]
-    .map(below_src);
-    let mut timeless = Vec::new();
-    files_below(&root.join("src/framing"), &mut timeless);
-    files_below(&root.join("src/adapters"), &mut timeless);
-    assert!(timeless.len() > 10, "{timeless:?}");
-    let timed = timed.into_iter().map(|file| (file, &ASKS[..]));
-    let all = [&ASKS[..], &["std::time", "Instant"]].concat();
-    let timeless = timeless.into_iter().map(|file| (file, &all[..]));
-    for (file, words) in timed.chain(timeless) {
-        let text = fs::read_to_string(root.join(&file)).expect("a file of ours");
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+    const TIME: [&str; 4] = ["Instant::now", "SystemTime", "Timer", "std::thread"];
+    const WORLD: [&str; 4] = ["smol", "async_net", "TcpStream", "TcpListener"];
+    /// What accepts, what runs tasks on threads, and what sockets are to the rest.
+    const KNOW_THE_WORLD: [&str; 8] = [
+        "accept.rs",
+        "serve.rs",
+        "simulate.rs",
+        "worker.rs",
+        "transport/epoll.rs",
+        "transport/listener.rs",
+        "transport/portable.rs",
+        "transport/stream.rs",
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let below = |name: &str| {
+        let mut files = Vec::new();
+        files_below(&root.join(name), &mut files);
+        assert!(files.len() > 10, "{files:?}");
+        files
+    };
+    let check = |file: &Path, words: &[&str]| {
+        let text = fs::read_to_string(file).expect("a file of ours");
+        let code = text.split("#[cfg(test)]").next().expect("some of it");
+        for (index, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
             for word in words {
                 assert!(!line.contains(word), "{}:{}: {word}", file.display(), index + 1);
             }
         }
+    };
+    for file in below("framing").into_iter().chain(below("adapters")) {
+        check(&file, &[&TIME[..], &WORLD, &["std::time", "Instant"]].concat());
     }
+    let mut know_the_world = 0;
+    for file in below("server") {
+        match file.strip_prefix(root.join("server")).expect("one of its files").to_str() {
+            Some("system.rs") => {}
+            Some(name) if KNOW_THE_WORLD.contains(&name) => {
+                know_the_world += 1;
+                check(&file, &TIME);
+            }
+            _ => check(&file, &[TIME, WORLD].concat()),
+        }
+    }
+    assert_eq!(know_the_world, KNOW_THE_WORLD.len(), "each of them is there");
 }
 
 /// What a feature brings is chosen where modules are named, and nowhere else: each file is compiled whole or not at all. The

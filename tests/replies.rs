@@ -196,3 +196,13 @@ fn whatever_is_sent_comes_whole_and_in_order() {
         assert!(writer.look().written() == expected, "seed {seed}");
     }
 }
+
+/// The peer may have ended its stream inside a frame and still read: what is whole is answered.
+#[test]
+fn what_waits_is_written_where_the_stream_ends_inside_a_frame() {
+    let config = ServerConfig::default().greeting(Greeting::Raw(b"hello\r\n".to_vec()));
+    let stream = [frame(b"hi"), b"\x02\0".to_vec()].concat();
+    let (writer, closed) = serve_with(config, &stream, [], [Step::Pending; 9], echo);
+    assert_eq!(closed.reason.name(), "truncated");
+    assert_eq!(writer.look().written(), b"hello\r\n\x02\0\0\0hi");
+}

@@ -72,13 +72,14 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         *self.part(Box::new(CloseReason::Refused { max_connections })).await
     }
 
-    /// Where it is we who end the connection, the peer has what was sent before, sees the end of our stream, and has some time
-    /// to read. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
+    /// Where it is we who end the connection, or the peer ended its stream inside a frame, it has what was sent before, sees the
+    /// end of our stream, and has some time to read. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
     async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
         self.link().shut_outbox();
         match *reason {
             CloseReason::Handler(_)
             | CloseReason::Panic(_)
+            | CloseReason::Truncated(_)
             | CloseReason::Oversize(_)
             | CloseReason::Malformed(_)
             | CloseReason::Stopped

@@ -270,3 +270,22 @@ fn what_cannot_be_said_in_the_format_is_refused_before_anybody_connects() {
         assert_eq!(why, Some(&EncodeError::Oversize { payload_len: (1 << 20) + 1, max_payload_len: 1 << 20 }));
     }
 }
+
+/// A limit of 0 is refused with its name, before anybody connects.
+#[test]
+fn a_limit_of_0_is_refused_by_its_name() {
+    let config = ServerConfig::default;
+    for (config, name) in [
+        (config().threads(0), "threads"),
+        (config().max_connections(Some(0)), "max_connections"),
+        (config().memory_budget(Some(0)), "memory_budget"),
+        (config().min_rate(Some(0)), "min_rate"),
+        (config().high_water(0), "high_water"),
+        (config().outbox_limit(0), "outbox_limit"),
+        (config().max_frames_per_turn(0), "max_frames_per_turn"),
+    ] {
+        let error = Server::bind("127.0.0.1:0", config).expect_err("a limit of 0");
+        let text = format!("a limit of 0 lets nothing happen: {name}");
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::InvalidInput, text));
+    }
+}
