@@ -1,0 +1,200 @@
+//! The examples of the server, over real sockets.
+
+mod common;
+
+#[allow(dead_code)]
+#[path = "../examples/chat.rs"]
+mod chat;
+#[allow(dead_code)]
+#[path = "../examples/job.rs"]
+mod job;
+#[allow(dead_code)]
+#[path = "../examples/relay.rs"]
+mod relay;
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use common::{DEADLINE, connect, frame, read_frame, read_to_end, reset, write};
+use smol::Task;
+use unstick::{Account, CloseKind, Server, ServerConfig, Stats};
+
+/// A server of one of the examples.
+struct Example {
+    addr: SocketAddr,
+    account: Account,
+    _serving: Task<std::io::Result<Stats>>,
+}
+
+impl Example {
+    fn start<F>(config: ServerConfig, serve: impl FnOnce(Server) -> F) -> Example
+    where
+        F: Future<Output = std::io::Result<Stats>> + Send + 'static,
+    {
+        let server = Server::bind("127.0.0.1:0", config).expect("a port");
+        let (addr, account) = (server.local_addr().expect("a TCP address"), server.account());
+        Example { addr, account, _serving: smol::spawn(serve(server)) }
+    }
+
+    #[track_caller]
+    fn client(&self) -> TcpStream {
+        connect(self.addr)
+    }
+
+    /// Waits until so many frames have been handled.
+    #[track_caller]
+    fn wait_for_frames(&self, count: u64) {
+        let begin = Instant::now();
+        while self.account.stats().traffic.frames_in < count {
+            assert!(begin.elapsed() < DEADLINE, "{:?}", self.account);
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until so many connections have ended for this reason.
+    #[track_caller]
+    fn wait_for(&self, kind: CloseKind, count: u64) {
+        let begin = Instant::now();
+        while self.account.stats().closes(kind) < count {
+            assert!(begin.elapsed() < DEADLINE, "{:?}", self.account);
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[track_caller]
+fn send(client: &mut TcpStream, payload: &[u8]) {
+    write(client, &frame(payload));
+}
+
+#[test]
+fn what_one_says_in_the_chat_all_others_get() {
+    let server = Example::start(ServerConfig::default(), chat::serve);
+    let mut one = server.client();
+    send(&mut one, b"one");
+    server.wait_for_frames(1);
+    let mut two = server.client();
+    send(&mut two, b"two");
+    server.wait_for_frames(2);
+    let mut three = server.client();
+    send(&mut three, b"three");
+    assert_eq!(read_frame(&mut one), b"two");
+    for other in [&mut one, &mut two] {
+        assert_eq!(read_frame(other), b"three");
+    }
+    send(&mut two, "你好".as_bytes());
+    for other in [&mut one, &mut three] {
+        assert_eq!(read_frame(other), "你好".as_bytes());
+    }
+    drop(three);
+    server.wait_for(CloseKind::Clean, 1);
+    send(&mut one, b"two is left");
+    assert_eq!(read_frame(&mut two), b"two is left");
+}
+
+#[test]
+fn who_does_not_read_the_chat_is_broken_off() {
+    let server = Example::start(ServerConfig::default(), chat::serve);
+    let (mut speaks, mut slow) = (server.client(), server.client());
+    send(&mut slow, b"hello");
+    server.wait_for_frames(1);
+    let (begin, mut sent) = (Instant::now(), 1);
+    while server.account.stats().closes(CloseKind::Overflow) == 0 {
+        assert!(begin.elapsed() < DEADLINE, "{:?}", server.account);
+        send(&mut speaks, &[b'a'; 60_000]);
+        sent += 1;
+    }
+    server.wait_for_frames(sent);
+    let mut other = server.client();
+    send(&mut other, b"hello");
+    server.wait_for_frames(sent + 1);
+    send(&mut speaks, b"go on");
+    assert_eq!(read_frame(&mut other), b"go on");
+}
+
+/// Frames that come at once are more than an outbox holds, and are written one by one.
+#[test]
+fn who_reads_the_chat_gets_a_burst_that_no_outbox_holds() {
+    let server = Example::start(ServerConfig::default().outbox_limit(20_000), chat::serve);
+    let (mut speaks, mut other) = (server.client(), server.client());
+    send(&mut other, b"hello");
+    server.wait_for_frames(1);
+    write(&mut speaks, &frame(&[b'a'; 1000]).repeat(60));
+    for _ in 0..60 {
+        assert_eq!(read_frame(&mut other), [b'a'; 1000]);
+    }
+}
+
+#[test]
+fn a_job_tells_how_far_it_is_and_answers() {
+    let server = Example::start(ServerConfig::default(), job::serve);
+    let mut client = server.client();
+    send(&mut client, b"1000");
+    send(&mut client, b"many");
+    for percent in 1..=10 {
+        assert_eq!(read_frame(&mut client), format!("progress: {percent}0 %").as_bytes());
+    }
+    assert_eq!(read_frame(&mut client), b"168 primes are less than 1000");
+    assert_eq!(read_frame(&mut client), b"error: send a number of up to 4294967295");
+}
+
+/// A job that takes long keeps nobody waiting; its client goes, and so does it.
+#[test]
+fn a_long_job_keeps_nobody_waiting_and_ends_with_its_client() {
+    let server = Example::start(ServerConfig::default(), job::serve);
+    let (mut long, mut short) = (server.client(), server.client());
+    send(&mut long, b"2000000");
+    send(&mut short, b"10");
+    for _ in 0..10 {
+        assert!(read_frame(&mut short).starts_with(b"progress: "));
+    }
+    assert_eq!(read_frame(&mut short), b"4 primes are less than 10");
+    reset(long);
+    server.wait_for(CloseKind::Reset, 1);
+}
+
+#[test]
+fn a_relay_passes_on_what_each_one_sends_and_waits_for_who_reads_slowly() {
+    let server = Example::start(ServerConfig::default(), relay::serve);
+    let (mut one, mut two) = (server.client(), server.client());
+    send(&mut one, b"is anybody there?");
+    assert_eq!(read_frame(&mut two), b"is anybody there?");
+    send(&mut two, b"yes");
+    assert_eq!(read_frame(&mut one), b"yes");
+
+    // Much more than sockets and outbox hold.
+    let payload = |number: u8| vec![number; 1 << 20];
+    let writing = std::thread::spawn({
+        let mut one = one.try_clone().expect("a descriptor");
+        move || (0..40).for_each(|number| send(&mut one, &payload(number)))
+    });
+    let (mut three, mut four) = (server.client(), server.client());
+    send(&mut three, b"others");
+    assert_eq!(read_frame(&mut four), b"others", "meanwhile others go on");
+    for number in 0..40 {
+        assert!(read_frame(&mut two) == payload(number), "{number}");
+    }
+    writing.join().expect("written");
+
+    // Who ends, ends the other one, too, behind what was sent.
+    send(&mut one, b"bye");
+    one.shutdown(std::net::Shutdown::Write).expect("half-closed");
+    assert_eq!(read_to_end(&mut two), frame(b"bye"));
+    drop((one, two));
+    server.wait_for(CloseKind::Ended, 1);
+    server.wait_for(CloseKind::Clean, 1);
+}
+
+/// Who waits for a partner and goes is no partner.
+#[test]
+fn a_relay_pairs_nobody_with_one_that_is_gone() {
+    let server = Example::start(ServerConfig::default(), relay::serve);
+    drop(server.client());
+    server.wait_for(CloseKind::Clean, 1);
+    let (mut one, mut two) = (server.client(), server.client());
+    send(&mut one, b"hello");
+    assert_eq!(read_frame(&mut two), b"hello");
+    // One that has said nothing ends the other one just as well.
+    drop(two);
+    assert_eq!(read_to_end(&mut one), b"");
+}
