@@ -26,7 +26,7 @@ impl Member {
     fn push_to_others(&self, text: &Bytes) {
         let room = self.room.lock().expect("nobody panics with it");
         for (_, outbox) in room.iter().filter(|(key, _)| *key != self.key) {
-            if let Err(PushError::Full { .. }) = outbox.try_send(text.clone()) {
+            if let Err(PushError::Full { .. }) = outbox.try_send(text) {
                 outbox.break_off();
             }
         }

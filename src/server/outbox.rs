@@ -1,5 +1,6 @@
 //! Where anybody pushes frames to one connection.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::framing::{EncodeError, Envelope};
 /// Only the protocol tells a push from a reply: nothing in a frame does.
 ///
 /// ```
+/// use bytes::Bytes;
 /// use unstick::framing::Frame;
 /// use unstick::{Client, ClientConfig, Outbox, Responder, Server, ServerConfig};
 /// # smol::block_on(async {
@@ -44,7 +46,7 @@ use crate::framing::{EncodeError, Envelope};
 ///
 /// let mut client = Client::connect(addr, ClientConfig::default()).await?;
 /// let outbox = subscribed.recv().await?;
-/// std::thread::spawn(move || outbox.try_send("news")).join().unwrap()?;
+/// std::thread::spawn(move || outbox.try_send(Bytes::from("news"))).join().unwrap()?;
 /// assert_eq!(client.recv().await?.unwrap().payload(), b"news");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
@@ -115,8 +117,8 @@ impl Outbox {
     ///
     /// # Errors
     /// [`PushError`], and nothing of it is pushed.
-    pub fn try_send(&self, payload: impl Into<Bytes>) -> Result<(), PushError> {
-        self.push(Envelope::default(), &payload.into())
+    pub fn try_send(&self, payload: impl Borrow<Bytes>) -> Result<(), PushError> {
+        self.push(Envelope::default(), payload.borrow())
     }
 
     /// [`try_send`](Outbox::try_send) with what travels around the payload: a prefix, or an [`Envelope`] of prefix and trailer.
@@ -126,9 +128,9 @@ impl Outbox {
     pub fn try_send_with<'a>(
         &self,
         envelope: impl Into<Envelope<'a>>,
-        payload: impl Into<Bytes>,
+        payload: impl Borrow<Bytes>,
     ) -> Result<(), PushError> {
-        self.push(envelope.into(), &payload.into())
+        self.push(envelope.into(), payload.borrow())
     }
 
     /// Pushes a frame once there is room for it. A handler may await its own connection's.
@@ -138,7 +140,7 @@ impl Outbox {
     ///
     /// # Cancel-safety
     /// Dropping the future pushes nothing, and another one that waits has its turn.
-    pub async fn send(&self, payload: impl Into<Bytes>) -> Result<(), PushError> {
+    pub async fn send(&self, payload: impl Borrow<Bytes>) -> Result<(), PushError> {
         self.send_with(Envelope::default(), payload).await
     }
 
@@ -152,14 +154,14 @@ impl Outbox {
     pub async fn send_with<'a>(
         &self,
         envelope: impl Into<Envelope<'a>>,
-        payload: impl Into<Bytes>,
+        payload: impl Borrow<Bytes>,
     ) -> Result<(), PushError> {
-        let (envelope, payload) = (envelope.into(), payload.into());
+        let (envelope, payload) = (envelope.into(), payload.borrow());
         loop {
-            let mut pushed = self.push(envelope, &payload);
+            let mut pushed = self.push(envelope, payload);
             if let Err(PushError::Full { .. }) = pushed {
                 let room = self.inner.room.listen();
-                pushed = self.push(envelope, &payload);
+                pushed = self.push(envelope, payload);
                 if let Err(PushError::Full { .. }) = pushed {
                     room.await;
                     continue;

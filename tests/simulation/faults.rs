@@ -1,5 +1,6 @@
 //! What the first design of the server got wrong.
 
+use bytes::Bytes;
 use unstick::CloseKind;
 
 use super::*;
@@ -129,7 +130,7 @@ fn what_a_peer_has_not_taken_does_not_stop_it_from_asking() {
     let client = world.connect("a");
     world.pass(seconds(1));
     let outbox = outboxes.recv().expect("an outbox");
-    outbox.try_send(vec![7; WAY + 10_000]).expect("it waits alone");
+    outbox.try_send(Bytes::from(vec![7; WAY + 10_000])).expect("it waits alone");
     world.pass(seconds(1));
     world.run(client.write(&vec![0; WAY]));
     world.pass(seconds(1));

@@ -25,12 +25,12 @@ fn what_is_pushed_arrives_though_nobody_asked() {
     let client = world.connect("a");
     world.pass(seconds(1));
     let outbox = outboxes.recv().expect("an outbox");
-    outbox.try_send("one").expect("room");
-    outbox.try_send(vec![7; 100_000]).expect("one frame longer than the limit would wait alone, too");
+    outbox.try_send(Bytes::from("one")).expect("room");
+    outbox.try_send(Bytes::from(vec![7; 100_000])).expect("one frame longer than the limit would wait alone, too");
     world.run(async {
         assert_eq!(client.text().await, "one");
         assert_eq!(client.recv().await.expect("a frame"), [7; 100_000]);
-        outbox.send("two").await.expect("room");
+        outbox.send(Bytes::from("two")).await.expect("room");
         client.send(b"asked").await;
         let (one, two) = (client.text().await, client.text().await);
         assert_eq!([one.as_str(), two.as_str()], ["two", "asked"]);
@@ -38,7 +38,7 @@ fn what_is_pushed_arrives_though_nobody_asked() {
     assert_eq!(outbox.queued(), 0);
     let (stats, _) = world.stop();
     assert_eq!((stats.traffic.frames_out, stats.closes(CloseKind::Stopped)), (4, 1));
-    assert_eq!(outbox.try_send("late"), Err(PushError::Closed));
+    assert_eq!(outbox.try_send(Bytes::from("late")), Err(PushError::Closed));
 }
 
 /// Frames of two outboxes and of a handler: each keeps its order, and all are whole.
@@ -49,7 +49,7 @@ fn frames_keep_the_order_of_sending() {
             async move |frame: Frame<'_>, responder: &mut Responder| {
                 let outbox = peer.outbox();
                 for number in 0..frame.payload()[0] {
-                    outbox.try_send(vec![number, 0]).expect("room");
+                    outbox.try_send(Bytes::from(vec![number, 0])).expect("room");
                     responder.send(&[number, 1]).await?;
                     outbox.try_send(Bytes::from(vec![number, 2].repeat(5000))).expect("room");
                 }
@@ -80,7 +80,7 @@ fn a_full_outbox_says_so_with_its_numbers_and_a_sender_waits_for_room() {
     // The way to the client is full first, with what is written at once.
     let mut sent = 0;
     let full = loop {
-        match outbox.try_send(vec![7; 500]) {
+        match outbox.try_send(Bytes::from(vec![7; 500])) {
             Ok(()) => sent += 1,
             Err(full) => break full,
         }
@@ -90,8 +90,8 @@ fn a_full_outbox_says_so_with_its_numbers_and_a_sender_waits_for_room() {
     assert!((500..=1000).contains(&queued), "{queued}");
     assert_eq!(outbox.queued(), queued);
     let (waiting, given_up) = (outbox.clone(), outbox.clone());
-    let waits = world.sim.spawn(async move { waiting.send(vec![1; 500]).await });
-    let gives_up = world.sim.spawn(async move { given_up.send(vec![2; 500]).await });
+    let waits = world.sim.spawn(async move { waiting.send(Bytes::from(vec![1; 500])).await });
+    let gives_up = world.sim.spawn(async move { given_up.send(Bytes::from(vec![2; 500])).await });
     world.pass(seconds(1));
     assert!(!waits.is_finished() && !gives_up.is_finished());
     drop(gives_up);
@@ -113,13 +113,13 @@ fn who_waits_to_push_and_gives_up_passes_its_turn_on() {
     let client = world.connect("a");
     world.pass(seconds(1));
     let outbox = outboxes.recv().expect("an outbox");
-    while outbox.try_send(vec![7; 90]).is_ok() {
+    while outbox.try_send(Bytes::from(vec![7; 90])).is_ok() {
         world.pass(seconds(1));
     }
     let waiting: Vec<_> = (0..5u8)
         .map(|number| {
             let outbox = outbox.clone();
-            world.sim.spawn(async move { outbox.send(vec![number; 90]).await })
+            world.sim.spawn(async move { outbox.send(Bytes::from(vec![number; 90])).await })
         })
         .collect();
     world.pass(seconds(1));
@@ -145,7 +145,7 @@ fn a_handler_may_wait_for_its_own_full_outbox() {
         |peer: Peer| {
             async move |_: Frame<'_>, responder: &mut Responder| {
                 for number in 0..100 {
-                    peer.outbox().send(vec![number; 90]).await?;
+                    peer.outbox().send(Bytes::from(vec![number; 90])).await?;
                 }
                 responder.send(b"done").await?;
                 Ok::<(), Box<dyn Error + Send + Sync>>(())
@@ -169,9 +169,9 @@ fn close_ends_a_connection_behind_what_waits() {
     let client = world.connect("a");
     world.pass(seconds(1));
     let outbox = outboxes.recv().expect("an outbox");
-    outbox.try_send("last").expect("room");
+    outbox.try_send(Bytes::from("last")).expect("room");
     outbox.close();
-    assert_eq!((outbox.try_send("later"), outbox.is_closed()), (Err(PushError::Closed), true));
+    assert_eq!((outbox.try_send(Bytes::from("later")), outbox.is_closed()), (Err(PushError::Closed), true));
     world.run(async {
         assert_eq!(client.text().await, "last");
         assert_eq!(client.recv().await, None);
@@ -188,7 +188,7 @@ fn a_peer_that_takes_too_little_is_broken_off() {
     let client = world.connect("a");
     world.pass(seconds(1));
     let outbox = outboxes.recv().expect("an outbox");
-    while outbox.try_send(vec![7; 900]).is_ok() {
+    while outbox.try_send(Bytes::from(vec![7; 900])).is_ok() {
         world.pass(Duration::from_millis(1));
     }
     outbox.break_off();
@@ -206,7 +206,7 @@ fn a_stop_takes_no_more_pushes_and_writes_what_waits() {
     let client = world.connect("a");
     world.pass(seconds(1));
     let outbox = outboxes.recv().expect("an outbox");
-    outbox.try_send("before").expect("room");
+    outbox.try_send(Bytes::from("before")).expect("room");
     let World { stop, serving, sim, .. } = world;
     drop(stop);
     let reading = sim.spawn(async move {
@@ -217,7 +217,7 @@ fn a_stop_takes_no_more_pushes_and_writes_what_waits() {
     let stats = sim.run(serving);
     sim.run(reading);
     assert_eq!(stats.closes(CloseKind::Stopped), 1);
-    assert_eq!(outbox.try_send("after"), Err(PushError::Closed));
+    assert_eq!(outbox.try_send(Bytes::from("after")), Err(PushError::Closed));
 }
 
 /// What a thousand outboxes have in common is in memory once.
@@ -229,7 +229,7 @@ fn a_payload_that_is_pushed_to_many_counts_once() {
     let outboxes: Vec<Outbox> = outboxes.try_iter().collect();
     let payload = Bytes::from(vec![7; 200_000]);
     for outbox in &outboxes {
-        outbox.try_send(payload.clone()).expect("room");
+        outbox.try_send(&payload).expect("room");
     }
     world.pass(seconds(1));
     for (client, outbox) in clients.iter().zip(&outboxes) {
@@ -258,7 +258,7 @@ fn a_peer_that_takes_what_is_pushed_is_not_idle() {
     let outbox = outboxes.recv().expect("an outbox");
     for _ in 0..20 {
         world.pass(seconds(2));
-        outbox.try_send("news").expect("room");
+        outbox.try_send(Bytes::from("news")).expect("room");
         assert_eq!(world.run(clients[0].text()), "news");
     }
     let closes = world.closes();

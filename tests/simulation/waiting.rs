@@ -1,5 +1,6 @@
 //! Handlers that wait.
 
+use bytes::Bytes;
 use unstick::CloseKind;
 
 use super::*;
@@ -40,7 +41,7 @@ fn a_flush_sends_now_and_pushes_go_while_a_handler_waits() {
                 let outbox = peer.outbox();
                 for _ in 0..3 {
                     peer.sleep(seconds(10)).await;
-                    outbox.try_send("progress")?;
+                    outbox.try_send(Bytes::from("progress"))?;
                 }
                 peer.sleep(seconds(10)).await;
                 responder.send(b"done").await?;

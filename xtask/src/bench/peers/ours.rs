@@ -79,7 +79,7 @@ fn publish(receivers: &Mutex<Vec<Outbox>>, peer: &Peer, payload: &[u8]) -> Resul
     let payload = Bytes::copy_from_slice(payload);
     let mut result = Ok(());
     // One that has ended is forgotten. One that is full fails the sender, and so the run.
-    receivers.retain(|receiver| match receiver.try_send(payload.clone()) {
+    receivers.retain(|receiver| match receiver.try_send(&payload) {
         Err(PushError::Closed) => false,
         Err(error) => {
             result = Err(error);
