@@ -408,7 +408,9 @@ where
 }
 
 /// The next whole frame. Here, as what an async function borrows it keeps in memory.
-#[inline]
+// Always inline: a call would hand the frame over in memory, its parts written each alone and read together, which the
+// processor cannot forward from its store buffer.
+#[inline(always)]
 fn next_frame<'a, H: Header>(input: &'a mut Input<H>, lent: &'a mut Option<Lent>) -> Option<Frame<'a>> {
     let frame = match lent {
         None => input.decoder.whole_frame()?,

@@ -5,10 +5,12 @@ use crate::framing::{Check, EncodeError, Encoder, Envelope, Header};
 /// Encodes frames, all of a frame or nothing of it.
 pub(super) trait Encode: Send + Sync {
     /// Appends a frame with a copy of the payload.
+    // By reference: what was written in parts is then read in parts, as a copy in one piece cannot be forwarded from the
+    // processor's store buffer.
     ///
     /// # Errors
     /// Where the header cannot say the frame.
-    fn copied(&self, envelope: Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError>;
+    fn copied(&self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// Appends what stands before the payload, and what stands behind it.
     ///
@@ -24,8 +26,8 @@ pub(super) trait Encode: Send + Sync {
 }
 
 impl<H: Header + Send + Sync> Encode for Encoder<H> {
-    fn copied(&self, envelope: Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.encode_with(envelope, payload, out)
+    fn copied(&self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.encode_with(*envelope, payload, out)
     }
 
     fn around(
@@ -50,7 +52,7 @@ pub(super) fn with_zeros(encode: &dyn Encode, payload: &[u8], out: &mut Vec<u8>)
     const ZEROS: &[u8] = &[0; u8::MAX as usize];
     let mut around = Envelope::default();
     loop {
-        match encode.copied(around, payload, out) {
+        match encode.copied(&around, payload, out) {
             Err(EncodeError::Prefix { prefix_len: 0, offset: len @ 1..=255 }) => around.prefix = &ZEROS[..len],
             Err(EncodeError::Trailer { trailer_len: 0, expected: len @ 1..=255 }) => around.trailer = &ZEROS[..len],
             result => return result,

@@ -245,7 +245,7 @@ impl Log {
         let Frames { open, charge, last, .. } = &mut *frames;
         let start = open.len();
         let pushed = if payload.len() < SHARE_LEN {
-            encode.copied(envelope, payload, open).map_err(Refused::Encode)?;
+            encode.copied(&envelope, payload, open).map_err(Refused::Encode)?;
             Pushed { log: Arc::clone(self), range: start..open.len(), rest: None }
         } else {
             let mut trailer = Vec::new();

@@ -16,7 +16,7 @@ use super::outbox::{Outbox, Piece};
 use super::pool;
 use super::shared::Shared;
 use super::transport::Transport;
-use crate::adapters::{NO_COPY_LEN, Queue};
+use crate::adapters::Queue;
 use crate::close::CloseReason;
 use crate::framing::{EncodeError, Envelope, MAX_HEADER_LEN, MAX_TRAILER_LEN};
 
@@ -157,20 +157,17 @@ impl Output {
 
     /// Queues a frame with a copy of the payload.
     #[inline]
-    pub(super) fn copied(&mut self, envelope: Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
+    pub(super) fn copied(&mut self, envelope: &Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
         let before = self.queue.len();
         self.encode.copied(envelope, payload, self.queue.copied())?;
         self.count(1, self.queue.len() - before);
         Ok(())
     }
 
-    /// Queues a frame whose payload stays where it is, if it is long.
-    pub(super) fn shared(&mut self, envelope: Envelope<'_>, payload: Bytes) -> Result<(), EncodeError> {
-        if payload.len() < NO_COPY_LEN {
-            return self.copied(envelope, &payload);
-        }
+    /// Queues a frame whose payload stays where it is.
+    pub(super) fn shared(&mut self, envelope: &Envelope<'_>, payload: Bytes) -> Result<(), EncodeError> {
         let (before, mut trailer) = (self.queue.len(), Vec::new());
-        self.encode.around(envelope, &payload, self.queue.copied(), &mut trailer)?;
+        self.encode.around(*envelope, &payload, self.queue.copied(), &mut trailer)?;
         self.replied += payload.len();
         self.queue.push(payload);
         self.queue.copied().extend_from_slice(&trailer);

@@ -61,8 +61,9 @@ impl Responder {
     ///
     /// # Cancel-safety
     /// As [`send`](Responder::send).
-    pub async fn send_bytes(&mut self, payload: impl Into<Bytes>) -> Result<(), EncodeError> {
-        self.send_bytes_with(Envelope::default(), payload).await
+    #[inline]
+    pub fn send_bytes(&mut self, payload: impl Into<Bytes>) -> impl Future<Output = Result<(), EncodeError>> {
+        self.send_bytes_with(Envelope::default(), payload)
     }
 
     /// [`send_bytes`](Responder::send_bytes) with what travels around the payload.
@@ -72,19 +73,13 @@ impl Responder {
     ///
     /// # Cancel-safety
     /// As [`send`](Responder::send).
-    pub async fn send_bytes_with<'a>(
-        &mut self,
+    #[inline]
+    pub fn send_bytes_with<'a>(
+        &'a mut self,
         envelope: impl Into<Envelope<'a>>,
         payload: impl Into<Bytes>,
-    ) -> Result<(), EncodeError> {
-        let payload = payload.into();
-        poll_fn(|cx| {
-            let mut output = self.link.output.borrow_mut();
-            self.link.take_pushes(&mut output);
-            output.poll_room(payload.len(), cx)
-        })
-        .await;
-        self.link.output.borrow_mut().shared(envelope.into(), payload)
+    ) -> impl Future<Output = Result<(), EncodeError>> {
+        SendingBytes { link: &self.link, envelope: envelope.into(), payload: payload.into() }
     }
 
     /// Sends now: ready once all that was sent or pushed is with the system.
@@ -133,12 +128,35 @@ impl Future for Sending<'_> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), EncodeError>> {
-        let Sending { link, envelope, payload } = *self;
+        let Sending { link, envelope, payload } = &*self;
         let output = &mut *link.output.borrow_mut();
         link.take_pushes(output);
         match output.poll_room(payload.len(), cx) {
             Poll::Ready(()) => Poll::Ready(output.copied(envelope, payload)),
             Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// A reply that is queued as soon as there is room for it, and not copied if it is long.
+struct SendingBytes<'a> {
+    link: &'a Link,
+    envelope: Envelope<'a>,
+    payload: Bytes,
+}
+
+impl Future for SendingBytes<'_> {
+    type Output = Result<(), EncodeError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), EncodeError>> {
+        let SendingBytes { link, envelope, payload } = &mut *self;
+        let output = &mut *link.output.borrow_mut();
+        link.take_pushes(output);
+        match output.poll_room(payload.len(), cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if payload.len() < NO_COPY_LEN => Poll::Ready(output.copied(envelope, payload)),
+            Poll::Ready(()) => Poll::Ready(output.shared(envelope, std::mem::take(payload))),
         }
     }
 }
