@@ -294,6 +294,7 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
             outbox.wake(cx);
             output.take(outbox);
         }
+        link.sent(output);
         if link.state() == State::Overflow {
             return Err(CloseReason::Overflow {
                 queued: output.queued(),

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use unstick::{CloseKind, Outbox, PushError};
+use unstick::{CloseKind, Greeting, Outbox, PushError};
 
 use super::*;
 
@@ -39,6 +39,27 @@ fn what_is_pushed_arrives_though_nobody_asked() {
     let (stats, _) = world.stop();
     assert_eq!((stats.traffic.frames_out, stats.closes(CloseKind::Stopped)), (4, 1));
     assert_eq!(outbox.try_send("late"), Err(PushError::Closed));
+}
+
+/// A peer that only listens sends nothing that would be dealt with.
+#[test]
+fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
+    for (greeting, frames_out, bytes_out) in
+        [(Greeting::None, 0, 0), (Greeting::Frame(b"hello".to_vec()), 1, 9), (Greeting::Raw(b"hello".to_vec()), 0, 5)]
+    {
+        let (world, outboxes) = subscribers(ServerConfig::default().greeting(greeting));
+        let _client = world.connect("a");
+        world.pass(seconds(1));
+        let sent = || {
+            let traffic = world.account.stats().traffic;
+            (traffic.frames_out, traffic.bytes_out)
+        };
+        assert_eq!(sent(), (frames_out, bytes_out));
+        outboxes.recv().expect("an outbox").try_send("news").expect("room");
+        world.pass(seconds(1));
+        assert_eq!(sent(), (frames_out + 1, bytes_out + 8));
+        world.stop();
+    }
 }
 
 /// Frames of two outboxes and of a handler: each keeps its order, and all are whole.
