@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
+use event_listener::Event;
 use slab::Slab;
 
 use crate::close::CloseReason;
@@ -44,6 +45,8 @@ pub(super) struct Budget {
     /// Whether anybody waits; asked wherever bytes are given back.
     awaited: AtomicBool,
     crowd: Mutex<Crowd>,
+    /// Something is given back: for who waits to push.
+    pub(super) given: Event,
     /// What waits in more than one outbox, by its place in memory.
     shared: Mutex<BTreeMap<(usize, usize), Weak<Charge>>>,
 }
@@ -72,6 +75,7 @@ impl Budget {
             leased: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             crowd: Mutex::default(),
+            given: Event::new(),
             shared: Mutex::default(),
         })
     }
@@ -102,6 +106,8 @@ impl Budget {
         if self.awaited.load(SeqCst) {
             self.crowd().wake_first(&self.awaited);
         }
+        // Each of them, as what is enough for one may not be for another.
+        self.given.notify(usize::MAX);
     }
 
     /// Takes the length of these bytes, unless it is taken for them already; it is given back with the last of what comes back,

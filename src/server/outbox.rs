@@ -159,10 +159,13 @@ impl Outbox {
         loop {
             let mut pushed = self.push(envelope, &payload);
             if let Err(PushError::Full { .. }) = pushed {
-                let room = self.inner.room.listen();
+                let (room, given) = (self.inner.room.listen(), self.inner.budget.given.listen());
                 pushed = self.push(envelope, &payload);
-                if let Err(PushError::Full { .. }) = pushed {
-                    room.await;
+                if let Err(PushError::Full { queued, limit }) = pushed {
+                    match is_over(queued, payload.len(), limit) {
+                        true => room.await,
+                        false => given.await,
+                    }
                     continue;
                 }
             }
@@ -203,7 +206,7 @@ impl Outbox {
         let (before, shared) = (mailbox.queue.len(), payload.len() >= SHARE_LEN);
         let queued = before + mailbox.taken;
         let full = PushError::Full { queued, limit: *limit };
-        if queued > 0 && queued + payload.len() > *limit {
+        if is_over(queued, payload.len(), *limit) {
             return Err(full);
         }
         if shared {
@@ -295,6 +298,11 @@ impl Outbox {
         drop(mailbox);
         self.inner.room.notify(usize::MAX);
     }
+}
+
+/// Whether a payload is more than an outbox may hold in which so much waits; where nothing does, none is.
+fn is_over(queued: usize, payload_len: usize, limit: usize) -> bool {
+    queued > 0 && queued + payload_len > limit
 }
 
 /// Lengths, and no byte that waits.

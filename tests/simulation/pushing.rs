@@ -62,6 +62,33 @@ fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
     }
 }
 
+/// Where the budget of all has no room, an outbox that holds nothing waits for it, too.
+#[test]
+fn who_waits_for_the_memory_of_all_pushes_once_there_is_some() {
+    let config = ServerConfig::default().memory_budget(Some(100_000)).write_timeout(None).first_frame_timeout(None);
+    let (world, outboxes) = subscribers(config);
+    let clients = ["a", "b"].map(|name| world.connect(name));
+    world.pass(seconds(1));
+    let [one, other] = [(), ()].map(|()| outboxes.recv().expect("an outbox"));
+    // The way takes the first part of it, and the rest waits.
+    one.try_send(vec![7; 100_000]).expect("room");
+    world.pass(seconds(1));
+    assert!(matches!(other.try_send(vec![1; 5000]), Err(PushError::Full { queued: 0, .. })));
+    let waits = world.sim.spawn(async move { other.send(vec![1; 5000]).await });
+    world.pass(seconds(1));
+    assert!(!waits.is_finished());
+    world.run(async {
+        assert_eq!(clients[0].recv().await.expect("a frame").len(), 100_000);
+    });
+    world.pass(seconds(1));
+    assert!(waits.is_finished());
+    world.run(async {
+        waits.await.expect("there was room");
+        assert_eq!(clients[1].recv().await.expect("a frame"), [1; 5000]);
+    });
+    world.stop();
+}
+
 /// Frames of two outboxes and of a handler: each keeps its order, and all are whole.
 #[test]
 fn frames_keep_the_order_of_sending() {
