@@ -31,8 +31,8 @@ pub struct Stats {
     pub active: u64,
     /// Times that the system failed to accept one: for want of descriptors, say.
     pub accept_failures: u64,
-    /// What passed over all of them, those that are active included. A connection's figures are
-    /// counted whenever it has dealt with the input at hand, before its replies are written.
+    /// What passed over all of them, those that are active included. A connection's figures are counted whenever it has dealt
+    /// with the input at hand, and before anything is written.
     pub traffic: Traffic,
     /// Bytes of memory that connections hold of the budget: above 4 KiB each.
     pub buffered: usize,

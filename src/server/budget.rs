@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use event_listener::{Event, EventListener};
 use slab::Slab;
 
 use crate::close::CloseReason;
@@ -43,6 +44,9 @@ pub(super) struct Budget {
     /// Whether anybody waits; asked wherever bytes are given back.
     awaited: AtomicBool,
     crowd: Mutex<Crowd>,
+    /// Whether anybody waits to push, and that something is given back.
+    pushers_wait: AtomicBool,
+    given: Event,
 }
 
 /// Who holds much, and who waits, in order.
@@ -69,6 +73,8 @@ impl Budget {
             leased: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             crowd: Mutex::default(),
+            pushers_wait: AtomicBool::new(false),
+            given: Event::new(),
         })
     }
 
@@ -98,6 +104,16 @@ impl Budget {
         if self.awaited.load(SeqCst) {
             self.crowd().wake_first(&self.awaited);
         }
+        if self.pushers_wait.load(SeqCst) && self.pushers_wait.swap(false, SeqCst) {
+            // Each of them, as what is enough for one may not be for another.
+            self.given.notify(usize::MAX);
+        }
+    }
+
+    /// Waits until something is given back from now on.
+    pub(super) fn given(&self) -> EventListener {
+        self.pushers_wait.store(true, SeqCst);
+        self.given.listen()
     }
 
     /// Nothing panics while it has the lock.

@@ -293,6 +293,7 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
         if let Some(outbox) = link.outbox() {
             output.take(outbox, Some(cx));
         }
+        link.sent(output);
         if link.state() == State::Overflow {
             return Err(CloseReason::Overflow {
                 queued: output.queued(),

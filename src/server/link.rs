@@ -51,6 +51,15 @@ impl Link {
         self.thread.shared.account.passed(self.thread.number, self.traffic.replace(now), now);
     }
 
+    /// Tells the account what was put on its way by now, also where nothing has come since: a greeting, and what is pushed.
+    pub(super) fn sent(&self, output: &Output) {
+        let before = self.traffic.get();
+        if (before.frames_out, before.bytes_out) != (output.frames, output.bytes) {
+            let now = Traffic { frames_out: output.frames, bytes_out: output.bytes, ..before };
+            self.thread.shared.account.passed(self.thread.number, self.traffic.replace(now), now);
+        }
+    }
+
     /// The connection's outbox, if anybody has asked for it.
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         self.outbox.get()

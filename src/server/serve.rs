@@ -88,7 +88,7 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     /// when the server ends.
     ///
     /// # Errors
-    /// As [`bind`](Server::bind).
+    /// As [`bind`](Server::bind); and [`io::ErrorKind::AlreadyExists`], where there is a file that is no socket.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<std::path::Path>, config: ServerConfig<H>) -> io::Result<Server<H>> {
         let listening = Listening::unix(path.as_ref(), config.backlog)?;

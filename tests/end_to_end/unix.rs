@@ -1,13 +1,14 @@
 //! The client over a Unix socket: the same one, in all that it does.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs, process, thread};
 
 use smol::net::unix::UnixListener;
 use unstick::{
-    CallError, Client, ClientConfig, Closed, ConnectError, ExpectedGreeting, Greeting, Halves, PeerName, ServerConfig,
-    serve_connection,
+    CallError, Client, ClientConfig, Closed, ConnectError, ExpectedGreeting, Greeting, Halves, PeerName, Server,
+    ServerConfig, serve_connection,
 };
 
 use crate::common::*;
@@ -104,4 +105,23 @@ fn nobody_is_there_or_answers() {
         assert!(matches!(error, CallError::TimedOut { .. }), "{error}");
         drop(listener.accept().await.expect("accepted"));
     });
+}
+
+/// To the system a file that is no socket is one where nobody listens, as a socket is that was left behind.
+#[test]
+fn only_a_socket_that_was_left_behind_is_replaced() {
+    let path = SocketPath::new("replaced");
+    fs::write(&path.0, "precious").expect("a file");
+    let error = Server::bind_unix(&path.0, ServerConfig::default()).expect_err("a file that is no socket");
+    assert_eq!((error.kind(), &*error.to_string()), (ErrorKind::AlreadyExists, "what is there is no socket"));
+    assert_eq!(fs::read(&path.0).expect("the file"), b"precious");
+    fs::remove_file(&path.0).expect("removed");
+
+    // A socket outlives its listener.
+    drop(UnixListener::bind(&path.0).expect("a socket"));
+    let server = Server::bind_unix(&path.0, ServerConfig::default()).expect("replaced");
+    let error = Server::bind_unix(&path.0, ServerConfig::default()).expect_err("somebody listens");
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    drop(server);
+    assert!(!path.0.exists(), "it goes with its server");
 }

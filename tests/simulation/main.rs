@@ -16,12 +16,13 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smol::channel;
 use unstick::framing::{Format, Frame};
 use unstick::testing::{MemoryStream, Network, Simulation};
-use unstick::{FramedWrite, Peer, Responder, Server, ServerConfig, Stats};
+use unstick::{Account, FramedWrite, Peer, Responder, Server, ServerConfig, Stats};
 
 /// A world with a server in it.
 struct World {
     sim: Rc<Simulation>,
     network: Network,
+    account: Account,
     closes: Arc<Mutex<Vec<String>>>,
     stop: channel::Sender<()>,
     serving: smol::Task<Stats>,
@@ -46,12 +47,12 @@ impl World {
         let closes = Arc::new(Mutex::new(Vec::new()));
         let (stop, stopped) = channel::bounded(1);
         let server = Server::with_listener(listener, config).expect("a configuration to serve with");
-        let told = Arc::clone(&closes);
+        let (told, account) = (Arc::clone(&closes), server.account());
         let server = server.on_close(move |closed| told.lock().expect("no panic").push(closed.to_string()));
         let new_handler = new_handler(&sim);
         let serving = sim.serve(server, new_handler, async move { _ = stopped.recv().await });
         let serving = sim.spawn(serving);
-        World { sim, network, closes, stop, serving }
+        World { sim, network, account, closes, stop, serving }
     }
 
     fn echo(config: ServerConfig) -> World {

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use unstick::{CloseKind, Outbox, PushError};
+use unstick::{CloseKind, Greeting, Outbox, PushError};
 
 use super::*;
 
@@ -39,6 +39,54 @@ fn what_is_pushed_arrives_though_nobody_asked() {
     let (stats, _) = world.stop();
     assert_eq!((stats.traffic.frames_out, stats.closes(CloseKind::Stopped)), (4, 1));
     assert_eq!(outbox.try_send(Bytes::from("late")), Err(PushError::Closed));
+}
+
+/// A peer that only listens sends nothing that would be dealt with.
+#[test]
+fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
+    for (greeting, frames_out, bytes_out) in
+        [(Greeting::None, 0, 0), (Greeting::Frame(b"hello".to_vec()), 1, 9), (Greeting::Raw(b"hello".to_vec()), 0, 5)]
+    {
+        let (world, outboxes) = subscribers(ServerConfig::default().greeting(greeting));
+        let _client = world.connect("a");
+        world.pass(seconds(1));
+        let sent = || {
+            let traffic = world.account.stats().traffic;
+            (traffic.frames_out, traffic.bytes_out)
+        };
+        assert_eq!(sent(), (frames_out, bytes_out));
+        outboxes.recv().expect("an outbox").try_send("news").expect("room");
+        world.pass(seconds(1));
+        assert_eq!(sent(), (frames_out + 1, bytes_out + 8));
+        world.stop();
+    }
+}
+
+/// Where the budget of all has no room, an outbox that holds nothing waits for it, too.
+#[test]
+fn who_waits_for_the_memory_of_all_pushes_once_there_is_some() {
+    let config = ServerConfig::default().memory_budget(Some(100_000)).write_timeout(None).first_frame_timeout(None);
+    let (world, outboxes) = subscribers(config);
+    let clients = ["a", "b"].map(|name| world.connect(name));
+    world.pass(seconds(1));
+    let [one, other] = [(), ()].map(|()| outboxes.recv().expect("an outbox"));
+    // The way takes the first part of it, and the rest waits.
+    one.try_send(vec![7; 100_000]).expect("room");
+    world.pass(seconds(1));
+    assert!(matches!(other.try_send(vec![1; 5000]), Err(PushError::Full { queued: 0, .. })));
+    let waits = world.sim.spawn(async move { other.send(vec![1; 5000]).await });
+    world.pass(seconds(1));
+    assert!(!waits.is_finished());
+    world.run(async {
+        assert_eq!(clients[0].recv().await.expect("a frame").len(), 100_000);
+    });
+    world.pass(seconds(1));
+    assert!(waits.is_finished());
+    world.run(async {
+        waits.await.expect("there was room");
+        assert_eq!(clients[1].recv().await.expect("a frame"), [1; 5000]);
+    });
+    world.stop();
 }
 
 /// Frames of two outboxes and of a handler: each keeps its order, and all are whole.

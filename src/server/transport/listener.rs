@@ -5,6 +5,8 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 #[cfg(unix)]
+use std::os::unix::fs::FileTypeExt;
+#[cfg(unix)]
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -58,6 +60,11 @@ impl Listening {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         let addr = socket2::SockAddr::unix(path)?;
         if let Err(error) = socket.bind(&addr) {
+            // To the system a file that is no socket is one where nobody listens: it must not be taken for one that was left.
+            let is_other = |file: std::fs::Metadata| !file.file_type().is_socket();
+            if std::fs::symlink_metadata(path).is_ok_and(is_other) {
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
+            }
             let is_left = error.kind() == io::ErrorKind::AddrInUse
                 && Socket::new(Domain::UNIX, Type::STREAM, None)?
                     .connect(&addr)
