@@ -285,11 +285,47 @@ impl Outbox {
     }
 }
 
-                // There may be room here, or in the budget of all; or there never will be.
-                let (room, given) = (self.inner.room.listen(), self.inner.budget.given());
-                pushed = self.push(envelope, payload);
-                if let Err(PushError::Full { .. }) = pushed {
-                    room.or(given).await;
+impl Mailbox {
+    /// Puts a frame behind what waits.
+    fn put(
+        &mut self,
+        encode: &Arc<dyn Encode>,
+        budget: &Arc<Budget>,
+        envelope: Envelope<'_>,
+        payload: &Bytes,
+    ) -> Result<(), Refused> {
+        if let Some(Piece::Frames(log, range)) = self.pieces.back_mut()
+            && envelope == Envelope::default()
+            && let Some(end) = log::follows(log, range.end, encode, payload)
+        {
+            self.waiting += end - range.end;
+            range.end = end;
+            return Ok(());
+        }
+        let Pushed { log, range, rest } = log::put(encode, budget, envelope, payload)?;
+        match rest {
+            None => self.frames(log, range),
+            Some((payload, trailer)) => {
+                self.frames(Arc::clone(&log), range);
+                self.waiting += payload.len();
+                self.pieces.push_back(Piece::Payload(payload));
+                self.frames(log, trailer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a range behind what waits: one with the last one, where they are one.
+    fn frames(&mut self, log: Arc<Log>, range: Range<usize>) {
+        self.waiting += range.len();
+        match self.pieces.back_mut() {
+            Some(Piece::Frames(last, before)) if Arc::ptr_eq(last, &log) && before.end == range.start => {
+                before.end = range.end;
+            }
+            _ if range.is_empty() => {}
+            _ => self.pieces.push_back(Piece::Frames(log, range)),
+        }
+    }
 }
 
 /// Lengths, and no byte that waits.

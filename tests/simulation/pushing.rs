@@ -55,7 +55,7 @@ fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
             (traffic.frames_out, traffic.bytes_out)
         };
         assert_eq!(sent(), (frames_out, bytes_out));
-        outboxes.recv().expect("an outbox").try_send("news").expect("room");
+        outboxes.recv().expect("an outbox").try_send(Bytes::from("news")).expect("room");
         world.pass(seconds(1));
         assert_eq!(sent(), (frames_out + 1, bytes_out + 8));
         world.stop();
@@ -71,10 +71,10 @@ fn who_waits_for_the_memory_of_all_pushes_once_there_is_some() {
     world.pass(seconds(1));
     let [one, other] = [(), ()].map(|()| outboxes.recv().expect("an outbox"));
     // The way takes the first part of it, and the rest waits.
-    one.try_send(vec![7; 100_000]).expect("room");
+    one.try_send(Bytes::from(vec![7; 100_000])).expect("room");
     world.pass(seconds(1));
-    assert!(matches!(other.try_send(vec![1; 5000]), Err(PushError::Full { queued: 0, .. })));
-    let waits = world.sim.spawn(async move { other.send(vec![1; 5000]).await });
+    assert!(matches!(other.try_send(Bytes::from(vec![1; 5000])), Err(PushError::Full { queued: 0, .. })));
+    let waits = world.sim.spawn(async move { other.send(Bytes::from(vec![1; 5000])).await });
     world.pass(seconds(1));
     assert!(!waits.is_finished());
     world.run(async {
