@@ -23,7 +23,7 @@ impl Host {
     /// # Errors
     /// Where it cannot be run or does not listen.
     pub(super) fn start(setup: &Setup, counts: Option<&Path>) -> Result<Host, Box<dyn Error>> {
-        let this = std::env::current_exe()?;
+        let this = setup.program.clone().map_or_else(std::env::current_exe, Ok)?;
         let mut command = Command::new(if counts.is_some() { "strace".as_ref() } else { this.as_path() });
         if let Some(counts) = counts {
             command.args(["-c", "-f", "-o"]).arg(counts).arg(&this);

@@ -56,6 +56,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_delimiter = ',', requires = "only")]
     shapes: Vec<usize>,
 
+    /// Measure the server of another build of this program, too, under the same load: PATH is its executable
+    #[arg(long, value_name = "PATH", requires = "only")]
+    before: Option<PathBuf>,
+
     /// Rounds of each comparison
     #[arg(long, value_name = "N", conflicts_with = "quick")]
     rounds: Option<NonZeroUsize>,
@@ -114,6 +118,8 @@ struct Pace {
     quick: bool,
     /// Of servers under load, only these shapes, from 1 on; empty: all of them.
     shapes: Vec<usize>,
+    /// Another build of this program whose server is measured, too.
+    before: Option<PathBuf>,
     /// Of servers.
     rounds: usize,
     span: Span,
@@ -133,6 +139,7 @@ impl Pace {
         Ok(Pace {
             quick: false,
             shapes: Vec::new(),
+            before: None,
             rounds,
             span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
             slices,
@@ -207,7 +214,7 @@ impl Args {
             (false, None) => Pace::new(5, 40, [300, 1000, 4]),
             (false, Some(rounds)) => Pace::new(rounds.get(), 8 * rounds.get(), [300, 1000, 4]),
         };
-        Ok(Pace { shapes: self.shapes.clone(), ..pace? })
+        Ok(Pace { shapes: self.shapes.clone(), before: self.before.clone(), ..pace? })
     }
 
     /// Where to write, if anywhere.

@@ -45,7 +45,15 @@ impl Rounds {
         mut load: impl FnMut(&Host) -> Result<Outcome, Box<dyn Error>>,
     ) -> Result<Rounds, Box<dyn Error>> {
         pace.say(&what);
-        let hosts = kinds.iter().map(|kind| Host::start(&Setup::new(*kind, service, pace.cores.server()), None));
+        let mut kinds = kinds.to_vec();
+        kinds.extend(pace.before.as_ref().map(|_| Kind::Before));
+        let hosts = kinds.iter().map(|kind| match (kind, &pace.before) {
+            (Kind::Before, Some(program)) => {
+                let setup = Setup::new(Kind::Ours, service, pace.cores.server());
+                Host::start(&Setup { program: Some(program.clone()), ..setup }, None)
+            }
+            _ => Host::start(&Setup::new(*kind, service, pace.cores.server()), None),
+        });
         let mut hosts = hosts.collect::<Result<Vec<_>, _>>()?;
         let mut outcomes: Vec<_> = kinds.iter().map(|kind| (*kind, Vec::new())).collect();
         for round in 0..=pace.rounds {

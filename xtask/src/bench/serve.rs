@@ -24,6 +24,7 @@ const WAIT: Duration = Duration::from_millis(10);
 
 const BEST: (&str, &[Kind]) = ("best tokio's", &TOKIO);
 const DEFAULT: (&str, &[Kind]) = ("tokio's by default", &[Kind::TokioSend, Kind::TokioFeed]);
+const BEFORE: (&str, &[Kind]) = ("before", &[Kind::Before]);
 const PLAIN: (&str, &[Kind]) = ("plain loop's", &[Kind::Plain]);
 
 /// Measures echoes on every shape.
@@ -43,6 +44,9 @@ pub(super) fn echo(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn E
             rounds.ratio(RATE, PLAIN, Wanted::Nothing),
             rounds.ratio(CPU, PLAIN, Wanted::Nothing),
         ]);
+        findings.rows.extend(
+            pace.before.iter().flat_map(|_| [RATE, CPU].map(|measure| rounds.ratio(measure, BEFORE, Wanted::Nothing))),
+        );
         rounds.add_to(&mut figures);
     }
     findings.figures.push(("End to end, medians".into(), figures));

@@ -12,6 +12,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +33,8 @@ const OWN_LEN: usize = 1 << 20;
 pub(crate) enum Kind {
     /// [`unstick::Server`].
     Ours,
+    /// The same of another build.
+    Before,
     /// A loop over epoll that writes from where it read: the limit. It echoes and does nothing else.
     Plain,
     /// tokio-util's `Framed`, a flush for each frame.
@@ -51,6 +54,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Ours => "unstick",
+            Kind::Before => "unstick, before",
             Kind::Plain => "plain loop",
             Kind::TokioSend => "tokio, flush a frame",
             Kind::TokioFeed => "tokio, flush when dry",
@@ -82,12 +86,15 @@ pub(crate) struct Setup {
     pub(super) cores: Vec<usize>,
     /// Threads that serve connections: for ours only.
     pub(super) threads: NonZeroUsize,
+    /// The build of this program that runs it: this one unless said.
+    #[serde(skip)]
+    pub(super) program: Option<PathBuf>,
 }
 
 impl Setup {
     /// One thread.
     pub(super) fn new(kind: Kind, service: Service, cores: &[usize]) -> Setup {
-        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN }
+        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN, program: None }
     }
 
     /// One thread that sends every payload back.
@@ -116,7 +123,7 @@ pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, B
         process::exit(0);
     });
     match (setup.kind, setup.service) {
-        (Kind::Ours, service) => ours::serve(setup.threads, service)?,
+        (Kind::Ours | Kind::Before, service) => ours::serve(setup.threads, service)?,
         (Kind::Plain, Service::Echo { hashes: 0 }) => plain::serve()?,
         (Kind::Plain, service) => return Err(format!("the plain loop does not do {service:?}").into()),
         (kind, Service::Push { ahead }) => tokio_push::serve(kind, ahead)?,
