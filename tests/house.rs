@@ -24,6 +24,12 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// A source without its tests, which come last.
+fn code_of(file: &Path) -> String {
+    let text = fs::read_to_string(file).expect("text");
+    text.split("\nmod tests {").next().expect("some of it").to_owned()
+}
+
 /// Invariant 10. The compiler holds it as long as this line stands.
 #[test]
 fn unsafe_code_is_forbidden() {
@@ -68,10 +74,12 @@ fn every_error_is_one_of_those_that_are_tested() {
 
 /// Invariant 8: the core, the adapters and what serves a connection ask no clock, no timer, no runtime and no socket, so that
 /// a simulated network and clock can drive them. Where there are deadlines, the time is an argument; of the whole server one
-/// file asks the system for it, and for threads.
+/// file asks the system for it, and for threads. Nothing is left to chance: what two runs of a simulation give is the same.
 #[test]
 fn what_serves_a_connection_knows_no_clock() {
     const TIME: [&str; 4] = ["Instant::now", "SystemTime", "Timer", "std::thread"];
+    /// What gives something else in every process.
+    const CHANCE: [&str; 4] = ["HashMap", "HashSet", "RandomState", "rand::"];
     const WORLD: [&str; 4] = ["smol", "async_net", "TcpStream", "TcpListener"];
     /// What accepts, what runs tasks on threads, and what sockets are to the rest.
     const KNOW_THE_WORLD: [&str; 8] = [
@@ -92,8 +100,7 @@ fn what_serves_a_connection_knows_no_clock() {
         files
     };
     let check = |file: &Path, words: &[&str]| {
-        let text = fs::read_to_string(file).expect("a file of ours");
-        let code = text.split("#[cfg(test)]").next().expect("some of it");
+        let code = code_of(file);
         for (index, line) in code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
             for word in words {
                 assert!(!line.contains(word), "{}:{}: {word}", file.display(), index + 1);
@@ -101,17 +108,17 @@ fn what_serves_a_connection_knows_no_clock() {
         }
     };
     for file in below("framing").into_iter().chain(below("adapters")) {
-        check(&file, &[&TIME[..], &WORLD, &["std::time", "Instant"]].concat());
+        check(&file, &[&TIME[..], &WORLD, &CHANCE, &["std::time", "Instant"]].concat());
     }
     let mut know_the_world = 0;
     for file in below("server") {
         match file.strip_prefix(root.join("server")).expect("one of its files").to_str() {
-            Some("system.rs") => {}
+            Some("system.rs") => check(&file, &CHANCE),
             Some(name) if KNOW_THE_WORLD.contains(&name) => {
                 know_the_world += 1;
-                check(&file, &TIME);
+                check(&file, &[TIME, CHANCE].concat());
             }
-            _ => check(&file, &[TIME, WORLD].concat()),
+            _ => check(&file, &[TIME, CHANCE, WORLD].concat()),
         }
     }
     assert_eq!(know_the_world, KNOW_THE_WORLD.len(), "each of them is there");
@@ -149,49 +156,107 @@ fn frames_of_a_slice_name_no_allocation() {
     }
 }
 
-/// A file of the core, or a folder with its files, uses those below it and never, by whatever way, itself.
-#[test]
-fn the_core_has_no_circle_of_imports() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/framing");
+/// What the files of a folder below `src` use of each other, a folder in it being one with its files. The door, `mod.rs`, is
+/// none of them: who uses what it hands on uses the file which that comes from.
+fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
     let mut files = Vec::new();
     files_below(&root, &mut files);
+    // What each name of the door is, or comes from.
+    let mut comes_from = BTreeMap::new();
+    for (module, names) in
+        used(&code_of(&root.join("mod.rs")), "self::").iter().filter_map(|path| path.split_once("::"))
+    {
+        for name in names.trim_matches(['{', '}']).split(',') {
+            comes_from.insert(name.trim().to_owned(), module.to_owned());
+        }
+    }
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files {
-        let name = file.strip_prefix(&root).expect("a file of the core").with_extension("");
+        let name = file.strip_prefix(&root).expect("a file of the folder").with_extension("");
         let is_top = name.components().count() == 1 || name.ends_with("mod");
         let unit = name.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
         if unit == "mod" {
             continue;
         }
-        let text = fs::read_to_string(&file).expect("text");
-        let code = text.split("#[cfg(test)]").next().expect("some of it");
-        let used = uses.entry(unit.clone()).or_default();
-        for line in code.lines().map(|line| line.trim().trim_start_matches("pub ")) {
-            let beside = line.strip_prefix("use super::").filter(|_| is_top);
-            let Some(path) = beside.or_else(|| line.strip_prefix("use crate::framing::")) else { continue };
-            let module = path.split([':', ';']).next().expect("a first part");
-            used.insert(module.into());
+        let code = code_of(&file);
+        let mut paths = used(&code, &format!("crate::{folder}::"));
+        if is_top {
+            paths.extend(used(&code, "super::"));
         }
+        let names = paths.iter().flat_map(|path| match path.strip_prefix('{') {
+            Some(several) => several.trim_end_matches('}').split(',').map(str::trim).collect(),
+            None => vec![path.as_str()],
+        });
+        let names = names.filter_map(|name| name.split([':', ' ']).next()).filter(|name| !name.is_empty());
+        let used = uses.entry(unit.clone()).or_default();
+        used.extend(names.map(|name| comes_from.get(name).cloned().unwrap_or_else(|| name.into())));
         used.remove(&unit);
     }
-    let below = |unit: &str| {
-        let mut below = BTreeSet::new();
-        let mut new = vec![unit.to_owned()];
-        while let Some(unit) = new.pop() {
-            let used = uses.get(&unit).unwrap_or_else(|| panic!("{unit} is no file of the core"));
-            new.extend(used.iter().filter(|used| below.insert((*used).clone())).cloned());
+    uses
+}
+
+/// What a file uses below this path: the rest of each such `use`.
+fn used(code: &str, path: &str) -> Vec<String> {
+    let uses = code.lines().scan(0, |at, line| {
+        let start = *at;
+        *at += line.len() + 1;
+        Some((start, line.trim_start()))
+    });
+    let uses = uses.filter(|(_, line)| line.starts_with("use ") || line.starts_with("pub"));
+    let statements = uses.filter_map(|(start, _)| code[start..].split(';').next()?.split_once("use "));
+    statements.filter_map(|(_, used)| Some(used.strip_prefix(path)?.replace('\n', " "))).collect()
+}
+
+/// All that a file uses, and what that uses.
+fn below(uses: &BTreeMap<String, BTreeSet<String>>, unit: &str) -> BTreeSet<String> {
+    let mut below = BTreeSet::new();
+    let mut new = vec![unit.to_owned()];
+    while let Some(unit) = new.pop() {
+        let used = uses.get(&unit).unwrap_or_else(|| panic!("{unit} is no file of the folder"));
+        new.extend(used.iter().filter(|used| below.insert((*used).clone())).cloned());
+    }
+    below
+}
+
+/// A file of the core or of the server, or a folder with its files, uses those below it and never, by whatever way, itself.
+#[test]
+fn nothing_goes_round_in_a_circle_of_imports() {
+    let (framing, server) = (imports("framing"), imports("server"));
+    for (folder, uses, upper_and_lower) in [
+        (
+            "framing",
+            &framing,
+            [
+                ("header", "error"),
+                ("format", "header"),
+                ("slice", "format"),
+                ("decoder", "slice"),
+                ("encoder", "format"),
+            ],
+        ),
+        (
+            "server",
+            &server,
+            [
+                ("serve", "accept"),
+                ("accept", "worker"),
+                ("worker", "connection"),
+                ("connection", "input"),
+                ("shared", "config"),
+            ],
+        ),
+    ] {
+        for unit in uses.keys() {
+            assert!(!below(uses, unit).contains(unit), "{folder}/{unit} uses itself, by way of {:?}", uses[unit]);
         }
-        below
-    };
-    for unit in uses.keys() {
-        assert!(!below(unit).contains(unit), "{unit} uses itself, by way of {:?}", uses[unit]);
+        for (upper, lower) in upper_and_lower {
+            let below = below(uses, upper);
+            assert!(below.contains(lower), "{folder}/{upper} uses {lower}: {below:?}");
+        }
     }
-    for (upper, lower) in
-        [("header", "error"), ("format", "header"), ("slice", "format"), ("decoder", "slice"), ("encoder", "format")]
-    {
-        assert!(below(upper).contains(lower), "{upper} uses {lower}: {:?}", below(upper));
-    }
-    assert_eq!(below("error"), BTreeSet::new(), "errors use nothing");
+    assert_eq!(below(&framing, "error"), BTreeSet::new(), "errors use nothing");
+    assert_eq!(below(&server, "clock"), BTreeSet::new(), "a clock asks nobody");
 }
 
 /// The worst case is told in two places, and it is the same.
