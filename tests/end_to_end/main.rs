@@ -6,6 +6,7 @@ mod common;
 mod calls;
 mod client;
 mod closing;
+mod header;
 mod limits;
 mod passing;
 mod shown;

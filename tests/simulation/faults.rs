@@ -141,3 +141,26 @@ fn what_a_peer_has_not_taken_does_not_stop_it_from_asking() {
     });
     world.stop();
 }
+
+/// After a finished frame of 1 MiB, one of 200 KiB comes in small pieces: it stays where it is, and is not copied to other memory
+/// at every piece.
+#[test]
+fn a_long_frame_in_small_pieces_stays_where_it_is() {
+    let world = World::new(ServerConfig::default(), |_| {
+        |_| async |_: Frame<'_>, _: &mut Responder| Ok::<(), std::convert::Infallible>(())
+    });
+    let client = world.connect("a");
+    let send = |bytes: &[u8]| {
+        world.run(client.write(bytes));
+        world.pass(Duration::from_millis(1));
+    };
+    let frame = |len: usize| [&(len as u32).to_le_bytes()[..], &vec![7; len]].concat();
+    send(&frame(1 << 20));
+    let long = frame(200_000);
+    let (begin, rest) = long.split_at(100_000);
+    send(begin);
+    let allocated = allocation_counter::measure(|| rest.chunks(1000).for_each(send)).bytes_total;
+    assert!(allocated < 1 << 20, "{allocated} bytes were allocated for 100 pieces of 1,000");
+    let (stats, _) = world.stop();
+    assert_eq!(stats.traffic.frames_in, 2);
+}
