@@ -100,6 +100,9 @@ impl Budget {
 
     /// Gives `bytes` back. Who waited longest has its turn.
     pub(super) fn give(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         self.leased.fetch_sub(bytes, SeqCst);
         if self.awaited.load(SeqCst) {
             self.crowd().wake_first(&self.awaited);

@@ -41,7 +41,8 @@ pub struct ServerConfig<H = Format> {
     pub max_connections: Option<usize>,
     /// Bytes of memory that all connections together may hold above 4 KiB each: unfinished frames, frames that a handler is at,
     /// replies and pushes that are not written. By default, `None`, 256 MiB, or eight times the longest payload where that is
-    /// more; but no more than a quarter of what the process may have.
+    /// more; but no more than a quarter of what the process may have. Less than four of the longest payload is refused when the
+    /// server is made: a handler that holds one, and waits to send another, could wait for ever.
     ///
     /// Where nothing is left, nothing more is read and handlers wait to send, until something is given back: so pressure slows.
     /// Only if somebody waits so, and a connection holds more than its fair share (three quarters of the budget, divided by one

@@ -239,8 +239,8 @@ where
         };
         let lent = handled.unwrap_or_else(|panic| Err(panic::reason(&*panic).into()))?;
         if let Some(lent) = lent {
-            // Once written, nobody else has the memory, and it is taken back as it is.
-            poll_fn(|cx| Poll::Ready(poll_output(&link, transport, cx))).await?;
+            // Once replies of that memory are written, nobody else has it, and it is taken back as it is.
+            poll_fn(|cx| poll_written(&link, transport, received, member, cx)).await?;
             take_back(input, &link, lent);
         }
         if input.decoder.buffered() > 0 {
@@ -317,6 +317,22 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
         }
     }
     Ok(took)
+}
+
+/// Writes all that waits; meanwhile `received` bytes are held.
+fn poll_written(
+    link: &Link,
+    transport: &mut impl Transport,
+    received: usize,
+    member: &mut Member,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), CloseReason>> {
+    poll_output(link, transport, cx)?;
+    if link.output.borrow().queued() == 0 {
+        return Poll::Ready(Ok(()));
+    }
+    wait_writing(link, received, member, cx)?;
+    Poll::Pending
 }
 
 /// What the task does while its handler waits, and `received` bytes are held. Whether the handler may have room for what it

@@ -28,6 +28,9 @@ const PINNED_LEN: usize = 1024;
 /// An unfinished frame of so few bytes, 4 KiB, is copied from memory of its own to that of a read, and back.
 const MOVED_LEN: usize = 4 * 1024;
 
+/// Memory of so many bytes is kept while a connection waits for the next frame: another one as short needs none then.
+const KEPT_LEN: usize = 128;
+
 /// The reading side of a connection.
 pub(super) struct Input<H: Header> {
     pub(super) decoder: Decoder<Arc<H>>,
@@ -42,6 +45,8 @@ pub(super) struct Input<H: Header> {
     reads_in_a_row: u32,
     /// Whether the last frame was a large one: more is read at once then.
     pub(super) large_frames: bool,
+    /// Whether the last read brought few bytes.
+    short_reads: bool,
     /// Bytes for which a lease is waited for.
     wants: usize,
 }
@@ -57,6 +62,7 @@ impl<H: Header> Input<H> {
             since_stop: 0,
             reads_in_a_row: 0,
             large_frames: false,
+            short_reads: true,
             wants: 0,
         }
     }
@@ -119,65 +125,107 @@ impl<H: Header> Input<H> {
         if room == 0 {
             return Poll::Pending;
         }
-        self.make_room();
-        loop {
-            let space = self.decoder.space();
-            let len = space.len().min(room);
-            match Pin::new(&mut *transport).poll_read(cx, &mut space[..len]) {
-                Poll::Ready(Ok(n)) => {
-                    self.decoder.filled(n);
-                    self.bytes_in += n as u64;
-                    self.reads_in_a_row += n.div_ceil(READ_LEN) as u32;
-                    if stopping {
-                        self.since_stop += n.div_ceil(1024) as u32;
-                    }
-                    if n <= PINNED_LEN && self.decoder.buffered() <= PINNED_LEN {
-                        self.shrink();
-                    }
-                    return Poll::Ready(Ok(n));
-                }
+        let read = loop {
+            let read = match self.decoder.buffered() {
+                0 => self.poll_read_anew(transport, room, cx),
+                _ => self.poll_read_on(transport, room, cx),
+            };
+            match read {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.reads_in_a_row = 0;
-                    self.park();
-                    return Poll::Pending;
+                read => break read,
+            }
+        };
+        match &read {
+            Poll::Ready(Ok(n)) => {
+                self.bytes_in += *n as u64;
+                self.reads_in_a_row += n.div_ceil(READ_LEN) as u32;
+                self.short_reads = *n <= PINNED_LEN;
+                if stopping {
+                    self.since_stop += n.div_ceil(1024) as u32;
                 }
             }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                self.reads_in_a_row = 0;
+                self.park();
+            }
         }
+        read
+    }
+
+    /// Reads where nothing is buffered: into the thread's memory, of which a connection keeps what comes by more than a few
+    /// bytes, so that one whose handler waits for few has little memory.
+    fn poll_read_anew(
+        &mut self,
+        transport: &mut impl Transport,
+        room: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut memory = pool::take_input(self.read_len());
+        let len = memory.len().min(room);
+        let read = Pin::new(transport).poll_read(cx, &mut memory[..len]);
+        match read {
+            Poll::Ready(Ok(n)) if n > PINNED_LEN => {
+                pool::give_input(self.decoder.swap_buffer(memory));
+                self.decoder.filled(n);
+                return read;
+            }
+            Poll::Ready(Ok(n)) => self.decoder.feed(&memory[..n]),
+            _ => {}
+        }
+        pool::give_input(memory);
+        read
+    }
+
+    /// Reads behind what is buffered.
+    fn poll_read_on(
+        &mut self,
+        transport: &mut impl Transport,
+        room: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        // The thread's memory, unless an unfinished frame has enough of its own.
+        if self.decoder.capacity() < self.read_len() && self.decoder.buffered() <= MOVED_LEN {
+            self.move_to(pool::take_input(self.read_len()));
+        }
+        let space = self.decoder.space();
+        let len = space.len().min(room);
+        let read = Pin::new(transport).poll_read(cx, &mut space[..len]);
+        if let Poll::Ready(Ok(n)) = read {
+            self.decoder.filled(n);
+            if self.decoder.buffered() <= PINNED_LEN {
+                self.move_to(Vec::new());
+            }
+        }
+        read
+    }
+
+    fn read_len(&self) -> usize {
+        if self.large_frames { LARGE_READ_LEN } else { READ_LEN }
     }
 
     /// How many bytes may be read, by what is leased now.
     fn lease_room(&mut self) -> usize {
         let (buffered, capacity) = (self.decoder.buffered(), self.decoder.capacity());
-        let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
+        if self.short_reads && buffered == 0 {
+            // What came last was short, and what comes next mostly is: it needs no lease.
+            return self.lease.allowed();
+        }
         // The decoder's memory grows to the frame, but no further than to twice what came.
         let grown = buffered.min(self.decoder.need()) + buffered;
-        let wanted = (buffered + read_len).max(grown).max(capacity);
+        let wanted = (buffered + self.read_len()).max(grown).max(capacity);
         let room = self.lease.reach(wanted).saturating_sub(buffered);
         self.wants = if room == 0 { wanted } else { 0 };
         room
     }
 
-    /// Sees to it that there is memory for a read: the thread's, unless an unfinished frame has enough of its own.
-    fn make_room(&mut self) {
-        let read_len = if self.large_frames { LARGE_READ_LEN } else { READ_LEN };
-        if self.decoder.capacity() < read_len && self.decoder.buffered() <= MOVED_LEN {
-            self.move_to(pool::take_input(read_len));
-        }
-    }
-
     /// Keeps an unfinished frame only, in memory of its own length, where the buffer is much longer; others may use the
     /// buffer. What a connection that waits can hold is so at most four times what it received and did not finish.
     pub(super) fn park(&mut self) {
-        if self.decoder.buffered() <= self.decoder.capacity() / 4 {
-            self.shrink();
+        let (buffered, capacity) = (self.decoder.buffered(), self.decoder.capacity());
+        if buffered <= capacity / 4 && capacity > KEPT_LEN {
+            self.move_to(Vec::new());
         }
-        self.lease.shrink(self.decoder.capacity());
-    }
-
-    fn shrink(&mut self) {
-        self.move_to(Vec::new());
         self.lease.shrink(self.decoder.capacity());
     }
 

@@ -244,28 +244,27 @@ impl Log {
         }
         let Frames { open, charge, last, .. } = &mut *frames;
         let start = open.len();
-        let pushed = if payload.len() < SHARE_LEN {
-            encode.copied(&envelope, payload, open).map_err(Refused::Encode)?;
-            Pushed { log: Arc::clone(self), range: start..open.len(), rest: None }
-        } else {
-            let mut trailer = Vec::new();
-            encode.around(envelope, payload, open, &mut trailer).map_err(Refused::Encode)?;
-            let end = open.len();
-            open.extend_from_slice(&trailer);
-            if !budget.take(payload.len(), For::Pushing) {
-                open.truncate(start);
-                return Err(Refused::Full);
-            }
-            let of_payload = Charge { budget: Arc::clone(budget), bytes: payload.len() };
-            let shared = Arc::new(Shared(Charged { bytes: payload.clone(), _charge: of_payload }));
-            Pushed { log: Arc::clone(self), range: start..end, rest: Some((shared, end..open.len())) }
+        let (is_shared, mut trailer) = (payload.len() >= SHARE_LEN, Vec::new());
+        let encoded = match is_shared {
+            true => encode.around(envelope, payload, open, &mut trailer),
+            false => encode.copied(&envelope, payload, open),
         };
+        encoded.map_err(Refused::Encode)?;
+        let end = open.len();
+        open.extend_from_slice(&trailer);
+        // Both are taken at once: what is given back would wake who waits for it, and that may be this push.
         let more = open.len().next_multiple_of(CHARGED_AT_ONCE).saturating_sub(charge.bytes);
-        if more > 0 && !budget.take(more, For::Pushing) {
+        let of_payload = if is_shared { payload.len() } else { 0 };
+        if more + of_payload > 0 && !budget.take(more + of_payload, For::Pushing) {
             open.truncate(start);
             return Err(Refused::Full);
         }
         charge.bytes += more;
+        let rest = is_shared.then(|| {
+            let charge = Charge { budget: Arc::clone(budget), bytes: payload.len() };
+            (Arc::new(Shared(Charged { bytes: payload.clone(), _charge: charge })), end..open.len())
+        });
+        let pushed = Pushed { log: Arc::clone(self), range: start..end, rest };
         *last = payload.clone();
         Ok(pushed)
     }

@@ -268,6 +268,7 @@ impl Output {
     /// All is written: whether there were pushes.
     pub(super) fn written_pushes(&mut self) -> bool {
         self.replied = 0;
+        self.lease.shrink(0);
         std::mem::take(&mut self.has_pushes)
     }
 

@@ -215,7 +215,14 @@ fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Resu
     if let Some(name) = config.zero() {
         return Err(invalid(format!("a limit of 0 lets nothing happen: {name}").into()));
     }
-    let budget = Budget::new(config.bytes_allowed());
+    let (memory_budget, longest) = (config.bytes_allowed(), config.format.max_payload_len());
+    if memory_budget / 4 < longest {
+        let text = format!(
+            "a memory_budget of {memory_budget} bytes is less than four of the longest payload, {longest} bytes"
+        );
+        return Err(invalid(text.into()));
+    }
+    let budget = Budget::new(memory_budget);
     let (header, config) = config.split(());
     let header = Arc::new(header);
     let encode: Arc<dyn Encode> = Arc::new(Encoder::new(Arc::clone(&header)));

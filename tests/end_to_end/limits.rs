@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use smol::channel;
-use unstick::framing::{EncodeError, Frame};
+use unstick::framing::{EncodeError, Format, Frame};
 use unstick::{CloseKind, Greeting, Halves, PeerName, Responder, Server, ServerConfig, serve_connection};
 
 use crate::common::*;
@@ -163,25 +163,21 @@ fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_ser
     assert_eq!(account.stats().buffered, 0, "all is given back");
 }
 
-/// What can never be had is not waited for.
+/// A handler that holds one of the longest payloads and waits to send another one must have room for both, beside others.
 #[test]
-fn a_frame_that_is_longer_than_all_may_hold_ends_at_once() {
-    let server = start(ServerConfig::default().memory_budget(Some(1 << 20)), |_| echo);
-    let mut greedy = connect(server.addr);
-    write(&mut greedy, &(1u32 << 20).to_le_bytes());
-    let sent = (0..15).all(|_| std::io::Write::write_all(&mut greedy, &[7; 64 << 10]).is_ok());
-    let ended = server.next_close();
-    assert!(ended.text.starts_with("over budget: "), "{} {sent}", ended.text);
-    assert!(ended.text.ends_with(" held, and a fair share of 1048576 is 786432"), "{}", ended.text);
-    let mut healthy = connect(server.addr);
-    write(&mut healthy, &frame(&[7; 200_000]));
-    assert_eq!(read_frame(&mut healthy).len(), 200_000);
+fn a_budget_that_has_no_room_for_the_longest_payloads_is_refused() {
+    let format = Format::U32_LE.with_max_payload_len(1000).expect("a format");
+    let config = |budget| ServerConfig::default().format(format).memory_budget(Some(budget));
+    let error = Server::bind("127.0.0.1:0", config(3999)).expect_err("too little");
+    assert_eq!(error.to_string(), "a memory_budget of 3999 bytes is less than four of the longest payload, 1000 bytes");
+    assert!(Server::bind("127.0.0.1:0", config(4000)).is_ok());
 }
 
 /// Its replies, and what it goes on sending meanwhile, are held for its sake: another one that needs memory has it.
 #[test]
 fn whoever_does_not_read_its_replies_ends_where_another_waits() {
-    let config = ServerConfig::default().memory_budget(Some(224 << 10)).write_timeout(None);
+    let format = Format::U32_LE.with_max_payload_len(50_000).expect("a format");
+    let config = ServerConfig::default().format(format).memory_budget(Some(224 << 10)).write_timeout(None);
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
     let account = server.account();
     let server = run(server, |_| echo);

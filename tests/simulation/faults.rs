@@ -160,7 +160,8 @@ fn a_long_frame_in_small_pieces_stays_where_it_is() {
     let (begin, rest) = long.split_at(100_000);
     send(begin);
     let allocated = allocation_counter::measure(|| rest.chunks(1000).for_each(send)).bytes_total;
-    assert!(allocated < 1 << 20, "{allocated} bytes were allocated for 100 pieces of 1,000");
+    // Its memory grows now and then; a copy at each piece would be 15 MB in all.
+    assert!(allocated < 4 << 20, "{allocated} bytes were allocated for 100 pieces of 1,000");
     let (stats, _) = world.stop();
     assert_eq!(stats.traffic.frames_in, 2);
 }

@@ -65,20 +65,27 @@ fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
 /// Where the budget of all has no room, an outbox that holds nothing waits for it, too.
 #[test]
 fn who_waits_for_the_memory_of_all_pushes_once_there_is_some() {
-    let config = ServerConfig::default().memory_budget(Some(100_000)).write_timeout(None).first_frame_timeout(None);
+    let format = Format::U32_LE.with_max_payload_len(100_000).expect("a format");
+    let config = ServerConfig::default().format(format).memory_budget(Some(402_000));
+    let config = config.outbox_limit(500_000).write_timeout(None).first_frame_timeout(None);
     let (world, outboxes) = subscribers(config);
     let clients = ["a", "b"].map(|name| world.connect(name));
     world.pass(seconds(1));
     let [one, other] = [(), ()].map(|()| outboxes.recv().expect("an outbox"));
     // The way takes the first part of it, and the rest waits.
-    one.try_send(Bytes::from(vec![7; 100_000])).expect("room");
+    let large = [(), (), (), ()].map(|()| Bytes::from(vec![7; 100_000]));
+    for large in &large {
+        one.try_send(large).expect("room");
+    }
     world.pass(seconds(1));
     assert!(matches!(other.try_send(Bytes::from(vec![1; 5000])), Err(PushError::Full { queued: 0, .. })));
     let waits = world.sim.spawn(async move { other.send(Bytes::from(vec![1; 5000])).await });
     world.pass(seconds(1));
     assert!(!waits.is_finished());
     world.run(async {
-        assert_eq!(clients[0].recv().await.expect("a frame").len(), 100_000);
+        for _ in &large {
+            assert_eq!(clients[0].recv().await.expect("a frame").len(), 100_000);
+        }
     });
     world.pass(seconds(1));
     assert!(waits.is_finished());
