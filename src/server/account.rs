@@ -1,4 +1,4 @@
-//! What a server did so far: every connection is accounted for exactly once.
+//! A server's numbers: every connection is counted exactly once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::budget::Budget;
 use crate::close::{CloseKind, CloseReason, Traffic};
 
-/// A view of what a [`Server`](crate::Server) does, to look at from any thread, also when it has ended.
+/// The numbers of a [`Server`](crate::Server), to read from any thread, also after it has ended. Cheap to clone.
 ///
 /// ```
 /// use unstick::{Server, ServerConfig};
@@ -21,36 +21,36 @@ pub struct Account {
     inner: Arc<Inner>,
 }
 
-/// What a server did, as of one moment: `accepted = active + all closes`, always.
+/// A server's numbers at one moment. `accepted = active + closed()`, at every moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections accepted, those that were refused included.
+    /// Connections accepted, including those that were refused.
     pub accepted: u64,
     /// Connections that have not ended yet.
     pub active: u64,
-    /// Times that the system failed to accept one: for want of descriptors, say.
+    /// How often accepting failed: there was no free descriptor, for example.
     pub accept_failures: u64,
-    /// What passed over all of them, those that are active included. A connection's figures are counted whenever it has dealt
-    /// with the input at hand, and before anything is written.
+    /// Frames and bytes of all connections, including the active ones. A connection adds its own whenever it has handled the
+    /// frames that have arrived, and before anything is written.
     pub traffic: Traffic,
-    /// Bytes of memory that connections hold of the budget: above 4 KiB each.
+    /// Bytes of the [`memory_budget`](crate::ServerConfig::memory_budget) that are in use.
     pub buffered: usize,
     closes: [u64; CloseKind::ALL.len()],
 }
 
 impl Stats {
-    /// How many connections ended for a reason of this kind.
+    /// How many connections have ended for a reason of this kind.
     pub fn closes(&self, kind: CloseKind) -> u64 {
         self.closes[kind as usize]
     }
 
-    /// How many connections ended, for whatever reason.
+    /// How many connections have ended, for any reason.
     pub fn closed(&self) -> u64 {
         self.closes.iter().sum()
     }
 
-    /// How many connections were refused because as many as are allowed were served already.
+    /// How many connections were refused because [`max_connections`](crate::ServerConfig::max_connections) were being served.
     pub fn refused(&self) -> u64 {
         self.closes(CloseKind::Refused)
     }
@@ -63,7 +63,7 @@ impl Account {
         Account { inner: Arc::new(Inner { counts: Mutex::default(), passed, budget: Arc::clone(budget) }) }
     }
 
-    /// What the server did so far.
+    /// The numbers at this moment.
     pub fn stats(&self) -> Stats {
         let mut traffic = Traffic::default();
         for Passed(passed) in &self.inner.passed {
