@@ -84,22 +84,22 @@ impl Account {
         }
     }
 
-    /// A connection was accepted; whether there is a place for it, of so many.
+    /// A connection was accepted: whether it is admitted, where so many are allowed.
     pub(super) fn open(&self, allowed: usize) -> bool {
         let mut counts = self.counts();
         counts.accepted += 1;
         counts.active += 1;
         let served = counts.active - counts.refusing;
-        let place = served <= allowed as u64;
-        counts.refusing += u64::from(!place);
-        place
+        let is_admitted = served <= allowed as u64;
+        counts.refusing += u64::from(!is_admitted);
+        is_admitted
     }
 
-    /// A connection has ended, which has `open`ed before, with or without a place. One without may end for any reason.
-    pub(super) fn close(&self, has_place: bool, reason: &CloseReason) {
+    /// A connection that was opened has ended. One that was not admitted may end for any reason, too.
+    pub(super) fn close(&self, is_admitted: bool, reason: &CloseReason) {
         let mut counts = self.counts();
         counts.active -= 1;
-        counts.refusing -= u64::from(!has_place);
+        counts.refusing -= u64::from(!is_admitted);
         counts.closes[reason.kind() as usize] += 1;
     }
 
@@ -107,7 +107,7 @@ impl Account {
         self.counts().accept_failures += 1;
     }
 
-    /// How many connections are being told that there is no place for them.
+    /// How many connections are being refused.
     pub(super) fn refusing(&self) -> u64 {
         self.counts().refusing
     }
@@ -149,7 +149,7 @@ struct Inner {
 struct Counts {
     accepted: u64,
     active: u64,
-    /// Of the active ones, those for which there is no place.
+    /// Of the active ones, those that were not admitted.
     refusing: u64,
     accept_failures: u64,
     closes: [u64; CloseKind::ALL.len()],
@@ -165,13 +165,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sums_balance_and_the_refused_take_no_place() {
+    fn the_sums_balance_and_the_refused_count_for_no_admission() {
         let account = Account::new(1, &Budget::new(100));
         let refused = CloseReason::Refused { max_connections: 2 };
         assert_eq!([2, 2, 2].map(|allowed| account.open(allowed)), [true, true, false]);
         assert_eq!(account.refusing(), 1);
         account.close(true, &CloseReason::Clean);
-        assert!(account.open(2), "the one that is being refused takes no place");
+        assert!(account.open(2), "the one that is being refused does not count");
         account.close(false, &refused);
         assert_eq!(account.refusing(), 0);
         assert!(!account.open(2));
@@ -188,10 +188,10 @@ mod tests {
         assert_eq!([1, 1].map(|allowed| account.open(allowed)), [true, false]);
         account.close(false, &CloseReason::Panic("on_open".into()));
         assert_eq!(account.refusing(), 0);
-        assert!(!account.open(1), "there is one place, and it is taken");
+        assert!(!account.open(1), "one is allowed, and one is served");
         account.close(false, &CloseReason::Stopped);
         account.close(true, &CloseReason::Clean);
-        assert!(account.open(1), "the place is free");
+        assert!(account.open(1), "none is served");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum Greeting {
 }
 
 impl Greeting {
-    /// Appends it, with zeros around the payload where the layout has something there.
+    /// Appends it; the prefix and the trailer of a frame are zeros.
     ///
     /// # Errors
     /// Where the header cannot say it, and nothing is appended.
