@@ -85,6 +85,7 @@ impl World {
         let stats = self.sim.run(self.serving);
         let closes = self.closes.lock().expect("no panic").clone();
         assert_eq!(stats.accepted, stats.closed(), "each connection is closed for one reason");
+        assert_eq!(stats.accepted, closes.len() as u64, "and each is reported once");
         assert_eq!(stats.buffered, 0, "all memory is given back");
         (stats, closes)
     }
