@@ -1,4 +1,4 @@
-//! How a connection ended, for server and client alike.
+//! How a connection ended, for the server and the client.
 
 use std::error::Error;
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::adapters::{ReadError, WriteError};
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
 use crate::peer::PeerName;
 
-/// One connection's end: whose, why, and what had passed.
+/// The end of one connection: whose it was, why it ended, and how much was sent and received.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Closed {
-    /// Who was at the other end.
+    /// The peer.
     pub peer: PeerName,
     /// Why it ended.
     pub reason: CloseReason,
-    /// What had passed.
+    /// How much was sent and received.
     pub traffic: Traffic,
 }
 
@@ -28,17 +28,17 @@ impl fmt::Display for Closed {
     }
 }
 
-/// What passed over a connection, greeting included; all zeros for a peer that was turned away at once.
+/// Frames and bytes of a connection, including a greeting; all zeros if it was refused at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
     /// Whole frames received.
     pub frames_in: u64,
-    /// Bytes received, headers and unfinished frames included.
+    /// Bytes received, including headers and unfinished frames.
     pub bytes_in: u64,
-    /// Frames put on their way. Whether the peer read them only the peer can say.
+    /// Frames sent. Whether the peer has read them, only the peer can say.
     pub frames_out: u64,
-    /// Bytes put on their way, headers and a server's unframed greeting included.
+    /// Bytes sent, including headers and a server's unframed greeting.
     pub bytes_out: u64,
 }
 
@@ -51,16 +51,16 @@ impl fmt::Display for Traffic {
 
 /// The one reason why a connection ended.
 ///
-/// It is a line of a report and no error, as *clean* and *stopped* are none: what it shows is the whole reason, with all that an
-/// error in it came of.
+/// It is no error, as *clean* and *stopped* are none. Its `Display` is one line with the whole reason, including the sources of an
+/// error in it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// The peer ended its stream (FIN) at a frame's end.
     Clean,
-    /// The peer ended its stream inside a frame: how much of it came and how much was needed is in the error.
+    /// The peer ended its stream (FIN) inside a frame. The error says how much of it was received, and how much was needed.
     Truncated(DecodeError),
-    /// The peer broke the connection off (RST), or it broke.
+    /// The peer reset the connection (RST), or it broke.
     Reset(io::Error),
     /// The peer declared a payload over the limit.
     Oversize(DecodeError),
@@ -70,67 +70,66 @@ pub enum CloseReason {
     Io(io::Error),
     /// The handler returned an error.
     Handler(Box<dyn Error + Send + Sync>),
-    /// The handler panicked, or what makes it, or what is told that a connection is open: what the panic said.
+    /// The handler panicked, or `new_handler`, or `on_open`: the text of the panic.
     Panic(String),
-    /// The server was stopped: what was in flight is answered, or the drain timeout passed, or the peer went on sending (8 MiB)
-    /// after the stop.
+    /// The server was stopped: the frames that had arrived are handled, or the drain timeout is over, or the peer went on sending
+    /// after the stop, 8 MiB.
     Stopped,
-    /// As many connections as are allowed were served already; the peer was told so, where the server is configured to tell
-    /// and the socket took it at once.
+    /// As many connections as are allowed were being served.
     Refused {
         /// How many are allowed.
         max_connections: usize,
     },
-    /// The peer sent no whole frame since it connected.
+    /// The peer sent no whole frame in time after it connected.
     Silent {
         /// How long it had.
         timeout: Duration,
         /// What the stream looks like, as for a slow frame.
         diagnosis: Option<Diagnosis>,
     },
-    /// The peer sent nothing between frames.
+    /// The peer sent and read nothing between frames, for too long.
     Idle {
         /// How long it had.
         timeout: Duration,
     },
     /// The peer did not finish a frame in time.
     SlowFrame {
-        /// Bytes of the frame that came.
+        /// Bytes of the frame that were received.
         received: usize,
         /// Bytes of it that were missing, at least.
         missing: usize,
         /// How long it had, by timeout and rate.
         timeout: Duration,
-        /// What the stream looks like, where it ended so in its first frame: a protocol whose first bytes are a length within
-        /// the limit, mostly.
+        /// If that was its first frame: what the stream looks like, mostly another protocol, whose first bytes happen to be a
+        /// length within the limit.
         diagnosis: Option<Diagnosis>,
     },
-    /// The peer took nothing of what was to be written to it.
+    /// The peer read nothing of what was to be written to it, for too long.
     SlowReader {
         /// Bytes that waited.
         queued: usize,
         /// How long it had.
         timeout: Duration,
     },
-    /// The server's own program broke the connection off, as its peer took too little of what was pushed.
+    /// The program broke the connection off, by its outbox, because the peer read too slowly.
     Overflow {
         /// Bytes that waited.
         queued: usize,
-        /// How many may.
+        /// Bytes that may be queued in an outbox.
         limit: usize,
     },
-    /// The connection held more memory than its fair share, for the sake of its peer, and another one waited for some.
+    /// The connection held more memory than its fair share, because of its peer, while another one waited for memory.
     OverBudget {
-        /// Bytes that it held, or needed.
+        /// Bytes that it held, or that it needed.
         held: usize,
         /// Bytes that were its share.
         fair_share: usize,
         /// Bytes that all connections may hold.
         memory_budget: usize,
     },
-    /// The peer's system did not answer any more: it is gone, or the way to it.
+    /// The peer's system does not answer any more, or cannot be reached.
     Unreachable(io::Error),
-    /// The server's own program ended the connection.
+    /// The program ended the connection, by its outbox.
     Ended,
 }
 

@@ -1,4 +1,4 @@
-//! Length-prefixed framing for TCP, that no split and no merge can break.
+//! Length-prefixed framing for TCP, which no split and no merge can break.
 //!
 //! TCP carries a stream of bytes. Send three frames, and the peer may read them stuck together, or one of them torn over
 //! several reads (粘包 / 分包). This crate puts frames into such a stream and takes them out again, whatever way it was cut.
@@ -6,13 +6,15 @@
 //! | you have | take |
 //! |---|---|
 //! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
-//! | bytes that are all there, as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
+//! | bytes that are all there, such as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
 //! | any `std` `Read` or `Write`: a socket, a file, standard input | `FrameReader`, `FrameWriter`, feature `std` |
 //! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite`; `into_stream`, `into_sink` |
 //! | a `tokio_util::codec::Framed` | `codec::FrameCodec`, feature `tokio-codec` |
-//! | a socket to listen at | `Server` |
-//! | a server to talk to | `Client` |
-//! | a decoder of your own, to be put to the test | the module `testing`, feature `testing` |
+//! | a socket to listen on, TCP or Unix | `Server`, feature `server`: an async handler gets each frame, replies, waits; `Outbox` pushes |
+//! | connections of any other kind: TLS, a pipe, memory | `Server::with_listener`, `serve_connection`; the traits `Listener`, `Transport` |
+//! | a server to talk to, TCP or Unix | `Client`, feature `client` |
+//! | a server of yours to test | `testing::Simulation`, features `server` and `testing`: the whole server in memory, by a simulated clock |
+//! | a decoder of your own to test | the module `testing`, feature `testing` |
 //!
 //! ```
 //! use unstick::framing::{Decoder, Encoder, Format};
@@ -39,7 +41,7 @@
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
 //! - `testing`: the property kit, to put any decoder under the suite that this one is under; `no_std`, no dependency. Its
-//!   readers and writers that do what a network may do come with `std` (blocking) and with `futures`, its sessions with `server`.
+//!   readers and writers that do what a network may do come with `std` (blocking) and with `futures`, its sessions and its `Simulation` with `server`.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
 //!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame. The target is
 //!   `unstick::server`.

@@ -163,7 +163,7 @@ fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
     let violation = Violation::Memory { received: 5, held: 100, bound: 50 };
     let text = "after 5 bytes: 100 bytes of memory are held, and at most 50 may be";
     check(&violation, text, None);
-    let failure: Failure = *testing::try_suite(Format::U8, || Deaf).expect_err("it yields nothing");
+    let failure: Failure = *testing::try_suite(Format::U8, || YieldsNothing).expect_err("it yields nothing");
     let text = failure.violation.to_string();
     assert!(text.starts_with("after 1 bytes: frame 0 of 0 bytes is whole, and not yielded"), "{text}");
     let case = format!("a decoder of u8, limit 255, is wrong about 1 bytes [00] in {:?}", failure.case.cuts);
@@ -171,9 +171,9 @@ fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
 }
 
 /// A decoder to which every stream is empty.
-struct Deaf;
+struct YieldsNothing;
 
-impl Subject for Deaf {
+impl Subject for YieldsNothing {
     type Error = DecodeError;
 
     fn feed(&mut self, _chunk: &[u8]) {}

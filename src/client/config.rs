@@ -1,10 +1,10 @@
-//! What a client does unless told otherwise.
+//! The configuration of a client.
 
 use std::time::Duration;
 
 use crate::framing::Format;
 
-/// What a client does unless told otherwise: the seed's format, no greeting, ten seconds to connect and for each call.
+/// The configuration of a client: its format, the greeting it expects, and its timeouts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::framing::Format;
 #[non_exhaustive]
 pub struct ClientConfig<H = Format> {
     /// The format, in both directions: a [`Format`], or any [`Header`](crate::framing::Header). [`Format::U32_LE`] with 1 MiB
-    /// by default. A `Client` has it once to read by and once to write by, so it must be [`Clone`]; what is not can be in an
+    /// by default. A `Client` keeps one to read and one to write, so it must be [`Clone`]; one that is not can be wrapped in an
     /// [`Arc`](std::sync::Arc).
     pub format: H,
-    /// What the server says first. [`ExpectedGreeting::None`], nothing, by default.
+    /// What the server sends first. [`ExpectedGreeting::None`], nothing, by default.
     pub greeting: ExpectedGreeting,
-    /// How long connecting may take, resolving the name and the greeting included. 10 s by default.
+    /// How long connecting may take, including resolving the name and receiving the greeting. 10 s by default.
     pub connect_timeout: Duration,
-    /// How long a [`call`](crate::Client::call) may take, from its begin until its reply is there whole. 10 s by default. `None`: for
-    /// ever. [`call_within`](crate::Client::call_within) has a timeout of its own.
+    /// How long a [`call`](crate::Client::call) may take until its whole reply has arrived. 10 s by default. `None`: no limit.
+    /// [`call_within`](crate::Client::call_within) takes a timeout of its own.
     pub call_timeout: Option<Duration>,
-    /// How long a [`recv`](crate::Client::recv) may take until a frame is there whole. `None`, for ever, by default, as a server
-    /// may have nothing to say for as long as it likes. [`recv_within`](crate::Client::recv_within) has a timeout of its own.
+    /// How long a [`recv`](crate::Client::recv) may take until a whole frame has arrived. `None`, no limit, by default: a server
+    /// may have nothing to send for any time. [`recv_within`](crate::Client::recv_within) takes a timeout of its own.
     pub recv_timeout: Option<Duration>,
 }
 
@@ -83,8 +83,8 @@ impl<H> ClientConfig<H> {
 pub enum ExpectedGreeting {
     /// A frame like any other.
     Frame,
-    /// So many bytes without framing. An unframed greeting has no end of its own, so its length must be known: the
-    /// seed's has 23 bytes, `TUTORIAL_GREETING.len()`.
+    /// That many bytes without framing. Nothing marks the end of such a greeting, so its length must be known: the tutorial's
+    /// has 23 bytes, `TUTORIAL_GREETING.len()`.
     Raw(usize),
     /// Nothing.
     None,

@@ -1,4 +1,4 @@
-//! Why a client is not connected, has no frame, or has no reply.
+//! Why a client did not connect, received no frame, or got no reply.
 
 use std::error::Error;
 use std::fmt;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::adapters::{ReadError, WriteError};
 
-/// Why no connection came about. Its [`source`](Error::source), where there is one, says more.
+/// Why a client did not connect.
 ///
-/// As an [`io::Error`], that of [`Io`](ConnectError::Io) is what it was; for any other, this error is in it, of the kind
+/// It converts into an [`io::Error`]: that of [`Io`](ConnectError::Io) as it is, any other one with this error in it, of the kind
 /// [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -18,15 +18,15 @@ pub enum ConnectError {
     Io(io::Error),
     /// Not connected and greeted in time.
     TimedOut {
-        /// The time there was.
+        /// [`ClientConfig::connect_timeout`](crate::ClientConfig::connect_timeout).
         timeout: Duration,
     },
-    /// What came is no greeting, or the connection failed before it came whole.
+    /// What was received is no greeting, or the connection failed before the whole greeting arrived.
     Greeting(ReadError),
-    /// The server accepted the connection, and ended its stream instead of a greeting: it is full, mostly. See
+    /// The server accepted the connection, and ended its stream instead of a greeting: mostly because it is full. See
     /// [`Client::connect`](crate::Client::connect).
     Refused {
-        /// What it said before: empty where it said nothing. What is not UTF-8 is U+FFFD.
+        /// The text that it sent before, empty if none. What is not UTF-8 is replaced by U+FFFD.
         text: String,
     },
 }
@@ -69,18 +69,18 @@ impl From<ConnectError> for io::Error {
     }
 }
 
-/// Why a client received no frame. Its [`source`](Error::source), where there is one, says more.
+/// Why a client received no frame.
 ///
-/// As an [`io::Error`], a [`ReadError`] is what that one makes; for a timeout, this error is in it, of the kind
-/// [`TimedOut`](io::ErrorKind::TimedOut).
+/// It converts into an [`io::Error`]: that of the [`ReadError`], or one of the kind [`TimedOut`](io::ErrorKind::TimedOut) with
+/// this error in it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {
     /// No frame could be read.
     Read(ReadError),
-    /// No whole frame came in time. What has come of one is kept: another call goes on with it.
+    /// No whole frame arrived in time. What has arrived of it is kept, and the next call goes on with it.
     TimedOut {
-        /// The time there was.
+        /// The timeout.
         timeout: Duration,
     },
 }
@@ -118,11 +118,11 @@ impl From<RecvError> for io::Error {
     }
 }
 
-/// Why a call has no reply. Its [`source`](Error::source), where there is one, says more.
+/// Why a call got no reply.
 ///
-/// As an [`io::Error`], this error is in it, of the kind that the [`WriteError`] or [`ReadError`] makes,
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the server ended its stream, [`TimedOut`](io::ErrorKind::TimedOut), or
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) where a reply to another call is still to come.
+/// It converts into an [`io::Error`] with this error in it, of the kind of the [`WriteError`] or the [`ReadError`],
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the server ended its stream, [`TimedOut`](io::ErrorKind::TimedOut), or
+/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if a late reply is outstanding.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError {
@@ -134,11 +134,11 @@ pub enum CallError {
     Closed,
     /// The reply did not come in time. It may still come: see [`Client::call`](crate::Client::call).
     TimedOut {
-        /// The time there was.
+        /// The timeout.
         timeout: Duration,
     },
-    /// Nothing was sent, as replies to calls that were given up may still come, and the first of them would have been taken for
-    /// the reply to this one.
+    /// Nothing was sent, because replies to earlier calls may still come, and the first of them would be taken for the reply to
+    /// this one.
     Outstanding {
         /// How many.
         replies: u64,

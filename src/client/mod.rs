@@ -1,4 +1,4 @@
-//! A client that speaks frames, over TCP or a Unix socket.
+//! The client, over TCP or a Unix socket.
 
 mod config;
 mod error;
@@ -26,14 +26,13 @@ use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Envelope, Format, Frame, Header};
 use crate::peer::PeerName;
 
-/// How the text begins that a full server says instead of a greeting, as
-/// [`CloseReason::Refused`](crate::CloseReason::Refused) shows itself.
+/// How the text of a refusal begins, as [`CloseReason::Refused`](crate::CloseReason::Refused) shows itself.
 const REFUSED: &[u8] = b"refused: ";
 
-/// Bytes of the longest text that is taken for a refusal.
+/// The most bytes of a text that is taken for a refusal.
 const LONGEST_REFUSAL: usize = 1024;
 
-/// A client that speaks frames, over TCP or a Unix socket, of a [`Format`] or any other [`Header`].
+/// A client for length-prefixed frames, over TCP or a Unix socket, of a [`Format`] or any other [`Header`].
 ///
 /// ```no_run
 /// use unstick::{Client, ClientConfig};
@@ -47,7 +46,7 @@ const LONGEST_REFUSAL: usize = 1024;
 /// # }).unwrap();
 /// ```
 ///
-/// Beneath it are a [`FramedRead`] and a [`FramedWrite`], which [`split`](Client::split) gives.
+/// It consists of a [`FramedRead`] and a [`FramedWrite`]; [`split`](Client::split) returns them.
 pub struct Client<H: Header = Format> {
     peer: PeerName,
     reader: FramedRead<ClientStream, H>,
@@ -61,21 +60,24 @@ pub struct Client<H: Header = Format> {
 }
 
 impl<H: Header + Clone> Client<H> {
-    /// Connects over TCP, and takes the greeting, where one is expected.
+    /// Connects over TCP, and receives the greeting if the configuration expects one.
     ///
-    /// Where a greeting is expected and the server ends its stream instead, that is [`ConnectError::Refused`], with what it
-    /// said before. It may have said why in a greeting's place, and a client cannot know a text that it has never seen: so a
-    /// greeting frame is a refusal where it begins with `refused: `, has 1 KiB at most, and the end of the stream is directly
-    /// behind it, for which connecting then waits. An unframed greeting is one where its length is nine bytes or more and it
-    /// begins so; the text is all that still comes, up to 1 KiB. Any other text is the [`greeting`](Client::greeting), and then
-    /// it is the first [`recv`](Client::recv) that says that the stream has ended; and so it is where no greeting is expected,
-    /// behind the frame that says why, if there is one.
+    /// # A server that refuses
+    /// If a greeting is expected and the server ends its stream before it, that is [`ConnectError::Refused`].
+    ///
+    /// A server may also send its reason in place of the greeting. A greeting frame is taken for a refusal if it begins with
+    /// `refused: `, has at most 1 KiB, and the server ends its stream right behind it; `connect` waits for that end. An unframed
+    /// greeting of nine bytes or more is taken for one if it begins so; its text is everything up to the end, at most 1 KiB. Any
+    /// other text is the [`greeting`](Client::greeting).
+    ///
+    /// If no greeting is expected, a refusal shows at the first [`recv`](Client::recv): as the end of the stream, or as a frame
+    /// and then the end.
     ///
     /// # Errors
     /// [`ConnectError`]: not connected, not in time, no greeting, or refused.
     ///
     /// # Cancel-safety
-    /// Dropping the future closes what was opened.
+    /// Dropping the future closes the socket.
     pub async fn connect(addr: impl AsyncToSocketAddrs, config: ClientConfig<H>) -> Result<Client<H>, ConnectError> {
         let socket = async {
             let stream = TcpStream::connect(addr).await?;
@@ -86,13 +88,13 @@ impl<H: Header + Clone> Client<H> {
         Client::open(socket, config).await
     }
 
-    /// Connects to a Unix socket, and is in all else as [`connect`](Client::connect). On Unix only.
+    /// [`connect`](Client::connect) to a Unix socket. On Unix only. `Server::bind_unix` has an example.
     ///
     /// # Errors
-    /// [`ConnectError`]: not connected, not in time, no greeting, or refused.
+    /// As [`connect`](Client::connect).
     ///
     /// # Cancel-safety
-    /// Dropping the future closes what was opened.
+    /// As [`connect`](Client::connect).
     #[cfg(unix)]
     pub async fn connect_unix(path: impl AsRef<Path>, config: ClientConfig<H>) -> Result<Client<H>, ConnectError> {
         let path = path.as_ref().to_owned();
@@ -164,20 +166,20 @@ impl<H: Header> Client<H> {
         if greeting.len() < len { Err(refused(greeting)) } else { Ok(()) }
     }
 
-    /// The greeting, without its header. Empty where none was expected.
+    /// The greeting's payload; empty if none was expected.
     pub fn greeting(&self) -> &[u8] {
         &self.greeting
     }
 
-    /// The server: its address, or the path that it was reached by.
+    /// The server: its address, or the path of its socket.
     pub fn peer(&self) -> &PeerName {
         &self.peer
     }
 
-    /// Sends a frame.
+    /// Sends a frame. It has no timeout, and waits while the server does not read.
     ///
     /// # Errors
-    /// [`WriteError`]. It has no timeout: while the server reads nothing it waits.
+    /// [`WriteError`].
     ///
     /// # Cancel-safety
     /// As [`FramedWrite::send`]: the frame is neither lost nor torn.
@@ -185,8 +187,8 @@ impl<H: Header> Client<H> {
         self.writer.send(payload).await
     }
 
-    /// Sends a frame with what travels around its payload, for a format that has bytes before its length field or behind the
-    /// payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`send`](Client::send) with a prefix, or with an [`Envelope`] of prefix and trailer, for a format that has bytes before its
+    /// length field or behind the payload.
     ///
     /// ```
     /// use unstick::framing::{Endian, Format, Layout};
@@ -217,9 +219,9 @@ impl<H: Header> Client<H> {
         Ok(self.writer.flush().await?)
     }
 
-    /// Queues a frame for the next [`flush`](Client::flush), so that many cost one write (pipelining). Against a server
-    /// that answers, bound what is in flight, or [`split`](Client::split): a server whose replies are not read stops
-    /// reading.
+    /// Queues a frame for the next [`flush`](Client::flush): many frames cost one write (pipelining). If the server replies,
+    /// limit the number of frames in flight, or [`split`](Client::split) and read at the same time: a server stops reading from a
+    /// client that does not read.
     ///
     /// # Errors
     /// [`WriteError::Encode`], and nothing is queued.
@@ -238,11 +240,11 @@ impl<H: Header> Client<H> {
         self.writer.flush().await
     }
 
-    /// The next frame; `None` where the server ended its stream at a frame's end. It waits for as long as
-    /// [`ClientConfig::recv_timeout`] says, by default for ever.
+    /// Receives the next frame; `None` if the server ended its stream at a frame's end. The timeout is
+    /// [`ClientConfig::recv_timeout`], by default none.
     ///
     /// # Errors
-    /// [`RecvError::Read`], as [`FramedRead::next_frame`]; [`RecvError::TimedOut`], and another call goes on where this one was.
+    /// [`RecvError::Read`], as [`FramedRead::next_frame`]. [`RecvError::TimedOut`]: nothing is lost, and the next call goes on.
     ///
     /// # Cancel-safety
     /// Dropping the future loses nothing.
@@ -250,8 +252,7 @@ impl<H: Header> Client<H> {
         self.recv_in(self.recv_timeout).await
     }
 
-    /// [`recv`](Client::recv) with a timeout of its own. Where a frame has come already, it is given also for
-    /// [`Duration::ZERO`].
+    /// [`recv`](Client::recv) with a timeout of its own. With [`Duration::ZERO`] it returns a frame that has arrived already.
     ///
     /// # Errors
     /// As [`recv`](Client::recv).
@@ -267,21 +268,22 @@ impl<H: Header> Client<H> {
         Ok(received.map_err(|timeout| RecvError::TimedOut { timeout })??)
     }
 
-    /// Sends a frame and waits for the next one, which is the reply where nothing else is in flight. Both together may take as
-    /// long as [`ClientConfig::call_timeout`] says, by default 10 s.
+    /// Sends a frame, and receives the next one as its reply. The timeout, for both together, is [`ClientConfig::call_timeout`], by
+    /// default 10 s.
     ///
-    /// For a server that answers each frame with one, in order, and says nothing unasked. Only the protocol tells what a server
-    /// pushes from a reply: where it pushes, [`send`](Client::send) and [`recv`](Client::recv), and look at what came.
+    /// It is for a server that replies to each frame with one frame, in order, and that pushes nothing: a frame does not say
+    /// whether it is a reply. If the server pushes, use [`send`](Client::send) and [`recv`](Client::recv), and tell by the payload.
     ///
-    /// A call that timed out, or whose future was dropped, leaves its reply to come. That one is never taken for the reply to
-    /// another call: until it has come, each further call is [`CallError::Outstanding`] and sends nothing. Connect anew, mostly.
-    /// Or receive it: each frame that [`recv`](Client::recv) gives counts as one such reply, and calls go on behind the last.
+    /// # Late replies
+    /// If a call timed out, or its future was dropped, its reply may still come. It is never taken for the reply to another call:
+    /// until it has come, further calls are [`CallError::Outstanding`], and send nothing. Mostly it is best to connect anew.
+    /// Otherwise receive it: each frame that [`recv`](Client::recv) returns counts as one late reply.
     ///
     /// # Errors
     /// [`CallError`].
     ///
     /// # Cancel-safety
-    /// The request is neither lost nor torn, and its reply may still come: see above.
+    /// If the future is dropped, the request is neither lost nor torn, and its reply may still come: see above.
     pub async fn call(&mut self, payload: &[u8]) -> Result<Frame<'_>, CallError> {
         self.call_in(self.call_timeout, payload).await
     }
@@ -332,7 +334,7 @@ impl<H: Header> Client<H> {
         next
     }
 
-    /// Ends our stream (FIN) and leaves reading open (half-close).
+    /// Ends our stream (FIN). Reading stays open (half-close).
     ///
     /// # Errors
     /// The socket's.
@@ -343,9 +345,9 @@ impl<H: Header> Client<H> {
         self.writer.close().await
     }
 
-    /// Closes, reads to the end, and says how the connection ended. The frames that still come are counted only: to have
-    /// them, [`close`](Client::close) and [`recv`](Client::recv). It has no timeout, and waits for as long as the server does
-    /// not end its stream.
+    /// Ends our stream, reads to the end of the server's, and says how the connection ended. Frames that still come are only
+    /// counted: to receive them, use [`close`](Client::close) and [`recv`](Client::recv). It has no timeout, and waits until the
+    /// server ends its stream.
     ///
     /// # Cancel-safety
     /// Dropping the future closes the connection.
@@ -364,12 +366,12 @@ impl<H: Header> Client<H> {
         Ok(closed?)
     }
 
-    /// Two halves that can live in two tasks. Closing the writing one leaves the other open. They know no timeout.
+    /// The reading and the writing half, for two tasks. Closing the writing half leaves the other one open. They have no timeouts.
     pub fn split(self) -> (FramedRead<ClientStream, H>, FramedWrite<ClientStream, H>) {
         (self.reader, self.writer)
     }
 
-    /// What passed so far. Of an unframed greeting the bytes are not counted.
+    /// Frames and bytes so far. The bytes of an unframed greeting are not counted.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             frames_in: self.frames_in,
@@ -391,7 +393,7 @@ impl<H: Header> fmt::Debug for Client<H> {
     }
 }
 
-/// What the future gives, or the timeout, where it passed before. The future is asked first.
+/// The output of the future, or the timeout if that is over first.
 async fn within<T>(timeout: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Duration> {
     let Some(timeout) = timeout else { return Ok(future.await) };
     let in_time = async { Ok(future.await) };

@@ -1,4 +1,4 @@
-//! The socket of a client, whatever its kind.
+//! The socket of a client, TCP or Unix.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,9 +9,9 @@ use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-/// The socket of a [`Client`](crate::Client), whatever its kind: what the halves of [`split`](crate::Client::split) read and write.
+/// The socket of a [`Client`](crate::Client), TCP or Unix, which the halves of [`split`](crate::Client::split) read and write.
 ///
-/// To close it is to end our stream (FIN), and reading stays open. Its clones are the same socket.
+/// Closing it ends our stream (FIN); reading stays open. Clones are the same socket.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientStream {

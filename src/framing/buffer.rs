@@ -24,7 +24,7 @@ pub(crate) struct Buffer {
     storage: Vec<u8>,
     start: usize,
     end: usize,
-    /// The place in the stream of the first byte of `storage`. The one counter that moves with each frame is `start`.
+    /// The offset in the stream of the first byte of `storage`. The one counter that moves with each frame is `start`.
     base: u64,
     /// The most bytes that were unread at once in this round, and in the one before; or the greatest number.
     needed: u32,
@@ -50,7 +50,7 @@ impl Buffer {
         self.storage.capacity()
     }
 
-    /// The place in the stream of the first unread byte.
+    /// The offset in the stream of the first unread byte.
     #[inline]
     pub(crate) fn offset(&self) -> u64 {
         self.base.wrapping_add(self.start as u64)
@@ -62,7 +62,7 @@ impl Buffer {
         self.base = self.base.wrapping_add(n as u64);
     }
 
-    /// All bytes up to the last unread one, and the place of the first unread one among them.
+    /// All bytes up to the last unread one, and the offset of the first unread one among them.
     #[inline]
     pub(crate) fn window(&self) -> (&[u8], usize) {
         (&self.storage[..self.end], self.start)
@@ -163,7 +163,7 @@ impl Buffer {
         Some(core::mem::take(&mut self.storage))
     }
 
-    /// Forgets everything but the place in the stream, and gives all memory back.
+    /// Forgets everything but the offset in the stream, and gives all memory back.
     pub(crate) fn clear(&mut self) {
         *self = Buffer { base: self.offset(), ..Buffer::new() };
     }

@@ -37,7 +37,7 @@ impl<H: Header> Encoder<H> {
         &self.header
     }
 
-    /// Appends a frame to `out`, for a layout with nothing around the payload but the length field.
+    /// Appends a frame to `out`, for a layout without prefix and trailer.
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
@@ -47,7 +47,7 @@ impl<H: Header> Encoder<H> {
         self.encode_with(Envelope::default(), payload, out)
     }
 
-    /// Appends a frame to `out` with what travels around its payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    /// Appends a frame to `out` with a prefix, or an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.

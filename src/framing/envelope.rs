@@ -1,12 +1,12 @@
-//! What travels around a payload.
+//! The bytes of a frame that are neither length field nor payload.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What travels around a payload: the bytes before the length field, and those behind the payload. Empty for most formats.
+/// The prefix and the trailer of a frame: the bytes before the length field, and those behind the payload. Empty for most formats.
 ///
-/// Where only a prefix is needed, its slice will do: `encoder.encode_with(b"\x07", payload, &mut out)`. A frame has that of
-/// its own: [`Frame::envelope`](super::Frame::envelope).
+/// A slice converts into an envelope with that prefix only: `encoder.encode_with(b"\x07", payload, &mut out)`. That of a received
+/// frame is [`Frame::envelope`](super::Frame::envelope).
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// What stands before the length field: as many bytes as the layout's `offset`.

@@ -76,7 +76,7 @@ impl Fault {
         self.kind
     }
 
-    /// The place in the stream of the first byte of the frame that is wrong.
+    /// The offset in the stream of the first byte of the frame that is wrong.
     pub fn offset(&self) -> u64 {
         self.offset
     }

@@ -135,7 +135,7 @@ impl Layout {
         }
     }
 
-    /// Zeros around a payload, as many as the layout has bytes there.
+    /// A prefix and a trailer of zeros, each as long as the layout needs.
     pub fn zeros(&self) -> Envelope<'static> {
         const ZEROS: &[u8] = &[0; u8::MAX as usize];
         Envelope { prefix: &ZEROS[..usize::from(self.offset)], trailer: &ZEROS[..usize::from(self.trailer)] }

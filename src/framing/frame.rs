@@ -65,7 +65,7 @@ impl<'a> Frame<'a> {
         &self.bytes[usize::from(self.header_len) + self.payload.len()..]
     }
 
-    /// What travels around the payload, to send another payload in it.
+    /// Its prefix and trailer, to send another payload with them.
     #[inline]
     pub fn envelope(self) -> Envelope<'a> {
         Envelope { prefix: self.prefix(), trailer: self.trailer() }

@@ -83,8 +83,8 @@ pub trait Header {
     /// Where no frame can begin with these bytes. An oversize payload is no error here: the decoder compares.
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind>;
 
-    /// Appends the header of a payload of `payload_len` bytes to `out`. What travels around that payload is in `envelope`: its
-    /// prefix is to be written, its trailer the encoder writes, unless a [`Check`] computes it.
+    /// Appends the header of a payload of `payload_len` bytes to `out`, with the prefix of `envelope`. The trailer is written by
+    /// the encoder, unless a [`Check`] computes it.
     ///
     /// # Errors
     /// Where the header cannot say that length, or `envelope` is not what this header needs.
@@ -98,7 +98,7 @@ pub trait Header {
     }
 
     /// What the bytes of a refused header look like; or, of a stream that ended inside its first frame
-    /// ([`DecodeErrorKind::Truncated`]), the bytes that came. `offset` is the frame's place in the stream.
+    /// ([`DecodeErrorKind::Truncated`]), the bytes that came. `offset` is the frame's offset in the stream.
     fn diagnose(&self, kind: DecodeErrorKind, offset: u64, bytes: &[u8]) -> Option<Diagnosis> {
         match kind {
             DecodeErrorKind::Truncated { .. } => Diagnosis::of_begin(bytes),

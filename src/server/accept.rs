@@ -1,4 +1,4 @@
-//! Accepting, and turning away.
+//! Accepting connections, and refusing those that are too many.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,18 +16,18 @@ use super::{events, panic};
 use crate::close::{CloseReason, Traffic};
 use crate::peer::PeerName;
 
-/// After a failed accept the listener rests, at first so long, then twice as long each time.
+/// After a failed accept the server waits this long at first, then twice as long each time.
 const FIRST_REST: Duration = Duration::from_millis(10);
-/// The longest such rest.
+/// The longest such wait.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// Accepts in a row after which a stop has its turn.
+/// Accepts in a row after which a stop is looked for.
 const ACCEPTS_A_TURN: usize = 16;
 
-/// Connections that are refused with time to read why; further ones are told and closed at once.
+/// Connections at a time that have time to read the refusal; further ones are sent it and closed at once.
 const REFUSED_AT_ONCE: u64 = 16;
 
-/// Between two questions whether the peer is still there, and how many go unanswered.
+/// The time between two keepalive probes, and how many go unanswered before the connection ends.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
@@ -61,21 +61,21 @@ pub(super) async fn accept(
             future::yield_now().await;
         }
         let (accepted, peer) = accept_one(listening, shared, sleep).await;
-        let has_place = shared.account.open(shared.allowed);
-        match has_place {
+        let is_admitted = shared.account.open(shared.allowed);
+        match is_admitted {
             true => events::opened(&peer),
             false => events::refused(&peer, shared.allowed),
         }
-        let arrival = match open(shared, &accepted, &peer, has_place) {
-            Ok(()) => worker.try_send(Arrival { accepted, peer, has_place }).map_err(|error| error.into_inner()),
+        let arrival = match open(shared, &accepted, &peer, is_admitted) {
+            Ok(()) => worker.try_send(Arrival { accepted, peer, is_admitted }).map_err(|error| error.into_inner()),
             Err(reason) => {
-                shared.closed(peer, has_place, reason, Traffic::default());
+                shared.closed(peer, is_admitted, reason, Traffic::default());
                 continue;
             }
         };
         // A thread that is gone serves nobody.
-        if let Err(Arrival { peer, has_place, .. }) = arrival {
-            shared.closed(peer, has_place, CloseReason::Stopped, Traffic::default());
+        if let Err(Arrival { peer, is_admitted, .. }) = arrival {
+            shared.closed(peer, is_admitted, CloseReason::Stopped, Traffic::default());
         }
     }
 }
@@ -116,11 +116,11 @@ fn is_of_peer(error: &io::Error) -> bool {
 }
 
 /// Tells of a connection, and sees whether a thread is to have it.
-fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, has_place: bool) -> Result<(), CloseReason> {
+fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, is_admitted: bool) -> Result<(), CloseReason> {
     let mut refusal = Vec::new();
     // What cannot be said was refused when the server was made.
     _ = shared.config.refusal.append(&*shared.encode, &mut refusal);
-    if !has_place && (refusal.is_empty() || shared.account.refusing() > REFUSED_AT_ONCE) {
+    if !is_admitted && (refusal.is_empty() || shared.account.refusing() > REFUSED_AT_ONCE) {
         if let Accepted::Stream(stream) = accepted {
             // What the peer cannot be told at once it is not told.
             _ = turn_away(stream, &refusal);

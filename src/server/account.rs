@@ -1,4 +1,4 @@
-//! What a server did so far: every connection is accounted for exactly once.
+//! A server's numbers: every connection is counted exactly once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::budget::Budget;
 use crate::close::{CloseKind, CloseReason, Traffic};
 
-/// A view of what a [`Server`](crate::Server) does, to look at from any thread, also when it has ended.
+/// The numbers of a [`Server`](crate::Server), to read from any thread, also after it has ended. Cheap to clone.
 ///
 /// ```
 /// use unstick::{Server, ServerConfig};
@@ -21,36 +21,36 @@ pub struct Account {
     inner: Arc<Inner>,
 }
 
-/// What a server did, as of one moment: `accepted = active + all closes`, always.
+/// A server's numbers at one moment. `accepted = active + closed()`, at every moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Connections accepted, those that were refused included.
+    /// Connections accepted, including those that were refused.
     pub accepted: u64,
     /// Connections that have not ended yet.
     pub active: u64,
-    /// Times that the system failed to accept one: for want of descriptors, say.
+    /// How often accepting failed: there was no free descriptor, for example.
     pub accept_failures: u64,
-    /// What passed over all of them, those that are active included. A connection's figures are counted whenever it has dealt
-    /// with the input at hand, and before anything is written.
+    /// Frames and bytes of all connections, including the active ones. A connection adds its own whenever it has handled the
+    /// frames that have arrived, and before anything is written.
     pub traffic: Traffic,
-    /// Bytes of memory that connections hold of the budget: above 4 KiB each.
+    /// Bytes of the [`memory_budget`](crate::ServerConfig::memory_budget) that are in use.
     pub buffered: usize,
     closes: [u64; CloseKind::ALL.len()],
 }
 
 impl Stats {
-    /// How many connections ended for a reason of this kind.
+    /// How many connections have ended for a reason of this kind.
     pub fn closes(&self, kind: CloseKind) -> u64 {
         self.closes[kind as usize]
     }
 
-    /// How many connections ended, for whatever reason.
+    /// How many connections have ended, for any reason.
     pub fn closed(&self) -> u64 {
         self.closes.iter().sum()
     }
 
-    /// How many connections were refused because as many as are allowed were served already.
+    /// How many connections were refused because [`max_connections`](crate::ServerConfig::max_connections) were being served.
     pub fn refused(&self) -> u64 {
         self.closes(CloseKind::Refused)
     }
@@ -63,7 +63,7 @@ impl Account {
         Account { inner: Arc::new(Inner { counts: Mutex::default(), passed, budget: Arc::clone(budget) }) }
     }
 
-    /// What the server did so far.
+    /// The numbers at this moment.
     pub fn stats(&self) -> Stats {
         let mut traffic = Traffic::default();
         for Passed(passed) in &self.inner.passed {
@@ -84,22 +84,22 @@ impl Account {
         }
     }
 
-    /// A connection was accepted; whether there is a place for it, of so many.
+    /// A connection was accepted: whether it is admitted, where so many are allowed.
     pub(super) fn open(&self, allowed: usize) -> bool {
         let mut counts = self.counts();
         counts.accepted += 1;
         counts.active += 1;
         let served = counts.active - counts.refusing;
-        let place = served <= allowed as u64;
-        counts.refusing += u64::from(!place);
-        place
+        let is_admitted = served <= allowed as u64;
+        counts.refusing += u64::from(!is_admitted);
+        is_admitted
     }
 
-    /// A connection has ended, which has `open`ed before, with or without a place. One without may end for any reason.
-    pub(super) fn close(&self, has_place: bool, reason: &CloseReason) {
+    /// A connection that was opened has ended. One that was not admitted may end for any reason, too.
+    pub(super) fn close(&self, is_admitted: bool, reason: &CloseReason) {
         let mut counts = self.counts();
         counts.active -= 1;
-        counts.refusing -= u64::from(!has_place);
+        counts.refusing -= u64::from(!is_admitted);
         counts.closes[reason.kind() as usize] += 1;
     }
 
@@ -107,7 +107,7 @@ impl Account {
         self.counts().accept_failures += 1;
     }
 
-    /// How many connections are being told that there is no place for them.
+    /// How many connections are being refused.
     pub(super) fn refusing(&self) -> u64 {
         self.counts().refusing
     }
@@ -149,7 +149,7 @@ struct Inner {
 struct Counts {
     accepted: u64,
     active: u64,
-    /// Of the active ones, those for which there is no place.
+    /// Of the active ones, those that were not admitted.
     refusing: u64,
     accept_failures: u64,
     closes: [u64; CloseKind::ALL.len()],
@@ -165,13 +165,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sums_balance_and_the_refused_take_no_place() {
+    fn the_sums_balance_and_the_refused_count_for_no_admission() {
         let account = Account::new(1, &Budget::new(100));
         let refused = CloseReason::Refused { max_connections: 2 };
         assert_eq!([2, 2, 2].map(|allowed| account.open(allowed)), [true, true, false]);
         assert_eq!(account.refusing(), 1);
         account.close(true, &CloseReason::Clean);
-        assert!(account.open(2), "the one that is being refused takes no place");
+        assert!(account.open(2), "the one that is being refused does not count");
         account.close(false, &refused);
         assert_eq!(account.refusing(), 0);
         assert!(!account.open(2));
@@ -188,10 +188,10 @@ mod tests {
         assert_eq!([1, 1].map(|allowed| account.open(allowed)), [true, false]);
         account.close(false, &CloseReason::Panic("on_open".into()));
         assert_eq!(account.refusing(), 0);
-        assert!(!account.open(1), "there is one place, and it is taken");
+        assert!(!account.open(1), "one is allowed, and one is served");
         account.close(false, &CloseReason::Stopped);
         account.close(true, &CloseReason::Clean);
-        assert!(account.open(1), "the place is free");
+        assert!(account.open(1), "none is served");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Budget {
         self.leased.fetch_update(SeqCst, SeqCst, more).is_ok()
     }
 
-    /// Gives `bytes` back. Who waited longest has its turn.
+    /// Gives `bytes` back, and wakes the connection that has waited longest.
     pub(super) fn give(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -210,7 +210,7 @@ impl Member {
         Member { budget: Arc::clone(budget), entry: None, held: 0, waits: false, came: false }
     }
 
-    /// Whether it waited for a lease, and it is its turn to try again.
+    /// Whether it waited for a lease, and was woken to try again.
     pub(super) fn turn_came(&mut self) -> bool {
         if self.waits
             && let Some(index) = self.entry
@@ -275,7 +275,7 @@ impl Drop for Member {
             let mut crowd = self.budget.crowd();
             crowd.members.remove(index);
             crowd.waiting.retain(|waiting| *waiting != index);
-            // It may have been its turn.
+            // It may have been woken: then the next one is.
             crowd.wake_first(&self.budget.awaited);
         }
     }

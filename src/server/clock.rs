@@ -1,4 +1,4 @@
-//! The time of one thread, and its timers. Whoever runs the thread says what time it is: the system, or a simulation.
+//! The clock and the timers of one thread. Whoever runs the thread sets the clock: the system, or a simulation.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,18 +9,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A thread that does not look at its sockets for so long is late, and that is not held against its peers.
+/// A thread that does not look at its sockets for longer than this is late, and that is not held against its peers.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
-/// The time of one thread: it stands still while tasks run, and is read once a turn.
+/// The clock of one thread. It is set once in each turn of the thread's event loop, and stands still while tasks run.
 pub(crate) struct Clock {
     now: Cell<Instant>,
-    /// For how long the thread did not look at its sockets, beyond [`LATE`] each time.
+    /// How long the thread did not look at its sockets, in all, beyond [`LATE`] each time.
     missed: Cell<Duration>,
-    /// Who sleeps until when; the number tells those apart who sleep until the same time.
+    /// The timers by their time; a number tells apart those of the same time.
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     timers_set: Cell<u64>,
-    /// Tasks that let others have their turn.
+    /// Tasks that yielded to others.
     next_turn: RefCell<Vec<Waker>>,
 }
 
@@ -40,22 +40,23 @@ impl Clock {
         self.now.get()
     }
 
-    /// The time by which peers are judged: without that for which nobody looked whether they sent something.
+    /// The time by which peers are judged: the time, less how long nobody looked whether they sent something.
     pub(super) fn peers_now(&self) -> Instant {
         self.now.get() - self.missed.get()
     }
 
-    /// Waits for so long.
+    /// Waits that long.
     pub(crate) fn sleep(self: &Rc<Clock>, duration: Duration) -> Sleep {
         Sleep { until: self.now().checked_add(duration), clock: Rc::clone(self), timer: None }
     }
 
-    /// Wakes the task once events have been looked for, behind those whom they concern.
+    /// Wakes the task in the next turn, behind the tasks that an event wakes.
     pub(super) fn wake_next_turn(&self, cx: &Context<'_>) {
         self.next_turn.borrow_mut().push(cx.waker().clone());
     }
 
-    /// How long events may be waited for: until the first timer; not at all, where a task waits for its next turn.
+    /// How long the thread may wait for events: until the first timer; not at all if a task has yielded. `None`: there is no
+    /// timer.
     pub(crate) fn patience(&self) -> Option<Duration> {
         if !self.next_turn.borrow().is_empty() {
             return Some(Duration::ZERO);
@@ -64,10 +65,11 @@ impl Clock {
         Some(until.saturating_duration_since(self.now()))
     }
 
-    /// A turn begins: events were waited for, for so long at most. Wakes whose time has come.
+    /// Begins a turn: it is `now`, and the thread was to wait for events for `patience` at most. Wakes the tasks that yielded,
+    /// and those whose timer has run out.
     pub(crate) fn turn(&self, now: Instant, patience: Option<Duration>) {
         let passed = now.saturating_duration_since(self.now.replace(now));
-        // Who waits for ever has no timer, and nobody is judged.
+        // Without a timer the thread was to wait for any time: so it is not late.
         let late = patience.map_or(Duration::ZERO, |patience| passed.saturating_sub(patience.saturating_add(LATE)));
         self.missed.set(self.missed.get() + late);
         self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
@@ -85,10 +87,10 @@ impl Clock {
     }
 }
 
-/// Ready once its time has come. Dropping it takes the timer back.
+/// The future of [`Peer::sleep`](crate::Peer::sleep): ready once the time has passed. Dropping it removes the timer.
 pub struct Sleep {
     clock: Rc<Clock>,
-    /// `None`: it never comes.
+    /// `None`: beyond what an `Instant` can say, so never.
     until: Option<Instant>,
     timer: Option<u64>,
 }

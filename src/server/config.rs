@@ -1,20 +1,33 @@
-//! What a server does unless told otherwise, and every limit it holds.
+//! The configuration of a server: its format, what it sends first, and every limit.
 
 use std::time::Duration;
 
 use super::greeting::Greeting;
 use crate::framing::{Format, Header};
 
-/// The greeting of the C# tutorial that this crate grew from: 23 bytes of UTF-8.
+/// The greeting of the C# tutorial that this crate grew from: 23 bytes in UTF-8.
 pub const TUTORIAL_GREETING: &str = "Hello client! 你好...";
 
 /// Descriptors that are left to the process when [`ServerConfig::max_connections`] is derived from its limit.
 const RESERVE: usize = 32;
 
-/// What a server does unless told otherwise: the tutorial's format, one thread, and bounds on what peers can cost.
+/// The configuration of a server: its format, its threads, what it sends first, and the limits on what peers can cost.
 ///
-/// A limit that ends a connection does so for a named reason: see [`CloseReason`](crate::CloseReason). All but
-/// [`idle_timeout`](ServerConfig::idle_timeout) are on by default. A limit of 0 is refused when the server is made.
+/// If a limit ends a connection, the [`CloseReason`](crate::CloseReason) has its name and numbers. All limits but
+/// [`idle_timeout`](ServerConfig::idle_timeout) are on by default. A limit of 0 is an error of [`Server::bind`](crate::Server::bind).
+///
+/// ```
+/// use std::time::Duration;
+/// use unstick::ServerConfig;
+/// use unstick::framing::Format;
+///
+/// let config = ServerConfig::default()
+///     .format(Format::U16_BE)
+///     .threads(4)
+///     .max_connections(Some(10_000))
+///     .idle_timeout(Some(Duration::from_secs(300)));
+/// assert_eq!(config.outbox_limit, 256 * 1024);
+/// ```
 ///
 /// # The worst case
 /// Whatever the peers do, what the server holds for them is at most
@@ -27,53 +40,58 @@ pub struct ServerConfig<H = Format> {
     /// The format, in both directions, with the longest payload: a [`Format`], or any other [`Header`]. [`Format::U32_LE`] with
     /// 1 MiB by default; a longer payload ends as *oversize*.
     pub format: H,
-    /// What is said first. Nothing by default.
+    /// What is sent first on every connection. Nothing by default.
     pub greeting: Greeting,
-    /// What a peer is told that there is no place for. Nothing by default: its connection is just closed.
+    /// What is sent on a connection that is refused. Nothing by default: it is just closed.
     pub refusal: Greeting,
-    /// Connections that the system completes before they are accepted; the system has a limit of its own. 1024 by
-    /// default.
+    /// Connections that may wait to be accepted; the system has a limit of its own. 1024 by default.
     pub backlog: usize,
     /// Threads that serve connections. 1 by default.
     pub threads: usize,
-    /// Connections served at a time. A further one is accepted, told the [`refusal`](ServerConfig::refusal), and ended as
-    /// *refused*. By default, `None`, what the process's limit of open files allows, less 32 and three for each thread.
+    /// Connections served at a time. A further one is accepted, sent the [`refusal`](ServerConfig::refusal), and ended as
+    /// *refused*. `None`, by default: the process's limit of open files, less 32 and three for each thread.
     pub max_connections: Option<usize>,
-    /// Bytes of memory that all connections together may hold above 4 KiB each: unfinished frames, frames that a handler is at,
-    /// replies and pushes that are not written. By default, `None`, 256 MiB, or eight times the longest payload where that is
-    /// more; but no more than a quarter of what the process may have. Less than four of the longest payload is refused when the
-    /// server is made: a handler that holds one, and waits to send another, could wait for ever.
+    /// Bytes of memory that all connections together may hold, beyond 4 KiB each: unfinished frames, frames that a handler works
+    /// on, replies and pushes that are not written. `None`, by default: 256 MiB, or eight times the longest payload if that is
+    /// more, but at most a quarter of the memory that the process may have. Less than four of the longest payload is refused: a
+    /// handler that holds one and waits to send another could wait for ever.
     ///
-    /// Where nothing is left, nothing more is read and handlers wait to send, until something is given back: so pressure slows.
-    /// Only if somebody waits so, and a connection holds more than its fair share (three quarters of the budget, divided by one
-    /// more than there are that hold some) in an unfinished frame, or in what its peer does not take and what came behind it
-    /// meanwhile, the largest of these ends as *over budget*. What whole frames hold whose handler is at work ends nothing.
+    /// When it is used up, nothing more is read and handlers wait to send, until memory is given back: backpressure, and no
+    /// connection ends. Only if a connection waits for memory, and another one holds more than its fair share because of its own
+    /// peer, the one that holds the most ends as *over budget*. Held because of the peer is an unfinished frame, and what the
+    /// peer does not read, with what it sent meanwhile; not a whole frame that a handler works on. The fair share is three
+    /// quarters of the budget, divided by the number of connections that hold such memory plus one.
     pub memory_budget: Option<usize>,
-    /// How long a peer may take to its first whole frame. 60 s by default; then it ends as *silent*. `None`: for ever.
+    /// The time from accepting a connection to its first whole frame; after it, the connection ends as *silent*. 60 s by default.
+    /// `None`: no limit, as for clients that only listen.
     pub first_frame_timeout: Option<Duration>,
-    /// How long a frame may take from its first byte to its last one. 10 s by default, and what
-    /// [`min_rate`](ServerConfig::min_rate) adds; then it ends as *slow frame*. `None`: for ever.
+    /// The time from a frame's first byte to its last one; after it, the connection ends as *slow frame*. 10 s by default, and
+    /// what [`min_rate`](ServerConfig::min_rate) adds. `None`: no limit.
     pub frame_timeout: Option<Duration>,
-    /// Bytes a second at which a frame may exceed its timeout: each second's worth of them that has come gives it one more
-    /// second. 64 KiB by default, so that a frame of 1 MiB has 26 s at most. `None`: the timeout stands.
+    /// Bytes a second that a long frame must arrive with: for each that many bytes received, the
+    /// [`frame_timeout`](ServerConfig::frame_timeout) is one second longer. 64 KiB by default, so a frame of 1 MiB has 26 s at
+    /// most. `None`: the timeout is the same for all frames.
     pub min_rate: Option<usize>,
-    /// How long a peer may neither send anything between frames nor take anything. `None`, for ever, by default; otherwise it
-    /// ends as *idle*.
+    /// The time between frames in which a peer may send nothing and read nothing; after it, the connection ends as *idle*. `None`,
+    /// no limit, by default.
     pub idle_timeout: Option<Duration>,
-    /// How long the peer may take no byte of what is to be written. 10 s by default; then it ends as *slow reader*. `None`:
-    /// for ever.
+    /// The time in which a peer may read nothing while bytes wait to be written to it; after it, the connection ends as *slow
+    /// reader*. 10 s by default. `None`: no limit.
     pub write_timeout: Option<Duration>,
-    /// After so long without a byte the system asks a TCP peer's whether it is still there (keepalive), every 10 s and
-    /// three times; and where it is not, the connection ends as *unreachable*. 60 s by default. `None`: it never asks.
+    /// The time without a byte after which the system sends keepalive probes to a TCP peer, three of them, 10 s apart; if none is
+    /// answered, the connection ends as *unreachable*. 60 s by default. `None`: no probes.
     pub keepalive: Option<Duration>,
-    /// Bytes that wait to be written from which on a handler waits to send, and nothing is read. 64 KiB by default.
+    /// Bytes that wait to be written to a peer; from this many on, its handler waits to send, and nothing more is read from it.
+    /// 64 KiB by default.
     pub high_water: usize,
-    /// Bytes that may wait in a connection's [`Outbox`](crate::Outbox), or one frame where that is longer. 256 KiB by default;
-    /// then it is full.
+    /// Bytes that may be queued in a connection's [`Outbox`](crate::Outbox), or one frame if that is longer; beyond it the outbox
+    /// is full. 256 KiB by default.
     pub outbox_limit: usize,
-    /// Frames of one connection that are handled before others have their turn, empty ones included. 1024 by default.
+    /// Frames of one connection, empty ones included, that are handled before it yields to the other connections of its thread.
+    /// 1024 by default.
     pub max_frames_per_turn: usize,
-    /// How long a stop waits for what is in flight. 10 s by default; then what is left ends as *stopped*.
+    /// How long a stop waits for frames that have arrived, their handlers and their replies; after it, what is left is cut off. 10
+    /// s by default.
     pub drain_timeout: Duration,
 }
 
@@ -207,7 +225,8 @@ impl<H: Header> ServerConfig<H> {
     /// Bytes that all connections may hold, whether set or derived.
     pub(super) fn bytes_allowed(&self) -> usize {
         let derived = || (256 * 1024 * 1024).max(self.format.max_payload_len().saturating_mul(8));
-        self.memory_budget.unwrap_or_else(|| derived().min(memory_allowed() / 4))
+        let least = self.format.max_payload_len().saturating_mul(4);
+        self.memory_budget.unwrap_or_else(|| derived().min(memory_allowed() / 4).max(least))
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection's life: bytes in, frames to the handler, replies and pushes out. Over any transport.
+//! One connection, from its greeting to its end: bytes in, frames to the handler, replies and pushes out, over any transport.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -32,10 +32,10 @@ use crate::framing::{Frame, Header};
 /// How long a peer has to read our last replies after we closed, before it is cut off.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a handler goes on at once for which there is room again, before others have their turn.
+/// How often a handler that waited for room goes on at once, before the connection yields to others.
 const ROOMS_A_TURN: u32 = 16;
 
-/// One connection, with all that its task has to itself.
+/// One connection, with all that only its task uses.
 pub(super) struct Connection<T, H: Header, F> {
     transport: T,
     input: Input<H>,
@@ -63,7 +63,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         &self.responder.link
     }
 
-    /// Tells the peer that there is no place for it.
+    /// Sends the refusal, and ends the connection.
     pub(super) async fn refuse(&mut self) -> CloseReason {
         let shared = &self.link().thread.shared;
         let max_connections = shared.allowed;
@@ -199,9 +199,9 @@ where
         greet(self.link(), &self.link().thread.shared.config.greeting)?;
         loop {
             if self.input.ends_turn() {
-                // Who only waits for its turn holds no more than who waits for bytes.
+                // While it has yielded, it holds no more memory than one that waits for bytes.
                 self.input.park();
-                others_turn(&self.responder.link.thread.clock).await;
+                yield_to_others(&self.responder.link.thread.clock).await;
             }
             // In a match of its own, the result would keep its room in every state of this function.
             let woken = poll_fn(|cx| self.poll_input(cx)).await?;
@@ -212,7 +212,7 @@ where
         }
     }
 
-    /// Deals with the input at hand: every whole frame that has arrived is handled. While the handler waits, what was sent and
+    /// Handles every whole frame that has arrived. While the handler waits, what was sent and
     /// pushed is written, and nothing is read.
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
         let Connection { transport, input, responder, handler, member, .. } = self;
@@ -265,13 +265,13 @@ where
     }
 }
 
-/// Queues what is said first.
+/// Queues the greeting, or the refusal.
 fn greet(link: &Link, greeting: &Greeting) -> Result<(), CloseReason> {
     link.output.borrow_mut().greet(greeting).map_err(|error| CloseReason::Handler(error.into()))
 }
 
-/// Lets others have their turn.
-fn others_turn(clock: &Clock) -> impl Future<Output = ()> {
+/// Yields to the other connections of the thread.
+fn yield_to_others(clock: &Clock) -> impl Future<Output = ()> {
     let mut theirs = true;
     poll_fn(move |cx| match std::mem::take(&mut theirs) {
         true => {
@@ -397,7 +397,7 @@ struct Lent {
     unread: Range<usize>,
 }
 
-/// Every whole frame that has arrived goes to the handler.
+/// Calls the handler with every whole frame that has arrived.
 async fn handle_frames<H, F, E>(
     input: &mut Input<H>,
     responder: &mut Responder,
@@ -419,7 +419,7 @@ where
         left -= 1;
         if left == 0 {
             left = frames_per_turn;
-            others_turn(&responder.link.thread.clock).await;
+            yield_to_others(&responder.link.thread.clock).await;
         }
     }
     Ok(lent)

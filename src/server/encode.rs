@@ -44,7 +44,7 @@ impl<H: Header + Send + Sync> Encode for Encoder<H> {
     }
 }
 
-/// Appends a frame with zeros around its payload, as many as the header has bytes there.
+/// Appends a frame whose prefix and trailer are zeros.
 ///
 /// # Errors
 /// Where the header cannot say the frame.

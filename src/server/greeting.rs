@@ -6,20 +6,20 @@ use std::fmt;
 use super::encode::{Encode, with_zeros};
 use crate::framing::EncodeError;
 
-/// What a server says first.
+/// What a server sends first: its greeting, or its refusal.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Greeting {
-    /// A frame with this payload. Where the format has bytes before its length field or behind the payload, they are zeros.
+    /// A frame with this payload. If the format has bytes before its length field or behind the payload, they are zeros.
     Frame(Vec<u8>),
-    /// These bytes without framing: what the tutorial's clients wait for.
+    /// These bytes without framing, which the tutorial's clients wait for.
     Raw(Vec<u8>),
     /// Nothing.
     None,
 }
 
 impl Greeting {
-    /// Appends it, with zeros around the payload where the layout has something there.
+    /// Appends it; the prefix and the trailer of a frame are zeros.
     ///
     /// # Errors
     /// Where the header cannot say it, and nothing is appended.

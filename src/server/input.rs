@@ -15,7 +15,7 @@ use super::transport::Transport;
 use crate::close::CloseReason;
 use crate::framing::{Decoder, Header};
 
-/// Reads in a row, without a wait, after which other connections have their turn; a long one counts as several.
+/// Reads in a row, without a wait, after which a connection yields to others; a long one counts as several.
 const READS_A_TURN: u32 = 16;
 
 /// KiB that a peer may still send after a stop: more than a socket's receive buffer holds, so what had arrived by then is
@@ -41,7 +41,7 @@ pub(super) struct Input<H: Header> {
     pub(super) bytes_in: u64,
     /// KiB that came after a stop, each read's rounded up.
     since_stop: u32,
-    /// Reads of [`READ_LEN`] since it last waited or gave others their turn.
+    /// Reads of [`READ_LEN`] since it last waited or yielded.
     reads_in_a_row: u32,
     /// Whether the last frame was a large one: more is read at once then.
     pub(super) large_frames: bool,
@@ -67,7 +67,7 @@ impl<H: Header> Input<H> {
         }
     }
 
-    /// Whether it is others' turn now; another one of its own begins.
+    /// Whether the connection is to yield to others now; the count begins again.
     pub(super) fn ends_turn(&mut self) -> bool {
         let ends = self.reads_in_a_row >= READS_A_TURN;
         if ends {
@@ -86,7 +86,7 @@ impl<H: Header> Input<H> {
         (self.wants > 0).then_some(self.wants)
     }
 
-    /// What came last is dealt with, and there was a whole frame among it or not.
+    /// What was read last is handled; whether there was a whole frame in it.
     ///
     /// # Errors
     /// Where the peer goes on sending after a stop.
@@ -95,7 +95,7 @@ impl<H: Header> Input<H> {
         if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped) }
     }
 
-    /// The peer took something.
+    /// The peer read something of what is written to it.
     pub(super) fn took(&mut self, now: Instant) {
         self.due.took(now);
     }
@@ -238,13 +238,13 @@ impl<H: Header> Input<H> {
 pub(super) enum Forgotten {
     /// There is nothing to read.
     Nothing,
-    /// The turn is over, and the peer goes on.
+    /// There is more to read; the connection is to yield first.
     Turn,
     /// The peer's end.
     End,
 }
 
-/// Reads for a turn, and keeps nothing.
+/// Reads up to [`READS_A_TURN`] times, and keeps nothing.
 pub(super) fn read_and_forget(transport: &mut impl Transport, cx: &mut Context<'_>) -> Forgotten {
     let mut buffer = pool::take_input(READ_LEN);
     let mut forgotten = Forgotten::Turn;

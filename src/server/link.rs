@@ -20,17 +20,17 @@ pub(super) struct Link {
     outbox: OnceCell<Outbox>,
     /// The memory of the frame at hand, where it is large: so its payload can be kept without a copy.
     pub(super) received: RefCell<Bytes>,
-    /// Its place among those of its thread.
+    /// Its slot in its thread.
     pub(super) slot: usize,
-    /// It is served, and not one too many.
-    has_place: bool,
+    /// Whether it is served, or refused.
+    is_admitted: bool,
     /// What the account knows of it.
     traffic: Cell<Traffic>,
     ended: Cell<bool>,
 }
 
 impl Link {
-    fn new(thread: &Rc<Thread>, peer: PeerName, has_place: bool) -> Rc<Link> {
+    fn new(thread: &Rc<Thread>, peer: PeerName, is_admitted: bool) -> Rc<Link> {
         Rc::new(Link {
             thread: Rc::clone(thread),
             peer,
@@ -38,7 +38,7 @@ impl Link {
             outbox: OnceCell::new(),
             received: RefCell::default(),
             slot: thread.enter(),
-            has_place,
+            is_admitted,
             traffic: Cell::default(),
             ended: Cell::default(),
         })
@@ -107,9 +107,9 @@ impl Link {
 pub(super) struct Entry(pub(super) Rc<Link>);
 
 impl Entry {
-    /// A connection comes, and has a place or is one too many.
-    pub(super) fn new(thread: &Rc<Thread>, peer: PeerName, has_place: bool) -> Entry {
-        Entry(Link::new(thread, peer, has_place))
+    /// A connection comes, which is admitted or is to be refused.
+    pub(super) fn new(thread: &Rc<Thread>, peer: PeerName, is_admitted: bool) -> Entry {
+        Entry(Link::new(thread, peer, is_admitted))
     }
 
     /// It has ended, for this reason.
@@ -119,7 +119,7 @@ impl Entry {
         if let Some(outbox) = link.outbox() {
             outbox.forget();
         }
-        link.thread.shared.closed(link.peer.clone(), link.has_place, reason, link.traffic.get())
+        link.thread.shared.closed(link.peer.clone(), link.is_admitted, reason, link.traffic.get())
     }
 }
 

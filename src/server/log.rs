@@ -103,7 +103,7 @@ struct Last {
     log: Weak<Log>,
     /// Whose frame it is: the address of what encoded it.
     encode: usize,
-    /// Whether nothing was put around the payload, so that the same payload is the same frame.
+    /// Whether the frame has no envelope, so that the same payload is the same frame.
     is_plain: bool,
     /// The payload's place in memory.
     payload: (usize, usize),

@@ -1,4 +1,4 @@
-//! A server that speaks frames.
+//! The server: it accepts connections, hands each frame to a handler, and writes replies and pushes.
 
 mod accept;
 mod account;

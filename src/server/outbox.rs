@@ -1,4 +1,4 @@
-//! Where anybody pushes frames to one connection.
+//! The outbox, by which anybody pushes frames to one connection.
 
 use std::borrow::Borrow;
 use std::collections::VecDeque;
@@ -21,13 +21,14 @@ use super::encode::Encode;
 use super::log::{self, Log, Pushed, Refused, Shared};
 use crate::framing::{EncodeError, Envelope};
 
-/// Where anybody pushes frames to one connection, from any thread and any runtime; cheap to clone.
+/// Pushes frames to one connection, from any thread and any runtime. Cheap to clone; [`Peer::outbox`](crate::Peer::outbox) gives it.
 ///
-/// A frame is pushed whole, behind those that were pushed here before. Between the replies of the connection's handler it has its
-/// place in the order of sending. It is written as soon as the peer takes it, also while the handler waits. What waits here is
-/// bounded: by [`ServerConfig::outbox_limit`], or one frame where that is longer, and by [`ServerConfig::memory_budget`].
+/// Frames that are pushed arrive whole and in order; pushes and the handler's replies arrive in the order in which they were sent.
+/// A push is written as soon as the peer reads, also while the handler waits. What is queued here is bounded: by
+/// [`ServerConfig::outbox_limit`] (or one frame, if that is longer), and by [`ServerConfig::memory_budget`].
 ///
-/// Only the protocol tells a push from a reply: nothing in a frame does.
+/// A frame does not say whether it is a push or a reply. If a client has to tell them apart, the protocol must say so, by a byte
+/// of the payload for example.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -113,16 +114,18 @@ impl Outbox {
         Outbox { inner: Arc::new(Inner { mailbox, is_due, state, room, encode, budget, limit }) }
     }
 
-    /// Pushes a frame, or says at once why not. From 4 KiB on the payload is not copied: pushed to a thousand outboxes, a
-    /// [`Bytes`] is in memory once, and counts once in the budget.
+    /// Pushes a frame, or returns at once with the reason why not.
+    ///
+    /// A payload of 4 KiB or more is not copied. To push one payload to many outboxes, push the same [`Bytes`] to one after the
+    /// other: the frame is in memory once, and counts once in the budget.
     ///
     /// # Errors
-    /// [`PushError`], and nothing of it is pushed.
+    /// [`PushError`]: nothing of the frame is pushed.
     pub fn try_send(&self, payload: impl Borrow<Bytes>) -> Result<(), PushError> {
         self.push(Envelope::default(), payload.borrow())
     }
 
-    /// [`try_send`](Outbox::try_send) with what travels around the payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`try_send`](Outbox::try_send) with a prefix, or with an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`try_send`](Outbox::try_send).
@@ -134,18 +137,19 @@ impl Outbox {
         self.push(envelope.into(), payload.borrow())
     }
 
-    /// Pushes a frame once there is room for it. A handler may await its own connection's.
+    /// Pushes a frame, and waits for room if there is none: backpressure. Those that wait go on in order. A handler may also await
+    /// its own connection's outbox.
     ///
     /// # Errors
     /// [`PushError`], but never [`PushError::Full`].
     ///
     /// # Cancel-safety
-    /// Dropping the future pushes nothing, and another one that waits has its turn.
+    /// If the future is dropped before it is ready, nothing is pushed, and the next one that waits goes on.
     pub async fn send(&self, payload: impl Borrow<Bytes>) -> Result<(), PushError> {
         self.send_with(Envelope::default(), payload).await
     }
 
-    /// [`send`](Outbox::send) with what travels around the payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`send`](Outbox::send) with a prefix, or with an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](Outbox::send).
@@ -175,23 +179,24 @@ impl Outbox {
         }
     }
 
-    /// Ends the connection cleanly behind what waits here, and behind the frame that its handler is at: it ends as *ended*.
-    /// Nothing is taken any more.
+    /// Ends the connection cleanly: the frame that its handler works on is finished, what is queued is written, and our stream
+    /// ends. The reason is *ended*. From now on every push is [`PushError::Closed`].
     pub fn close(&self) {
         self.end(State::Closing);
     }
 
-    /// Breaks the connection off, as its peer takes too little: it ends as *overflow*. What waits is lost.
+    /// Breaks the connection off at once, because its peer reads too slowly: what is queued is lost, and the peer sees a reset.
+    /// The reason is *overflow*.
     pub fn break_off(&self) {
         self.end(State::Overflow);
     }
 
-    /// Whether nothing is taken any more: the connection ends, or has ended.
+    /// Whether every further push is [`PushError::Closed`]: the connection is ending, or has ended.
     pub fn is_closed(&self) -> bool {
         self.state() != State::Open
     }
 
-    /// Bytes that wait, or that the peer has not taken.
+    /// Bytes that were pushed and are not all written to the socket yet.
     pub fn queued(&self) -> usize {
         let mailbox = self.mailbox();
         mailbox.waiting + mailbox.taken
@@ -340,23 +345,23 @@ impl fmt::Debug for Outbox {
     }
 }
 
-/// Why a frame was not pushed. Its [`source`](Error::source), where there is one, says more.
+/// Why a frame was not pushed.
 ///
-/// As an [`io::Error`] it is in it, of the kind [`WouldBlock`](io::ErrorKind::WouldBlock) where it is full,
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) where it is closed, and [`InvalidInput`](io::ErrorKind::InvalidInput).
+/// It converts into an [`io::Error`] of the kind [`WouldBlock`](io::ErrorKind::WouldBlock),
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or [`InvalidInput`](io::ErrorKind::InvalidInput), in the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushError {
-    /// There is no room now, in this outbox or in the budget of all.
+    /// There is no room now: this outbox is full, or the memory budget of the server is used up.
     Full {
-        /// Bytes that wait in this one.
+        /// Bytes that are queued here.
         queued: usize,
-        /// Bytes that may: [`ServerConfig::outbox_limit`].
+        /// Bytes that may be queued: [`ServerConfig::outbox_limit`].
         limit: usize,
     },
-    /// The connection ends, or has ended.
+    /// The connection is ending, or has ended.
     Closed,
-    /// The header cannot say such a frame.
+    /// The format cannot encode such a frame.
     Encode(EncodeError),
 }
 

@@ -257,7 +257,7 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    /// What waits for its peer is copied from memory that it has in common with others: they may be done with it.
+    /// What waits for its peer is copied from memory that it shares with others, which may be done with it.
     fn settle(&mut self) {
         let brief = self.queue.brief_len();
         if brief > 0 && self.lease.reach(self.own() + brief) >= self.own() + brief {

@@ -1,4 +1,4 @@
-//! What a handler knows of its connection.
+//! The handle of a connection that its handler is made with.
 
 use std::fmt;
 use std::rc::Rc;
@@ -9,29 +9,46 @@ use super::link::Link;
 use super::outbox::Outbox;
 use crate::peer::PeerName;
 
-/// A connection's peer, as its handler meets it: its name, and the outbox by which anybody pushes to it. Cheap to clone; it
-/// stays on its thread, and the [`Outbox`] goes to others.
+/// A connection, as `new_handler` of [`Server::serve`](crate::Server::serve) gets it: the peer's name, the outbox by which
+/// anybody pushes to it, and a timer. Cheap to clone. It is not `Send` and stays on its thread; the [`Outbox`] may go anywhere.
+///
+/// ```
+/// use std::time::Duration;
+/// use unstick::framing::Frame;
+/// use unstick::{Peer, Responder};
+///
+/// /// Answers a second later, with a number that counts the frames of this connection.
+/// fn new_handler(peer: Peer) -> impl AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), unstick::framing::EncodeError> {
+///     let mut count = 0;
+///     async move |_frame, responder| {
+///         count += 1;
+///         peer.sleep(Duration::from_secs(1)).await;
+///         responder.send(format!("{count}").as_bytes()).await
+///     }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Peer {
     pub(super) link: Rc<Link>,
 }
 
 impl Peer {
-    /// Its name: its address over TCP, its process over a Unix socket.
+    /// The peer's name: its address over TCP, its process over a Unix socket.
     pub fn name(&self) -> &PeerName {
         &self.link.peer
     }
 
-    /// Where anybody pushes frames to it. It is made when it is first asked for: who does not push needs no memory for it.
+    /// The outbox by which anybody pushes frames to the peer; always the same one. It is created by the first call, so a
+    /// connection that nobody pushes to needs no memory for it.
     pub fn outbox(&self) -> Outbox {
         self.link.make_outbox().clone()
     }
 
-    /// Waits for so long by the server's clock, which a simulation drives. Meanwhile the connection is written to, and nothing is
-    /// read from it.
+    /// Waits that long, by the server's clock: in a test, a `Simulation` (feature `testing`) may drive that. Meanwhile the
+    /// connection is written to, and nothing is read from it.
     ///
     /// # Cancel-safety
-    /// Dropping the future takes the timer back.
+    /// Dropping the future removes the timer.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.link.thread.clock.sleep(duration)
     }

@@ -1,4 +1,4 @@
-//! Memory that the connections of a thread use in turn: one holds it only while it holds bytes.
+//! Buffers that the connections of a thread share: a connection has one only while it holds bytes.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Where a handler answers.
+//! The responder, by which a handler replies.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -15,30 +15,46 @@ use crate::adapters::NO_COPY_LEN;
 use crate::framing::{EncodeError, Envelope, Frame};
 use crate::peer::PeerName;
 
-/// Where a handler answers the frame at hand.
+/// Sends replies to the frame that a handler is called with: none, one or many.
 ///
-/// What is sent is queued, and written once the input at hand is dealt with, or as soon as the handler waits: for a
-/// [`flush`](Responder::flush), for room, or for anything else. So many replies cost one write.
+/// A reply is queued. The queue is written when all frames that have arrived are handled, and whenever the handler waits: for a
+/// [`flush`](Responder::flush), for room in the queue, or for anything else. So many replies cost one write.
+///
+/// ```
+/// use unstick::framing::Frame;
+/// use unstick::Responder;
+///
+/// /// Reports that work has begun, works on another thread, and replies.
+/// async fn handler(frame: Frame<'_>, responder: &mut Responder) -> Result<(), unstick::framing::EncodeError> {
+///     responder.send(b"begun").await?;
+///     responder.flush().await; // without it, that would be written once the work is awaited
+///     let payload = frame.payload().to_vec();
+///     let sum = smol::unblock(move || payload.iter().map(|byte| u64::from(*byte)).sum::<u64>()).await;
+///     responder.send(sum.to_string().as_bytes()).await
+/// }
+/// ```
 pub struct Responder {
     pub(super) link: Rc<Link>,
 }
 
 impl Responder {
-    /// Sends a frame with a copy of `payload`. It waits while [`ServerConfig::high_water`] (64 KiB) or more waits to be written,
-    /// or the [`ServerConfig::memory_budget`] has no room.
+    /// Sends a frame with a copy of `payload`. It waits while [`ServerConfig::high_water`] bytes (64 KiB by default) or more are
+    /// queued, or the [`ServerConfig::memory_budget`] has no room.
     ///
     /// # Errors
-    /// [`EncodeError`], and nothing of it is sent.
+    /// [`EncodeError`]: the format cannot encode such a frame. Nothing of it is sent, and the connection goes on unless the
+    /// handler returns the error.
     ///
     /// # Cancel-safety
-    /// Dropping the future before it is ready sends nothing.
+    /// If the future is dropped before it is ready, nothing is sent.
     #[inline]
     pub fn send<'a>(&'a mut self, payload: &'a [u8]) -> impl Future<Output = Result<(), EncodeError>> + 'a {
         self.send_with(Envelope::default(), payload)
     }
 
-    /// Sends a frame with what travels around its payload, a prefix or an [`Envelope`] of prefix and trailer. So a frame is
-    /// echoed whole: `responder.send_with(frame.envelope(), frame.payload())`.
+    /// [`send`](Responder::send) with a prefix, or with an [`Envelope`] of prefix and trailer, for a format that has bytes before
+    /// its length field or behind the payload. This echoes a frame whole:
+    /// `responder.send_with(frame.envelope(), frame.payload())`.
     ///
     /// # Errors
     /// As [`send`](Responder::send).
@@ -54,7 +70,7 @@ impl Responder {
         Sending { link: &self.link, envelope: envelope.into(), payload }
     }
 
-    /// Sends a frame whose payload is owned: from [`NO_COPY_LEN`] (16 KiB) on it is not copied.
+    /// [`send`](Responder::send) with a payload that is owned: if it has [`NO_COPY_LEN`] bytes (16 KiB) or more, it is not copied.
     ///
     /// # Errors
     /// As [`send`](Responder::send).
@@ -66,7 +82,7 @@ impl Responder {
         self.send_bytes_with(Envelope::default(), payload)
     }
 
-    /// [`send_bytes`](Responder::send_bytes) with what travels around the payload.
+    /// [`send_bytes`](Responder::send_bytes) with a prefix, or with an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](Responder::send).
@@ -82,7 +98,8 @@ impl Responder {
         SendingBytes { link: &self.link, envelope: envelope.into(), payload: payload.into() }
     }
 
-    /// Sends now: ready once all that was sent or pushed is with the system.
+    /// Writes now. It is ready once everything that was sent or pushed is written to the socket: the system has it, which does
+    /// not say that the peer has read it.
     ///
     /// # Cancel-safety
     /// Dropping the future loses nothing.
@@ -90,8 +107,9 @@ impl Responder {
         poll_fn(|cx| self.link.output.borrow_mut().poll_written(cx)).await;
     }
 
-    /// The payload of the frame at hand to keep, for other connections, say: one of [`NO_COPY_LEN`] (16 KiB) or more is not
-    /// copied, and keeps the memory that it was received in, of 260 KiB mostly.
+    /// The payload as [`Bytes`], to keep or to push to other connections. A payload of [`NO_COPY_LEN`] bytes (16 KiB) or more may
+    /// not be copied: then it keeps all the memory that it was received in, mostly 260 KiB, until the last clone is dropped. That
+    /// memory does not count in [`ServerConfig::memory_budget`] while it is only kept.
     pub fn share(&self, frame: Frame<'_>) -> Bytes {
         let (payload, received) = (frame.payload(), self.link.received.borrow());
         if payload.len() >= NO_COPY_LEN
@@ -116,7 +134,7 @@ impl fmt::Debug for Responder {
     }
 }
 
-/// A reply that is copied as soon as there is room for it.
+/// A reply that is copied into the queue as soon as there is room.
 struct Sending<'a> {
     link: &'a Link,
     envelope: Envelope<'a>,

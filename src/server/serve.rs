@@ -1,4 +1,4 @@
-//! A server from its making to its end.
+//! A server from `bind` to the end of its drain.
 
 use std::error::Error;
 use std::fmt;
@@ -33,10 +33,13 @@ use crate::close::Closed;
 use crate::framing::{Encoder, Format, Frame, Header};
 use crate::peer::PeerName;
 
-/// How much longer than its drain timeout a stop waits for a thread that a handler blocks.
+/// How much longer than the drain timeout a stop waits for a thread that a handler blocks.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A server that speaks frames. It listens once it is bound; [`serve`](Server::serve) accepts.
+/// A server for length-prefixed frames.
+///
+/// [`bind`](Server::bind) starts listening; [`serve`](Server::serve) accepts connections, and calls a handler for each frame. The
+/// limits are those of its [`ServerConfig`].
 ///
 /// ```
 /// use unstick::framing::Frame;
@@ -68,11 +71,11 @@ pub struct Server<H = Format> {
 }
 
 impl<H: Header + Send + Sync + 'static> Server<H> {
-    /// Listens at the first address of `addr` that can be had.
+    /// Listens on TCP, at the first of the addresses that can be bound.
     ///
     /// # Errors
-    /// The system's: the address is in use, not ours, or not allowed. [`io::ErrorKind::InvalidInput`], where a limit is 0 or the
-    /// format cannot say the greeting or the refusal.
+    /// The system's: the address is in use, not local, or not allowed. [`io::ErrorKind::InvalidInput`] if a limit is 0, or if the
+    /// format cannot encode the greeting or the refusal.
     pub fn bind(addr: impl ToSocketAddrs, config: ServerConfig<H>) -> io::Result<Server<H>> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for addr in addr.to_socket_addrs()? {
@@ -84,8 +87,34 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Err(last)
     }
 
-    /// Listens at a Unix socket. A socket that is there already, and that nobody listens at any more, is replaced; ours goes
-    /// when the server ends.
+    /// Listens on a Unix socket. On Unix only.
+    ///
+    /// A socket file that an earlier process left at this path, and that nobody listens on, is replaced. The server removes its
+    /// own when it ends.
+    ///
+    /// ```
+    /// use unstick::framing::Frame;
+    /// use unstick::{Client, ClientConfig, Peer, PeerName, Responder, Server, ServerConfig};
+    /// # smol::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("unstick-doc-{}.sock", std::process::id()));
+    /// let server = Server::bind_unix(&path, ServerConfig::default())?;
+    /// let serving = smol::spawn(server.serve(
+    ///     |peer: Peer| {
+    ///         // On Linux also the process and the user of the client.
+    ///         assert!(matches!(peer.name(), PeerName::Unix { .. }));
+    ///         async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await
+    ///     },
+    ///     std::future::pending(),
+    /// ));
+    ///
+    /// let mut client = Client::connect_unix(&path, ClientConfig::default()).await?;
+    /// assert_eq!(client.call(b"hello").await?.payload(), b"hello");
+    ///
+    /// serving.cancel().await; // stops the server
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`bind`](Server::bind); and [`io::ErrorKind::AlreadyExists`], where there is a file that is no socket.
@@ -95,7 +124,7 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Server::new(listening, config)
     }
 
-    /// Serves a TCP socket that listens already: inherited, say. Its backlog is as it is.
+    /// Serves a TCP socket that is listening already, for example one inherited from a supervisor. Its backlog stays as it is.
     ///
     /// # Errors
     /// As [`bind`](Server::bind).
@@ -105,7 +134,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Server::new(Listening::Tcp(Async::new(listener)?), config)
     }
 
-    /// Serves a Unix socket that listens already: inherited, say. Its path is not removed.
+    /// Serves a Unix socket that is listening already, for example one inherited from a supervisor. Its file is not removed. On
+    /// Unix only.
     ///
     /// # Errors
     /// As [`bind`](Server::bind).
@@ -114,7 +144,7 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Server::new(Listening::Unix(Async::new(listener)?, None), config)
     }
 
-    /// Serves whatever a listener of anybody's own accepts.
+    /// Serves the connections of your own [`Listener`], which has an example: TLS, a pipe, a connection in memory.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`], as [`bind`](Server::bind).
@@ -128,51 +158,64 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Ok(Server { listening, header, shared })
     }
 
-    /// What it does, to be looked at from any thread while it serves, and afterwards.
+    /// The server's numbers, to read from any thread while it serves, and afterwards.
     pub fn account(&self) -> Account {
         self.shared.account.clone()
     }
 
-    /// The address it listens at: the port is the real one also where 0 was asked for.
+    /// The TCP address that it listens on, with the actual port if it was bound to port 0.
     ///
     /// # Errors
-    /// [`io::ErrorKind::Unsupported`], where it does not listen at a TCP socket.
+    /// [`io::ErrorKind::Unsupported`] if it does not listen on a TCP socket.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listening.local_addr()
     }
 
-    /// Calls `on_open` for every connection, before it is served; also for one that there is no place for, unless it is
-    /// turned away at once: for want of a [`refusal`](ServerConfig::refusal), or as more than 16 are being refused. Where it
-    /// panics, this connection ends and no other one is touched.
+    /// Calls `on_open` for every connection before it is served, and for one that is refused if it is sent the
+    /// [`refusal`](ServerConfig::refusal) and given time to read it: 16 connections at a time are. If `on_open` panics, that
+    /// connection ends; others go on.
     #[must_use]
     pub fn on_open(mut self, on_open: impl Fn(&PeerName) + Send + Sync + 'static) -> Server<H> {
         self.shared.on_open = Box::new(on_open);
         self
     }
 
-    /// Calls `on_close` for every connection when it has ended, exactly once. Where it panics, only the panic hook tells.
+    /// Calls `on_close` exactly once for every connection, when it has ended. If it panics, the server goes on; the panic hook
+    /// still runs.
     #[must_use]
     pub fn on_close(mut self, on_close: impl Fn(&Closed) + Send + Sync + 'static) -> Server<H> {
         self.shared.on_close = Box::new(on_close);
         self
     }
 
-    /// Accepts and serves until `stop` is ready; then closes the listener and the outboxes, lets the connections finish what is
-    /// in flight, and returns what it did. A thread that a handler blocks beyond the drain timeout is not waited for: its
-    /// connections are still active then.
+    /// Accepts and serves connections until `stop` is ready, then drains, and returns the final numbers.
     ///
-    /// Every connection has its own handler, which `new_handler` makes, its own buffers and its own task on one of the
-    /// server's threads; so a handler may keep what it knows of its connection, and need not be `Send`. It gets each frame in
-    /// turn, and a [`Responder`] to answer it; by its [`Peer`] it knows who is there, and has the outbox by which others push to
-    /// it. It may wait for whatever it likes, and for as long as it likes: meanwhile nothing is read from its peer, what is sent
-    /// and pushed is written, no timeout runs but that of a peer that takes nothing, and all other connections go on. If the
-    /// peer breaks the connection off, a waiting handler is dropped; that the peer has ended its stream shows once the handler
-    /// is done. Where it returns an error or panics, what it sent before is still written, this connection ends, and no other
-    /// one is touched. A handler that computes long, or blocks, keeps the other connections of its thread waiting: hand such work
-    /// to other threads (`smol::unblock`).
+    /// # Handlers
+    /// `new_handler` is called once for each connection, with its [`Peer`]: the peer's name, a timer, and the
+    /// [`Outbox`](crate::Outbox) by which anybody pushes frames to it. It returns that connection's handler, which is called with
+    /// one frame after the other, in order, and with a [`Responder`] to reply. A connection stays on one thread for its whole
+    /// life, so a handler may own state and need not be `Send`.
+    ///
+    /// A handler may wait as long as it likes: for another thread, a database, a timer. Meanwhile
+    /// - its replies and what is pushed to its peer are written;
+    /// - nothing is read from its peer, and only [`write_timeout`](ServerConfig::write_timeout) applies to it;
+    /// - all other connections go on.
+    ///
+    /// If the peer resets the connection, a waiting handler is dropped. If the peer just ends its stream, the handler goes on, and
+    /// its reply is still written. If a handler returns an error or panics, what it sent before is still written, and this
+    /// connection ends; others go on.
+    ///
+    /// A handler that blocks or computes for long delays the other connections of its thread: move such work to another thread,
+    /// with `smol::unblock` for example.
+    ///
+    /// # Drain
+    /// After `stop` the listener is closed, then the outboxes. Each connection handles the frames that have arrived, writes its
+    /// replies, and ends as *stopped*. What is left after [`drain_timeout`](ServerConfig::drain_timeout) is cut off. One second
+    /// later `serve` returns, even if a handler still blocks its thread; the connections of that thread are then still
+    /// [`active`](Stats::active).
     ///
     /// # Errors
-    /// The system's, where a thread cannot be had, or what it waits for events with; and nothing was accepted.
+    /// The system's, if it gives no thread or no descriptor to wait for events with. Nothing was accepted then.
     ///
     /// # Cancel-safety
     /// Dropping the future is a stop that nobody waits for: the listener is closed, and the threads drain by themselves.
@@ -209,7 +252,7 @@ impl<H> fmt::Debug for Server<H> {
     }
 }
 
-/// The header of a server's frames, and what its threads have in common.
+/// The header of a server's frames, and what its threads share.
 fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Result<(Arc<H>, Shared)> {
     let invalid = |error: Box<dyn Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidInput, error);
     if let Some(name) = config.zero() {
@@ -234,11 +277,10 @@ fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Resu
     Ok((header, Shared { config, allowed, encode, account, budget, on_open, on_close }))
 }
 
-/// Begins the threads, each with its reactor. Their own descriptors come before those of connections, of which there may be too
-/// many.
+/// Starts the threads, each with its reactor, before anything is accepted: connections may use up the descriptors.
 ///
 /// # Errors
-/// The system's; then those that have begun end.
+/// The system's. Threads that have started end then.
 async fn start<H, N, F, E>(service: &Service<H, N>, ended: &Sender<()>) -> io::Result<Vec<Sender<Arrival>>>
 where
     H: Header + Send + Sync + 'static,
@@ -273,12 +315,16 @@ where
     Ok(workers)
 }
 
-/// Serves one connection over any [`Transport`], on any runtime: what a [`Server`] does for each of its own, but what concerns
-/// all connections together: threads, backlog, their number, the drain, TCP's own options. Its peer, responder and handler stay
-/// where they are: the future is not `Send`.
+/// Serves one connection over any [`Transport`], on any runtime, and says why it ended.
+///
+/// It does what a [`Server`] does for each of its connections. The fields of the configuration that concern many connections
+/// have no effect: threads, backlog, their number, keepalive, drain.
+///
+/// **The future is not `Send`**: await it on a `LocalExecutor`, in a `LocalSet`, or in `block_on`. [`Halves`](crate::Halves) has
+/// an example.
 ///
 /// # Errors
-/// As [`Server::bind`], where the configuration is none to serve with.
+/// [`io::ErrorKind::InvalidInput`], as [`Server::bind`].
 ///
 /// # Cancel-safety
 /// Dropping the future breaks the connection off.
@@ -296,7 +342,7 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let (header, shared) = share(config.threads(1))?;
-    // It is the only one, so there is a place.
+    // It is the only one, so it is admitted.
     _ = shared.account.open(shared.allowed);
     let clock = Clock::new(system::now());
     let thread = Thread::new(0, &Arc::new(shared), &clock);

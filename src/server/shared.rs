@@ -1,4 +1,4 @@
-//! What the threads of a server have in common.
+//! What the threads of a server share.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::peer::PeerName;
 pub(super) type OnOpen = Box<dyn Fn(&PeerName) + Send + Sync>;
 pub(super) type OnClose = Box<dyn Fn(&Closed) + Send + Sync>;
 
-/// What the threads of a server have in common.
+/// What the threads of a server share.
 pub(super) struct Shared {
     /// Without its format, which only decoders need by its type.
     pub(super) config: ServerConfig<()>,
@@ -27,9 +27,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Accounts for a connection that has ended, and that had a place or not.
-    pub(super) fn closed(&self, peer: PeerName, has_place: bool, reason: CloseReason, traffic: Traffic) -> Closed {
-        self.account.close(has_place, &reason);
+    /// The one function that reports an end: it counts it, gives the event, and calls `on_close`.
+    pub(super) fn closed(&self, peer: PeerName, is_admitted: bool, reason: CloseReason, traffic: Traffic) -> Closed {
+        self.account.close(is_admitted, &reason);
         let closed = Closed { peer, reason, traffic };
         events::closed(&closed);
         // A panic there is the caller's, and the panic hook tells of it. Here it must not keep the drain from its end.

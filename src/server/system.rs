@@ -1,4 +1,4 @@
-//! The one place where a server asks the system for the time, for timers and for threads.
+//! The only file of the server that asks the system for the time, for timers and for threads.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -32,7 +32,7 @@ pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Re
 pub(super) async fn with_clock<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut timer = Timer::never();
-    // What was waited for at most since the last turn; at first there was no turn.
+    // How long the last turn was to wait at most; before the first one, any time.
     let mut patience = None;
     poll_fn(|cx| {
         loop {

@@ -1,4 +1,4 @@
-//! What the connections of one thread have in common: the clock, the stop, and the timeouts, which one task looks at.
+//! What the connections of one thread share: the clock, the stop, and one task that looks at all their timeouts.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -16,7 +16,7 @@ use super::shared::Shared;
 /// Between two looks at the timeouts: a connection ends so much after its timeout at most.
 const SWEEP: Duration = Duration::from_millis(100);
 
-/// What the connections of one thread have in common.
+/// What the connections of one thread share.
 pub(super) struct Thread {
     /// Its number.
     pub(super) number: usize,

@@ -1,11 +1,11 @@
-//! When a peer must have sent something. Plain code over an `Instant`; who waits, and how, is not its matter.
+//! By when a peer must have sent something: plain code over an `Instant` that is passed in. Others do the waiting.
 
 use std::time::{Duration, Instant};
 
 use super::ServerConfig;
 use crate::close::CloseReason;
 
-/// What is due of a peer, and since when.
+/// What a peer must send next, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Due {
     since: Instant,

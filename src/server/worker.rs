@@ -26,17 +26,17 @@ use crate::close::Closed;
 use crate::framing::{Frame, Header};
 use crate::peer::PeerName;
 
-/// Between closing the listener and telling the connections: what has arrived by then is in flight.
+/// The time between closing the listener and telling the connections to end: what has arrived by then is still handled.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A connection on its way to a thread, and whether there is a place for it.
+/// A connection on its way to a thread, and whether it is served or refused.
 pub(super) struct Arrival {
     pub(super) accepted: Accepted,
     pub(super) peer: PeerName,
-    pub(super) has_place: bool,
+    pub(super) is_admitted: bool,
 }
 
-/// What a thread serves with: the header of its frames, and what makes a handler for each connection.
+/// What a thread needs to serve: the header of the frames, and what makes a handler for each connection.
 pub(super) struct Service<H, N> {
     pub(super) shared: Arc<Shared>,
     pub(super) header: Arc<H>,
@@ -50,7 +50,7 @@ impl<H, N> Clone for Service<H, N> {
     }
 }
 
-/// Serves what comes by `arrivals`, until that is closed and the drain is over. Streams need the thread's reactor.
+/// Serves what comes by `arrivals`, until that is closed and the drain is over. Sockets need the thread's reactor.
 pub(super) async fn run<H, N, F, E>(
     number: usize,
     service: Service<H, N>,
@@ -67,16 +67,16 @@ pub(super) async fn run<H, N, F, E>(
     let executor = LocalExecutor::new();
     let thread = Thread::new(number, &shared, clock);
     let serving = async {
-        while let Ok(Arrival { accepted, peer, has_place }) = arrivals.recv().await {
-            let entry = Entry::new(&thread, peer, has_place);
+        while let Ok(Arrival { accepted, peer, is_admitted }) = arrivals.recv().await {
+            let entry = Entry::new(&thread, peer, is_admitted);
             let header = Arc::clone(&header);
             match (accepted, reactor) {
                 (Accepted::Stream(stream), Some(reactor)) => match reactor.socket(stream) {
-                    Ok(socket) if has_place => executor.spawn(serve(socket, header, entry, &*new_handler)).detach(),
+                    Ok(socket) if is_admitted => executor.spawn(serve(socket, header, entry, &*new_handler)).detach(),
                     Ok(socket) => executor.spawn(refuse(socket, header, entry)).detach(),
                     Err(error) => _ = entry.end(error.into()),
                 },
-                (Accepted::Other(other), _) if has_place => {
+                (Accepted::Other(other), _) if is_admitted => {
                     executor.spawn(serve(other, header, entry, &*new_handler)).detach();
                 }
                 (Accepted::Other(other), _) => executor.spawn(refuse(other, header, entry)).detach(),
@@ -90,13 +90,12 @@ pub(super) async fn run<H, N, F, E>(
     };
     let sweeping = async { match thread.sweep().await {} };
     executor.run(serving.or(sweeping)).await;
-    // Tasks that are left are dropped with the executor, and their memberships say so.
+    // Tasks that are left are dropped with the executor; their entries end as stopped.
 }
 
-/// Serves a connection to its end, or tells its peer that there is no place for it.
+/// Serves a connection to its end.
 ///
-/// An async function keeps room for what it is given beside what it makes of it; so the connection is made here, and used where
-/// it is.
+/// It is no async function: the future of one would keep its arguments beside the connection that is made of them.
 pub(super) fn serve<T, H, N, F, E>(
     transport: T,
     header: Arc<H>,
@@ -127,7 +126,7 @@ where
     }
 }
 
-/// Tells a peer that there is no place for it.
+/// Sends the refusal to a peer that is not admitted.
 async fn refuse<T: Transport, H: Header>(transport: T, header: Arc<H>, entry: Entry) {
     let nothing = async |_: Frame<'_>, _: &mut Responder| Ok::<(), Infallible>(());
     let mut connection = Connection::new(transport, header, Rc::clone(&entry.0), nothing);

@@ -22,7 +22,7 @@ pub trait Subject {
     /// Takes the bytes of one read.
     fn feed(&mut self, chunk: &[u8]);
 
-    /// The payload of the next whole frame, without what stands around it; `None` where more bytes are needed. A frame is
+    /// The payload of the next whole frame, without prefix and trailer; `None` where more bytes are needed. A frame is
     /// whole once its trailer, where the format has one, is.
     ///
     /// # Errors

@@ -144,14 +144,14 @@ pub fn reset(socket: TcpStream) {
     drop(socket);
 }
 
-/// A frame of the seed's format.
+/// A frame of the tutorial's format.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     let mut wire = Vec::new();
     Encoder::new(Format::U32_LE).encode(payload, &mut wire).expect("within the limit");
     wire
 }
 
-/// Reads a frame of the seed's format.
+/// Reads a frame of the tutorial's format.
 #[track_caller]
 pub fn read_frame(socket: &mut TcpStream) -> Vec<u8> {
     let mut header = [0; 4];

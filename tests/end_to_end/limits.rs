@@ -206,7 +206,7 @@ fn whoever_does_not_read_its_replies_ends_where_another_waits() {
     assert!(ended.traffic.frames_in > 0);
 }
 
-/// A connection that has more frames at hand than a turn has lets others have theirs in between, empty frames or not.
+/// A connection with more frames than it may handle at once yields to others in between, empty frames or not.
 #[test]
 fn a_turn_ends_after_so_many_frames() {
     let config = ServerConfig::default().max_frames_per_turn(16);

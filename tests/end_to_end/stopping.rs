@@ -44,7 +44,7 @@ fn a_stop_answers_what_arrived_before_it_on_however_many_connections() {
                 arrived.send(()).await.expect("a test");
                 gate.recv_blocking().expect("a test");
             }
-            // Work, so that the drain begins before all have had their turn.
+            // Work, so that the drain begins before all of it is done.
             thread::sleep(Duration::from_millis(1));
             responder.send(frame.payload()).await
         }

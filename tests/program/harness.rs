@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// After so long a program hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The seed's greeting as a frame.
+/// The tutorial's greeting as a frame.
 pub(crate) const GREETING: &[u8] = b"\x17\0\0\0Hello client! \xE4\xBD\xA0\xE5\xA5\xBD...";
 
 pub(crate) fn command(args: &[&str]) -> Command {
@@ -197,7 +197,7 @@ impl Serve {
     }
 }
 
-/// A frame of the seed's format.
+/// A frame of the tutorial's format.
 pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
     [&u32::try_from(payload.len()).unwrap().to_le_bytes()[..], payload].concat()
 }

@@ -99,7 +99,7 @@ fn samples(body: &str) -> BTreeMap<String, u64> {
 fn metrics_are_the_account() {
     let (serve, addr) = start_with_metrics(&["--echo", "--max-payload", "1KiB"]);
     let stream = visit(&serve);
-    // What was sent is in the books a moment after it was received.
+    // What was sent is counted a moment after it was received.
     let mut answers = iter::repeat_with(|| ask(addr, "GET /metrics")).take(1000);
     let (head, body) = answers.find(|(_, body)| body.contains("unstick_frames_sent_total 6\n")).expect("six frames");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");

@@ -106,7 +106,7 @@ fn frames_keep_the_order_of_sending() {
                 for number in 0..frame.payload()[0] {
                     outbox.try_send(Bytes::from(vec![number, 0])).expect("room");
                     responder.send(&[number, 1]).await?;
-                    outbox.try_send(Bytes::from(vec![number, 2].repeat(5000))).expect("room");
+                    outbox.try_send(Bytes::from([number, 2].repeat(5000))).expect("room");
                 }
                 Ok::<(), Box<dyn Error + Send + Sync>>(())
             }
@@ -160,7 +160,7 @@ fn a_full_outbox_says_so_with_its_numbers_and_a_sender_waits_for_room() {
     world.stop();
 }
 
-/// Who waits first has its turn first, and who gives up passes it on.
+/// Those that wait to push go on in order, and one that gives up wakes the next.
 #[test]
 fn who_waits_to_push_and_gives_up_passes_its_turn_on() {
     let (world, outboxes) =

@@ -201,7 +201,7 @@ impl<R: Read, H: Header> IntoIterator for FrameReader<R, H> {
     }
 }
 
-/// Payloads as owned `Vec<u8>`, of a [`FrameReader`] in a `for` loop; what stands around them is not passed on. The first
+/// Payloads as owned `Vec<u8>`, of a [`FrameReader`] in a `for` loop; prefix and trailer are not passed on. The first
 /// error, a read timeout too, is the last item: to go on behind one, call [`FrameReader::next_frame`].
 ///
 /// ```

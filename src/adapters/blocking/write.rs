@@ -67,7 +67,7 @@ impl<W, H: Header> FrameWriter<W, H> {
         self
     }
 
-    /// Queues a frame, for a layout with nothing around the payload but the length field. Writes nothing.
+    /// Queues a frame, for a layout without prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -75,7 +75,7 @@ impl<W, H: Header> FrameWriter<W, H> {
         self.enqueue_with(Envelope::default(), payload)
     }
 
-    /// Queues a frame with what travels around its payload: a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
+    /// Queues a frame with a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -141,7 +141,7 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
         self.feed_with(Envelope::default(), payload)
     }
 
-    /// [`feed`](FrameWriter::feed) with what travels around the payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`feed`](FrameWriter::feed) with a prefix, or an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](FrameWriter::send).

@@ -85,7 +85,7 @@ impl OwnedFrame {
         &self.bytes[self.payload_end()..]
     }
 
-    /// What travels around the payload, to send another payload in it.
+    /// Its prefix and trailer, to send another payload with them.
     #[inline]
     pub fn envelope(&self) -> Envelope<'_> {
         Envelope { prefix: self.prefix(), trailer: self.trailer() }

@@ -103,7 +103,7 @@ use crate::framing::{self, Check, DecodeError, Envelope, Format, Header, Span};
 #[derive(Clone)]
 pub struct FrameCodec<H: Header = Format> {
     header: H,
-    /// The place in the stream of the first byte that was not yet taken.
+    /// The offset in the stream of the first byte that was not yet taken.
     offset: u64,
     /// Why the stream failed.
     failed: Option<DecodeError>,
@@ -242,7 +242,7 @@ impl<H: Header, A: AsRef<[u8]>, P: AsRef<[u8]>> Encoder<(A, P)> for FrameCodec<H
     }
 }
 
-/// What travels around a payload, and the payload.
+/// An envelope, and a payload.
 impl<H: Header, P: AsRef<[u8]>> Encoder<(Envelope<'_>, P)> for FrameCodec<H> {
     type Error = WriteError;
 
@@ -251,7 +251,7 @@ impl<H: Header, P: AsRef<[u8]>> Encoder<(Envelope<'_>, P)> for FrameCodec<H> {
     }
 }
 
-/// A frame that was received, with what travels around its payload. Its header is written anew, and so is a computed trailer.
+/// A frame that was received, with its prefix and trailer. Its header is written anew, and so is a computed trailer.
 impl<H: Header> Encoder<&OwnedFrame> for FrameCodec<H> {
     type Error = WriteError;
 

@@ -88,7 +88,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         self
     }
 
-    /// Queues a frame, for a layout with nothing around the payload but the length field. Writes nothing.
+    /// Queues a frame, for a layout without prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -96,7 +96,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         self.enqueue_with(Envelope::default(), payload)
     }
 
-    /// Queues a frame with what travels around its payload: a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
+    /// Queues a frame with a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -108,8 +108,8 @@ impl<W, H: Header> FramedWrite<W, H> {
         Ok(())
     }
 
-    /// Queues a frame whose payload is owned, for a layout with nothing around it but the length field: from [`NO_COPY_LEN`] on
-    /// it is not copied. Writes nothing.
+    /// Queues a frame whose payload is owned, for a layout without prefix and trailer: from [`NO_COPY_LEN`] on it is not copied.
+    /// Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -204,7 +204,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         self.feed_with(Envelope::default(), payload)
     }
 
-    /// [`feed`](FramedWrite::feed) with what travels around the payload: a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`feed`](FramedWrite::feed) with a prefix, or an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](FramedWrite::send).

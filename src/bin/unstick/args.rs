@@ -63,7 +63,7 @@ Start with a name to change that format: --format varint,minimal=true",
     help
 }
 
-/// What travels around the payloads of the frames that are sent.
+/// The prefix and the trailer of the frames that are sent.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EnvelopeArgs {
     /// For a format with an offset: the bytes before the length field of each frame sent [default: zeros]

@@ -64,7 +64,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "LENGTH", default_value = "256KiB", value_parser = parse_amount, conflicts_with = "raw")]
     outbox_limit: NonZeroUsize,
 
-    /// Frames of one connection that are handled in a row, before other connections have their turn
+    /// Frames of one connection that are handled in a row, before it yields to the other connections
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
     max_frames_per_turn: NonZeroU32,
 

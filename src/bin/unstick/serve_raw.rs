@@ -20,7 +20,7 @@ use crate::output::{Output, Print};
 use crate::serve::{Serve, cannot_listen, log_open};
 use crate::signals;
 
-/// Bytes of one read: more than most segments glued together, and the seed's was 1024.
+/// Bytes of one read: more than most segments glued together, and the tutorial's was 1024.
 const READ_LEN: usize = 64 * 1024;
 
 /// After a failed accept the listener rests so long.

@@ -62,7 +62,7 @@ impl<H: Header> Decoder<H> {
         Frame::new(self.buffer.at(span.start, span.end), span)
     }
 
-    /// The memory that holds the frame of a span that was just taken, and the place of the payload in it, where nothing
+    /// The memory that holds the frame of a span that was just taken, and the offset of the payload in it, where nothing
     /// else waits there and the frame is at least half of it: whoever keeps it does not keep much more than the payload.
     pub fn detach(&mut self, span: Span) -> Option<(Vec<u8>, Range<usize>)> {
         let memory = self.buffer.detach(span.frame_len())?;

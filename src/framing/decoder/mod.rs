@@ -83,7 +83,7 @@ pub struct Skipped {
     pub frames: u64,
     /// Bytes of the payloads that they declared.
     pub bytes: u64,
-    /// The place in the stream of the last one's first byte.
+    /// The offset in the stream of the last one's first byte.
     pub last_offset: u64,
 }
 
@@ -339,7 +339,7 @@ impl<H: Header> Decoder<H> {
         self.buffer.capacity()
     }
 
-    /// The place in the stream of the first byte that was not yet taken.
+    /// The offset in the stream of the first byte that was not yet taken.
     pub fn offset(&self) -> u64 {
         self.buffer.offset()
     }

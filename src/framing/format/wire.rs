@@ -146,7 +146,7 @@ impl Format {
 }
 
 impl Format {
-    /// Why a payload of this length, or what travels around it, is not encoded.
+    /// Why a payload of this length, or its envelope, is not encoded.
     #[cold]
     fn refusal(&self, prefix_len: usize, payload_len: usize, trailer_len: usize) -> EncodeError {
         if payload_len > self.max_payload_len {

@@ -1,4 +1,4 @@
-//! A transport of two parts.
+//! A transport of a reader and a writer.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -9,13 +9,13 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::Transport;
 
-/// A transport of a reader and a writer: of two pipes, of standard input and output, of bytes in memory.
+/// A [`Transport`] of a reader and a writer: two pipes, standard input and output, bytes in memory.
 ///
 /// ```
 /// use unstick::framing::Frame;
 /// use unstick::{Halves, PeerName, Responder, ServerConfig, serve_connection};
 /// # futures_lite::future::block_on(async {
-/// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // the second frame is cut short
+/// let requests: &[u8] = b"\x02\0\0\0hi\x05\0\0\0he"; // ends inside the second frame
 /// let memory = Halves { reader: requests, writer: futures_lite::io::sink() };
 /// let echo = |_peer| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
 /// let closed = serve_connection(PeerName::Other("memory".into()), memory, ServerConfig::default(), echo).await?;
@@ -25,13 +25,13 @@ use super::Transport;
 /// # }).unwrap();
 /// ```
 pub struct Halves<R, W> {
-    /// Where the peer's bytes come from.
+    /// Reads what the peer sends.
     pub reader: R,
-    /// Where what is sent to it goes.
+    /// Writes what is sent to the peer.
     pub writer: W,
 }
 
-/// Without what they hold.
+/// Without the two halves, which need not have `Debug`.
 impl<R, W> fmt::Debug for Halves<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Halves")

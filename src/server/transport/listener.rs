@@ -18,17 +18,61 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{Stream, Transport};
 use crate::peer::PeerName;
 
-/// Where a server's connections come from, if not from a TCP or Unix socket: anybody's own.
+/// Your own source of connections for [`Server::with_listener`](crate::Server::with_listener): TLS, a pipe, a connection in
+/// memory.
+///
+/// ```
+/// use std::io;
+/// use std::pin::Pin;
+/// use std::task::{Context, Poll};
+/// use futures_lite::StreamExt;
+/// use smol::channel::{self, Receiver};
+/// use unstick::framing::{Format, Frame};
+/// use unstick::{FramedRead, FramedWrite, Halves, Listener, PeerName, Responder, Server, ServerConfig, Transport};
+///
+/// /// Connections that come by a channel, from anywhere in the process.
+/// struct FromChannel<T>(Pin<Box<Receiver<(T, String)>>>);
+///
+/// impl<T: Transport + Send + 'static> Listener for FromChannel<T> {
+///     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Transport + Send>, PeerName)>> {
+///         match self.0.poll_next(cx) {
+///             Poll::Ready(Some((transport, name))) => Poll::Ready(Ok((Box::new(transport), PeerName::Other(name.into())))),
+///             // The channel is closed, so there will be none: the server goes on until it is stopped.
+///             Poll::Ready(None) | Poll::Pending => Poll::Pending,
+///         }
+///     }
+/// }
+///
+/// # smol::block_on(async {
+/// let (sender, connections) = channel::unbounded();
+/// let server = Server::with_listener(FromChannel(Box::pin(connections)), ServerConfig::default())?;
+/// let (stop, stopped) = channel::bounded::<()>(1);
+/// let serving = smol::spawn(server.serve(
+///     |_peer| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await,
+///     async move { _ = stopped.recv().await },
+/// ));
+///
+/// // A connection of two pipes.
+/// let ((requests, to_server), (replies, to_client)) = (piper::pipe(1024), piper::pipe(1024));
+/// sender.send((Halves { reader: requests, writer: to_client }, "a pipe".to_owned())).await?;
+/// FramedWrite::new(to_server, Format::U32_LE).send(b"hello").await?;
+/// assert_eq!(FramedRead::new(replies, Format::U32_LE).next_frame().await?.unwrap().payload(), b"hello");
+///
+/// drop(stop);
+/// assert_eq!(serving.await?.accepted, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub trait Listener: Send {
-    /// The next connection, and its peer's name. Where it waits, it wakes the task once there is one.
+    /// The next connection, and its peer's name. If there is none now, `Pending`, and the task is woken once there is one.
     ///
     /// # Errors
-    /// Where there is none, and it is worth another try: the server goes on, after a rest of 10 ms to 1 s unless the error is
-    /// one that a peer can cause ([`io::ErrorKind::ConnectionAborted`], say).
+    /// If accepting failed: the server counts it and tries again. It waits 10 ms before, doubled up to 1 s each further time,
+    /// unless the error is one that a peer can cause, such as [`io::ErrorKind::ConnectionAborted`].
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Transport + Send>, PeerName)>>;
 }
 
-/// What a server listens with.
+/// What a server listens on.
 pub(in crate::server) enum Listening {
     Tcp(Async<TcpListener>),
     #[cfg(unix)]
@@ -36,7 +80,7 @@ pub(in crate::server) enum Listening {
     Other(Box<dyn Listener>),
 }
 
-/// What came, on its way to a thread.
+/// A connection that was accepted, on its way to a thread.
 pub(in crate::server) enum Accepted {
     Stream(Stream),
     Other(Box<dyn Transport + Send>),
@@ -124,7 +168,7 @@ impl Listening {
     }
 }
 
-/// Without pattern for what is no socket.
+/// A listener of the user's own need not have `Debug`.
 impl fmt::Debug for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -141,7 +185,7 @@ fn listen(socket: &Socket, backlog: usize) -> io::Result<()> {
     SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
-/// A path that is ours: it goes with the listener.
+/// The file of our own socket: removed with the listener.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(in crate::server) struct Bound(PathBuf);
@@ -149,12 +193,12 @@ pub(in crate::server) struct Bound(PathBuf);
 #[cfg(unix)]
 impl Drop for Bound {
     fn drop(&mut self) {
-        // Somebody may have removed it before; then there is nothing to do.
+        // If somebody has removed it before, there is nothing to do.
         _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// Whose process the peer is, as of its connecting.
+/// The peer's process, as it was when it connected.
 #[cfg(target_os = "linux")]
 fn credentials(stream: &std::os::unix::net::UnixStream) -> Option<crate::peer::Credentials> {
     let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;

@@ -1,4 +1,4 @@
-//! What connections are made of, and where they come from.
+//! Transports and listeners: sockets, and the user's own.
 //!
 //! A worker thread has a [`Reactor`], which runs its tasks and makes a [`Socket`] of each stream. On Linux that is an epoll of
 //! the thread's own, in which a socket is registered once for its whole life; elsewhere it is smol's reactor, which all
@@ -31,12 +31,13 @@ pub use self::listener::Listener;
 pub(super) use self::listener::{Accepted, Listening};
 pub(super) use self::stream::Stream;
 
-/// What one connection is made of: bytes in, bytes out, and an end in each direction.
+/// A connection's bytes in both directions: a socket, a TLS session, a pipe.
 ///
-/// One task has it. It is asked to read and to write in turn, by that task's waker, and wakes it when either can go on: so
-/// reading may wait until something is written, and writing until something is read, as TLS needs it.
+/// One task owns it, and polls it for reading and for writing with the same waker. A transport wakes that task when either can go
+/// on; so reading may wait until something is written, and writing until something is read, as TLS needs.
 ///
-/// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open (a FIN, say).
+/// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open, as a FIN does. For a reader and a writer that
+/// are two values there is [`Halves`].
 ///
 /// ```
 /// use std::io;
@@ -45,7 +46,7 @@ pub(super) use self::stream::Stream;
 /// use futures_lite::io::{AsyncRead, AsyncWrite};
 /// use unstick::Transport;
 ///
-/// /// A peer that sends some bytes, and takes whatever comes.
+/// /// A peer that sends these bytes, and reads whatever comes.
 /// struct Canned(&'static [u8]);
 ///
 /// impl AsyncRead for Canned {
@@ -65,14 +66,15 @@ pub(super) use self::stream::Stream;
 /// impl Transport for Canned {}
 /// ```
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Whether the peer broke the connection off (RST, say); that it ended its stream is no break. Asked while nothing is read
-    /// or written: where a handler waits. `Pending` for ever by default: then it shows when something is read or written.
+    /// Ready with the error if the peer broke the connection off, as by a RST; the end of its stream is no break. It is polled
+    /// while a handler waits and nothing is read. By default it is always `Pending`, and a break shows at the next read or write.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let _ = cx;
         Poll::Pending
     }
 
-    /// Dropping it will break the connection off: what the peer has not taken is not kept for it. Nothing by default.
+    /// Called before the transport is dropped without having been closed: what the peer has not read is to be thrown away, and it
+    /// is to see a reset, where there is one. Does nothing by default.
     fn break_off(&mut self) {}
 }
 

@@ -20,7 +20,7 @@ pub(in crate::server) enum Stream {
     Unix(UnixStream),
 }
 
-/// The same call of whichever it is.
+/// The same call on either kind.
 macro_rules! either {
     ($stream:expr, $name:ident => $call:expr) => {
         match $stream {
@@ -48,7 +48,7 @@ impl Stream {
         either!(self, stream => (&mut &*stream).write_vectored(bufs))
     }
 
-    /// What the system has to say of the connection, if it broke.
+    /// The pending error of the socket, if there is one.
     pub(super) fn error(&self) -> Option<io::Error> {
         either!(self, stream => stream.take_error()).ok().flatten()
     }
@@ -62,8 +62,8 @@ impl Stream {
         }
     }
 
-    /// Lets the system forget, when the socket is closed, what the peer has not taken; over TCP the peer sees RST. Where it
-    /// cannot, the connection ends in the system's own time.
+    /// Makes the system throw away, when the socket is closed, what the peer has not read; over TCP the peer sees a RST. If that
+    /// fails, the system closes the connection in its own time.
     pub(super) fn break_off(&self) {
         _ = either!(self, stream => SockRef::from(stream).set_linger(Some(Duration::ZERO)));
     }

@@ -1,4 +1,4 @@
-//! A whole server on one thread, with connections in memory and a clock that is made up.
+//! A whole server on one thread, with connections in memory and a simulated clock.
 
 mod stream;
 
@@ -18,10 +18,11 @@ pub use self::stream::{MemoryListener, MemoryStream, Network};
 use crate::framing::{Frame, Header};
 use crate::server::{Clock, Peer, Responder, Server, Stats};
 
-/// A world in which a whole server runs, on one thread: with connections in memory and with a clock that goes on only when
-/// nobody can do anything. Hours pass in milliseconds, and a second run gives what the first one gave.
+/// Runs a whole [`Server`] and its clients on one thread, with connections in memory and a simulated clock. The time moves only
+/// when no task can go on, to that of the next timer: so hours pass in milliseconds, and two runs give the same.
 ///
-/// All of a server is the real one, between its sockets and its handlers: accepting, refusing, timeouts, memory, drain, pushes.
+/// Everything of the server between its sockets and its handlers is the real code: accepting, refusing, timeouts, memory, drain,
+/// pushes. Handlers and clients must wait by this clock ([`Peer::sleep`], [`Simulation::sleep`]), and not by that of the system.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,67 +30,68 @@ use crate::server::{Clock, Peer, Responder, Server, Stats};
 /// use unstick::testing::Simulation;
 /// use unstick::{CloseKind, FramedRead, FramedWrite, Responder, Server, ServerConfig};
 ///
-/// let world = Simulation::new();
+/// let simulation = Simulation::new();
 /// let (listener, network) = Simulation::network(64 * 1024);
 /// let server = Server::with_listener(listener, ServerConfig::default())?;
-/// let stop = world.sleep(Duration::from_secs(3600));
-/// let late = async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
-/// let serving = world.serve(server, move |_peer| late, stop);
+/// let stop = simulation.sleep(Duration::from_secs(3600));
+/// let echo = async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
+/// let serving = simulation.serve(server, move |_peer| echo, stop);
 ///
-/// let client = world.spawn(async move {
+/// let client = simulation.spawn(async move {
 ///     let mut stream = network.connect("a client");
 ///     FramedWrite::new(&mut stream, Format::U32_LE).send(b"hello").await.unwrap();
 ///     FramedRead::new(&mut stream, Format::U32_LE).next_frame().await.unwrap().unwrap().payload().to_vec()
 /// });
-/// let stats = world.run(serving);
-/// assert_eq!(world.run(client), b"hello");
+/// let stats = simulation.run(serving);
+/// assert_eq!(simulation.run(client), b"hello");
 /// assert_eq!(stats.closes(CloseKind::Clean), 1);
-/// assert!(world.now() >= Duration::from_secs(3600));
+/// assert!(simulation.now() >= Duration::from_secs(3600));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Simulation {
     clock: Rc<Clock>,
     executor: LocalExecutor<'static>,
     begin: Instant,
-    /// For how long tasks blocked the thread in this turn.
+    /// How long tasks blocked the thread in this turn.
     blocked: Cell<Duration>,
 }
 
 impl Simulation {
-    /// A world at the time 0.
+    /// A simulation at the time 0.
     pub fn new() -> Simulation {
         let clock = Clock::new(crate::server::any_time());
         let begin = clock.now();
         Simulation { clock, executor: LocalExecutor::new(), begin, blocked: Cell::default() }
     }
 
-    /// Where a server listens, and by which clients connect to it. `capacity` is how many bytes are on their way in each
-    /// direction of a connection before its writer waits; at least 1.
+    /// A listener for a server, and the network by which clients connect to it. `capacity` is how many bytes a connection holds
+    /// in each direction, written and not yet read, before its writer waits; at least 1.
     pub fn network(capacity: usize) -> (MemoryListener, Network) {
         stream::network(capacity.max(1))
     }
 
-    /// The time since the begin.
+    /// The time that has passed in the simulation.
     pub fn now(&self) -> Duration {
         self.clock.now() - self.begin
     }
 
-    /// Waits for so long.
+    /// Waits that long, by the simulated clock.
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + use<> {
         self.clock.sleep(duration)
     }
 
-    /// Keeps the thread for so long, as who computes or blocks does: nobody else goes on meanwhile.
+    /// Lets that much time pass while no other task goes on, as if the task that calls it computed or blocked that long.
     pub fn block(&self, duration: Duration) {
         self.blocked.set(self.blocked.get() + duration);
     }
 
-    /// Begins a task, which goes on while something [runs](Simulation::run).
+    /// Spawns a task. It makes progress during [`run`](Simulation::run) only.
     pub fn spawn<T: 'static>(&self, future: impl Future<Output = T> + 'static) -> Task<T> {
         self.executor.spawn(future)
     }
 
-    /// [`Server::serve`], with this world's clock and on this thread. The server's must be a listener in memory.
+    /// [`Server::serve`] on this thread and by the simulated clock. The server must have been made
+    /// [with](Server::with_listener) a [`MemoryListener`].
     pub fn serve<H, N, F, E, S>(
         &self,
         server: Server<H>,
@@ -106,10 +108,10 @@ impl Simulation {
         server.simulate(Rc::clone(&self.clock), new_handler, stop)
     }
 
-    /// Runs until `main` is done. Whenever nobody can go on, the time is that of the next timer.
+    /// Runs `main`, and the tasks that were spawned, until `main` is ready.
     ///
     /// # Panics
-    /// Where nobody can go on ever: all wait, and there is no timer.
+    /// If all tasks wait and there is no timer, so that no task would ever go on.
     #[track_caller]
     pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
         let bell = Arc::new(Bell(AtomicBool::new(false)));
@@ -144,7 +146,7 @@ impl fmt::Debug for Simulation {
     }
 }
 
-/// Whether a task can go on.
+/// Whether a task was woken.
 struct Bell(AtomicBool);
 
 impl Wake for Bell {

@@ -1,4 +1,4 @@
-//! Connections in memory, which end as TCP's do.
+//! Connections in memory, which end as those of TCP do.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,9 +12,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 use crate::peer::PeerName;
 use crate::server::{Listener, Transport};
 
-/// One end of a connection in memory. What is written at one end is read at the other, in order; a writer waits while as many
-/// bytes as fit are on their way. Closing it is a FIN; dropping it with bytes unread, or [`reset`](MemoryStream::reset), is a RST:
-/// both ends fail then.
+/// One end of a connection in memory: what is written at one end is read at the other. A writer waits while the capacity of its
+/// direction is used up.
+///
+/// It ends as a TCP connection does. Closing it is a FIN: the other end reads the rest, then the end of the stream. Dropping it is
+/// a FIN, too, or a RST if bytes are unread. [`reset`](MemoryStream::reset) is a RST: both ends fail.
 pub struct MemoryStream {
     incoming: Arc<Mutex<Way>>,
     outgoing: Arc<Mutex<Way>>,
@@ -26,7 +28,7 @@ struct Way {
     capacity: usize,
     /// The writer has closed.
     ended: bool,
-    /// The connection is broken.
+    /// The connection was reset.
     reset: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -52,14 +54,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl MemoryStream {
-    /// Two ends of a connection.
+    /// Both ends of a connection.
     fn pair(capacity: usize) -> (MemoryStream, MemoryStream) {
         let (one, two) = (Way::new(capacity), Way::new(capacity));
         let other = MemoryStream { incoming: Arc::clone(&two), outgoing: Arc::clone(&one) };
         (MemoryStream { incoming: one, outgoing: two }, other)
     }
 
-    /// Breaks the connection off: what is on its way is lost, and both ends fail.
+    /// Resets the connection: what is not read yet is lost, and both ends fail with [`io::ErrorKind::ConnectionReset`].
     pub fn reset(&self) {
         for way in [&self.incoming, &self.outgoing] {
             let mut way = locked(way);
@@ -69,7 +71,7 @@ impl MemoryStream {
         }
     }
 
-    /// Bytes that wait to be read here.
+    /// Bytes that can be read here.
     pub fn unread(&self) -> usize {
         locked(&self.incoming).bytes.len()
     }
@@ -84,7 +86,7 @@ impl Drop for MemoryStream {
         outgoing.ended = true;
         outgoing.wake();
         drop(outgoing);
-        // Who writes to nobody is told so.
+        // The other end fails when it writes.
         let mut incoming = locked(&self.incoming);
         incoming.capacity = 0;
         incoming.wake();
@@ -103,8 +105,8 @@ impl AsyncRead for MemoryStream {
             return Poll::Pending;
         }
         let n = buf.len().min(way.bytes.len());
-        for (place, byte) in buf.iter_mut().zip(way.bytes.drain(..n)) {
-            *place = byte;
+        for (slot, byte) in buf.iter_mut().zip(way.bytes.drain(..n)) {
+            *slot = byte;
         }
         way.writer.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(n))
@@ -171,12 +173,12 @@ struct Backlog {
     closed: bool,
 }
 
-/// Where a server listens.
+/// The listener of a simulated server, for [`Server::with_listener`](crate::Server::with_listener).
 pub struct MemoryListener {
     backlog: Arc<Mutex<Backlog>>,
 }
 
-/// By which clients connect.
+/// Connects clients to a [`MemoryListener`]. Cheap to clone.
 #[derive(Clone)]
 pub struct Network {
     backlog: Arc<Mutex<Backlog>>,
@@ -189,7 +191,7 @@ pub(super) fn network(capacity: usize) -> (MemoryListener, Network) {
 }
 
 impl Network {
-    /// Connects, as a peer of this name. Where nobody listens any more, the connection is broken.
+    /// Connects, as a peer of this name. If the listener is gone, the connection is reset.
     pub fn connect(&self, name: &str) -> MemoryStream {
         let (ours, theirs) = MemoryStream::pair(self.capacity);
         let mut backlog = locked(&self.backlog);
