@@ -162,12 +162,12 @@ pub(crate) struct Serve {
 impl Serve {
     /// With the tutorial's greeting, by which a client knows that it is served, unless the flags say how it is greeted.
     pub(crate) fn start(flags: &[&str]) -> Serve {
-        let text = std::str::from_utf8(&GREETING[4..]).unwrap();
-        let says = flags.iter().any(|flag| flag.ends_with("greeting"));
-        let greeting = if says { &[][..] } else { &["--greeting", text] };
+        let says = flags.iter().any(|flag| flag.starts_with("--greeting") || flag.starts_with("--raw-greeting"));
+        let greeting = if says { &[][..] } else { &["--greeting"] };
         Serve::start_as_it_is(&[greeting, flags].concat())
     }
 
+    /// With these flags and no others.
     pub(crate) fn start_as_it_is(flags: &[&str]) -> Serve {
         let program = Program::start(&[&["serve", "127.0.0.1:0"], flags].concat());
         let line = program.out_line();

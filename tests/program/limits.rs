@@ -122,7 +122,7 @@ fn a_slow_first_frame_says_what_it_looks_like() {
             "slow frame: 8 bytes within 200ms, and 4 missing (the length may count its own 4 bytes: try u32be-inclusive)",
         ),
     ] {
-        let serve = Serve::start(&["--format", format, "--no-greeting", "--frame-timeout", "0.2", "--min-rate", "off"]);
+        let serve = Serve::start_as_it_is(&["--format", format, "--frame-timeout", "0.2", "--min-rate", "off"]);
         let mut stream = serve.connect();
         stream.write_all(hello).unwrap();
         assert_eq!(rest(&mut stream), b"", "{format}: it waits, and then it is told the end");
@@ -164,7 +164,7 @@ fn who_holds_more_than_its_part_of_the_memory_is_over_budget() {
     // Half a frame, of which the server may not wait for the rest; nor for all of the half.
     _ = stream.write_all(&frame(&[7; 1_000_000])[..500_000]);
     let line = closed(&serve, &stream);
-    assert!(line.starts_with("over budget: ") && line.contains(" left of 65536 for all"), "{line}");
+    assert!(line.starts_with("over budget: ") && line.contains(" a fair share of 65536 is 49152 "), "{line}");
     serve.stop();
 }
 
@@ -225,7 +225,7 @@ fn raw_is_given_up_at_the_drain_deadline() {
 /// With no room above the high-water mark, a handler that waits for its replies to be written still has its way.
 #[test]
 fn the_narrowest_queue_is_wide_enough() {
-    let serve = Serve::start(&["--echo", "--print", "none", "--high-water", "1", "--max-queued", "1"]);
+    let serve = Serve::start(&["--echo", "--print", "none", "--high-water", "1", "--outbox-limit", "1"]);
     let mut stream = serve.greeted();
     let frames = [frame(b""), frame(b"one"), frame(&[7; 100_000]), frame(b"two")].concat();
     stream.write_all(&frames).unwrap();

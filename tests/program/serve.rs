@@ -41,7 +41,7 @@ fn echo_returns_each_frame() {
 
 #[test]
 fn echo_returns_a_frame_with_its_prefix() {
-    let serve = Serve::start(&["--echo", "--print", "none", "--format", "offset=2,width=2", "--greeting", "hi"]);
+    let serve = Serve::start(&["--echo", "--print", "none", "--format", "offset=2,width=2", "--greeting=hi"]);
     let mut stream = serve.connect();
     stream.write_all(b"\x01\x02\0\x03abc").unwrap();
     assert_eq!(finish(stream), b"\0\0\0\x02hi\x01\x02\0\x03abc");
@@ -51,7 +51,7 @@ fn echo_returns_a_frame_with_its_prefix() {
 
 #[test]
 fn echo_returns_a_frame_with_its_trailer() {
-    let serve = Serve::start(&["--echo", "--print", "text", "--format", "u16be,trailer=4", "--greeting", "hi"]);
+    let serve = Serve::start(&["--echo", "--print", "text", "--format", "u16be,trailer=4", "--greeting=hi"]);
     let mut stream = serve.connect();
     let peer = stream.local_addr().unwrap();
     let large = [&b"\xEA\x60"[..], &[b'x'; 60_000], b"end!"].concat();
@@ -66,14 +66,14 @@ fn echo_returns_a_frame_with_its_trailer() {
 fn greetings() {
     for (flags, expected) in [
         (&[][..], &b""[..]),
-        (&["--no-greeting"], b""),
-        (&["--greeting", "hi"], b"\x02\0\0\0hi"),
-        (&["--greeting", ""], b"\0\0\0\0"),
+        (&["--greeting"], GREETING),
+        (&["--greeting=hi"], b"\x02\0\0\0hi"),
+        (&["--greeting="], b"\0\0\0\0"),
         (&["--raw-greeting"], &GREETING[4..]),
-        (&["--raw-greeting", "--greeting", "hi"], b"hi"),
+        (&["--raw-greeting=hi"], b"hi"),
         (&["--raw"], b""),
-        (&["--raw", "--no-greeting"], b""),
-        (&["--raw", "--greeting", "hi"], b"hi"),
+        (&["--raw", "--greeting"], &GREETING[4..]),
+        (&["--raw", "--greeting=hi"], b"hi"),
         (&["--raw", "--raw-greeting"], &GREETING[4..]),
     ] {
         let serve = Serve::start_as_it_is(flags);
@@ -84,7 +84,7 @@ fn greetings() {
 
 #[test]
 fn raw_prints_each_read_and_never_a_torn_character() {
-    let serve = Serve::start(&["--raw", "--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--raw", "--echo"]);
     let mut stream = serve.connect();
     let peer = stream.local_addr().unwrap();
     // Each piece comes back before the next is sent, so each is a read of its own. 你 is E4 BD A0.
@@ -103,7 +103,7 @@ fn raw_prints_each_read_and_never_a_torn_character() {
 
 #[test]
 fn raw_reads_are_printed_in_hexadecimal_or_not_at_all() {
-    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "hex"]);
+    let serve = Serve::start_as_it_is(&["--raw", "--print", "hex"]);
     let mut stream = serve.connect();
     let peer = stream.local_addr().unwrap();
     stream.write_all(b"\xE4\xBD").unwrap();
@@ -111,7 +111,7 @@ fn raw_reads_are_printed_in_hexadecimal_or_not_at_all() {
     assert_eq!(finish(stream), b"");
     assert_eq!(serve.stop().out, b"", "nothing is printed of the end");
 
-    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "none", "--echo"]);
+    let serve = Serve::start_as_it_is(&["--raw", "--print", "none", "--echo"]);
     let mut stream = serve.connect();
     stream.write_all(b"hello").unwrap();
     assert_eq!(finish(stream), b"hello");
@@ -236,7 +236,7 @@ fn lines_of_many_clients_are_never_torn() {
 /// The server says why, stops as after a signal, and every connection is told of.
 #[test]
 fn a_reader_that_goes_away_stops_the_server_which_says_why_and_drains() {
-    for flags in [&["--echo", "--stats", "1000"][..], &["--echo", "--raw"]] {
+    for flags in [&["--greeting", "--echo", "--stats", "1000"][..], &["--greeting", "--echo", "--raw"]] {
         let is_raw = flags.contains(&"--raw");
         let mut child = command(&[&["serve", "127.0.0.1:0"], flags].concat()).stdin(Stdio::null()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();

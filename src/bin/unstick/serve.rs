@@ -53,17 +53,14 @@ pub(crate) struct Serve {
     #[arg(long, value_enum, default_value_t = Print::Text)]
     pub(crate) print: Print,
 
-    /// What each client is greeted with [default: nothing]
-    #[arg(long, value_name = "TEXT")]
+    /// Greet each client, with "Hello client! 你好..." unless TEXT is given [default: nothing]
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = TUTORIAL_GREETING)]
     greeting: Option<String>,
 
-    /// Greet nobody, as without --greeting
-    #[arg(long, conflicts_with_all = ["greeting", "raw_greeting"])]
-    no_greeting: bool,
-
-    /// Greet without framing, with "Hello client! 你好..." unless --greeting says what; all else is framed
-    #[arg(long)]
-    raw_greeting: bool,
+    /// The same without framing, while all else is framed
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = TUTORIAL_GREETING)]
+    #[arg(conflicts_with = "greeting")]
+    raw_greeting: Option<String>,
 
     /// No framing at all: print what each read from the socket brings; a character that was split by TCP is printed whole. Of the
     /// limits, --max-connections, --keepalive, --idle-timeout, --write-timeout and --drain-timeout hold
@@ -95,19 +92,18 @@ impl Serve {
         self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// The text of the greeting, if there is one.
-    pub(crate) fn greeting_text(&self) -> Option<&str> {
-        let tutorial = self.raw_greeting.then_some(TUTORIAL_GREETING);
-        self.greeting.as_deref().or(tutorial)
+    /// The text of the greeting where nothing is framed, if there is one.
+    pub(crate) fn unframed_greeting(&self) -> &str {
+        self.raw_greeting.as_deref().or(self.greeting.as_deref()).unwrap_or_default()
     }
 
     fn greeting(&self, format: Format) -> Result<Greeting, Failure> {
-        let Some(text) = self.greeting_text() else { return Ok(Greeting::None) };
-        if self.raw_greeting {
-            return Ok(Greeting::Raw(text.into()));
+        if let Some(text) = &self.raw_greeting {
+            return Ok(Greeting::Raw(text.clone().into()));
         }
+        let Some(text) = &self.greeting else { return Ok(Greeting::None) };
         match encodes(format, text) {
-            Ok(()) => Ok(Greeting::Frame(text.into())),
+            Ok(()) => Ok(Greeting::Frame(text.clone().into())),
             Err(error) => Err(Failure::usage(format_args!("--greeting: {error}; shorten it, or say --raw-greeting"))),
         }
     }
@@ -116,7 +112,7 @@ impl Serve {
     /// it, the end of the stream tells enough.
     fn refusal(&self, config: &ServerConfig) -> Greeting {
         let text = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();
-        match self.raw_greeting {
+        match self.raw_greeting.is_some() {
             true => Greeting::Raw(text.into()),
             false if encodes(config.format, &text).is_ok() => Greeting::Frame(text.into()),
             false => Greeting::None,

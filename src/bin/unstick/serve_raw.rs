@@ -50,7 +50,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     let stop = signals::first()?;
     let (output, lost) = Output::new(command.print);
     output.announce(addr)?;
-    let greeting = command.greeting_text().unwrap_or_default().into();
+    let greeting = command.unframed_greeting().into();
     let limits = command.limits.clone();
     let drain_timeout = limits.drain_timeout;
     let settings = Arc::new(Settings { greeting, output: Arc::clone(&output), echo: command.echo, limits });
