@@ -157,7 +157,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         self
     }
 
-    /// Accepts and serves until `stop` is ready; then closes the listener and the outboxes, lets the connections finish what is
+    /// Accepts and serves until `stop` is ready, which is first polled when the threads have begun, before anything is accepted;
+    /// so it is also where to tell others that they may come. Then closes the listener and the outboxes, lets the connections finish what is
     /// in flight, and returns what it did. A thread that a handler blocks beyond the drain timeout is not waited for: its
     /// connections are still active then.
     ///

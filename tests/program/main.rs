@@ -10,4 +10,6 @@ mod limits;
 mod observers;
 mod serve;
 mod terminal;
+mod starting;
 mod usage;
+mod unix;

@@ -51,8 +51,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
     write_timeout: OrOff<Duration>,
 
-    /// After this time without a byte the peer's system is asked whether it is still there; the connection ends when it has not
-    /// answered three times, 10 s apart (unreachable)
+    /// Over TCP, whose own it is: after this time without a byte the peer's system is asked whether it is still there; the
+    /// connection ends when it has not answered three times, 10 s apart (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
     keepalive: OrOff<Duration>,
 

@@ -11,6 +11,7 @@ mod metrics;
 mod output;
 mod prompt;
 mod serve;
+mod reactor;
 mod serve_raw;
 mod show;
 mod signals;
