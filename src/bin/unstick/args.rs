@@ -232,17 +232,24 @@ pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number of threads, 1 or more".into())
 }
 
-/// A time in seconds, also a part of one. A longer one is a mistake, and could not be added to the time of day.
-pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let possible = seconds.filter(|seconds| *seconds <= LONGEST);
-    possible.ok_or_else(|| "write a number of seconds, 0 or more, as in 5 or 0.5; a year (31536000) at most".into())
+/// A time: in seconds, also a part of one, or with a unit. A longer one is a mistake, and could not be added to the time of day.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1e-3),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, 1.0),
+    };
+    let number = number.trim_end().parse::<f64>().ok();
+    let time = number.and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
+    let possible = time.filter(|time| *time <= LONGEST);
+    possible
+        .ok_or_else(|| "write a number of seconds, 0 or more, as in 5, 0.5 or 500ms; a year (31536000) at most".into())
 }
 
 /// A time after which something is done again.
 pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
-    let teach = "write a number of seconds, 0.01 or more, as in 10 or 0.5; a year (31536000) at most";
-    parse_seconds(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
+    let teach = "write a number of seconds, 0.01 or more, as in 10, 0.5 or 500ms; a year (31536000) at most";
+    parse_time(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
 }
 
 #[cfg(test)]
@@ -304,14 +311,6 @@ mod tests {
         }
     }
 
-    /// The system knows the interface by name. `lo` is the first one of any Linux.
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_scope_of_an_address_is_an_interface_by_name_or_by_number() {
-        for text in ["[fe80::1%lo]:7002", "[fe80::1%1]:7002"] {
-            let addrs: Vec<SocketAddr> =
-                parse_host_port(text).unwrap().host_port().to_socket_addrs().unwrap().collect();
-            assert_eq!(addrs, ["[fe80::1%1]:7002".parse().unwrap()], "{text}");
     #[test]
     fn a_unix_socket_has_a_path_with_a_slash() {
         for text in ["unix:/run/echo", "unix:./echo", "unix:run/a:4747", "unix:/你好"] {
@@ -333,15 +332,27 @@ mod tests {
         assert!(error.starts_with("a path of 500 bytes is too long for a socket: 10"), "{error}");
     }
 
+    /// The system knows the interface by name. `lo` is the first one of any Linux.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_scope_of_an_address_is_an_interface_by_name_or_by_number() {
+        for text in ["[fe80::1%lo]:7002", "[fe80::1%1]:7002"] {
+            let addrs: Vec<SocketAddr> =
+                parse_host_port(text).unwrap().host_port().to_socket_addrs().unwrap().collect();
+            assert_eq!(addrs, ["[fe80::1%1]:7002".parse().unwrap()], "{text}");
         }
         assert!(parse_host_port("[fe80::1%none]:7002").unwrap().host_port().to_socket_addrs().is_err());
     }
 
     #[test]
-    fn seconds_may_be_parts() {
-        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "-1", "NaN", "inf", "soon", "1e400", "1e19", "31536001"] {
-            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+    fn seconds_may_be_parts_and_may_have_a_unit() {
+        for (text, millis) in [("0.5", 500), ("5", 5000), ("500ms", 500), ("500 ms", 500), ("1.5s", 1500), ("0", 0)] {
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in
+            ["", "-1", "NaN", "inf", "soon", "1e400", "1e19", "31536001", "s", "ms", "5m", "5sms", "-1ms", "5min"]
+        {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -91,7 +91,7 @@ pub(crate) struct Connect {
     timestamps: bool,
 
     /// After the end of standard input, wait at most this long for the server to close its side, then exit with 6
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_time)]
     wait: Option<Duration>,
 }
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 use clap::Args;
 use futures_lite::FutureExt;
 use unstick::framing::{EncodeError, Encoder, Format, Frame};
-use unstick::{CloseReason, Greeting, PeerName, Responder, Server, ServerConfig, TUTORIAL_GREETING};
+use unstick::{CloseReason, Greeting, PeerName, PushError, Responder, Server, ServerConfig, TUTORIAL_GREETING};
 
 use crate::args::{self, Addr, FormatArgs, HostPort};
+use crate::broadcast::Room;
 use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ Examples:
   unstick serve 0.0.0.0:9000 --format u16be   at every address of this machine; another format
   unstick serve 127.0.0.1:0 --print hex       at a free port
   unstick serve unix:/run/echo --echo         at a Unix socket, which is removed at the end
+  unstick serve --broadcast                   a chat: what one client sends, all others get
+  unstick serve --echo --delay 500ms          a slow server, to see how a client takes it
   unstick serve --raw-greeting                for clients that expect an unframed text first
   unstick serve --raw                         no framing: see how TCP splits and merges what is sent
   unstick serve --idle-timeout 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
@@ -49,6 +52,16 @@ pub(crate) struct Serve {
     /// Send each frame back to its sender
     #[arg(long)]
     pub(crate) echo: bool,
+
+    /// With --echo, wait so long before each frame is sent back; those of one connection are sent one after the other
+    #[arg(long, value_name = "SECONDS", value_parser = args::parse_time, requires = "echo", conflicts_with = "raw")]
+    #[arg(allow_negative_numbers = true)]
+    delay: Option<Duration>,
+
+    /// Send each frame to all other clients. One that reads too slowly ends (overflow: see --outbox-limit), and no other one waits
+    /// for it. Clients may just listen: --first-frame-timeout is off unless it is given
+    #[arg(long, conflicts_with_all = ["echo", "raw"])]
+    broadcast: bool,
 
     /// How frames are printed
     #[arg(long, value_enum, default_value_t = Print::Text)]
@@ -154,12 +167,19 @@ fn serve(command: &Serve) -> Result<(), Failure> {
     let stop = signals::first()?;
     let (output, lost) = Output::new(command.print);
     let (announced, shown) = (Arc::clone(&output), Arc::clone(&output));
-    let echo = command.echo;
+    let (echo, delay, room) = (command.echo, command.delay, command.broadcast.then(Room::default));
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
         move |peer| {
             let (shown, mut line) = (Arc::clone(&shown), Vec::new());
-            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), EncodeError> {
+            let member = room.as_ref().map(|room| room.enter(peer.outbox()));
+            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), PushError> {
                 shown.show(peer.name(), frame.payload(), &mut line);
+                if let Some(member) = &member {
+                    member.tell_others(frame).await?;
+                }
+                if let Some(delay) = delay {
+                    peer.sleep(delay).await;
+                }
                 if echo {
                     responder.send_with(frame.envelope(), frame.payload()).await?;
                 }
