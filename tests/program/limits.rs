@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -240,6 +241,41 @@ fn more_connections_than_files_are_warned_of() {
     let line = serve.program.err_line();
     assert!(line.starts_with("unstick: --max-connections 4000000000: this process may open "), "{line}");
     serve.stop();
+}
+
+/// An address space of 200 MB, of which frames may take a quarter.
+const SMALL: &str = "ulimit -v 204800; exec \"$@\"";
+
+#[test]
+fn more_memory_than_there_is_is_warned_of() {
+    let serve = Serve::start_by_shell(SMALL, &["--memory", "1GiB"]);
+    let line = serve.program.err_line();
+    assert!(line.starts_with("unstick: --memory 1073741824: ") && line.contains(" 52428800 at most here"), "{line}");
+    serve.stop();
+    let serve = Serve::start_by_shell(SMALL, &["--memory", "50MiB"]);
+    assert_eq!(serve.stop().err.lines().filter(|line| line.contains("--memory")).count(), 0);
+}
+
+/// 60 MB of frames that lack a byte, where 50 MB may be held.
+#[test]
+fn frames_that_are_never_whole_do_not_use_up_the_memory_of_the_process() {
+    let flags = ["--threads", "2", "--echo", "--print", "none", "--stats", "1000"];
+    let serve = Serve::start_by_shell(SMALL, &flags);
+    let unfinished = &frame(&vec![7; 1 << 20])[..1 << 20];
+    let streams: Vec<TcpStream> = (0..60).map(|_| serve.connect()).collect();
+    thread::scope(|scope| {
+        for mut stream in &streams {
+            // Who is broken off, or is not read from any more, is left with what it could not send.
+            stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+            scope.spawn(move || _ = stream.write_all(unfinished));
+        }
+    });
+    let ran = run(&["connect", &serve.addr.to_string()], b"still here\n");
+    assert_eq!((ran.code, ran.text()), (0, "still here\n"), "{ran:?}");
+    drop(streams);
+    let ran = serve.stop();
+    assert!(ran.err.contains(" closed: over budget: "), "{ran:?}");
+    assert!(ran.err.lines().last().unwrap().starts_with("stats: accepted 61, active 0, "), "{ran:?}");
 }
 
 #[test]

@@ -98,9 +98,21 @@ impl Limits {
             .backlog(self.backlog.get() as usize)
     }
 
-    /// Says so where more connections are allowed than the process may open files: those beyond wait to be accepted, and are
-    /// not refused.
-    pub(crate) fn warn_of_files(&self) {
+    /// Says so where more is asked for than this process may have.
+    pub(crate) fn warn(&self) {
+        self.warn_of_files();
+        if let (Some(memory), Some(allowed)) = (self.memory.map(NonZeroUsize::get), ServerConfig::memory_allowed())
+            && memory > allowed
+        {
+            log(format_args!(
+                "unstick: --memory {memory}: without it, it would be {allowed} at most here, a quarter of what this process may have \
+                 (ulimit -v, or its control group); where all of that is used up, the system ends it"
+            ));
+        }
+    }
+
+    /// Connections beyond the files that the process may open wait to be accepted, and are not refused.
+    fn warn_of_files(&self) {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let (Some(connections), Some(files)) = (self.max_connections, files) else { return };
         if connections.get() as u64 >= files {

@@ -140,7 +140,7 @@ fn encodes(format: Format, text: &str) -> Result<(), EncodeError> {
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
-    command.limits.warn_of_files();
+    command.limits.warn();
     reactor::begin()?;
     match (&command.addr, command.raw) {
         (Addr::Unix(_), true) => {
