@@ -221,12 +221,30 @@ impl<H> ServerConfig<H> {
     }
 }
 
+impl ServerConfig {
+    /// Bytes that [`memory_budget`](ServerConfig::memory_budget) is at most by default: a quarter of what this process may have, by
+    /// its limit of address space and by that of its control group. `None` where neither limits it. A budget above that may be
+    /// more than there is, and a process that has no memory left ends.
+    ///
+    /// ```
+    /// use unstick::ServerConfig;
+    /// let wanted = 512 * 1024 * 1024;
+    /// let budget = ServerConfig::memory_allowed().map_or(wanted, |allowed| wanted.min(allowed));
+    /// let config = ServerConfig::default().memory_budget(Some(budget));
+    /// # assert!(config.memory_budget.is_some_and(|budget| budget > 0));
+    /// ```
+    pub fn memory_allowed() -> Option<usize> {
+        memory_allowed().map(|allowed| allowed / 4)
+    }
+}
+
 impl<H: Header> ServerConfig<H> {
     /// Bytes that all connections may hold, whether set or derived.
     pub(super) fn bytes_allowed(&self) -> usize {
         let derived = || (256 * 1024 * 1024).max(self.format.max_payload_len().saturating_mul(8));
         let least = self.format.max_payload_len().saturating_mul(4);
-        self.memory_budget.unwrap_or_else(|| derived().min(memory_allowed() / 4).max(least))
+        let most = ServerConfig::memory_allowed().unwrap_or(usize::MAX);
+        self.memory_budget.unwrap_or_else(|| derived().min(most).max(least))
     }
 }
 
@@ -245,16 +263,16 @@ fn descriptors_allowed() -> usize {
 
 /// How many bytes of memory this process may have: by its limit of address space, and by that of its control group.
 #[cfg(unix)]
-fn memory_allowed() -> usize {
+fn memory_allowed() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
-    let address_space = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    address_space.min(group_allowed().unwrap_or(usize::MAX))
+    let address_space = limit.and_then(|limit| usize::try_from(limit).ok());
+    [address_space, group_allowed()].into_iter().flatten().min()
 }
 
 /// There is no such limit that could be asked for.
 #[cfg(not(unix))]
-fn memory_allowed() -> usize {
-    usize::MAX
+fn memory_allowed() -> Option<usize> {
+    None
 }
 
 /// The smallest limit of the control groups (version 2) that this process is in; `None` where there is none.

@@ -188,7 +188,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         self
     }
 
-    /// Accepts and serves connections until `stop` is ready, then drains, and returns the final numbers.
+    /// Accepts and serves connections until `stop` is ready, then drains, and returns the final numbers. `stop` is first polled
+    /// when the threads have begun and before anything is accepted: so it is also where to tell others that they may come.
     ///
     /// # Handlers
     /// `new_handler` is called once for each connection, with its [`Peer`]: the peer's name, a timer, and the

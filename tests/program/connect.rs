@@ -65,7 +65,7 @@ fn what_is_shown_can_be_sent_again() {
 
 #[test]
 fn an_escaped_frame_that_is_none_ends_our_side_behind_what_was_good() {
-    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo"]);
     let ran = run(&["connect", &serve.addr.to_string()], b"abc\n\\\"a\\qb\"\nabc\n");
     assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
     assert!(ran.err.contains("unstick: line 2 of standard input: column 4 has no escape"), "{}", ran.err);
@@ -77,7 +77,7 @@ fn an_escaped_frame_that_is_none_ends_our_side_behind_what_was_good() {
 
 #[test]
 fn formats_with_a_prefix_are_spoken() {
-    let serve = Serve::start(&["--echo", "--no-greeting", "--format", "offset=1,width=3"]);
+    let serve = Serve::start_as_it_is(&["--echo", "--format", "offset=1,width=3"]);
     let addr = serve.addr.to_string();
     let ran = run(&["connect", &addr, "--format", "offset=1,width=3", "--prefix", "2a"], b"hi\n");
     assert_eq!((ran.code, ran.text()), (0, "hi\n"));
@@ -106,7 +106,7 @@ fn formats_with_a_trailer_are_spoken() {
 
 #[test]
 fn much_input_against_an_echo_does_not_deadlock() {
-    let serve = Serve::start(&["--echo", "--print", "none", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo", "--print", "none"]);
     let lines: String = (0..400_000).map(|n| format!("a line of some bytes, number {n}\n")).collect();
     let ran = run(&["connect", &serve.addr.to_string()], lines.as_bytes());
     assert!(ran.code == 0 && ran.text() == lines, "{}", ran.err);
@@ -115,7 +115,7 @@ fn much_input_against_an_echo_does_not_deadlock() {
 
 #[test]
 fn timestamps_stand_before_each_line() {
-    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo"]);
     let ran = run(&["connect", &serve.addr.to_string(), "--timestamps"], b"one\ntwo\n");
     for (line, text) in ran.text().lines().zip(["one", "two"]) {
         let (time, rest) = line.split_once(' ').unwrap();
@@ -264,7 +264,7 @@ fn an_address_with_an_interface_is_served_and_connected_to() {
     for fields in all.filter(|fields| is_usable(fields)) {
         let groups: Vec<&str> = (0..8).map(|group| &fields[0][4 * group..][..4]).collect();
         let host = format!("[{}%{}]", groups.join(":"), fields[5]);
-        for flags in [&["--no-greeting"][..], &["--raw", "--no-greeting"]] {
+        for flags in [&[][..], &["--raw"]] {
             let mut program = Program::start(&[&["serve", &format!("{host}:0"), "--echo"], flags].concat());
             let line = program.out_line();
             let (_, port) = line.rsplit_once(':').unwrap();
@@ -293,7 +293,7 @@ fn no_server_is_told() {
 
 #[test]
 fn a_line_over_the_limit_ends_our_side_behind_what_was_good() {
-    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo"]);
     let ran = run(&["connect", &serve.addr.to_string(), "--max-payload", "3"], b"abc\nabcd\nabc\n");
     assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
     assert!(ran.err.contains("line 2 of standard input") && ran.err.contains("--max-payload"), "{}", ran.err);
@@ -330,7 +330,7 @@ fn raw_reads_are_shown_in_hexadecimal_and_with_what_the_end_left_unfinished() {
 
 #[test]
 fn a_line_that_the_format_cannot_say_ends_our_side() {
-    let serve = Serve::start(&["--echo", "--no-greeting", "--format", "width=1,adjustment=3"]);
+    let serve = Serve::start_as_it_is(&["--echo", "--format", "width=1,adjustment=3"]);
     let ran = run(&["connect", &serve.addr.to_string(), "--format", "width=1,adjustment=3"], b"abc\nab\n");
     assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
     assert!(ran.err.contains("line 2 of standard input: a payload of 2 bytes is below the 3"), "{}", ran.err);

@@ -303,7 +303,7 @@ fn characters_that_cannot_be_seen_are_escaped() {
         .chain('\u{200B}'..='\u{200F}')
         .chain(['\u{61C}', '\u{2028}', '\u{2029}', '\u{2060}', '\u{FEFF}', '\u{AD}', '\u{E0001}'])
         .collect();
-    let serve = crate::harness::Serve::start(&["--echo", "--no-greeting"]);
+    let serve = crate::harness::Serve::start_as_it_is(&["--echo"]);
     for c in hidden {
         let text = format!("a{c}b");
         let escaped = format!("\\\"a\\u{{{:x}}}b\"", u32::from(c));

@@ -16,7 +16,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const GREETING: &[u8] = b"\x17\0\0\0Hello client! \xE4\xBD\xA0\xE5\xA5\xBD...";
 
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unstick"));
+    piped(Command::new(env!("CARGO_BIN_EXE_unstick")), args)
+}
+
+/// The program, run by a shell's script in which it is `"$@"`.
+pub(crate) fn command_of_shell(script: &str, args: &[&str]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_unstick")]);
+    piped(shell, args)
+}
+
+fn piped(mut command: Command, args: &[&str]) -> Command {
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -54,7 +64,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(args: &[&str]) -> Program {
-        let mut child = command(args).spawn().unwrap();
+        Program::spawn(command(args))
+    }
+
+    pub(crate) fn spawn(mut command: Command) -> Program {
+        let mut child = command.spawn().unwrap();
         let (out, err) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));
         Program { stdin: child.stdin.take(), child, out, err }
     }
@@ -67,6 +81,11 @@ impl Program {
     /// The next line of standard error, without its end.
     pub(crate) fn err_line(&self) -> String {
         self.err.line()
+    }
+
+    /// The next line of standard error, if it has come.
+    pub(crate) fn err_line_at_hand(&self) -> Option<String> {
+        self.err.lines.try_recv().ok().map(text)
     }
 
     /// The first line of standard error with this in it; those before it are passed over.
@@ -83,6 +102,10 @@ impl Program {
         let stdin = self.stdin.as_mut().unwrap();
         stdin.write_all(bytes).unwrap();
         stdin.flush().unwrap();
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -139,8 +162,7 @@ impl Output {
     }
 
     fn line(&self) -> String {
-        let line = self.lines.recv_timeout(PATIENCE).expect("a line of output");
-        String::from_utf8(line).unwrap().strip_suffix('\n').unwrap().to_owned()
+        text(self.lines.recv_timeout(PATIENCE).expect("a line of output"))
     }
 
     fn rest(&self) -> Vec<u8> {
@@ -153,6 +175,11 @@ impl Output {
     }
 }
 
+/// A line without its end.
+fn text(line: Vec<u8>) -> String {
+    String::from_utf8(line).unwrap().strip_suffix('\n').unwrap().to_owned()
+}
+
 /// `unstick serve` at a free port.
 pub(crate) struct Serve {
     pub(crate) program: Program,
@@ -162,14 +189,23 @@ pub(crate) struct Serve {
 impl Serve {
     /// With the tutorial's greeting, by which a client knows that it is served, unless the flags say how it is greeted.
     pub(crate) fn start(flags: &[&str]) -> Serve {
-        let text = std::str::from_utf8(&GREETING[4..]).unwrap();
-        let says = flags.iter().any(|flag| flag.ends_with("greeting"));
-        let greeting = if says { &[][..] } else { &["--greeting", text] };
+        let says = flags.iter().any(|flag| flag.starts_with("--greeting") || flag.starts_with("--raw-greeting"));
+        let greeting = if says { &[][..] } else { &["--greeting"] };
         Serve::start_as_it_is(&[greeting, flags].concat())
     }
 
+    /// With these flags and no others.
     pub(crate) fn start_as_it_is(flags: &[&str]) -> Serve {
-        let program = Program::start(&[&["serve", "127.0.0.1:0"], flags].concat());
+        Serve::announced(Program::start(&[&["serve", "127.0.0.1:0"], flags].concat()))
+    }
+
+    /// One that a shell's script runs as `"$@"`.
+    pub(crate) fn start_by_shell(script: &str, flags: &[&str]) -> Serve {
+        let args = [&["serve", "127.0.0.1:0"], flags].concat();
+        Serve::announced(Program::spawn(command_of_shell(script, &args)))
+    }
+
+    fn announced(program: Program) -> Serve {
         let line = program.out_line();
         let addr = line.strip_prefix("listening on ").expect("the address").parse().unwrap();
         Serve { program, addr }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -122,7 +123,7 @@ fn a_slow_first_frame_says_what_it_looks_like() {
             "slow frame: 8 bytes within 200ms, and 4 missing (the length may count its own 4 bytes: try u32be-inclusive)",
         ),
     ] {
-        let serve = Serve::start(&["--format", format, "--no-greeting", "--frame-timeout", "0.2", "--min-rate", "off"]);
+        let serve = Serve::start_as_it_is(&["--format", format, "--frame-timeout", "0.2", "--min-rate", "off"]);
         let mut stream = serve.connect();
         stream.write_all(hello).unwrap();
         assert_eq!(rest(&mut stream), b"", "{format}: it waits, and then it is told the end");
@@ -164,7 +165,7 @@ fn who_holds_more_than_its_part_of_the_memory_is_over_budget() {
     // Half a frame, of which the server may not wait for the rest; nor for all of the half.
     _ = stream.write_all(&frame(&[7; 1_000_000])[..500_000]);
     let line = closed(&serve, &stream);
-    assert!(line.starts_with("over budget: ") && line.contains(" left of 65536 for all"), "{line}");
+    assert!(line.starts_with("over budget: ") && line.contains(" a fair share of 65536 is 49152 "), "{line}");
     serve.stop();
 }
 
@@ -225,7 +226,7 @@ fn raw_is_given_up_at_the_drain_deadline() {
 /// With no room above the high-water mark, a handler that waits for its replies to be written still has its way.
 #[test]
 fn the_narrowest_queue_is_wide_enough() {
-    let serve = Serve::start(&["--echo", "--print", "none", "--high-water", "1", "--max-queued", "1"]);
+    let serve = Serve::start(&["--echo", "--print", "none", "--high-water", "1", "--outbox-limit", "1"]);
     let mut stream = serve.greeted();
     let frames = [frame(b""), frame(b"one"), frame(&[7; 100_000]), frame(b"two")].concat();
     stream.write_all(&frames).unwrap();
@@ -240,6 +241,41 @@ fn more_connections_than_files_are_warned_of() {
     let line = serve.program.err_line();
     assert!(line.starts_with("unstick: --max-connections 4000000000: this process may open "), "{line}");
     serve.stop();
+}
+
+/// An address space of 200 MB, of which frames may take a quarter.
+const SMALL: &str = "ulimit -v 204800; exec \"$@\"";
+
+#[test]
+fn more_memory_than_there_is_is_warned_of() {
+    let serve = Serve::start_by_shell(SMALL, &["--memory", "1GiB"]);
+    let line = serve.program.err_line();
+    assert!(line.starts_with("unstick: --memory 1073741824: ") && line.contains(" 52428800 at most here"), "{line}");
+    serve.stop();
+    let serve = Serve::start_by_shell(SMALL, &["--memory", "50MiB"]);
+    assert_eq!(serve.stop().err.lines().filter(|line| line.contains("--memory")).count(), 0);
+}
+
+/// 60 MB of frames that lack a byte, where 50 MB may be held.
+#[test]
+fn frames_that_are_never_whole_do_not_use_up_the_memory_of_the_process() {
+    let flags = ["--threads", "2", "--echo", "--print", "none", "--stats", "1000"];
+    let serve = Serve::start_by_shell(SMALL, &flags);
+    let unfinished = &frame(&vec![7; 1 << 20])[..1 << 20];
+    let streams: Vec<TcpStream> = (0..60).map(|_| serve.connect()).collect();
+    thread::scope(|scope| {
+        for mut stream in &streams {
+            // Who is broken off, or is not read from any more, is left with what it could not send.
+            stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+            scope.spawn(move || _ = stream.write_all(unfinished));
+        }
+    });
+    let ran = run(&["connect", &serve.addr.to_string()], b"still here\n");
+    assert_eq!((ran.code, ran.text()), (0, "still here\n"), "{ran:?}");
+    drop(streams);
+    let ran = serve.stop();
+    assert!(ran.err.contains(" closed: over budget: "), "{ran:?}");
+    assert!(ran.err.lines().last().unwrap().starts_with("stats: accepted 61, active 0, "), "{ran:?}");
 }
 
 #[test]

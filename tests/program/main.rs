@@ -3,11 +3,14 @@
 // Helpers outside of test functions are tests, too.
 #![allow(clippy::unwrap_used)]
 
+mod broadcast;
 mod connect;
 mod encode_decode;
 mod harness;
 mod limits;
 mod observers;
 mod serve;
+mod starting;
 mod terminal;
+mod unix;
 mod usage;

@@ -1,13 +1,16 @@
 //! `unstick serve`.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{GREETING, PATIENCE, Program, Serve, command, finish, frame, read, rest, run, wait};
+use crate::harness::{
+    GREETING, PATIENCE, Program, Serve, command, command_of_shell, finish, frame, read, rest, run, wait,
+};
 
 #[test]
 fn frames_are_printed_and_ends_are_told() {
@@ -41,7 +44,7 @@ fn echo_returns_each_frame() {
 
 #[test]
 fn echo_returns_a_frame_with_its_prefix() {
-    let serve = Serve::start(&["--echo", "--print", "none", "--format", "offset=2,width=2", "--greeting", "hi"]);
+    let serve = Serve::start(&["--echo", "--print", "none", "--format", "offset=2,width=2", "--greeting=hi"]);
     let mut stream = serve.connect();
     stream.write_all(b"\x01\x02\0\x03abc").unwrap();
     assert_eq!(finish(stream), b"\0\0\0\x02hi\x01\x02\0\x03abc");
@@ -51,7 +54,7 @@ fn echo_returns_a_frame_with_its_prefix() {
 
 #[test]
 fn echo_returns_a_frame_with_its_trailer() {
-    let serve = Serve::start(&["--echo", "--print", "text", "--format", "u16be,trailer=4", "--greeting", "hi"]);
+    let serve = Serve::start(&["--echo", "--print", "text", "--format", "u16be,trailer=4", "--greeting=hi"]);
     let mut stream = serve.connect();
     let peer = stream.local_addr().unwrap();
     let large = [&b"\xEA\x60"[..], &[b'x'; 60_000], b"end!"].concat();
@@ -66,14 +69,14 @@ fn echo_returns_a_frame_with_its_trailer() {
 fn greetings() {
     for (flags, expected) in [
         (&[][..], &b""[..]),
-        (&["--no-greeting"], b""),
-        (&["--greeting", "hi"], b"\x02\0\0\0hi"),
-        (&["--greeting", ""], b"\0\0\0\0"),
+        (&["--greeting"], GREETING),
+        (&["--greeting=hi"], b"\x02\0\0\0hi"),
+        (&["--greeting="], b"\0\0\0\0"),
         (&["--raw-greeting"], &GREETING[4..]),
-        (&["--raw-greeting", "--greeting", "hi"], b"hi"),
+        (&["--raw-greeting=hi"], b"hi"),
         (&["--raw"], b""),
-        (&["--raw", "--no-greeting"], b""),
-        (&["--raw", "--greeting", "hi"], b"hi"),
+        (&["--raw", "--greeting"], &GREETING[4..]),
+        (&["--raw", "--greeting=hi"], b"hi"),
         (&["--raw", "--raw-greeting"], &GREETING[4..]),
     ] {
         let serve = Serve::start_as_it_is(flags);
@@ -84,7 +87,7 @@ fn greetings() {
 
 #[test]
 fn raw_prints_each_read_and_never_a_torn_character() {
-    let serve = Serve::start(&["--raw", "--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--raw", "--echo"]);
     let mut stream = serve.connect();
     let peer = stream.local_addr().unwrap();
     // Each piece comes back before the next is sent, so each is a read of its own. 你 is E4 BD A0.
@@ -103,7 +106,7 @@ fn raw_prints_each_read_and_never_a_torn_character() {
 
 #[test]
 fn raw_reads_are_printed_in_hexadecimal_or_not_at_all() {
-    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "hex"]);
+    let serve = Serve::start_as_it_is(&["--raw", "--print", "hex"]);
     let mut stream = serve.connect();
     let peer = stream.local_addr().unwrap();
     stream.write_all(b"\xE4\xBD").unwrap();
@@ -111,7 +114,7 @@ fn raw_reads_are_printed_in_hexadecimal_or_not_at_all() {
     assert_eq!(finish(stream), b"");
     assert_eq!(serve.stop().out, b"", "nothing is printed of the end");
 
-    let serve = Serve::start(&["--raw", "--no-greeting", "--print", "none", "--echo"]);
+    let serve = Serve::start_as_it_is(&["--raw", "--print", "none", "--echo"]);
     let mut stream = serve.connect();
     stream.write_all(b"hello").unwrap();
     assert_eq!(finish(stream), b"hello");
@@ -236,7 +239,7 @@ fn lines_of_many_clients_are_never_torn() {
 /// The server says why, stops as after a signal, and every connection is told of.
 #[test]
 fn a_reader_that_goes_away_stops_the_server_which_says_why_and_drains() {
-    for flags in [&["--echo", "--stats", "1000"][..], &["--echo", "--raw"]] {
+    for flags in [&["--greeting", "--echo", "--stats", "1000"][..], &["--greeting", "--echo", "--raw"]] {
         let is_raw = flags.contains(&"--raw");
         let mut child = command(&[&["serve", "127.0.0.1:0"], flags].concat()).stdin(Stdio::null()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
@@ -273,6 +276,60 @@ fn a_reader_that_goes_away_stops_the_server_which_says_why_and_drains() {
             let last = err.lines().last().unwrap();
             assert!(last.starts_with("stats: accepted 2, active 0, refused 0; in 1 frames, "), "{err}");
         }
+    }
+}
+
+/// Its reader is a shell and then `head`, or it goes to a file that may have 512 or 1024 bytes: the shells' units differ.
+#[test]
+fn where_its_output_ends_each_connection_and_the_last_stats_are_told() {
+    for (script, code) in [
+        ("\"$@\" | { read -r line; echo \"$line\" >\"$OUT\"; head -n 1 >/dev/null; }", 0),
+        ("trap '' XFSZ; ulimit -f 1; exec \"$@\" >\"$OUT\"", 9),
+    ] {
+        let out = std::env::temp_dir().join(format!("unstick-output-{}", std::process::id()));
+        let mut command =
+            command_of_shell(script, &["serve", "127.0.0.1:0", "--echo", "--stats", "1000", "--threads", "2"]);
+        command.env("OUT", &out);
+        let program = Program::spawn(command);
+        let first = || {
+            thread::sleep(Duration::from_millis(5));
+            Some(std::fs::read_to_string(&out).ok()?.split_once('\n')?.0.to_owned())
+        };
+        let line = std::iter::repeat_with(first).take(10_000).flatten().next().expect("the first line");
+        let addr: SocketAddr = line.strip_prefix("listening on ").unwrap().parse().unwrap();
+        let mut streams: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        // Half a frame is in flight, and its rest does not come.
+        streams[2].write_all(&frame(&[7; 100])[..50]).unwrap();
+        let sent = frame(&[b'x'; 300]);
+        let mut echoed = vec![0; sent.len()];
+        let writes =
+            (0..).find(|_| streams[0].write_all(&sent).is_err() || streams[0].read_exact(&mut echoed).is_err());
+        assert!(writes > Some(1), "the first lines are written");
+        streams[2].shutdown(std::net::Shutdown::Both).unwrap();
+        let ran = program.end();
+        assert_eq!(ran.code, code, "{script}: {ran:?}");
+        assert_eq!(ran.err.matches("unstick: cannot write what ").count(), 1, "{script}: {ran:?}");
+        assert_eq!(ran.err.matches(" connected\n").count(), 3, "{script}: {ran:?}");
+        assert_eq!(ran.err.matches(" closed: stopped (").count(), 2, "{script}: {ran:?}");
+        assert_eq!(ran.err.matches(" closed: truncated: ").count(), 1, "{script}: {ran:?}");
+        let last = ran.err.lines().last().unwrap();
+        assert!(last.starts_with("stats: accepted 3, active 0, refused 0; in "), "{script}: {ran:?}");
+        std::fs::remove_file(&out).unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    for flags in [&["--stats", "1000"][..], &["--raw"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut child = command(&[&["serve", "127.0.0.1:0"], flags].concat()).stdout(full).spawn().unwrap();
+        assert_eq!(wait(&mut child).code(), Some(9));
+        let mut err = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        assert!(err.starts_with("unstick: cannot write the address to standard output: No space left"), "{err}");
+        let last = err.lines().last().unwrap();
+        assert!(flags.contains(&"--raw") || last.starts_with("stats: accepted 0, "), "{err}");
     }
 }
 

@@ -126,7 +126,7 @@ fn lines_are_typed_at_a_prompt_and_the_line_c_closes() {
 
 #[test]
 fn all_lines_of_a_paste_are_sent_and_their_replies_shown() {
-    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo"]);
     let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "paste");
     terminal.see("> ");
     let pasted: String = (0..50).map(|n| format!("pasted line {n:02}\r")).collect();
@@ -141,7 +141,7 @@ fn all_lines_of_a_paste_are_sent_and_their_replies_shown() {
 
 #[test]
 fn any_bytes_are_typed_as_they_are_shown() {
-    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo"]);
     let mut terminal = Terminal::start(&["connect", &serve.addr.to_string()], "escapes");
     terminal.see("> ");
     for (typed, shown) in
@@ -172,7 +172,7 @@ fn any_bytes_are_typed_as_they_are_shown() {
 #[cfg(target_os = "linux")]
 #[test]
 fn after_a_stop_the_prompt_is_shown_once_with_what_was_typed() {
-    let serve = Serve::start(&["--no-greeting"]);
+    let serve = Serve::start_as_it_is(&[]);
     // A process group of its own, or the tests would be stopped with it.
     let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "stop", |command| {
         command.process_group(0);
@@ -255,7 +255,7 @@ fn raw_lines_are_sent_without_an_end() {
 fn the_line_c_closes_also_where_there_is_no_prompt() {
     for raw in [false, true] {
         let flags = if raw { &["--raw"][..] } else { &[] };
-        let serve = Serve::start(&[&["--no-greeting"], flags].concat());
+        let serve = Serve::start_as_it_is(flags);
         let addr = serve.addr.to_string();
         // With standard output elsewhere there is a keyboard and no prompt.
         let home = format!("no-prompt-{raw}");
@@ -289,7 +289,7 @@ fn unframed_text_without_a_line_end_is_ended_on_a_terminal() {
 
 #[test]
 fn unframed_text_does_not_steer_a_terminal() {
-    let serve = Serve::start(&["--raw", "--greeting", "a\u{1b}[2J\u{202e}b\rc\r\nd"]);
+    let serve = Serve::start(&["--raw", "--greeting=a\u{1b}[2J\u{202e}b\rc\r\nd"]);
     let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string(), "--raw"], "steer", |command| {
         command.stdin(Stdio::null());
     });
@@ -300,7 +300,7 @@ fn unframed_text_does_not_steer_a_terminal() {
 
 #[test]
 fn the_history_is_kept_below_the_home_where_nothing_else_is_said() {
-    let serve = Serve::start(&["--no-greeting"]);
+    let serve = Serve::start_as_it_is(&[]);
     let home = std::env::temp_dir().join(format!("unstick-{}-plain-home", std::process::id()));
     let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "plain-home", |command| {
         command.env_remove("XDG_STATE_HOME").env("HOME", &home);
@@ -318,7 +318,7 @@ fn the_history_is_kept_below_the_home_where_nothing_else_is_said() {
 
 #[test]
 fn without_any_home_there_is_a_prompt_and_no_history() {
-    let serve = Serve::start(&["--no-greeting"]);
+    let serve = Serve::start_as_it_is(&[]);
     let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "no-home", |command| {
         command.env_remove("XDG_STATE_HOME").env_remove("HOME");
     });
@@ -351,7 +351,7 @@ fn help_has_colour_unless_no_color_is_set() {
 
 #[test]
 fn no_color_and_no_history_leave_the_prompt_alone() {
-    let serve = Serve::start(&["--echo", "--no-greeting"]);
+    let serve = Serve::start_as_it_is(&["--echo"]);
     // A home that is no directory: a history that cannot be kept is no reason not to connect.
     let mut terminal = Terminal::start_with(&["connect", &serve.addr.to_string()], "nowhere", |command| {
         command.env("XDG_STATE_HOME", "/dev/null").env("NO_COLOR", "1");

@@ -1,11 +1,15 @@
 //! Flags that several commands have, and values that teach where they are wrong.
 
 use std::fmt;
+use std::io;
 use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
+use std::os::unix::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use unstick::PeerName;
 use unstick::framing::{Envelope, Format, FormatError, Layout, PRESETS};
 
 use crate::exit::Failure;
@@ -116,29 +120,70 @@ fn parse_bytes(text: &str) -> Result<Bytes, String> {
     Ok(Bytes(bytes))
 }
 
-/// Where to listen or to connect. The host is a name, an IPv4 address, or an IPv6 address, which stands in brackets and may
-/// have a scope: `[fe80::1%eth0]:4747`.
+/// Where to listen or to connect: over TCP, or at a Unix socket.
 #[derive(Clone, Debug)]
-pub(crate) struct Addr {
+pub(crate) enum Addr {
+    Tcp(HostPort),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Addr::Tcp(addr) => addr.fmt(f),
+            Addr::Unix(path) => PeerName::Unix { path: Some(path.clone()), credentials: None }.fmt(f),
+        }
+    }
+}
+
+/// Whether the system takes such a path for a socket.
+pub(crate) fn check_socket_path(path: &Path) -> io::Result<()> {
+    let Err(error) = SocketAddr::from_pathname(path) else { return Ok(()) };
+    let is_taken = |len: &usize| SocketAddr::from_pathname("x".repeat(*len)).is_ok();
+    let (len, longest) = (path.as_os_str().len(), (1..).take_while(is_taken).last().unwrap_or_default());
+    match len > longest {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("a path of {len} bytes is too long for a socket: {longest} at most"),
+        )),
+        false => Err(error),
+    }
+}
+
+/// A TCP address. The host is a name, an IPv4 address, or an IPv6 address, which stands in brackets and may have a scope:
+/// `[fe80::1%eth0]:4747`.
+#[derive(Clone, Debug)]
+pub(crate) struct HostPort {
     text: String,
     host: String,
     port: u16,
 }
 
-impl Addr {
+impl HostPort {
     /// Host and port, to be resolved: by the system, which knows the interfaces by name.
     pub(crate) fn host_port(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 }
 
-impl fmt::Display for Addr {
+impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
+/// HOST:PORT, or unix:PATH. A path has a slash, as `unix` may also be a host.
 pub(crate) fn parse_addr(text: &str) -> Result<Addr, String> {
+    match text.strip_prefix("unix:") {
+        Some(path) if path.contains('/') => Ok(Addr::Unix(path.into())),
+        _ => {
+            let tcp = parse_host_port(text).map(Addr::Tcp);
+            tcp.map_err(|error| format!("{error}; or unix:/PATH, or unix:./PATH, for a Unix socket"))
+        }
+    }
+}
+
+pub(crate) fn parse_host_port(text: &str) -> Result<HostPort, String> {
     let teach = "write HOST:PORT, as in 127.0.0.1:4747, localhost:4747, [::1]:4747 or [fe80::1%eth0]:4747";
     let (host, port) = text.rsplit_once(':').ok_or(teach)?;
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -153,7 +198,7 @@ pub(crate) fn parse_addr(text: &str) -> Result<Addr, String> {
             "{host} is a link-local address: say which interface it is at, as in [{host}%eth0]:{port}"
         ));
     }
-    Ok(Addr { text: text.into(), host: host.into(), port })
+    Ok(HostPort { text: text.into(), host: host.into(), port })
 }
 
 /// A number of bytes, with a unit or without.
@@ -187,17 +232,24 @@ pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number of threads, 1 or more".into())
 }
 
-/// A time in seconds, also a part of one. A longer one is a mistake, and could not be added to the time of day.
-pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let possible = seconds.filter(|seconds| *seconds <= LONGEST);
-    possible.ok_or_else(|| "write a number of seconds, 0 or more, as in 5 or 0.5; a year (31536000) at most".into())
+/// A time: in seconds, also a part of one, or with a unit. A longer one is a mistake, and could not be added to the time of day.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1e-3),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, 1.0),
+    };
+    let number = number.trim_end().parse::<f64>().ok();
+    let time = number.and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
+    let possible = time.filter(|time| *time <= LONGEST);
+    possible
+        .ok_or_else(|| "write a number of seconds, 0 or more, as in 5, 0.5 or 500ms; a year (31536000) at most".into())
 }
 
-/// A time in seconds after which something is done again.
+/// A time after which something is done again.
 pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
-    let teach = "write a number of seconds, 0.01 or more, as in 10 or 0.5; a year (31536000) at most";
-    parse_seconds(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
+    let teach = "write a number of seconds, 0.01 or more, as in 10, 0.5 or 500ms; a year (31536000) at most";
+    parse_time(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
 }
 
 #[cfg(test)]
@@ -236,7 +288,7 @@ mod tests {
             ("[::1]:4747", "::1", 4747),
             ("[fe80::1%eth0]:7002", "fe80::1%eth0", 7002),
         ] {
-            let addr = parse_addr(right).unwrap();
+            let addr = parse_host_port(right).unwrap();
             assert_eq!((addr.host_port(), &*addr.to_string()), ((host, port), right));
         }
         for wrong in [
@@ -259,22 +311,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_unix_socket_has_a_path_with_a_slash() {
+        for text in ["unix:/run/echo", "unix:./echo", "unix:run/a:4747", "unix:/你好"] {
+            let addr = parse_addr(text).unwrap();
+            assert!(matches!(&addr, Addr::Unix(path) if path.as_os_str() == &text[5..]), "{text}");
+            assert_eq!(addr.to_string(), text);
+        }
+        assert!(matches!(parse_addr("unix:4747"), Ok(Addr::Tcp(_))), "a host of that name");
+        for wrong in ["unix:", "unix:echo", "unix"] {
+            assert!(parse_addr(wrong).unwrap_err().contains("unix:/PATH"), "{wrong}");
+        }
+        assert!(parse_host_port("unix:/run/echo").is_err());
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_told_with_its_length() {
+        check_socket_path(Path::new("/run/echo")).unwrap();
+        let error = check_socket_path(Path::new(&"x".repeat(500))).unwrap_err().to_string();
+        assert!(error.starts_with("a path of 500 bytes is too long for a socket: 10"), "{error}");
+    }
+
     /// The system knows the interface by name. `lo` is the first one of any Linux.
     #[cfg(target_os = "linux")]
     #[test]
     fn the_scope_of_an_address_is_an_interface_by_name_or_by_number() {
         for text in ["[fe80::1%lo]:7002", "[fe80::1%1]:7002"] {
-            let addrs: Vec<SocketAddr> = parse_addr(text).unwrap().host_port().to_socket_addrs().unwrap().collect();
+            let addrs: Vec<SocketAddr> =
+                parse_host_port(text).unwrap().host_port().to_socket_addrs().unwrap().collect();
             assert_eq!(addrs, ["[fe80::1%1]:7002".parse().unwrap()], "{text}");
         }
-        assert!(parse_addr("[fe80::1%none]:7002").unwrap().host_port().to_socket_addrs().is_err());
+        assert!(parse_host_port("[fe80::1%none]:7002").unwrap().host_port().to_socket_addrs().is_err());
     }
 
     #[test]
-    fn seconds_may_be_parts() {
-        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "-1", "NaN", "inf", "soon", "1e400", "1e19", "31536001"] {
-            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+    fn seconds_may_be_parts_and_may_have_a_unit() {
+        for (text, millis) in [("0.5", 500), ("5", 5000), ("500ms", 500), ("500 ms", 500), ("1.5s", 1500), ("0", 0)] {
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in
+            ["", "-1", "NaN", "inf", "soon", "1e400", "1e19", "31536001", "s", "ms", "5m", "5sms", "-1ms", "5min"]
+        {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -16,14 +16,16 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use smol::Timer;
 use smol::channel::{self, Receiver};
 use unstick::framing::Format;
-use unstick::{Client, ClientConfig, ClientStream, CloseReason, FramedRead, FramedWrite, PeerName, Traffic};
+use unstick::{
+    Client, ClientConfig, ClientStream, CloseReason, ConnectError, FramedRead, FramedWrite, PeerName, Traffic,
+};
 
 use crate::args::{self, Addr, EnvelopeArgs, FormatArgs, OwnEnvelope};
 use crate::exit::{self, Code, Failure, log};
 use crate::lines::{self, Lines, Syntax};
 use crate::prompt::{self, Prompt, Typed};
 use crate::show::Show;
-use crate::text;
+use crate::{reactor, text};
 
 /// So much is written at once, where more is at hand.
 const WRITE_LEN: usize = 64 * 1024;
@@ -38,7 +40,7 @@ const IDLE_GRACE: Duration = Duration::from_millis(100);
 const BUSY_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
-Standard output: a line for each frame received. Standard error: `IP:PORT connected` and `IP:PORT closed: REASON`.
+Standard output: a line for each frame received. Standard error: `ADDR connected` and `ADDR closed: REASON`.
 At the end of standard input our side of the connection is closed (half-close), what still comes is printed, and the program
 exits when the server closes its side. Where the server closes first, the program exits at once; if not all that was read from
 standard input is sent by then, it says how much is not, and exits with 8.
@@ -52,6 +54,7 @@ With --raw what is piped in is sent as it is. At the prompt a line is sent witho
 Examples:
   unstick connect 127.0.0.1:4747
   unstick connect '[fe80::1%eth0]:4747'                   an IPv6 address and its interface
+  unstick connect unix:/run/echo                          a Unix socket
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747 --wait 5
   tail -f app.log | unstick connect logs.example:9000 --format u32be --timestamps
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | unstick connect 127.0.0.1:80 --raw";
@@ -61,7 +64,7 @@ Examples:
 #[command(after_help = format!("{}\n\n{EXAMPLES}", lines::HELP))]
 #[command(after_long_help = format!("{}\n\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Connect {
-    /// The server, as HOST:PORT
+    /// The server, as HOST:PORT, or as unix:/PATH for a Unix socket
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
     addr: Addr,
 
@@ -88,7 +91,7 @@ pub(crate) struct Connect {
     timestamps: bool,
 
     /// After the end of standard input, wait at most this long for the server to close its side, then exit with 6
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_seconds)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_time)]
     wait: Option<Duration>,
 }
 
@@ -96,7 +99,8 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
     let config = ClientConfig::default().format(format);
-    let client = smol::block_on(Client::connect(command.addr.host_port(), config));
+    reactor::begin()?;
+    let client = smol::block_on(connect(&command.addr, config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer().clone();
     log(format_args!("{peer} connected"));
@@ -109,7 +113,9 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
     let sending = Sending { write, envelope, raw: command.raw, ends: VecDeque::new(), sent: Arc::clone(&sent) };
-    thread::spawn(move || _ = report.send_blocking(sending.run(prompt, format)));
+    let send = move || _ = report.send_blocking(sending.run(prompt, format));
+    let thread = thread::Builder::new().name("sending".into()).spawn(send);
+    thread.map_err(|error| Failure::cannot("send", &error))?;
 
     let show = Show::new(command.hex, command.timestamps, printer);
     let mut receiving = Receiving { reader, show, refusal: None, traffic: Traffic::default() };
@@ -121,6 +127,16 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     shown?;
     (traffic.frames_out, traffic.bytes_out) = (sent.frames.load(SeqCst), sent.bytes.load(SeqCst));
     conclude(&peer, &reason, failure, &Passed { traffic, unsent: sent.unsent(command.raw), raw: command.raw })
+}
+
+async fn connect(addr: &Addr, config: ClientConfig) -> Result<Client, ConnectError> {
+    match addr {
+        Addr::Tcp(addr) => Client::connect(addr.host_port(), config).await,
+        Addr::Unix(path) => {
+            args::check_socket_path(path).map_err(ConnectError::Io)?;
+            Client::connect_unix(path, config).await
+        }
+    }
 }
 
 /// Says how the connection ended.

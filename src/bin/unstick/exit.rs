@@ -85,6 +85,11 @@ impl Failure {
         Failure::new(Code::Other, text)
     }
 
+    /// The system fails us.
+    pub(crate) fn cannot(what: impl fmt::Display, error: &io::Error) -> Failure {
+        Failure::other(format_args!("cannot {what}: {}", Chain(error)))
+    }
+
     /// Standard output failed, for any command but `serve`. Where its reader went away it has all it wanted, and there is nothing to
     /// say.
     pub(crate) fn output(error: &io::Error) -> Failure {
@@ -106,7 +111,7 @@ impl Failure {
     }
 
     pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
-        Failure::other(format_args!("cannot read {name}: {}", Chain(error)))
+        Failure::cannot(format_args!("read {name}"), error)
     }
 }
 

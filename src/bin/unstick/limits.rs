@@ -4,9 +4,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::ArgPredicate;
 use unstick::ServerConfig;
 
-use crate::args::{parse_length, parse_seconds};
+use crate::args::{parse_length, parse_time};
 use crate::exit::log;
 
 /// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
@@ -16,7 +17,7 @@ const RAW_CONNECTIONS: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct OrOff<T>(Option<T>);
 
-/// What a peer, and all peers together, may cost. Times are in seconds, parts of one included.
+/// What a peer, and all peers together, may cost. Times are in seconds, parts of one included, or with a unit.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits (in parentheses: the reason that `closed` gives at this limit)")]
 pub(crate) struct Limits {
@@ -32,6 +33,7 @@ pub(crate) struct Limits {
 
     /// The longest time from connecting to the end of the first frame (silent)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_timeout, conflicts_with = "raw")]
+    #[arg(default_value_if("broadcast", ArgPredicate::IsPresent, "off"))]
     first_frame_timeout: OrOff<Duration>,
 
     /// The longest time from a frame's first byte to its last one; --min-rate adds to it (slow frame)
@@ -51,8 +53,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
     write_timeout: OrOff<Duration>,
 
-    /// After this time without a byte the peer's system is asked whether it is still there; the connection ends when it has not
-    /// answered three times, 10 s apart (unreachable)
+    /// Over TCP, whose own it is: after this time without a byte the peer's system is asked whether it is still there; the
+    /// connection ends when it has not answered three times, 10 s apart (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
     keepalive: OrOff<Duration>,
 
@@ -60,7 +62,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "LENGTH", default_value = "64KiB", value_parser = parse_small_amount, conflicts_with = "raw")]
     high_water: NonZeroU32,
 
-    /// Frames of others that may wait for one connection at most (overflow)
+    /// With --broadcast: frames of others that may wait for one connection at most (overflow)
     #[arg(long, value_name = "LENGTH", default_value = "256KiB", value_parser = parse_amount, conflicts_with = "raw")]
     outbox_limit: NonZeroUsize,
 
@@ -69,7 +71,7 @@ pub(crate) struct Limits {
     max_frames_per_turn: NonZeroU32,
 
     /// After a signal, the longest time for connections to finish what is in flight; what is left is closed (stopped)
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_time, allow_negative_numbers = true)]
     pub(crate) drain_timeout: Duration,
 
     /// Connections that may wait to be accepted; the system may allow fewer
@@ -96,9 +98,21 @@ impl Limits {
             .backlog(self.backlog.get() as usize)
     }
 
-    /// Says so where more connections are allowed than the process may open files: those beyond wait to be accepted, and are
-    /// not refused.
-    pub(crate) fn warn_of_files(&self) {
+    /// Says so where more is asked for than this process may have.
+    pub(crate) fn warn(&self) {
+        self.warn_of_files();
+        if let (Some(memory), Some(allowed)) = (self.memory.map(NonZeroUsize::get), ServerConfig::memory_allowed())
+            && memory > allowed
+        {
+            log(format_args!(
+                "unstick: --memory {memory}: without it, it would be {allowed} at most here, a quarter of what this process may have \
+                 (ulimit -v, or its control group); where all of that is used up, the system ends it"
+            ));
+        }
+    }
+
+    /// Connections beyond the files that the process may open wait to be accepted, and are not refused.
+    fn warn_of_files(&self) {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let (Some(connections), Some(files)) = (self.max_connections, files) else { return };
         if connections.get() as u64 >= files {
@@ -151,8 +165,8 @@ fn parse_rate(text: &str) -> Result<OrOff<NonZeroU32>, String> {
 }
 
 fn parse_timeout(text: &str) -> Result<OrOff<Duration>, String> {
-    let teach = "write a number of seconds over 0, as in 5 or 0.5, and a year (31536000) at most, or off";
-    or_off(text, |text| parse_seconds(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
+    let teach = "write a number of seconds over 0, as in 5, 0.5 or 500ms, and a year (31536000) at most, or off";
+    or_off(text, |text| parse_time(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
 }
 
 /// The system counts whole seconds, and in 15 bits.
@@ -176,6 +190,8 @@ mod tests {
     struct Flags {
         #[arg(long)]
         raw: bool,
+        #[arg(long)]
+        broadcast: bool,
         #[command(flatten)]
         limits: Limits,
     }
@@ -205,6 +221,14 @@ mod tests {
         assert_eq!((set.min_rate, set.keepalive), (Some(6), seconds(9)));
         assert_eq!((set.high_water, set.outbox_limit, set.max_frames_per_turn), (10, 1 << 20, 12));
         assert_eq!((set.drain_timeout, set.backlog), (Duration::from_secs(13), 14));
+    }
+
+    /// Who only listens is not silent.
+    #[test]
+    fn broadcast_has_no_first_frame_timeout_unless_it_is_given() {
+        let first = |flags: &[&str]| limits(flags).apply(ServerConfig::default()).first_frame_timeout;
+        assert_eq!(first(&["--broadcast"]), None);
+        assert_eq!(first(&["--broadcast", "--first-frame-timeout", "5"]), Some(Duration::from_secs(5)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `unstick`, the program: serve, connect, encode and decode length-prefixed frames from the terminal.
 
 mod args;
+mod broadcast;
 mod connect;
 mod decode;
 mod encode;
@@ -10,6 +11,7 @@ mod lines;
 mod metrics;
 mod output;
 mod prompt;
+mod reactor;
 mod serve;
 mod serve_raw;
 mod show;

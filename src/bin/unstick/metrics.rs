@@ -23,9 +23,9 @@ use smol::{Async, LocalExecutor, Timer};
 use smol_hyper::rt::FuturesIo;
 use unstick::{Account, CloseKind};
 
-use crate::args::Addr;
+use crate::args::HostPort;
 use crate::exit::Failure;
-use crate::serve::cannot_listen;
+use crate::serve::{OTHER_PORT, cannot_listen};
 
 /// Requests that are answered at a time; further ones wait to be accepted.
 const AT_ONCE: usize = 16;
@@ -49,13 +49,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn listen(addr: &Addr) -> Result<Metrics, Failure> {
+    pub(crate) fn listen(addr: &HostPort) -> Result<Metrics, Failure> {
         let listener = || -> io::Result<Async<TcpListener>> {
             // A name may have several addresses: the first one that can be had.
             let addrs: Vec<SocketAddr> = addr.host_port().to_socket_addrs()?.collect();
             Async::new(TcpListener::bind(&*addrs)?)
         };
-        let listener = listener().map_err(|error| cannot_listen(format_args!("{addr} (--metrics)"), &error))?;
+        let listener =
+            listener().map_err(|error| cannot_listen(format_args!("{addr} (--metrics)"), &error, OTHER_PORT))?;
         let addr = listener.get_ref().local_addr()?;
         Ok(Metrics { listener, addr })
     }
@@ -66,11 +67,12 @@ impl Metrics {
 
     /// Answers from a thread of its own, until the program ends: a busy server can be looked at, and looking does not keep
     /// it from its work.
-    pub(crate) fn serve(self, account: Account) -> io::Result<()> {
+    pub(crate) fn serve(self, account: Account) -> Result<(), Failure> {
         let mut registry = Registry::with_prefix("unstick");
         registry.register_collector(Box::new(AccountCollector(account)));
         let answer = move || thread_main(&self.listener, &registry);
-        thread::Builder::new().name("metrics".into()).spawn(answer).map(drop)
+        let thread = thread::Builder::new().name("metrics".into()).spawn(answer);
+        thread.map(drop).map_err(|error| Failure::cannot("answer --metrics", &error))
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -41,14 +40,11 @@ impl Output {
     }
 
     /// The first line: others may wait for it.
-    pub(crate) fn announce(&self, addr: SocketAddr) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let written = writeln!(out, "listening on {addr}").and_then(|()| out.flush());
-        written.map_err(|error| Failure::new(Code::Output, cannot_write("the address", &error)))
+    pub(crate) fn announce(&self, addr: impl fmt::Display) {
+        self.write(format!("listening on {addr}\n").as_bytes(), "the address");
     }
 
-    /// Prints what came from a peer: one line, written at once. The first line that cannot be written is told on standard error;
-    /// those behind it are not tried. `line` is memory to use again.
+    /// Prints what came from a peer: one line. `line` is memory to use again.
     pub(crate) fn show(&self, peer: &PeerName, payload: &[u8], line: &mut Vec<u8>) {
         if self.print == Print::None || self.is_lost.load(SeqCst) {
             return;
@@ -60,23 +56,24 @@ impl Output {
             _ => push_text(payload, line),
         }
         line.push(b'\n');
+        self.write(line, format_args!("what {peer} sent"));
+        line.shrink_to(16 * 1024);
+    }
+
+    /// Writes a line at once. The first one that cannot be written is told on standard error; those behind it are not tried.
+    fn write(&self, line: &[u8], what: impl fmt::Display) {
         let mut out = io::stdout().lock();
         if let Err(error) = out.write_all(line).and_then(|()| out.flush())
             && !self.is_lost.swap(true, SeqCst)
         {
-            let why = cannot_write(format_args!("what {peer} sent"), &error);
-            log(format_args!("unstick: {why}; stopping: finishing what is in flight"));
+            let stopping = "stopping: finishing what is in flight";
+            log(format_args!("unstick: cannot write {what} to standard output: {error}; {stopping}"));
             _ = self.lost.try_send(());
         }
-        line.shrink_to(16 * 1024);
     }
 
     /// Fails where not all was printed. That has been told.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         if self.is_lost.load(SeqCst) { Err(Failure { code: Code::Output, text: None }) } else { Ok(()) }
     }
-}
-
-fn cannot_write(what: impl fmt::Display, error: &io::Error) -> String {
-    format!("cannot write {what} to standard output: {error}")
 }

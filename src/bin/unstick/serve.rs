@@ -10,18 +10,19 @@ use std::time::Duration;
 use clap::Args;
 use futures_lite::FutureExt;
 use unstick::framing::{EncodeError, Encoder, Format, Frame};
-use unstick::{CloseReason, Greeting, PeerName, Responder, Server, ServerConfig, TUTORIAL_GREETING};
+use unstick::{CloseReason, Greeting, PeerName, PushError, Responder, Server, ServerConfig, TUTORIAL_GREETING};
 
-use crate::args::{self, Addr, FormatArgs};
+use crate::args::{self, Addr, FormatArgs, HostPort};
+use crate::broadcast::Room;
 use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::output::{Output, Print};
-use crate::{serve_raw, signals, stats, text};
+use crate::{reactor, serve_raw, signals, stats, text};
 
 const EXAMPLES: &str = "\
-Standard output: first `listening on IP:PORT`, then a line `IP:PORT TEXT` for each frame received.
-Standard error: `IP:PORT connected` and `IP:PORT closed: REASON` for each connection.
+Standard output: first `listening on ADDR`, then a line `PEER TEXT` for each frame received. PEER is an IP:PORT, or over a Unix
+socket unix:(pid PID, uid UID). Standard error: `PEER connected` and `PEER closed: REASON` for each connection.
 At Ctrl-C (SIGINT) or SIGTERM the server accepts no more connections, lets those that are open finish what is in flight (for
 --drain-timeout), and exits with 0. A second signal ends it at once. Where standard output cannot be written any more, as its
 reader went away or the disk is full, the server says so, stops in the same way, and exits with 9.
@@ -30,6 +31,9 @@ Examples:
   unstick serve --echo                        at 127.0.0.1:4747; each frame is sent back
   unstick serve 0.0.0.0:9000 --format u16be   at every address of this machine; another format
   unstick serve 127.0.0.1:0 --print hex       at a free port
+  unstick serve unix:/run/echo --echo         at a Unix socket, which is removed at the end
+  unstick serve --broadcast                   a chat: what one client sends, all others get
+  unstick serve --echo --delay 500ms          a slow server, to see how a client takes it
   unstick serve --raw-greeting                for clients that expect an unframed text first
   unstick serve --raw                         no framing: see how TCP splits and merges what is sent
   unstick serve --idle-timeout 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
@@ -38,7 +42,7 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = long_help(), allow_negative_numbers = true)]
 pub(crate) struct Serve {
-    /// Where to listen, as HOST:PORT; port 0 picks a free one
+    /// Where to listen, as HOST:PORT, where port 0 picks a free one; or as unix:/PATH, at a Unix socket
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
     pub(crate) addr: Addr,
 
@@ -49,24 +53,31 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) echo: bool,
 
+    /// With --echo, wait so long before each frame is sent back; those of one connection are sent one after the other
+    #[arg(long, value_name = "SECONDS", value_parser = args::parse_time, requires = "echo", conflicts_with = "raw")]
+    #[arg(allow_negative_numbers = true)]
+    delay: Option<Duration>,
+
+    /// Send each frame to all other clients. One that reads too slowly ends (overflow: see --outbox-limit), and no other one waits
+    /// for it. Clients may just listen: --first-frame-timeout is off unless it is given
+    #[arg(long, conflicts_with_all = ["echo", "raw"])]
+    broadcast: bool,
+
     /// How frames are printed
     #[arg(long, value_enum, default_value_t = Print::Text)]
     pub(crate) print: Print,
 
-    /// What each client is greeted with [default: nothing]
-    #[arg(long, value_name = "TEXT")]
+    /// Greet each client, with "Hello client! 你好..." unless TEXT is given [default: nothing]
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = TUTORIAL_GREETING)]
     greeting: Option<String>,
 
-    /// Greet nobody, as without --greeting
-    #[arg(long, conflicts_with_all = ["greeting", "raw_greeting"])]
-    no_greeting: bool,
+    /// The same without framing, while all else is framed
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = TUTORIAL_GREETING)]
+    #[arg(conflicts_with = "greeting")]
+    raw_greeting: Option<String>,
 
-    /// Greet without framing, with "Hello client! 你好..." unless --greeting says what; all else is framed
-    #[arg(long)]
-    raw_greeting: bool,
-
-    /// No framing at all: print what each read from the socket brings; a character that was split by TCP is printed whole. Of the
-    /// limits, --max-connections, --keepalive, --idle-timeout, --write-timeout and --drain-timeout hold
+    /// No framing at all, over TCP: print what each read from the socket brings; a character that was split by TCP is printed
+    /// whole. Of the limits, --max-connections, --keepalive, --idle-timeout, --write-timeout and --drain-timeout hold
     #[arg(long, conflicts_with_all = ["format", "max_payload"])]
     raw: bool,
 
@@ -78,9 +89,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SECONDS", value_parser = args::parse_interval, conflicts_with = "raw")]
     stats: Option<Duration>,
 
-    /// Answer Prometheus over HTTP at ADDR, path /metrics, with the same numbers as --stats
-    #[arg(long, value_name = "ADDR", value_parser = args::parse_addr, conflicts_with = "raw")]
-    metrics: Option<Addr>,
+    /// Answer Prometheus over HTTP at HOST:PORT, path /metrics, with the same numbers as --stats
+    #[arg(long, value_name = "HOST:PORT", value_parser = args::parse_host_port, conflicts_with = "raw")]
+    metrics: Option<HostPort>,
 
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -95,19 +106,18 @@ impl Serve {
         self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// The text of the greeting, if there is one.
-    pub(crate) fn greeting_text(&self) -> Option<&str> {
-        let tutorial = self.raw_greeting.then_some(TUTORIAL_GREETING);
-        self.greeting.as_deref().or(tutorial)
+    /// The text of the greeting where nothing is framed, if there is one.
+    pub(crate) fn unframed_greeting(&self) -> &str {
+        self.raw_greeting.as_deref().or(self.greeting.as_deref()).unwrap_or_default()
     }
 
     fn greeting(&self, format: Format) -> Result<Greeting, Failure> {
-        let Some(text) = self.greeting_text() else { return Ok(Greeting::None) };
-        if self.raw_greeting {
-            return Ok(Greeting::Raw(text.into()));
+        if let Some(text) = &self.raw_greeting {
+            return Ok(Greeting::Raw(text.clone().into()));
         }
+        let Some(text) = &self.greeting else { return Ok(Greeting::None) };
         match encodes(format, text) {
-            Ok(()) => Ok(Greeting::Frame(text.into())),
+            Ok(()) => Ok(Greeting::Frame(text.clone().into())),
             Err(error) => Err(Failure::usage(format_args!("--greeting: {error}; shorten it, or say --raw-greeting"))),
         }
     }
@@ -116,7 +126,7 @@ impl Serve {
     /// it, the end of the stream tells enough.
     fn refusal(&self, config: &ServerConfig) -> Greeting {
         let text = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();
-        match self.raw_greeting {
+        match self.raw_greeting.is_some() {
             true => Greeting::Raw(text.into()),
             false if encodes(config.format, &text).is_ok() => Greeting::Frame(text.into()),
             false => Greeting::None,
@@ -130,18 +140,24 @@ fn encodes(format: Format, text: &str) -> Result<(), EncodeError> {
 }
 
 pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
-    command.limits.warn_of_files();
-    if command.raw {
-        return serve_raw::run(command);
+    command.limits.warn();
+    reactor::begin()?;
+    match (&command.addr, command.raw) {
+        (Addr::Unix(_), true) => {
+            Err(Failure::usage("--raw shows what TCP does: write HOST:PORT, not a Unix socket's path"))
+        }
+        (Addr::Tcp(addr), true) => serve_raw::run(command, addr),
+        (_, false) => serve(command),
     }
+}
+
+fn serve(command: &Serve) -> Result<(), Failure> {
     let format = command.format.format()?;
     let config =
         ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads().get());
     let config = command.limits.apply(config);
     let refusal = command.refusal(&config);
-    let server = Server::bind(command.addr.host_port(), config.refusal(refusal))
-        .map_err(|error| cannot_listen(&command.addr, &error))?;
-    let addr = server.local_addr().map_err(|error| cannot_listen(&command.addr, &error))?;
+    let (server, addr) = bind(&command.addr, config.refusal(refusal))?;
     let account = server.account();
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;
@@ -150,41 +166,70 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     }
     let stop = signals::first()?;
     let (output, lost) = Output::new(command.print);
-    output.announce(addr)?;
-    let (echo, shown) = (command.echo, Arc::clone(&output));
+    let (announced, shown) = (Arc::clone(&output), Arc::clone(&output));
+    let (echo, delay, room) = (command.echo, command.delay, command.broadcast.then(Room::default));
     let serving = server.on_open(log_open).on_close(|closed| log(format_args!("{closed}"))).serve(
         move |peer| {
             let (shown, mut line) = (Arc::clone(&shown), Vec::new());
-            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), EncodeError> {
+            let member = room.as_ref().map(|room| room.enter(peer.outbox()));
+            async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), PushError> {
                 shown.show(peer.name(), frame.payload(), &mut line);
-                match echo {
-                    true => responder.send_with(frame.envelope(), frame.payload()).await,
-                    false => Ok(()),
+                if let Some(member) = &member {
+                    member.tell_others(frame).await?;
                 }
+                if let Some(delay) = delay {
+                    peer.sleep(delay).await;
+                }
+                if echo {
+                    responder.send_with(frame.envelope(), frame.payload()).await?;
+                }
+                Ok(())
             }
         },
-        async move { _ = stop.recv().or(lost.recv()).await },
+        async move {
+            // The first poll of this: what serves has begun.
+            announced.announce(addr);
+            _ = stop.recv().or(lost.recv()).await;
+        },
     );
     match command.stats {
-        None => _ = smol::block_on(serving).map_err(cannot_serve)?,
+        None => _ = smol::block_on(serving).map_err(|error| cannot_serve(command, &error))?,
         Some(every) => {
             let report = async { Ok(stats::report(account, every).await) };
-            stats::print(&smol::block_on(serving.or(report)).map_err(cannot_serve)?);
+            stats::print(&smol::block_on(serving.or(report)).map_err(|error| cannot_serve(command, &error))?);
         }
     }
     output.finish()
 }
 
-pub(crate) fn cannot_listen(addr: impl fmt::Display, error: &io::Error) -> Failure {
+/// Listens, and says where.
+fn bind(addr: &Addr, config: ServerConfig) -> Result<(Server, String), Failure> {
+    match addr {
+        Addr::Tcp(addr) => {
+            let bound = Server::bind(addr.host_port(), config).and_then(|server| Ok((server.local_addr()?, server)));
+            let (bound, server) = bound.map_err(|error| cannot_listen(addr, &error, OTHER_PORT))?;
+            Ok((server, bound.to_string()))
+        }
+        Addr::Unix(path) => {
+            let bound = args::check_socket_path(path).and_then(|()| Server::bind_unix(path, config));
+            Ok((bound.map_err(|error| cannot_listen(addr, &error, "path"))?, addr.to_string()))
+        }
+    }
+}
+
+/// What to choose in place of a port that is in use.
+pub(crate) const OTHER_PORT: &str = "port, or 0 for any";
+
+pub(crate) fn cannot_listen(addr: impl fmt::Display, error: &io::Error, other: &str) -> Failure {
     let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => "; another program listens there: choose another port, or 0 for any",
-        _ => "",
+        io::ErrorKind::AddrInUse => format!("; another program listens there: choose another {other}"),
+        _ => String::new(),
     };
     Failure::other(format_args!("cannot listen on {addr}: {}{hint}", Chain(error)))
 }
 
-fn cannot_serve(error: io::Error) -> Failure {
-    Failure::other(format_args!("cannot serve: no thread to serve with: {}", Chain(&error)))
+pub(crate) fn cannot_serve(command: &Serve, error: &io::Error) -> Failure {
+    Failure::cannot(format_args!("serve with {} threads", command.threads()), error)
 }
 
 pub(crate) fn log_open(peer: &PeerName) {

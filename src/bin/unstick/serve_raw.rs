@@ -14,10 +14,11 @@ use socket2::{SockRef, TcpKeepalive};
 use unstick::CloseReason;
 use unstick::framing::Utf8Reader;
 
+use crate::args::HostPort;
 use crate::exit::{Failure, log};
 use crate::limits::Limits;
 use crate::output::{Output, Print};
-use crate::serve::{Serve, cannot_listen, log_open};
+use crate::serve::{OTHER_PORT, Serve, cannot_listen, cannot_serve, log_open};
 use crate::signals;
 
 /// Bytes of one read: more than most segments glued together, and the tutorial's was 1024.
@@ -43,22 +44,23 @@ struct Signs {
     ended: Sender<()>,
 }
 
-pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
-    let listener = TcpListener::bind(command.addr.host_port()).map_err(|error| cannot_listen(&command.addr, &error))?;
+pub(crate) fn run(command: &Serve, addr: &HostPort) -> Result<(), Failure> {
+    let listener = TcpListener::bind(addr.host_port()).map_err(|error| cannot_listen(addr, &error, OTHER_PORT))?;
     let addr = listener.local_addr()?;
     let listener = Async::new(listener)?;
     let stop = signals::first()?;
     let (output, lost) = Output::new(command.print);
-    output.announce(addr)?;
-    let greeting = command.greeting_text().unwrap_or_default().into();
+    let greeting = command.unframed_greeting().into();
     let limits = command.limits.clone();
     let drain_timeout = limits.drain_timeout;
     let settings = Arc::new(Settings { greeting, output: Arc::clone(&output), echo: command.echo, limits });
     let executor = Arc::new(Executor::new());
     for _ in 1..command.threads().get() {
         let executor = Arc::clone(&executor);
-        thread::spawn(move || smol::block_on(executor.run(std::future::pending::<()>())));
+        let run = move || smol::block_on(executor.run(std::future::pending::<()>()));
+        thread::Builder::new().spawn(run).map_err(|error| cannot_serve(command, &error))?;
     }
+    output.announce(addr);
     smol::block_on(executor.run(async {
         let (stopping, stopped) = channel::bounded::<()>(1);
         let (ended, all_ended) = channel::bounded::<()>(1);

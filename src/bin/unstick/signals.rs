@@ -1,6 +1,5 @@
 //! SIGINT and SIGTERM: the first asks for an end, the second is one.
 
-use std::io;
 use std::process;
 use std::thread;
 
@@ -8,14 +7,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use smol::channel::{self, Receiver};
 
-use crate::exit::log;
+use crate::exit::{Failure, log};
 
 /// Ready once the first SIGINT or SIGTERM has come. The second one exits at once, with 128 and the signal's number as a
 /// shell counts it.
-pub(crate) fn first() -> io::Result<Receiver<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+pub(crate) fn first() -> Result<Receiver<()>, Failure> {
+    let cannot = |error| Failure::cannot("wait for signals", &error);
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;
     let (sender, receiver) = channel::bounded(1);
-    thread::spawn(move || {
+    let thread = thread::Builder::new().name("signals".into()).spawn(move || {
         let mut signals = signals.forever();
         signals.next();
         log(format_args!("stopping: finishing what is in flight; another signal exits at once"));
@@ -24,5 +24,6 @@ pub(crate) fn first() -> io::Result<Receiver<()>> {
             process::exit(128 + signal);
         }
     });
+    thread.map_err(cannot)?;
     Ok(receiver)
 }

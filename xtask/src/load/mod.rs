@@ -178,7 +178,7 @@ impl Args {
     fn server_flags(&self, plan: &Plan) -> Vec<String> {
         let limit = plan.format.max_payload_len().to_string();
         let (format, threads) = (self.format.to_string(), self.threads.to_string());
-        let flags = ["--no-greeting", "--threads", &threads, "--format", &format, "--max-payload", &limit];
+        let flags = ["--threads", &threads, "--format", &format, "--max-payload", &limit];
         flags.map(String::from).into()
     }
 

@@ -1,0 +1,61 @@
+//! `unstick serve --broadcast`: what one client sends, all others get.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_lite::future;
+use slab::Slab;
+use unstick::framing::Frame;
+use unstick::{Outbox, PushError};
+
+/// The outboxes of all clients that are served.
+#[derive(Clone, Default)]
+pub(crate) struct Room(Arc<Mutex<Slab<Outbox>>>);
+
+impl Room {
+    pub(crate) fn enter(&self, outbox: Outbox) -> Member {
+        let key = self.outboxes().insert(outbox);
+        Member { room: self.clone(), key }
+    }
+
+    /// Nothing panics while it has the lock.
+    fn outboxes(&self) -> MutexGuard<'_, Slab<Outbox>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client in the room. It leaves when this is dropped.
+pub(crate) struct Member {
+    room: Room,
+    key: usize,
+}
+
+impl Member {
+    /// Pushes a frame to all others. Nobody waits for who reads too slowly: that one is broken off.
+    pub(crate) async fn tell_others(&self, frame: Frame<'_>) -> Result<(), PushError> {
+        // A copy, as what is shared keeps all the memory that it was received in, which may be much more than the frame.
+        let payload = Bytes::copy_from_slice(frame.payload());
+        self.push(frame, &payload)?;
+        // What was pushed is written before the next frame is pushed.
+        future::yield_now().await;
+        Ok(())
+    }
+
+    /// One push after the other, so that all others see all frames in the same order.
+    fn push(&self, frame: Frame<'_>, payload: &Bytes) -> Result<(), PushError> {
+        for (_, outbox) in self.room.outboxes().iter().filter(|(key, _)| *key != self.key) {
+            match outbox.try_send_with(frame.envelope(), payload) {
+                Ok(()) | Err(PushError::Closed) => {}
+                Err(PushError::Full { .. }) => outbox.break_off(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.room.outboxes().remove(self.key);
+    }
+}
