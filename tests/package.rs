@@ -18,7 +18,7 @@ const CRATES: [(&str, usize); 10] = [
     ("server", 35),
     ("net", 35),
     ("tracing", 38),
-    ("cli", 76),
+    ("cli", 79),
 ];
 
 fn cargo(args: &[&str]) -> String {
