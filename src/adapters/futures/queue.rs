@@ -140,9 +140,15 @@ impl Queue {
         self.large.iter().flat_map(|large| &large.queue)
     }
 
+    /// How many stay where they are only unless they have to wait.
+    pub(super) fn briefs(&self) -> usize {
+        self.larges().filter(|large| large.is_brief).count()
+    }
+
     pub(super) fn check(&self) {
         debug_assert!(self.start <= self.copied.len());
         debug_assert!(self.larges().all(|large| self.start <= large.at && large.at <= self.copied.len()));
+        debug_assert!(self.larges().all(|large| !large.bytes.is_empty()), "brief: {}", self.briefs());
         let copied = self.copied.len() - self.start;
         debug_assert_eq!(self.len() - copied, self.larges().map(|large| large.bytes.len()).sum::<usize>());
     }

@@ -46,7 +46,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     Connect(connect::Connect),
     Encode(encode::Encode),
     Decode(decode::Decode),
