@@ -4,7 +4,6 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::ArgPredicate;
 use unstick::ServerConfig;
 
 use crate::args::{parse_length, parse_time};
@@ -33,7 +32,7 @@ pub(crate) struct Limits {
 
     /// The longest time from connecting to the end of the first frame (silent)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_timeout, conflicts_with = "raw")]
-    #[arg(default_value_if("broadcast", ArgPredicate::IsPresent, "off"))]
+    #[arg(default_value_if("broadcast", "true", "off"))]
     first_frame_timeout: OrOff<Duration>,
 
     /// The longest time from a frame's first byte to its last one; --min-rate adds to it (slow frame)
@@ -53,8 +52,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
     write_timeout: OrOff<Duration>,
 
-    /// Over TCP, whose own it is: after this time without a byte the peer's system is asked whether it is still there; the
-    /// connection ends when it has not answered three times, 10 s apart (unreachable)
+    /// Over TCP only: after this time without a byte the peer's system is asked whether it is still there; the connection ends
+    /// when it has not answered three times, 10 s apart (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
     keepalive: OrOff<Duration>,
 
