@@ -107,6 +107,15 @@ fn help_teaches() {
     assert!(run(&["--version"], b"").text().starts_with("unstick 0."));
 }
 
+/// Whoever greps for a reason finds it spelled as it is told.
+#[test]
+fn help_lists_every_reason() {
+    let help = run(&["serve", "--help"], b"");
+    let (_, reasons) = help.text().split_once("The reasons are, also in\n--metrics:\n").expect("a list");
+    let listed: Vec<&str> = reasons.split("\n\n").next().unwrap().split(',').map(str::trim).collect();
+    assert_eq!(listed, unstick::CloseKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>());
+}
+
 /// The README's table of limits has every flag of that heading, with the default that the help says.
 #[test]
 fn the_readme_knows_every_limit() {
