@@ -20,6 +20,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--metrics", "unix:/run/metrics"], &["--metrics", "HOST:PORT"]),
         (&["serve", "--max-connections", "0"], &["--max-connections", "1 or more"]),
         (&["serve", "--memory", "0"], &["--memory", "64KiB"]),
+        (&["serve", "--memory", "64KiB"], &["--memory 65536", "4194304", "--max-payload"]),
         (&["serve", "--idle-timeout", "-1"], &["--idle-timeout", "over 0", "off"]),
         (&["serve", "--frame-timeout", "0"], &["--frame-timeout", "over 0", "off"]),
         (&["serve", "--first-frame-timeout", "1e19"], &["--first-frame-timeout", "a year"]),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use unstick::ServerConfig;
+use unstick::framing::{Format, Header};
 
 use crate::args::{parse_length, parse_time};
-use crate::exit::log;
+use crate::exit::{Failure, log};
 
 /// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
 const RAW_CONNECTIONS: usize = 512;
@@ -25,8 +26,9 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     max_connections: Option<NonZeroUsize>,
 
-    /// Memory of all connections above 4KiB each, as in 64MiB; where none is left, they wait, and only who holds more than its
-    /// share ends (over budget) [default: 256MiB, or eight times --max-payload; a quarter of what the process may have at most]
+    /// Memory of all connections above 4KiB each, as in 64MiB, and four times --max-payload at least; where none is left, they
+    /// wait, and only who holds more than its share ends (over budget) [default: 256MiB, or eight times --max-payload; at most a
+    /// quarter of what the process may have]
     #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw")]
     memory: Option<NonZeroUsize>,
 
@@ -95,6 +97,17 @@ impl Limits {
             .max_frames_per_turn(self.max_frames_per_turn.get() as usize)
             .drain_timeout(self.drain_timeout)
             .backlog(self.backlog.get() as usize)
+    }
+
+    /// Sees whether the memory is enough for frames of this format.
+    pub(crate) fn check(&self, format: Format) -> Result<(), Failure> {
+        let least = format.max_payload_len().saturating_mul(4);
+        match self.memory.map(NonZeroUsize::get).filter(|memory| *memory < least) {
+            Some(memory) => Err(Failure::usage(format_args!(
+                "--memory {memory} is less than {least}, four of the longest payload: raise it, or lower --max-payload"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Says so where more is asked for than this process may have.

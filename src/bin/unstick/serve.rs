@@ -153,6 +153,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
 
 fn serve(command: &Serve) -> Result<(), Failure> {
     let format = command.format.format()?;
+    command.limits.check(format)?;
     let config =
         ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads().get());
     let config = command.limits.apply(config);
