@@ -20,6 +20,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--metrics", "unix:/run/metrics"], &["--metrics", "HOST:PORT"]),
         (&["serve", "--max-connections", "0"], &["--max-connections", "1 or more"]),
         (&["serve", "--memory", "0"], &["--memory", "64KiB"]),
+        (&["serve", "--memory", "64KiB"], &["--memory 65536", "4194304", "--max-payload"]),
         (&["serve", "--idle-timeout", "-1"], &["--idle-timeout", "over 0", "off"]),
         (&["serve", "--frame-timeout", "0"], &["--frame-timeout", "over 0", "off"]),
         (&["serve", "--first-frame-timeout", "1e19"], &["--first-frame-timeout", "a year"]),
@@ -105,6 +106,15 @@ fn help_teaches() {
         }
     }
     assert!(run(&["--version"], b"").text().starts_with("unstick 0."));
+}
+
+/// Whoever greps for a reason finds it spelled as it is told.
+#[test]
+fn help_lists_every_reason() {
+    let help = run(&["serve", "--help"], b"");
+    let (_, reasons) = help.text().split_once("The reasons are, also in\n--metrics:\n").expect("a list");
+    let listed: Vec<&str> = reasons.split("\n\n").next().unwrap().split(',').map(str::trim).collect();
+    assert_eq!(listed, unstick::CloseKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>());
 }
 
 /// The README's table of limits has every flag of that heading, with the default that the help says.

@@ -64,7 +64,8 @@ Examples:
 #[command(after_help = format!("{}\n\n{EXAMPLES}", lines::HELP))]
 #[command(after_long_help = format!("{}\n\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
 pub(crate) struct Connect {
-    #[arg(help = "The server, as HOST:PORT, or as unix:/PATH for a Unix socket", value_name = "ADDR", value_parser = args::parse_addr)]
+    /// The server, as HOST:PORT, or as unix:PATH for a Unix socket
+    #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
     addr: Addr,
 
     #[command(flatten)]

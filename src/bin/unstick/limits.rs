@@ -4,11 +4,11 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::ArgPredicate;
 use unstick::ServerConfig;
+use unstick::framing::{Format, Header};
 
 use crate::args::{parse_length, parse_time};
-use crate::exit::log;
+use crate::exit::{Failure, log};
 
 /// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
 const RAW_CONNECTIONS: usize = 512;
@@ -26,14 +26,15 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     max_connections: Option<NonZeroUsize>,
 
-    /// Memory of all connections above 4KiB each, as in 64MiB; where none is left, they wait, and only who holds more than its
-    /// share ends (over budget) [default: 256MiB, or eight times --max-payload; a quarter of what the process may have at most]
+    /// Memory of all connections above 4KiB each, as in 64MiB, and four times --max-payload at least; where none is left, they
+    /// wait, and only who holds more than its share ends (over budget) [default: 256MiB, or eight times --max-payload; at most a
+    /// quarter of what the process may have]
     #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw")]
     memory: Option<NonZeroUsize>,
 
     /// The longest time from connecting to the end of the first frame (silent)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_timeout, conflicts_with = "raw")]
-    #[arg(default_value_if("broadcast", ArgPredicate::IsPresent, "off"))]
+    #[arg(default_value_if("broadcast", "true", "off"))]
     first_frame_timeout: OrOff<Duration>,
 
     /// The longest time from a frame's first byte to its last one; --min-rate adds to it (slow frame)
@@ -53,8 +54,8 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
     write_timeout: OrOff<Duration>,
 
-    /// Over TCP, whose own it is: after this time without a byte the peer's system is asked whether it is still there; the
-    /// connection ends when it has not answered three times, 10 s apart (unreachable)
+    /// Over TCP only: after this time without a byte the peer's system is asked whether it is still there; the connection ends
+    /// when it has not answered three times, 10 s apart (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
     keepalive: OrOff<Duration>,
 
@@ -96,6 +97,17 @@ impl Limits {
             .max_frames_per_turn(self.max_frames_per_turn.get() as usize)
             .drain_timeout(self.drain_timeout)
             .backlog(self.backlog.get() as usize)
+    }
+
+    /// Sees whether the memory is enough for frames of this format.
+    pub(crate) fn check(&self, format: Format) -> Result<(), Failure> {
+        let least = format.max_payload_len().saturating_mul(4);
+        match self.memory.map(NonZeroUsize::get).filter(|memory| *memory < least) {
+            Some(memory) => Err(Failure::usage(format_args!(
+                "--memory {memory} is less than {least}, four of the longest payload: raise it, or lower --max-payload"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Says so where more is asked for than this process may have.

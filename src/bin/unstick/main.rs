@@ -34,7 +34,7 @@ Examples:
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
   unstick decode --format u16be --frame capture.bin       what is in this stream?";
 
-/// Send and receive length-prefixed frames over TCP. A frame is a length, and then that many bytes: its payload
+/// Send and receive length-prefixed frames, over TCP or a Unix socket. A frame is a length, and then that many bytes: its payload
 #[derive(Debug, Parser)]
 #[command(name = "unstick", version, arg_required_else_help = true)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore: unstick --help, unstick COMMAND --help"))]

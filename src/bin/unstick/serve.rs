@@ -42,7 +42,8 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES, after_long_help = long_help(), allow_negative_numbers = true)]
 pub(crate) struct Serve {
-    #[arg(help = "Where to listen, as HOST:PORT, where port 0 picks a free one; or as unix:/PATH, at a Unix socket", value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
+    /// Where to listen, as HOST:PORT, where port 0 picks a free one; or as unix:PATH, at a Unix socket
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
     pub(crate) addr: Addr,
 
     #[command(flatten)]
@@ -97,7 +98,7 @@ pub(crate) struct Serve {
 }
 
 fn long_help() -> String {
-    format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::HELP, args::formats_help(), text::HELP, exit::HELP)
+    format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::help(), args::formats_help(), text::HELP, exit::HELP)
 }
 
 impl Serve {
@@ -152,6 +153,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
 
 fn serve(command: &Serve) -> Result<(), Failure> {
     let format = command.format.format()?;
+    command.limits.check(format)?;
     let config =
         ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads().get());
     let config = command.limits.apply(config);

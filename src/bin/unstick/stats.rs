@@ -9,11 +9,21 @@ use unstick::{Account, CloseKind, Stats};
 use crate::exit::log;
 
 /// What the line says, for `--help`.
-pub(crate) const HELP: &str = "\
+pub(crate) fn help() -> String {
+    let reasons: Vec<&str> = CloseKind::ALL.iter().map(|kind| kind.name()).collect();
+    format!(
+        "\
 --stats prints lines such as
   stats: accepted 3, active 1, refused 1; in 9 frames, 81 bytes; out 12 frames, 108 bytes; buffered 0 bytes; \
-accept failures 0; closed 2: clean 1, refused 1
-where accepted = active + closed, and closed is counted by reason.";
+         accept failures 0; closed 2: clean 1, refused 1
+where accepted = active + closed, and closed is counted by the one reason of each connection's end. The reasons are, also in
+--metrics:
+  {}
+  {}",
+        reasons[..9].join(", ") + ",",
+        reasons[9..].join(", ")
+    )
+}
 
 /// Prints the line in this interval where something has changed, for ever.
 pub(crate) async fn report(account: Account, every: Duration) -> Stats {
