@@ -30,7 +30,7 @@ impl Hub {
                 thread::sleep(EVERY);
             }
             let payload = payload(number, now(), len);
-            locked(&self.0).retain(|outbox| match outbox.try_send(payload.clone()) {
+            locked(&self.0).retain(|outbox| match outbox.try_send(&payload) {
                 Ok(()) => true,
                 Err(PushError::Full { .. }) => {
                     outbox.break_off();

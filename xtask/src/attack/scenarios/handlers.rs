@@ -60,7 +60,7 @@ pub(super) const SLEEPS: Scenario = Scenario {
 pub(super) const WAITING_CROWD: Scenario = Scenario {
     name: "waiting-crowd",
     about: "2,500 clients whose handlers wait with a frame of a kilobyte or two each: none is ended, and all are answered",
-    limits: "--max-connections 3000 --memory-budget 1MiB",
+    limits: "--max-connections 3000 --memory-budget 4MiB",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = 2500;
@@ -73,7 +73,7 @@ pub(super) const WAITING_CROWD: Scenario = Scenario {
         scene.check(stats.closed() == 0, || format!("ended while they waited: {:?}", stats.closes));
         scene.host.open_gate()?;
         peers.iter_mut().enumerate().try_for_each(|(n, peer)| peer.expect(&payload(n)))?;
-        scene.check_formula(1 << 20, count + CLIENTS, 1);
+        scene.check_formula(4 << 20, count + CLIENTS, 1);
         Ok(())
     },
 };
