@@ -12,6 +12,7 @@ mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
 mod public_api;
+mod socket;
 mod verify;
 
 use std::process::ExitCode;

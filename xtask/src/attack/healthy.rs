@@ -1,21 +1,26 @@
-//! Well-behaved clients beside an attack: they send at a steady pace, and verify every byte of every reply.
+//! Well-behaved clients beside an attack, which verify every byte of every frame: they send at a steady pace, or receive what
+//! the server pushes.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use socket2::Socket;
 use unstick::framing::{Decoder, Encoder, Format, Header};
 
+use super::push::{self, Push};
 use super::scene::PATIENCE;
+use super::server;
 use crate::load::Pattern;
+use crate::socket::Addr;
 
 /// How many there are.
 pub(super) const CLIENTS: usize = 4;
-/// Each sends a frame so often, and measures from the time at which it ought to have sent it.
+/// Each that sends does so this often, and measures from the time at which it ought to have sent.
 const PERIOD: Duration = Duration::from_millis(4);
 /// Bytes of their payloads, in turn.
 const LENGTHS: [usize; 5] = [64, 0, 1000, 7, 4000];
@@ -34,36 +39,45 @@ pub(super) struct Healthy {
     threads: Vec<JoinHandle<Seen>>,
 }
 
+/// What they do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    /// Send frames of this format, and have them back.
+    Echo(Format),
+    /// Receive pushes with so many bytes of payload.
+    Receive(usize),
+}
+
 /// What they saw.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// Replies that were verified.
+    /// Replies, or pushes, that were verified.
     pub(super) verified: u64,
     /// What was wrong, a line each.
     pub(super) faults: Vec<String>,
-    /// Round trips in microseconds, without and with the attack.
-    round_trips: [Histogram<u64>; 2],
+    /// Round trips, or ways from the push to here, in microseconds, without and with the attack.
+    times: [Histogram<u64>; 2],
 }
 
 impl Seen {
     fn nothing() -> Seen {
         let empty = || Histogram::new_with_max(LONGEST, 3).expect("a minute in microseconds to three digits");
-        Seen { verified: 0, faults: Vec::new(), round_trips: [empty(), empty()] }
+        Seen { verified: 0, faults: Vec::new(), times: [empty(), empty()] }
     }
 
     /// The 99th percentile in milliseconds, without and with the attack.
     pub(super) fn p99(&self) -> [f64; 2] {
-        self.round_trips.each_ref().map(|times| times.value_at_quantile(0.99).min(times.max()) as f64 / 1000.0)
+        self.times.each_ref().map(|times| times.value_at_quantile(0.99).min(times.max()) as f64 / 1000.0)
     }
 
-    /// Replies that came during the attack.
+    /// What came during the attack.
     pub(super) fn during(&self) -> u64 {
-        self.round_trips[1].len()
+        self.times[1].len()
     }
 
-    /// The longest round trip during the attack.
+    /// The longest time during the attack.
     pub(super) fn longest(&self) -> Duration {
-        Duration::from_micros(self.round_trips[1].max())
+        Duration::from_micros(self.times[1].max())
     }
 }
 
@@ -72,9 +86,9 @@ impl Healthy {
     ///
     /// # Errors
     /// Where the server does not serve them.
-    pub(super) fn start(addr: SocketAddr, format: Format) -> io::Result<Healthy> {
+    pub(super) fn start(addr: &Addr, work: Work) -> io::Result<Healthy> {
         let phase = Arc::new(AtomicU8::new(CALM));
-        let clients = (0..CLIENTS).map(|index| Client::connect(addr, format, index as u64));
+        let clients = (0..CLIENTS).map(|index| Client::connect(addr, work, index as u64));
         let clients = clients.collect::<io::Result<Vec<_>>>()?;
         let threads = clients.into_iter().map(|client| {
             let phase = Arc::clone(&phase);
@@ -99,7 +113,7 @@ impl Healthy {
             };
             all.verified += seen.verified;
             all.faults.extend(seen.faults);
-            for (all, one) in all.round_trips.iter_mut().zip(seen.round_trips) {
+            for (all, one) in all.times.iter_mut().zip(seen.times) {
                 all.add(one).expect("of one kind");
             }
         }
@@ -108,20 +122,27 @@ impl Healthy {
 }
 
 struct Client {
-    socket: TcpStream,
+    socket: Socket,
     index: u64,
-    format: Format,
+    work: Work,
     decoder: Decoder,
+    /// The number of the next push, once one has come.
+    next: Option<u64>,
 }
 
 impl Client {
-    fn connect(addr: SocketAddr, format: Format, index: u64) -> io::Result<Client> {
-        let socket = TcpStream::connect_timeout(&addr, PATIENCE)?;
-        socket.set_nodelay(true)?;
+    fn connect(addr: &Addr, work: Work, index: u64) -> io::Result<Client> {
+        let socket = addr.connect(PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
-        let mut client = Client { socket, index, format, decoder: Decoder::new(format) };
-        client.echo(0)?;
+        let format = if let Work::Echo(format) = work { format } else { Format::U32_LE };
+        let mut client = Client { socket, index, work, decoder: Decoder::new(format), next: None };
+        match work {
+            Work::Echo(_) => client.echo(0)?,
+            Work::Receive(_) => {
+                client.call(server::SUBSCRIBE)?;
+            }
+        }
         Ok(client)
     }
 
@@ -130,18 +151,27 @@ impl Client {
         let begin = Instant::now();
         for sequence in 1.. {
             let due = begin + PERIOD * sequence;
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if let Work::Echo(_) = self.work {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
             if phase.load(Relaxed) == ENDING {
                 break;
             }
-            if let Err(error) = self.echo(u64::from(sequence)) {
-                seen.faults.push(format!("client {}, reply {sequence}: {error}", self.index));
-                return seen;
-            }
+            let done = match self.work {
+                Work::Echo(_) => self.echo(u64::from(sequence)).map(|()| due.elapsed()),
+                Work::Receive(_) => self.receive().map(|push| push.age()),
+            };
+            let time = match done {
+                Ok(time) => time,
+                Err(error) => {
+                    seen.faults.push(format!("client {}, frame {sequence}: {error}", self.index));
+                    return seen;
+                }
+            };
             seen.verified += 1;
             // What was begun before the attack and came during it is the attack's.
             let calm = phase.load(Relaxed) == CALM;
-            seen.round_trips[usize::from(!calm)].saturating_record(due.elapsed().as_micros() as u64);
+            seen.times[usize::from(!calm)].saturating_record(time.as_micros() as u64);
         }
         let index = self.index;
         if let Err(error) = self.finish() {
@@ -153,31 +183,60 @@ impl Client {
     /// Sends a frame and verifies its reply.
     fn echo(&mut self, sequence: u64) -> io::Result<()> {
         let pattern = Pattern::new(self.index, sequence);
-        let len = LENGTHS[sequence as usize % LENGTHS.len()].min(self.format.max_payload_len());
-        let (mut payload, mut wire) = (Vec::new(), Vec::new());
+        let len = LENGTHS[sequence as usize % LENGTHS.len()].min(self.decoder.format().max_payload_len());
+        let mut payload = Vec::new();
         pattern.append(0, len, &mut payload);
-        Encoder::new(self.format).encode(&payload, &mut wire).map_err(io::Error::other)?;
+        let reply = self.call(&payload)?;
+        if reply == payload { Ok(()) } else { Err(altered(&reply, pattern)) }
+    }
+
+    /// Sends a frame; the next one that comes.
+    fn call(&mut self, payload: &[u8]) -> io::Result<Vec<u8>> {
+        let mut wire = Vec::new();
+        Encoder::new(*self.decoder.format()).encode(payload, &mut wire).map_err(io::Error::other)?;
         self.socket.write_all(&wire)?;
+        self.frame()?.ok_or_else(ended)
+    }
+
+    /// The next push, verified.
+    fn receive(&mut self) -> io::Result<Push> {
+        let payload = self.frame()?.ok_or_else(ended)?;
+        self.verify(&payload)
+    }
+
+    fn verify(&mut self, payload: &[u8]) -> io::Result<Push> {
+        let Work::Receive(len) = self.work else { return Err(io::Error::other("a frame that nobody asked for")) };
+        let push = push::verify(payload, len, self.next)?;
+        self.next = Some(push.number + 1);
+        Ok(push)
+    }
+
+    /// The next frame; `None` at the stream's end.
+    fn frame(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(frame) = self.decoder.next_frame().map_err(io::Error::other)? {
-                return if frame.payload() == payload { Ok(()) } else { Err(altered(frame.payload(), pattern)) };
+                return Ok(Some(frame.payload().to_vec()));
             }
-            let n = self.socket.read(self.decoder.space())?;
+            let n = (&self.socket).read(self.decoder.space())?;
             if n == 0 {
-                return Err(io::Error::other("the server ended the stream with a frame in flight"));
+                return self.decoder.finish().map(|()| None).map_err(io::Error::other);
             }
             self.decoder.filled(n);
         }
     }
 
-    /// Ends our stream; the server ends its own, and nothing comes before that.
+    /// Ends our stream; the server ends its own, and before that nothing comes but pushes.
     fn finish(mut self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)?;
-        match self.socket.read(&mut [0; 16])? {
-            0 => Ok(()),
-            n => Err(io::Error::other(format!("{n} bytes that nobody asked for"))),
+        while let Some(payload) = self.frame()? {
+            self.verify(&payload)?;
         }
+        Ok(())
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the server ended the stream")
 }
 
 fn altered(came: &[u8], pattern: Pattern) -> io::Error {

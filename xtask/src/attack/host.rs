@@ -4,19 +4,22 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde::Deserialize;
 
+use super::scene::Over;
 use crate::bench::cpu_of;
 use crate::load::{peak_memory, resident_memory};
+use crate::socket::Addr;
 
 /// What the server says of itself: as of one moment, or at its end.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Books {
+pub(super) struct Stats {
     pub(super) accepted: u64,
     pub(super) active: u64,
     pub(super) accept_failures: u64,
@@ -30,7 +33,7 @@ pub(super) struct Books {
     pub(super) said: BTreeMap<String, Vec<String>>,
 }
 
-impl Books {
+impl Stats {
     pub(super) fn closes(&self, reason: &str) -> u64 {
         self.closes.get(reason).copied().unwrap_or(0)
     }
@@ -55,23 +58,26 @@ pub(super) struct Host {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
-    pub(super) addr: SocketAddr,
+    pub(super) addr: Addr,
 }
 
 impl Host {
-    /// Starts a server with these flags at a free port of the loopback.
+    /// Starts a server with these flags at a free port of the loopback, or at a Unix socket.
     ///
     /// # Errors
     /// Where it cannot be run or does not listen.
-    pub(super) fn start(flags: &[String]) -> Result<Host, Box<dyn Error>> {
+    pub(super) fn start(flags: &[String], over: Over) -> Result<Host, Box<dyn Error>> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("attack-server").args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if over == Over::Unix {
+            command.arg("--unix").arg(free_path());
+        }
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().ok_or("no stdout")?);
-        let mut host = Host { child, stdin, stdout: BufReader::new(stdout), addr: ([0, 0, 0, 0], 0).into() };
+        let mut host = Host { child, stdin, stdout: BufReader::new(stdout), addr: Addr::Unix(PathBuf::new()) };
         let first = host.line()?;
-        let addr = first.strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
-        host.addr = addr.ok_or_else(|| format!("the server does not listen with {flags:?}: {first:?}"))?;
+        let addr = first.strip_prefix("listening on ");
+        host.addr = addr.ok_or_else(|| format!("the server does not listen with {flags:?}: {first:?}"))?.parse()?;
         Ok(host)
     }
 
@@ -90,7 +96,7 @@ impl Host {
     ///
     /// # Errors
     /// Where it is gone.
-    pub(super) fn books(&mut self) -> Result<Books, Box<dyn Error>> {
+    pub(super) fn stats(&mut self) -> Result<Stats, Box<dyn Error>> {
         self.tell("account")?;
         let line = self.line()?;
         Ok(serde_json::from_str(&line).map_err(|error| format!("the server's account: {error}: {line:?}"))?)
@@ -99,20 +105,20 @@ impl Host {
     /// Handlers that sleep or block go on, and none does from now on.
     pub(super) fn open_gate(&mut self) -> Result<(), Box<dyn Error>> {
         self.tell("open")?;
-        self.books().map(drop)
+        self.stats().map(drop)
     }
 
     /// Handlers that are asked to sleep or block do so again.
     pub(super) fn shut_gate(&mut self) -> Result<(), Box<dyn Error>> {
         self.tell("shut")?;
-        self.books().map(drop)
+        self.stats().map(drop)
     }
 
     /// Asks it to end by closing its standard input, and waits for the end.
     ///
     /// # Errors
     /// As [`ended`](Host::ended).
-    pub(super) fn end(&mut self) -> Result<(Books, ExitStatus), Box<dyn Error>> {
+    pub(super) fn end(&mut self) -> Result<(Stats, ExitStatus), Box<dyn Error>> {
         drop(self.stdin.take());
         self.ended()
     }
@@ -121,11 +127,11 @@ impl Host {
     ///
     /// # Errors
     /// Where it does not tell its account.
-    pub(super) fn ended(&mut self) -> Result<(Books, ExitStatus), Box<dyn Error>> {
+    pub(super) fn ended(&mut self) -> Result<(Stats, ExitStatus), Box<dyn Error>> {
         let line = self.line()?;
         let status = self.child.wait()?;
-        let books = serde_json::from_str(&line).map_err(|_| format!("the server ended with {status}: {line:?}"))?;
-        Ok((books, status))
+        let stats = serde_json::from_str(&line).map_err(|_| format!("the server ended with {status}: {line:?}"))?;
+        Ok((stats, status))
     }
 
     /// Waits for the end of a server that has no time to tell its account.
@@ -179,5 +185,16 @@ impl Drop for Host {
         drop(self.stdin.take());
         _ = self.child.kill();
         _ = self.child.wait();
+        if let Addr::Unix(path) = &self.addr {
+            // It is there only where the server had no time to remove it.
+            _ = fs::remove_file(path);
+        }
     }
+}
+
+/// A path for a Unix socket, which no other server of this process has.
+fn free_path() -> PathBuf {
+    static SERVERS: AtomicU32 = AtomicU32::new(0);
+    let number = SERVERS.fetch_add(1, Relaxed);
+    std::env::temp_dir().join(format!("unstick-attack-{}-{number}", std::process::id()))
 }

@@ -6,6 +6,7 @@
 mod healthy;
 mod host;
 mod peer;
+mod push;
 mod report;
 mod scenarios;
 mod scene;
@@ -21,7 +22,7 @@ pub(crate) use scenarios::{ClientArgs, be_client};
 pub(crate) use server::{ServerArgs, serve};
 
 use crate::load::{parse_seconds, raise_open_files};
-use scene::{Pace, Row, Scenario, Verdict};
+use scene::{Over, Pace, Row, Scenario, Verdict};
 
 /// The longest that one attack may take: more than all deadlines in it together.
 const LONGEST: Duration = Duration::from_secs(180);
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     /// Say what the attacks are, and end
     #[arg(long)]
     list: bool,
+
+    /// What they are made over: tcp, unix, or both
+    #[arg(long, value_name = "TRANSPORT", default_value = "both", value_parser = parse_over)]
+    over: Transports,
 
     /// How long a flood lasts [default: 2; with --quick 0.3]
     #[arg(long, value_name = "T", value_parser = parse_seconds)]
@@ -78,21 +83,25 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut verdicts = Vec::new();
     for scenario in chosen {
-        let verdict = match scenario.name == scenarios::HALF_OPEN.name && !args.inside {
-            true => args.elsewhere(scenario)?,
-            false => args.publish(&in_time(scenario, pace))?,
-        };
-        verdicts.push((scenario.name, verdict));
+        for over in args.over.0 {
+            let verdict = match (scenarios::not_over(*over, scenario.name), scenario.name == scenarios::HALF_OPEN.name)
+            {
+                (Some(why), _) => args.publish(&Row::skipped(scenario.name, *over, why.into()))?,
+                (None, true) if !args.inside => args.elsewhere(scenario)?,
+                _ => args.publish(&in_time(scenario, *over, pace))?,
+            };
+            verdicts.push((scenario.name, *over, verdict));
+        }
     }
     if !args.inside {
         args.tell(&report::summary(&verdicts))?;
     }
-    let held = verdicts.iter().all(|(_, verdict)| *verdict != Verdict::NotHeld);
+    let held = verdicts.iter().all(|(.., verdict)| *verdict != Verdict::NotHeld);
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Plays an attack; ends the process, and with it its server, where that takes too long.
-fn in_time(scenario: &Scenario, pace: Pace) -> Row {
+fn in_time(scenario: &Scenario, over: Over, pace: Pace) -> Row {
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let (name, longest) = (scenario.name, LONGEST + pace.span * 4);
     thread::spawn(move || {
@@ -101,7 +110,7 @@ fn in_time(scenario: &Scenario, pace: Pace) -> Row {
             process::exit(1);
         }
     });
-    let row = scene::play(scenario, pace);
+    let row = scene::play(scenario, over, pace);
     drop(done);
     row
 }
@@ -125,7 +134,7 @@ impl Args {
 
     /// Makes an attack in a network namespace of its own, where there can be one, by this program started again.
     fn elsewhere(&self, scenario: &Scenario) -> Result<Verdict, Box<dyn Error>> {
-        let skip = |why| self.publish(&Row::skipped(scenario.name, why));
+        let skip = |why| self.publish(&Row::skipped(scenario.name, Over::Tcp, why));
         if self.quick {
             return Ok(skip("keepalive takes 31 s to find out; without --quick it is made".into())?);
         }
@@ -133,7 +142,7 @@ impl Args {
             Ok(command) => command,
             Err(why) => return Ok(skip(why)?),
         };
-        command.arg(std::env::current_exe()?).args(["attack", "--inside", scenario.name]);
+        command.arg(std::env::current_exe()?).args(["attack", "--inside", "--over", "tcp", scenario.name]);
         let status = command.args(self.json.then_some("--json")).status()?;
         Ok(if status.success() { Verdict::Held } else { Verdict::NotHeld })
     }
@@ -143,6 +152,19 @@ impl Args {
             true => io::stderr().write_all(text.as_bytes()),
             false => io::stdout().write_all(text.as_bytes()),
         }
+    }
+}
+
+/// What attacks are made over.
+#[derive(Clone, Copy, Debug)]
+struct Transports(&'static [Over]);
+
+fn parse_over(text: &str) -> Result<Transports, String> {
+    match text {
+        "tcp" => Ok(Transports(&[Over::Tcp])),
+        "unix" => Ok(Transports(&[Over::Unix])),
+        "both" => Ok(Transports(&[Over::Tcp, Over::Unix])),
+        _ => Err("write tcp, unix, or both".into()),
     }
 }
 

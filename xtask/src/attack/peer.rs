@@ -1,18 +1,20 @@
 //! An attacker's connection: a plain socket that never waits for ever.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
+use socket2::Socket;
 use unstick::framing::{Encoder, Format};
 
 use super::scene::PATIENCE;
+use crate::socket::Addr;
 
 /// A connection whose operations fail rather than wait for ever.
 #[derive(Debug)]
 pub(super) struct Peer {
-    socket: TcpStream,
+    socket: Socket,
 }
 
 /// A frame of the default format.
@@ -23,18 +25,17 @@ pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
 }
 
 impl Peer {
-    pub(super) fn connect(addr: SocketAddr) -> io::Result<Peer> {
-        Peer::of(TcpStream::connect_timeout(&addr, PATIENCE)?)
+    pub(super) fn connect(addr: &Addr) -> io::Result<Peer> {
+        Peer::of(addr.connect(PATIENCE)?)
     }
 
-    pub(super) fn of(socket: TcpStream) -> io::Result<Peer> {
-        socket.set_nodelay(true)?;
+    pub(super) fn of(socket: Socket) -> io::Result<Peer> {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Peer { socket })
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
 
@@ -90,8 +91,13 @@ impl Peer {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Breaks the connection off (RST).
+    /// Breaks the connection off, by TCP with RST.
     pub(super) fn reset(self) -> io::Result<()> {
-        Ok(set_socket_linger(&self.socket, Some(Duration::ZERO))?)
+        self.socket.set_linger(Some(Duration::ZERO))
+    }
+
+    /// Waits until something of the server's is there, and leaves it unread: a Unix socket that is closed so is one broken off.
+    pub(super) fn await_unread(&self) -> io::Result<()> {
+        self.socket.peek(&mut [MaybeUninit::uninit()]).map(drop)
     }
 }

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::scene::{Row, Verdict};
+use super::scene::{Over, Row, Verdict};
 
 const HEADER: &str = "\
-verdict   attack            what was sent; what the server did                        memory MiB         CPU    p99 ms
+verdict   attack            over  what was sent; what the server did                  memory MiB         CPU    p99 ms
                                                                               before   peak  after  core  without  with";
 
 /// What stands above the rows.
@@ -32,18 +32,19 @@ pub(super) fn lines(row: &Row) -> String {
         None => ["–".into(), "–".into()],
     };
     let cpu = format!("{:.0} %", row.cpu * 100.0);
-    let mut texts = wrapped(&row.sent, 49).into_iter();
+    let mut texts = wrapped(&row.sent, 43).into_iter();
     let first = texts.next().unwrap_or_default();
     let mut out = format!(
-        "{verdict:9} {:17} {first:49} {before:>6} {peak:>6} {after:>6} {cpu:>5} {without:>8} {with:>5}\n",
-        row.name
+        "{verdict:9} {:17} {:4}  {first:43} {before:>6} {peak:>6} {after:>6} {cpu:>5} {without:>8} {with:>5}\n",
+        row.name,
+        row.over.name()
     );
-    let mut line = |text: &str| _ = writeln!(out, "{:27} {text}", "");
+    let mut line = |text: &str| _ = writeln!(out, "{:33} {text}", "");
     texts.for_each(|text| line(&text));
     if let Some(why) = &row.skipped {
         line(&format!("skipped: {why}"));
     } else {
-        wrapped(&format!("→ {}", closes(row)), 88).iter().for_each(|text| line(text));
+        wrapped(&format!("→ {}", closes(row)), 82).iter().for_each(|text| line(text));
     }
     row.noted.iter().for_each(|text| line(&format!("→ {text}")));
     row.failures.iter().for_each(|text| line(&format!("! {text}")));
@@ -56,7 +57,7 @@ fn closes(row: &Row) -> String {
         let count = count - if reason == "clean" { row.healthy_closes.min(*count) } else { 0 };
         (count > 0).then(|| (count, reason.clone()))
     };
-    let mut closes: Vec<_> = row.books.closes.iter().filter_map(own).collect();
+    let mut closes: Vec<_> = row.stats.closes.iter().filter_map(own).collect();
     closes.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     let closes: Vec<_> = closes.iter().map(|(count, reason)| format!("{count} × {reason}")).collect();
     match closes.is_empty() {
@@ -83,11 +84,11 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The last line.
-pub(super) fn summary(verdicts: &[(&'static str, Verdict)]) -> String {
-    let of = |wanted| verdicts.iter().filter(move |(_, verdict)| *verdict == wanted).map(|(name, _)| *name);
+pub(super) fn summary(verdicts: &[(&'static str, Over, Verdict)]) -> String {
+    let of = |wanted| verdicts.iter().filter(move |(.., verdict)| *verdict == wanted);
     let (held, skipped) = (of(Verdict::Held).count(), of(Verdict::Skipped).count());
     let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-    let not_held: Vec<&str> = of(Verdict::NotHeld).collect();
+    let not_held: Vec<_> = of(Verdict::NotHeld).map(|(name, over, _)| format!("{name} over {}", over.name())).collect();
     match not_held.is_empty() {
         true => format!("\nheld {held} of {}{skipped}\n", verdicts.len()),
         false => format!("\nheld {held} of {}{skipped}; NOT HELD: {}\n", verdicts.len(), not_held.join(", ")),
@@ -107,6 +108,7 @@ pub(super) fn json(row: &Row) -> Value {
     });
     json!({
         "attack": row.name,
+        "over": row.over.name(),
         "verdict": match row.verdict() {
             Verdict::Held => "held",
             Verdict::Skipped => "skipped",
@@ -116,13 +118,13 @@ pub(super) fn json(row: &Row) -> Value {
         "skipped": row.skipped,
         "sent": row.sent,
         "noted": row.noted,
-        "accepted": row.books.accepted,
-        "active": row.books.active,
-        "closes": row.books.closes,
-        "frames_in": row.books.frames_in,
-        "bytes_in": row.books.bytes_in,
-        "frames_out": row.books.frames_out,
-        "bytes_out": row.books.bytes_out,
+        "accepted": row.stats.accepted,
+        "active": row.stats.active,
+        "closes": row.stats.closes,
+        "frames_in": row.stats.frames_in,
+        "bytes_in": row.stats.bytes_in,
+        "frames_out": row.stats.frames_out,
+        "bytes_out": row.stats.bytes_out,
         "memory_bytes": { "before": row.memory[0], "peak": row.memory[1], "after": row.memory[2] },
         "cpu_cores": row.cpu,
         "healthy": healthy,

@@ -1,16 +1,16 @@
 //! One attack from its begin to its verdict: a server of its own, healthy clients beside it, and what became of all.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use unstick::framing::Format;
 
-use super::healthy::{CLIENTS, Healthy, Seen};
-use super::host::{Books, Host};
+use super::healthy::{CLIENTS, Healthy, Seen, Work};
+use super::host::{Host, Stats};
 use super::peer::Peer;
+use crate::socket::Addr;
 
 /// What ought to happen happens within this time, or the attack was not held.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,14 +29,35 @@ pub(super) struct Scenario {
     pub(super) attack: fn(&mut Scene) -> Fallible,
 }
 
-impl Scenario {
-    /// The format that its limits name.
-    fn format(&self) -> Result<Format, Box<dyn Error>> {
-        let mut words = self.limits.split_whitespace().skip_while(|word| *word != "--format").skip(1);
-        match words.next() {
-            Some(layout) => Ok(Format::with_default_limit(layout.parse()?)?),
-            None => Ok(Format::U32_LE),
+/// What an attack is made over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    Tcp,
+    Unix,
+}
+
+impl Over {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Over::Tcp => "tcp",
+            Over::Unix => "unix",
         }
+    }
+}
+
+impl Scenario {
+    /// What stands behind this flag among its limits.
+    fn flag(&self, flag: &str) -> Option<&'static str> {
+        self.limits.split_whitespace().skip_while(|word| *word != flag).nth(1)
+    }
+
+    /// What healthy clients do.
+    fn work(&self) -> Result<Work, Box<dyn Error>> {
+        Ok(match (self.flag("--push"), self.flag("--format")) {
+            (Some(len), _) if self.beside == Beside::Receivers => Work::Receive(len.parse()?),
+            (_, Some(layout)) => Work::Echo(Format::with_default_limit(layout.parse()?)?),
+            (_, None) => Work::Echo(Format::U32_LE),
+        })
     }
 }
 
@@ -45,6 +66,8 @@ impl Scenario {
 pub(super) enum Beside {
     /// Healthy clients, before the attack and during it.
     Healthy,
+    /// Healthy clients to which the server pushes.
+    Receivers,
     /// Nobody: the attack is on all connections there are.
     Nobody,
 }
@@ -86,7 +109,7 @@ pub(super) struct Scene {
     pub(super) failures: Vec<String>,
     usage: Usage,
     /// The server's end, where the attack is that.
-    ended: Option<Books>,
+    ended: Option<Stats>,
 }
 
 /// What the server took when it was last looked at.
@@ -100,10 +123,11 @@ struct Usage {
 /// What became of an attack.
 pub(super) struct Row {
     pub(super) name: &'static str,
+    pub(super) over: Over,
     pub(super) sent: String,
     pub(super) noted: Vec<String>,
     /// The server's account at its end.
-    pub(super) books: Books,
+    pub(super) stats: Stats,
     /// Closes of healthy clients, which are none of the attack's.
     pub(super) healthy_closes: u64,
     /// Resident memory in bytes: before the attack, at most, and after it.
@@ -118,12 +142,13 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn new(name: &'static str) -> Row {
+    fn new(name: &'static str, over: Over) -> Row {
         Row {
             name,
+            over,
             sent: String::new(),
             noted: Vec::new(),
-            books: Books::default(),
+            stats: Stats::default(),
             healthy_closes: 0,
             memory: [0; 3],
             cpu: 0.0,
@@ -134,8 +159,8 @@ impl Row {
     }
 
     /// An attack that was not made.
-    pub(super) fn skipped(name: &'static str, why: String) -> Row {
-        Row { skipped: Some(why), ..Row::new(name) }
+    pub(super) fn skipped(name: &'static str, over: Over, why: String) -> Row {
+        Row { skipped: Some(why), ..Row::new(name, over) }
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -156,8 +181,8 @@ pub(super) enum Verdict {
 }
 
 /// Plays an attack to its verdict.
-pub(super) fn play(scenario: &Scenario, pace: Pace) -> Row {
-    let mut row = Row::new(scenario.name);
+pub(super) fn play(scenario: &Scenario, over: Over, pace: Pace) -> Row {
+    let mut row = Row::new(scenario.name, over);
     if let Err(error) = play_into(&mut row, scenario, pace) {
         row.failures.push(error.to_string());
     }
@@ -166,12 +191,12 @@ pub(super) fn play(scenario: &Scenario, pace: Pace) -> Row {
 
 fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     let flags: Vec<String> = scenario.limits.split_whitespace().map(String::from).collect();
-    let host = Host::start(&flags)?;
+    let host = Host::start(&flags, row.over)?;
     let (sent, noted, failures) = <_>::default();
     let usage = Usage::default();
     let mut scene = Scene { host, pace, sent, noted, base: 0, failures, usage, ended: None };
     let healthy = match scenario.beside {
-        Beside::Healthy => Some(Healthy::start(scene.host.addr, scenario.format()?)?),
+        Beside::Healthy | Beside::Receivers => Some(Healthy::start(scene.addr(), scenario.work()?)?),
         Beside::Nobody => None,
     };
     if healthy.is_some() {
@@ -193,7 +218,7 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     let ended = match attacked {
         Ok(()) => scene.all_ended(row),
         Err(error) => {
-            row.books = scene.host.books().unwrap_or_default();
+            row.stats = scene.host.stats().unwrap_or_default();
             Err(error)
         }
     };
@@ -219,8 +244,15 @@ impl Row {
 }
 
 impl Scene {
-    pub(super) fn addr(&self) -> SocketAddr {
-        self.host.addr
+    pub(super) fn addr(&self) -> &Addr {
+        &self.host.addr
+    }
+
+    pub(super) fn over(&self) -> Over {
+        match self.host.addr {
+            Addr::Tcp(_) => Over::Tcp,
+            Addr::Unix(_) => Over::Unix,
+        }
     }
 
     pub(super) fn connect(&self) -> Result<Peer, Box<dyn Error>> {
@@ -248,27 +280,27 @@ impl Scene {
     }
 
     /// Waits until the account is as it ought to be; fails with it where it is not in time.
-    pub(super) fn await_books(&mut self, what: &str, ought: impl Fn(&Books) -> bool) -> Result<Books, Box<dyn Error>> {
-        self.await_books_within(PATIENCE, what, ought)
+    pub(super) fn await_stats(&mut self, what: &str, ought: impl Fn(&Stats) -> bool) -> Result<Stats, Box<dyn Error>> {
+        self.await_stats_within(PATIENCE, what, ought)
     }
 
-    fn await_books_within(
+    fn await_stats_within(
         &mut self,
         patience: Duration,
         what: &str,
-        ought: impl Fn(&Books) -> bool,
-    ) -> Result<Books, Box<dyn Error>> {
+        ought: impl Fn(&Stats) -> bool,
+    ) -> Result<Stats, Box<dyn Error>> {
         let begin = Instant::now();
         loop {
-            let books = self.host.books()?;
-            if !books.balance() {
-                return Err(format!("the account does not balance: {books:?}").into());
+            let stats = self.host.stats()?;
+            if !stats.balance() {
+                return Err(format!("the account does not balance: {stats:?}").into());
             }
-            if ought(&books) {
-                return Ok(books);
+            if ought(&stats) {
+                return Ok(stats);
             }
             if begin.elapsed() > patience {
-                let Books { accepted, active, closes, .. } = books;
+                let Stats { accepted, active, closes, .. } = stats;
                 return Err(format!(
                     "{what} did not come within {patience:?}: accepted {accepted}, active {active}, closes {closes:?}"
                 )
@@ -279,7 +311,7 @@ impl Scene {
     }
 
     /// Waits until so many connections ended for this reason.
-    pub(super) fn await_closes(&mut self, reason: &str, count: usize) -> Result<Books, Box<dyn Error>> {
+    pub(super) fn await_closes(&mut self, reason: &str, count: usize) -> Result<Stats, Box<dyn Error>> {
         self.await_closes_within(reason, count, PATIENCE)
     }
 
@@ -289,9 +321,9 @@ impl Scene {
         reason: &str,
         count: usize,
         patience: Duration,
-    ) -> Result<Books, Box<dyn Error>> {
+    ) -> Result<Stats, Box<dyn Error>> {
         let what = format!("{count} closes as {reason}");
-        self.await_books_within(patience, &what, |books| books.closes(reason) >= count as u64)
+        self.await_stats_within(patience, &what, |stats| stats.closes(reason) >= count as u64)
     }
 
     /// Notes a failure where the server ever held more than this many bytes beyond what it had before the attack.
@@ -303,48 +335,57 @@ impl Scene {
         });
     }
 
+    /// The same by the formula that [`unstick::ServerConfig`] documents, where no payload is longer than 1 MiB.
+    pub(super) fn check_formula(&mut self, memory_budget: u64, connections: usize, threads: u64) {
+        let most = memory_budget + connections as u64 * (6 << 10) + threads * ((12 << 20) + (1 << 20));
+        let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
+        let grown = self.host.peak().saturating_sub(self.base);
+        self.noted.push(format!("{:.1} MiB more at most, and {:.1} MiB by the formula", mib(grown), mib(most)));
+        self.check_memory(most);
+    }
+
     /// Waits for the end of a server that was stopped as part of the attack.
     ///
     /// # Errors
     /// Where it does not tell its account.
-    pub(super) fn await_end(&mut self) -> Result<Books, Box<dyn Error>> {
+    pub(super) fn await_end(&mut self) -> Result<Stats, Box<dyn Error>> {
         let ended = self.host.ended()?;
         Ok(self.ended_by(ended))
     }
 
     /// The server ended so, as part of the attack.
-    pub(super) fn ended_by(&mut self, (books, status): (Books, ExitStatus)) -> Books {
+    pub(super) fn ended_by(&mut self, (stats, status): (Stats, ExitStatus)) -> Stats {
         self.check(status.success(), || format!("the server ended with {status}"));
-        self.ended = Some(books.clone());
-        books
+        self.ended = Some(stats.clone());
+        stats
     }
 
     /// The server is gone as it ought to be, without a word; this was its account.
-    pub(super) fn gone(&mut self, books: Books) {
-        self.ended = Some(books);
+    pub(super) fn gone(&mut self, stats: Stats) {
+        self.ended = Some(stats);
     }
 
     /// Everybody has left: the server sees that, ends, and its account balances.
     fn all_ended(&mut self, row: &mut Row) -> Fallible {
-        let books = match self.ended.take() {
-            Some(books) => books,
+        let stats = match self.ended.take() {
+            Some(stats) => stats,
             None => {
-                self.await_books("the end of every connection", |books| books.active == 0)?;
+                self.await_stats("the end of every connection", |stats| stats.active == 0)?;
                 row.memory[2] = self.host.resident();
                 let ended = self.host.end()?;
-                let books = self.ended_by(ended);
-                self.check(books.active == 0, || format!("{} connections were active at the end", books.active));
-                self.check(books.buffered == 0, || format!("{} bytes are held by nobody", books.buffered));
-                books
+                let stats = self.ended_by(ended);
+                self.check(stats.active == 0, || format!("{} connections were active at the end", stats.active));
+                self.check(stats.buffered == 0, || format!("{} bytes are held by nobody", stats.buffered));
+                stats
             }
         };
-        let (accepted, active, closed) = (books.accepted, books.active, books.closed());
-        self.check(books.balance(), || format!("the account: {accepted} accepted, {active} active, {closed} closed"));
-        let clean = books.closes("clean");
+        let (accepted, active, closed) = (stats.accepted, stats.active, stats.closed());
+        self.check(stats.balance(), || format!("the account: {accepted} accepted, {active} active, {closed} closed"));
+        let clean = stats.closes("clean");
         self.check(clean >= row.healthy_closes, || {
             format!("of {} healthy clients {clean} ended clean", row.healthy_closes)
         });
-        row.books = books;
+        row.stats = stats;
         Ok(())
     }
 }

@@ -1,17 +1,16 @@
 //! The server that is attacked, as a process of its own: `cargo xtask attack-server`.
 //!
-//! It prints `listening on IP:PORT`, then a line of JSON, the account so far, for each line `account` on its standard input
+//! It prints `listening on` and its address, then a line of JSON, the account so far, for each line `account` on its standard input
 //! and one more when it has ended. It ends by SIGTERM, by SIGINT, or with its standard input: none is left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, Write};
 use std::panic;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{self, ExitCode};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -20,22 +19,20 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use smol::channel::{self, Receiver, Sender};
 use unstick::framing::{Format, Frame, Layout};
-use unstick::{Account, CloseKind, CloseReason, Greeting, Responder, Server, ServerConfig, Stats};
+use unstick::{Account, CloseKind, CloseReason, Greeting, Peer, Responder, Server, ServerConfig, Stats};
 
+use super::push::Hub;
 use crate::load::{parse_length, parse_seconds, raise_open_files};
 
-/// A frame with this payload makes the handler panic, and so on; any other one is sent back.
+/// A frame with this payload makes the handler panic, and so on; and then it is sent back, as any other one is.
 pub(super) const PANIC: &[u8] = b"attack: panic";
 pub(super) const FAIL: &[u8] = b"attack: fail";
-/// Waits until it is told to go on, and lets others have the thread.
+/// Waits until it is told to go on, and lets others have the thread: with whatever is behind that in the payload.
 pub(super) const SLEEP: &[u8] = b"attack: sleep";
 /// Waits until it is told to go on, and keeps the thread.
 pub(super) const BLOCK: &[u8] = b"attack: block";
-/// Gives up one send after the other before it is done.
-pub(super) const GIVE_UP: &[u8] = b"attack: give up";
-
-/// Bytes of each reply that is given up: a large one, of which what is not written is queued.
-const GIVEN_UP_LEN: usize = 20_000;
+/// Has the server's pushes from now on.
+pub(super) const SUBSCRIBE: &[u8] = b"attack: subscribe";
 
 /// Different texts that are kept for one reason.
 const MOST_SAID: usize = 8;
@@ -43,15 +40,21 @@ const MOST_SAID: usize = 8;
 /// How much longer than its drain timeout the process may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Serve as the server that `cargo xtask attack` attacks; each flag is the limit of that name, times in seconds
+/// Serve as the server that `cargo xtask attack` attacks; most flags are the limit of that name, times in seconds
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServerArgs {
+    /// Listen at a Unix socket, and not at a port of the loopback
+    #[arg(long)]
+    unix: Option<PathBuf>,
+    /// Bytes of each push, and how many are pushed to each subscriber every 10 ms
+    #[arg(long, num_args = 2, value_names = ["LENGTH", "BURST"])]
+    push: Option<Vec<usize>>,
     #[arg(long, default_value = "u32le")]
     format: Layout,
     #[arg(long, value_parser = parse_length)]
     max_payload: Option<usize>,
     #[arg(long)]
-    greeting: Option<String>,
+    refusal: Option<String>,
     #[arg(long, default_value = "1024")]
     backlog: usize,
     #[arg(long, default_value = "1")]
@@ -90,25 +93,35 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     raise_open_files();
     // Panics are asked for here, and counted.
     panic::set_hook(Box::new(|_| ()));
-    let server = Server::bind("127.0.0.1:0", args.config()?)?;
+    let server = match &args.unix {
+        Some(path) => Server::bind_unix(path, args.config()?)?,
+        None => Server::bind("127.0.0.1:0", args.config()?)?,
+    };
     let said = Arc::new(Said::default());
-    let books = Books { account: server.account(), said: Arc::clone(&said) };
-    println!("listening on {}", server.local_addr()?);
+    let reporter = Reporter { account: server.account(), said: Arc::clone(&said) };
+    match &args.unix {
+        Some(path) => println!("listening on {}", path.display()),
+        None => println!("listening on {}", server.local_addr()?),
+    }
     let server = server.on_close(move |closed| said.note(&closed.reason));
-    let gate = Arc::new(Gate::default());
+    let world = Arc::new(World::default());
+    if let Some([len, burst]) = args.push.as_deref() {
+        let (world, len, burst) = (Arc::clone(&world), *len, *burst as u64);
+        thread::spawn(move || world.hub.publish(len, burst));
+    }
     let stopped = stop_by_signal()?;
-    let stop = stop_by_input(books.clone(), Arc::clone(&gate), args.drain_timeout);
+    let stop = stop_by_input(reporter.clone(), Arc::clone(&world), args.drain_timeout);
     let ended = smol::block_on(server.serve(
-        move |_| {
-            let gate = Arc::clone(&gate);
-            async move |frame: Frame<'_>, responder: &mut Responder| handle(&gate, frame, responder).await
+        move |peer| {
+            let world = Arc::clone(&world);
+            async move |frame: Frame<'_>, responder: &mut Responder| handle(&world, &peer, frame, responder).await
         },
         async move {
             _ = futures_util::future::select(pin!(stopped.recv()), pin!(stop.recv())).await;
         },
     ));
     // Where the attacker is gone, nobody is there to be told.
-    _ = books.print(&ended?);
+    _ = reporter.print(&ended?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -116,10 +129,10 @@ impl ServerArgs {
     fn config(&self) -> Result<ServerConfig, Box<dyn Error>> {
         let format = Format::with_default_limit(self.format)?;
         let format = self.max_payload.map_or(Ok(format), |len| format.with_max_payload_len(len))?;
-        let greeting = self.greeting.clone().map_or(Greeting::None, |text| Greeting::Frame(text.into()));
-        let config = ServerConfig::default()
+        let refusal = self.refusal.clone().map_or(Greeting::None, |text| Greeting::Frame(text.into()));
+        Ok(ServerConfig::default()
             .format(format)
-            .greeting(greeting)
+            .refusal(refusal)
             .backlog(self.backlog)
             .threads(self.threads)
             .max_connections(self.max_connections)
@@ -133,28 +146,35 @@ impl ServerArgs {
             .high_water(self.high_water)
             .outbox_limit(self.outbox_limit)
             .max_frames_per_turn(self.max_frames_per_turn)
-            .drain_timeout(self.drain_timeout);
-        let refusal = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();
-        Ok(config.refusal(Greeting::Frame(refusal.into())))
+            .drain_timeout(self.drain_timeout))
     }
 }
 
-async fn handle(gate: &Gate, frame: Frame<'_>, responder: &mut Responder) -> Result<(), Box<dyn Error + Send + Sync>> {
+/// What all handlers have in common.
+#[derive(Default)]
+struct World {
+    gate: Gate,
+    hub: Hub,
+}
+
+async fn handle(
+    world: &World,
+    peer: &Peer,
+    frame: Frame<'_>,
+    responder: &mut Responder,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     match frame.payload() {
         PANIC => panic!("asked to panic"),
         FAIL => return Err("asked to fail".into()),
-        SLEEP => gate.sleep().await,
-        BLOCK => gate.block(),
-        GIVE_UP => loop {
-            let mut send = pin!(responder.send(&[7; GIVEN_UP_LEN]));
-            // Polled once, and dropped.
-            if let Poll::Ready(Err(error)) = poll_fn(|cx| Poll::Ready(send.as_mut().poll(cx))).await {
-                return Err(error.into());
-            }
-        },
+        BLOCK => world.gate.block(),
+        payload if payload.starts_with(SLEEP) => world.gate.sleep().await,
         _ => {}
     }
-    Ok(responder.send_with(frame.prefix(), frame.payload()).await?)
+    responder.send_with(frame.prefix(), frame.payload()).await?;
+    if frame.payload() == SUBSCRIBE {
+        world.hub.add(peer.outbox());
+    }
+    Ok(())
 }
 
 /// What handlers wait at until they are told to go on.
@@ -200,7 +220,7 @@ impl Gate {
 }
 
 /// Nothing panics while it has a lock here.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -219,12 +239,12 @@ impl Said {
 }
 
 #[derive(Clone)]
-struct Books {
+struct Reporter {
     account: Account,
     said: Arc<Said>,
 }
 
-impl Books {
+impl Reporter {
     fn print(&self, stats: &Stats) -> io::Result<()> {
         let closes: serde_json::Map<String, Value> = CloseKind::ALL
             .iter()
@@ -265,14 +285,14 @@ fn stop_by_signal() -> io::Result<Receiver<()>> {
 }
 
 /// Does what standard input says; its end asks for an end, which comes in time whatever happens.
-fn stop_by_input(books: Books, gate: Arc<Gate>, drain: Duration) -> Receiver<()> {
+fn stop_by_input(reporter: Reporter, world: Arc<World>, drain: Duration) -> Receiver<()> {
     let (sender, receiver) = channel::bounded(1);
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             match &*line {
-                "account" => _ = books.print(&books.account.stats()),
-                "open" => gate.open(),
-                "shut" => gate.shut(),
+                "account" => _ = reporter.print(&reporter.account.stats()),
+                "open" => world.gate.open(),
+                "shut" => world.gate.shut(),
                 _ => eprintln!("attack-server: nothing is called {line:?}"),
             }
         }

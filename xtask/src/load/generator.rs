@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{self, SocketAddr};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -13,6 +12,7 @@ use unstick::framing::Format;
 
 use super::connection::{Connection, Received, Scratch};
 use super::fault::Fault;
+use crate::socket::Addr;
 
 /// How long one connect may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const LONGEST: u64 = 3_600_000_000_000;
 /// What a run is to do.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: Addr,
     /// At least 1.
     pub(crate) connections: usize,
     /// Frames in flight on each connection, at least 1.
@@ -113,12 +113,14 @@ pub(crate) fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Resul
 fn connect(plan: &Plan, poll: &Poll) -> Result<Vec<Connection>, RunError> {
     let mut made = Vec::with_capacity(plan.connections);
     for index in 0..plan.connections {
-        let failed = |source| RunError::Connect { addr: plan.addr, made: index, asked: plan.connections, source };
-        let socket = net::TcpStream::connect_timeout(&plan.addr, CONNECT_DEADLINE).map_err(failed)?;
-        socket.set_nodelay(true).map_err(failed)?;
+        let failed =
+            |source| RunError::Connect { addr: plan.addr.clone(), made: index, asked: plan.connections, source };
+        let socket = plan.addr.connect(CONNECT_DEADLINE).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let quota = plan.frames.map_or(u64::MAX, |frames| share(frames, plan.connections, index));
-        let mut connection = Connection::new(TcpStream::from_std(socket), index as u64, quota, plan);
+        // By its type one of TCP, whatever it is: it is only read and written, and shut down.
+        let socket = TcpStream::from_std(socket.into());
+        let mut connection = Connection::new(socket, index as u64, quota, plan);
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(connection.socket(), Token(index), both).map_err(failed)?;
         made.push(connection);
@@ -308,7 +310,7 @@ impl Meter {
 #[derive(Debug)]
 pub(crate) enum RunError {
     /// A connection could not be made.
-    Connect { addr: SocketAddr, made: usize, asked: usize, source: io::Error },
+    Connect { addr: Addr, made: usize, asked: usize, source: io::Error },
     /// The system's readiness queue failed.
     Poll(io::Error),
 }

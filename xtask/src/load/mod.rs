@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     cores.as_ref().map_or(Ok(()), Cores::go_to_loads)?;
-    let plan = Plan { addr: server.as_ref().map_or(plan.addr, Server::addr), ..plan };
+    let plan = Plan { addr: server.as_ref().map_or(plan.addr, |server| server.addr().into()), ..plan };
     let report = measure(plan, server, args.threads.get())?;
     args.publish(&report)?;
     Ok(if report.verdict() == Verdict::Verified { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -149,7 +149,7 @@ impl Args {
             return Err(format!("--frames {frames} are fewer than --connections {in_all}: each needs one").into());
         }
         Ok(Plan {
-            addr: self.addr.unwrap_or(([127, 0, 0, 1], 0).into()),
+            addr: self.addr.unwrap_or(([127, 0, 0, 1], 0).into()).into(),
             connections: self.connections.get(),
             in_flight: self.in_flight.get() as u64,
             payload_len: self.payload,

@@ -292,7 +292,7 @@ mod tests {
             longest: 1_000_000,
         };
         let plan = Plan {
-            addr: ([127, 0, 0, 1], 4747).into(),
+            addr: std::net::SocketAddr::from(([127, 0, 0, 1], 4747)).into(),
             connections: 10,
             in_flight: 4,
             payload_len: 64,

@@ -90,7 +90,7 @@ fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
 
 fn plan(addr: SocketAddr) -> Plan {
     Plan {
-        addr,
+        addr: addr.into(),
         connections: 2,
         in_flight: 8,
         payload_len: PAYLOAD_LEN,

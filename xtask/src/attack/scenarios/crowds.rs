@@ -11,37 +11,46 @@ const PLACES: usize = 20 - CLIENTS;
 
 pub(super) const OVER_CAPACITY: Scenario = Scenario {
     name: "over-capacity",
-    about: "more connections than are allowed: refused at once with a frame that says so, and places are given back",
+    about: "more connections than are allowed: closed at once without a word, and places are given back",
     limits: "--max-connections 20",
     beside: Beside::Healthy,
-    attack: |scene| {
-        let over = scene.pace.of(200, 50);
-        scene.sent =
-            format!("{over} connections more than the 20 that are allowed, then {PLACES} when places are free");
-        let mut served = scene.crowd(PLACES)?;
-        served.iter_mut().try_for_each(|peer| peer.echo(b"served"))?;
-        let (begin, mut longest) = (Instant::now(), Duration::ZERO);
-        let mut refused = Vec::new();
-        for _ in 0..over {
-            let asked = Instant::now();
-            let mut peer = scene.connect()?;
-            let told = String::from_utf8(peer.frame()?)?;
-            longest = longest.max(asked.elapsed());
-            scene.check(told == "refused: 20 connections are served already", || format!("told {told:?}"));
-            see_the_end(scene, std::slice::from_mut(&mut peer));
-            refused.push(peer);
-        }
-        scene.noted.push(format!("each told within {longest:.1?}, all within {:.1?}", begin.elapsed()));
-        // They stay, and are not waited for.
-        scene.await_closes("refused", over)?;
-        served.iter_mut().try_for_each(|peer| peer.echo(b"still served"))?;
-        drop(served);
-        scene.await_closes("clean", PLACES)?;
-        let mut served = scene.crowd(PLACES)?;
-        served.iter_mut().try_for_each(|peer| peer.echo(b"served again"))?;
-        Ok(())
-    },
+    attack: |scene| one_too_many(scene, b""),
 };
+
+pub(super) const REFUSAL: Scenario = Scenario {
+    name: "refusal",
+    about: "more connections than are allowed, where they are to be told so: each is, and closed",
+    limits: "--max-connections 20 --refusal full",
+    beside: Beside::Healthy,
+    attack: |scene| one_too_many(scene, &frame(b"full")),
+};
+
+fn one_too_many(scene: &mut Scene, told: &[u8]) -> Fallible {
+    let over = scene.pace.of(200, 50);
+    scene.sent = format!("{over} connections more than the 20 that are allowed, then {PLACES} when places are free");
+    let mut served = scene.crowd(PLACES)?;
+    served.iter_mut().try_for_each(|peer| peer.echo(b"served"))?;
+    let (begin, mut longest) = (Instant::now(), Duration::ZERO);
+    let mut refused = Vec::new();
+    for _ in 0..over {
+        let asked = Instant::now();
+        let mut peer = scene.connect()?;
+        let came = peer.rest()?;
+        longest = longest.max(asked.elapsed());
+        scene.check(came == told, || format!("told {came:?}"));
+        refused.push(peer);
+    }
+    scene.noted.push(format!("each closed within {longest:.1?}, all within {:.1?}", begin.elapsed()));
+    // They stay, and are not waited for.
+    let said = scene.await_closes("refused", over)?.said("refused");
+    scene.check(said == "refused: 20 connections are served already", || format!("it says {said:?}"));
+    served.iter_mut().try_for_each(|peer| peer.echo(b"still served"))?;
+    drop(served);
+    scene.await_closes("clean", PLACES)?;
+    let mut served = scene.crowd(PLACES)?;
+    served.iter_mut().try_for_each(|peer| peer.echo(b"served again"))?;
+    Ok(())
+}
 
 /// Descriptors that are left when they are limited, and connections that wait for one.
 const LEFT: usize = 16;
@@ -64,9 +73,9 @@ pub(super) const DESCRIPTORS: Scenario = Scenario {
         served.iter_mut().try_for_each(|peer| peer.echo(b"served"))?;
         let mut waiting = scene.crowd(LEFT)?;
         waiting.iter_mut().try_for_each(|peer| peer.send(&frame(b"waited")))?;
-        scene.await_books("a failed accept", |books| books.accept_failures >= 3)?;
+        scene.await_stats("a failed accept", |stats| stats.accept_failures >= 3)?;
         let exhausted = scene.host.cpu_share(span);
-        let failures = scene.host.books()?.accept_failures;
+        let failures = scene.host.stats()?.accept_failures;
         let freed = Instant::now();
         drop(served);
         waiting.iter_mut().try_for_each(|peer| peer.expect(b"waited"))?;

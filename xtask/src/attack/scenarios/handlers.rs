@@ -1,5 +1,8 @@
 //! Handlers that do what they must not.
 
+use std::thread;
+
+use super::super::healthy::CLIENTS;
 use super::super::server;
 use super::*;
 
@@ -30,8 +33,8 @@ fn misbehave(scene: &mut Scene, how: &[u8], reason: &str, says: &str) -> Fallibl
     }
     see_the_end(scene, &mut peers);
     drop(peers);
-    let books = scene.await_closes(reason, count)?;
-    let said = books.said(reason);
+    let stats = scene.await_closes(reason, count)?;
+    let said = stats.said(reason);
     scene.check(said.contains(says), || format!("it does not say why: {said}"));
     Ok(())
 }
@@ -50,6 +53,27 @@ pub(super) const SLEEPS: Scenario = Scenario {
         others.iter_mut().try_for_each(|peer| peer.echo(b"awake"))?;
         scene.host.open_gate()?;
         asleep.iter_mut().try_for_each(|peer| peer.expect(server::SLEEP))?;
+        Ok(())
+    },
+};
+
+pub(super) const WAITING_CROWD: Scenario = Scenario {
+    name: "waiting-crowd",
+    about: "2,500 clients whose handlers wait with a frame of a kilobyte or two each: none is ended, and all are answered",
+    limits: "--max-connections 3000 --memory-budget 4MiB",
+    beside: Beside::Healthy,
+    attack: |scene| {
+        let count = 2500;
+        scene.sent = format!("{count} connections whose handlers wait with a frame of 100 to 2,000 bytes");
+        let payload = |n: usize| [server::SLEEP, &vec![7; 100 + n % 20 * 100]].concat();
+        let mut peers = scene.crowd(count)?;
+        peers.iter_mut().enumerate().try_for_each(|(n, peer)| peer.send(&frame(&payload(n))))?;
+        thread::sleep(scene.pace.span);
+        let stats = scene.host.stats()?;
+        scene.check(stats.closed() == 0, || format!("ended while they waited: {:?}", stats.closes));
+        scene.host.open_gate()?;
+        peers.iter_mut().enumerate().try_for_each(|(n, peer)| peer.expect(&payload(n)))?;
+        scene.check_formula(4 << 20, count + CLIENTS, 1);
         Ok(())
     },
 };
@@ -80,32 +104,13 @@ pub(super) const BLOCKS: Scenario = Scenario {
         other.echo(b"on the other thread")?;
         scene.look();
         let ended = scene.host.end()?;
-        let books = scene.ended_by(ended);
-        scene.check((books.active, books.closes("stopped")) == (2, 2), || {
-            format!("of four connections, two on a blocked thread, {} are active: {:?}", books.active, books.closes)
+        let stats = scene.ended_by(ended);
+        scene.check((stats.active, stats.closes("stopped")) == (2, 2), || {
+            format!("of four connections, two on a blocked thread, {} are active: {:?}", stats.active, stats.closes)
         });
         for peer in [other, another] {
             see_the_end(scene, std::slice::from_mut(peer));
         }
-        Ok(())
-    },
-};
-
-pub(super) const OVERFLOW: Scenario = Scenario {
-    name: "overflow",
-    about: "a handler that gives up its sends while its peer does not read: ended at the hard limit, memory bounded",
-    // The write timeout is later than any patience: it is not what ends them.
-    limits: "--max-queued 524288 --write-timeout 600",
-    beside: Beside::Healthy,
-    attack: |scene| {
-        let count = scene.pace.of(20, 5);
-        scene.sent = format!("{count} connections whose handlers give up sending replies of 20 KB, again and again");
-        let mut peers = scene.crowd(count)?;
-        peers.iter_mut().try_for_each(|peer| peer.send(&frame(server::GIVE_UP)))?;
-        let books = scene.await_closes("overflow", count)?;
-        let said = books.said("overflow");
-        scene.check(said.contains("and 524288 may"), || format!("it does not say the limit: {said}"));
-        scene.check_memory(6 << 20);
         Ok(())
     },
 };

@@ -20,8 +20,8 @@ pub(super) const DECLARED_OVERSIZE: Scenario = Scenario {
         let mut peers = scene.crowd(count)?;
         peers.iter_mut().try_for_each(|peer| peer.send(&[0xFF; 4]))?;
         see_the_end(scene, &mut peers);
-        let books = scene.await_closes("oversize", count)?;
-        let said = books.said("oversize");
+        let stats = scene.await_closes("oversize", count)?;
+        let said = stats.said("oversize");
         scene.check(said.contains("as a signed number the field is -1"), || format!("it does not say -1: {said}"));
         scene.check_memory(FLAT + count as u64 * EACH);
         Ok(())
@@ -106,9 +106,9 @@ pub(super) const NEGATIVE: Scenario = Scenario {
             see_the_end(scene, &mut peers);
         }
         scene.await_closes("malformed", 4 * each)?;
-        let books = scene.await_closes("oversize", 3 * each)?;
+        let stats = scene.await_closes("oversize", 3 * each)?;
         for field in ["-1", "-4", "-1000"] {
-            let said = books.said("oversize");
+            let said = stats.said("oversize");
             scene.check(said.contains(&format!("the field is {field}")), || format!("{field} is not told: {said}"));
         }
         Ok(())
@@ -134,8 +134,8 @@ pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
             peer.send(&hello)?;
             see_the_end(scene, std::slice::from_mut(&mut peer));
             drop(peer);
-            let books = scene.await_closes("oversize", index + 1)?;
-            let said = books.said("oversize");
+            let stats = scene.await_closes("oversize", index + 1)?;
+            let said = stats.said("oversize");
             scene.check(said.contains(looks), || format!("nothing {looks}: {said}"));
             scene.noted.push(looks.to_owned());
         }

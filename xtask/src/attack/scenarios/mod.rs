@@ -6,6 +6,7 @@ mod handlers;
 mod lengths;
 mod memory;
 mod network;
+mod pushes;
 mod signals;
 mod slow;
 
@@ -13,7 +14,7 @@ pub(crate) use ends::{ClientArgs, be_client};
 pub(super) use network::prepare;
 
 use super::peer::{Peer, frame};
-use super::scene::{Beside, Fallible, PATIENCE, Scenario, Scene};
+use super::scene::{Beside, Fallible, Over, PATIENCE, Scenario, Scene};
 
 /// All of them, in the order in which they are made.
 pub(super) const ALL: &[Scenario] = &[
@@ -35,13 +36,17 @@ pub(super) const ALL: &[Scenario] = &[
     ends::KILLED_CLIENTS,
     ends::CONNECT_STORM,
     crowds::OVER_CAPACITY,
+    crowds::REFUSAL,
     crowds::DESCRIPTORS,
     handlers::PANICS,
     handlers::ERRS,
     handlers::SLEEPS,
+    handlers::WAITING_CROWD,
     handlers::BLOCKS,
-    handlers::OVERFLOW,
+    pushes::PUSH_SMALL,
+    pushes::PUSH_LARGE,
     memory::OVER_BUDGET,
+    memory::HOARDERS,
     memory::MANY_SMALL_HOLDS,
     memory::EVERYTHING,
     signals::SIGTERM,
@@ -51,6 +56,13 @@ pub(super) const ALL: &[Scenario] = &[
 
 /// The one that needs a network of its own, and half a minute.
 pub(super) const HALF_OPEN: Scenario = network::HALF_OPEN;
+
+/// Why an attack cannot be made over this.
+pub(super) fn not_over(over: Over, name: &str) -> Option<&'static str> {
+    (over == Over::Unix && name == HALF_OPEN.name).then_some(
+        "no peer at a Unix socket vanishes: it is on the same machine, whose system closes it; there is no keepalive",
+    )
+}
 
 /// Each of them sees the end of the server's stream, and nothing before it.
 fn see_the_end(scene: &mut Scene, peers: &mut [Peer]) {

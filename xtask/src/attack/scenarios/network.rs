@@ -1,12 +1,12 @@
 //! A peer that is gone without a word: possible only in a network of one's own, where packets can be lost for good.
 
-use std::net::TcpStream;
-use std::os::fd::AsFd;
+use std::net::SocketAddr;
 
-use rustix::net::{AddressFamily, SocketAddrV4, SocketType};
+use socket2::{Domain, Socket, Type};
 
 use super::*;
 use crate::network::ip;
+use crate::socket::Addr;
 
 /// Where the peers are that are cut off.
 const AWAY: [u8; 4] = [127, 0, 0, 2];
@@ -19,18 +19,19 @@ pub(super) const HALF_OPEN: Scenario = Scenario {
     attack: |scene| {
         let count = 20;
         scene.sent = format!("{count} connections whose way is cut: no packet comes from them or gets to them");
+        let Addr::Tcp(addr) = *scene.addr() else { return Err("only TCP can be cut".into()) };
         let mut peers = Vec::new();
         for _ in 0..count {
-            let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
-            rustix::net::bind(socket.as_fd(), &SocketAddrV4::new(AWAY.into(), 0))?;
-            rustix::net::connect(socket.as_fd(), &scene.addr())?;
-            let mut peer = Peer::of(TcpStream::from(socket))?;
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+            socket.bind(&SocketAddr::from((AWAY, 0)).into())?;
+            socket.connect(&addr.into())?;
+            let mut peer = Peer::of(socket)?;
             peer.echo(b"hello")?;
             peers.push(peer);
         }
         ip("route replace blackhole 127.0.0.2/32 table local")?;
-        let books = scene.await_closes_within("unreachable", count, FOUND_WITHIN)?;
-        scene.noted.push(books.said("unreachable"));
+        let stats = scene.await_closes_within("unreachable", count, FOUND_WITHIN)?;
+        scene.noted.push(stats.said("unreachable"));
         Ok(())
     },
 };

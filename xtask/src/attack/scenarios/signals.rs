@@ -1,6 +1,5 @@
 //! The end of the server, asked for by signal.
 
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ pub(super) const SIGTERM: Scenario = Scenario {
     beside: Beside::Nobody,
     attack: |scene| {
         let plan = Plan {
-            addr: scene.addr(),
+            addr: scene.addr().clone(),
             connections: 16,
             in_flight: 16,
             payload_len: 1000,
@@ -37,7 +36,7 @@ pub(super) const SIGTERM: Scenario = Scenario {
                 generate(&plan, &mut watch).map_err(|error| error.to_string())
             });
             let signalled = scene
-                .await_books("load", |books| books.frames_in > 1000)
+                .await_stats("load", |stats| stats.frames_in > 1000)
                 .and_then(|_| scene.await_signalled(span))
                 .inspect_err(|_| over.store(true, Relaxed));
             let outcome = loading.join().map_err(|_| "the load panicked")??;
@@ -50,16 +49,16 @@ pub(super) const SIGTERM: Scenario = Scenario {
             let faults: Vec<_> = outcome.faults.iter().map(|fault| fault.fault.to_string()).collect();
             format!("a stream did not end by FIN between two frames: {faults:?}")
         });
-        let books = scene.await_end()?;
+        let stats = scene.await_end()?;
         scene
             .noted
             .push(format!("every byte of {answered} replies verified, in order; {} were in flight", begun - answered));
-        scene.check(books.frames_out == answered && books.frames_in == books.frames_out, || {
-            let (frames_in, frames_out) = (books.frames_in, books.frames_out);
+        scene.check(stats.frames_out == answered && stats.frames_in == stats.frames_out, || {
+            let (frames_in, frames_out) = (stats.frames_in, stats.frames_out);
             format!("{frames_in} frames received, {frames_out} answered, {answered} replies came")
         });
-        scene.check(books.bytes_out == answered * 1004, || format!("{} bytes were sent", books.bytes_out));
-        scene.check(books.closes("stopped") >= 16, || format!("16 connections were stopped: {:?}", books.closes));
+        scene.check(stats.bytes_out == answered * 1004, || format!("{} bytes were sent", stats.bytes_out));
+        scene.check(stats.closes("stopped") >= 16, || format!("16 connections were stopped: {:?}", stats.closes));
         Ok(())
     },
 };
@@ -75,7 +74,7 @@ impl Scene {
 
     fn await_refusal(&mut self) -> Fallible {
         let begin = Instant::now();
-        while TcpStream::connect(self.addr()).is_ok() {
+        while self.addr().connect(PATIENCE).is_ok() {
             if begin.elapsed() > PATIENCE {
                 return Err(format!("the listener is open {PATIENCE:?} after the signal").into());
             }
@@ -94,12 +93,12 @@ pub(super) const SECOND_SIGNAL: Scenario = Scenario {
         scene.sent = "a frame whose handler waits for ever, SIGTERM, and SIGTERM again".into();
         let mut peer = scene.connect()?;
         peer.send(&frame(server::SLEEP))?;
-        scene.await_books("the connection", |books| books.active == 1)?;
+        scene.await_stats("the connection", |stats| stats.active == 1)?;
         scene.host.signal(Signal::TERM)?;
         scene.await_refusal()?;
-        let books = scene.host.books()?;
+        let stats = scene.host.stats()?;
         // Those that asked whether the listener is still there may be among them.
-        scene.check(books.active >= 1, || "the drain does not wait for the handler".into());
+        scene.check(stats.active >= 1, || "the drain does not wait for the handler".into());
         let begin = Instant::now();
         scene.host.signal(Signal::TERM)?;
         let status = scene.host.wait()?;
@@ -107,7 +106,7 @@ pub(super) const SECOND_SIGNAL: Scenario = Scenario {
         scene.check(status.code() == Some(143), || format!("it ended with {status}"));
         scene.check(took < PATIENCE, || format!("it took {took:?}"));
         scene.noted.push(format!("gone {took:.1?} after the second signal"));
-        scene.gone(books);
+        scene.gone(stats);
         Ok(())
     },
 };

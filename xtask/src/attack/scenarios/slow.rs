@@ -34,7 +34,7 @@ pub(super) const DRIP: Scenario = Scenario {
         for byte in wire.chunks(1) {
             // Those that were ended may fail; the account tells how they were.
             peers.iter_mut().for_each(|peer| _ = peer.send(byte));
-            if scene.host.books()?.closes("slow frame") == count as u64 || begin.elapsed() > PATIENCE {
+            if scene.host.stats()?.closes("slow frame") == count as u64 || begin.elapsed() > PATIENCE {
                 break;
             }
             thread::sleep(Duration::from_millis(50));
@@ -57,8 +57,8 @@ pub(super) const PARTIAL_FRAME: Scenario = Scenario {
         peers.iter_mut().try_for_each(|peer| peer.send(&wire))?;
         peers.iter_mut().try_for_each(|peer| peer.expect(b"whole"))?;
         see_the_end(scene, &mut peers);
-        let books = scene.await_closes("slow frame", count)?;
-        let said = books.said("slow frame");
+        let stats = scene.await_closes("slow frame", count)?;
+        let said = stats.said("slow frame");
         let right = said.contains("504 bytes within") && said.contains("500 missing");
         scene.check(right, || format!("it does not say that 504 came and 500 are missing: {said}"));
         Ok(())

@@ -1,0 +1,68 @@
+//! Where a server listens, and connections to it: over TCP or a Unix socket, one type for both.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Where a server listens: `127.0.0.1:4747`, or the path of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Addr {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Addr {
+    /// Connects within this time, without a delay of small writes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn connect(&self, within: Duration) -> io::Result<Socket> {
+        let socket = |domain| Socket::new(domain, Type::STREAM, None);
+        match self {
+            Addr::Tcp(addr) => {
+                let socket = socket(Domain::for_address(*addr))?;
+                socket.connect_timeout(&(*addr).into(), within)?;
+                socket.set_tcp_nodelay(true)?;
+                Ok(socket)
+            }
+            Addr::Unix(path) => {
+                let socket = socket(Domain::UNIX)?;
+                // It waits for a place in the backlog as for room to write.
+                socket.set_write_timeout(Some(within))?;
+                socket.connect(&SockAddr::unix(path)?)?;
+                socket.set_write_timeout(None)?;
+                Ok(socket)
+            }
+        }
+    }
+}
+
+impl From<SocketAddr> for Addr {
+    fn from(addr: SocketAddr) -> Addr {
+        Addr::Tcp(addr)
+    }
+}
+
+/// What is no address of TCP is a path.
+impl FromStr for Addr {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Addr, Infallible> {
+        Ok(text.parse().map_or_else(|_| Addr::Unix(text.into()), Addr::Tcp))
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Addr::Tcp(addr) => addr.fmt(f),
+            Addr::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
