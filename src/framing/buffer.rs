@@ -50,6 +50,11 @@ impl Buffer {
         self.storage.capacity()
     }
 
+    /// Whether so many bytes more can be appended behind the unread ones where these are.
+    pub(crate) fn fits(&self, more: usize) -> bool {
+        more <= self.storage.capacity() - self.end
+    }
+
     /// The offset in the stream of the first unread byte.
     #[inline]
     pub(crate) fn offset(&self) -> u64 {

@@ -37,6 +37,9 @@ impl For {
     }
 }
 
+/// No connection ends that holds no more than so many bytes above its allowance, 4 KiB.
+const LEAST_SHARE: usize = 4 * 1024;
+
 /// Bytes of memory for all connections of a server.
 pub(super) struct Budget {
     total: usize,
@@ -91,9 +94,8 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes`, or nothing.
-    pub(super) fn take(&self, bytes: usize, what: For) -> bool {
-        let most = self.most(what);
+    /// Takes `bytes` if no more than `most` are leased then, or nothing.
+    pub(super) fn take(&self, bytes: usize, most: usize) -> bool {
         let more = |leased: usize| leased.checked_add(bytes).filter(|leased| *leased <= most);
         self.leased.fetch_update(SeqCst, SeqCst, more).is_ok()
     }
@@ -135,15 +137,17 @@ impl Crowd {
         awaited.store(!self.waiting.is_empty(), SeqCst);
     }
 
-    /// What each may hold of `total` where somebody waits.
-    fn fair_share(&self, total: usize) -> usize {
-        let holders = self.members.iter().filter(|(_, member)| member.held > 0).count();
-        total / (holders + 1)
+    /// What each may hold where somebody waits and `free` bytes are left: of these and of what all hold because of their peers,
+    /// so not of what handlers work on.
+    fn fair_share(&self, free: usize) -> usize {
+        let held = self.members.iter().map(|(_, member)| member.held).filter(|held| *held > 0);
+        let (holders, held) = held.fold((0, 0), |(holders, sum), held| (holders + 1, sum + held));
+        ((free + held) / (holders + 1)).max(LEAST_SHARE)
     }
 
     /// Marks the one that holds the most, where that is more than its fair share of `total`.
-    fn end_largest(&mut self, total: usize) {
-        let fair_share = self.fair_share(total);
+    fn end_largest(&mut self, free: usize) {
+        let fair_share = self.fair_share(free);
         let largest = self.members.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
         if let Some(largest) = largest.filter(|largest| largest.held > fair_share) {
             largest.is_over = true;
@@ -171,8 +175,17 @@ impl Lease {
 
     /// Tries to have `total` bytes allowed. What is allowed comes back: all of it, or what it was.
     pub(super) fn reach(&mut self, total: usize) -> usize {
+        self.reach_within(total, self.budget.most(self.what))
+    }
+
+    /// The same where half of what there is for this is left then: for what is convenient, and not needed.
+    pub(super) fn reach_if_plenty(&mut self, total: usize) -> usize {
+        self.reach_within(total, self.budget.most(self.what) / 2)
+    }
+
+    fn reach_within(&mut self, total: usize, most: usize) -> usize {
         let more = total.saturating_sub(self.allowed());
-        if more > 0 && self.budget.take(more, self.what) {
+        if more > 0 && self.budget.take(more, most) {
             self.bytes += more;
         }
         self.allowed()
@@ -256,13 +269,14 @@ impl Member {
             _ => {}
         }
         budget.awaited.store(!crowd.waiting.is_empty(), SeqCst);
+        let free = shared.saturating_sub(budget.leased());
         if !crowd.waiting.is_empty() {
-            crowd.end_largest(shared);
+            crowd.end_largest(free);
         }
         match crowd.members[index].is_over {
             false => Ok(()),
             true => {
-                let fair_share = crowd.fair_share(shared);
+                let fair_share = crowd.fair_share(free);
                 Err(CloseReason::OverBudget { held, fair_share, memory_budget })
             }
         }
@@ -314,25 +328,37 @@ mod tests {
         assert_eq!(Lease::new(&budget, For::Writing).reach(FREE + 250), FREE + 250);
     }
 
-    /// Two hold 400 and 250 of 1000, and a third of what is for reading is the fair share: only one that waits ends the larger
-    /// one.
+    /// Of 750 KB for reading handlers at work hold 100, two connections 400 and 200, and 50 are free: a third of 650 is the fair
+    /// share. Only one that waits ends the larger one.
     #[test]
     fn who_holds_more_than_its_share_ends_where_another_waits() {
-        let budget = Budget::new(1000);
+        let budget = Budget::new(1_000_000);
         let [mut large, mut small, mut third] = [0; 3].map(|_| Member::new(&budget));
-        assert!(large.wait(400, None, &cx()).is_ok() && small.wait(250, None, &cx()).is_ok());
-        assert!(large.wait(400, None, &cx()).is_ok(), "nobody waits");
-        assert!(third.wait(0, Some(1), &cx()).is_ok());
-        assert!(small.wait(250, None, &cx()).is_ok(), "it is within its share");
-        let over = large.wait(400, None, &cx()).expect_err("over its share");
-        assert_eq!(over.to_string(), "over budget: 400 bytes held, and a fair share of 1000 is 250");
+        assert!(budget.take(700_000, 750_000));
+        assert!(large.wait(400_000, None, &cx()).is_ok() && small.wait(200_000, None, &cx()).is_ok());
+        assert!(large.wait(400_000, None, &cx()).is_ok(), "nobody waits");
+        assert!(third.wait(0, Some(60_000), &cx()).is_ok());
+        assert!(small.wait(200_000, None, &cx()).is_ok(), "it is within its share");
+        let over = large.wait(400_000, None, &cx()).expect_err("over its share");
+        assert_eq!(over.to_string(), "over budget: 400000 bytes held, and a fair share of 1000000 is 216666");
+    }
+
+    /// Where handlers at work hold all, who holds a little waits for them.
+    #[test]
+    fn who_holds_little_is_not_ended() {
+        let budget = Budget::new(1_000_000);
+        let [mut holds, mut waits] = [0; 2].map(|_| Member::new(&budget));
+        assert!(budget.take(750_000, 750_000));
+        assert!(holds.wait(LEAST_SHARE, Some(5000), &cx()).is_ok() && waits.wait(0, Some(1), &cx()).is_ok());
+        assert!(holds.wait(LEAST_SHARE, Some(5000), &cx()).is_ok());
+        assert!(holds.wait(LEAST_SHARE + 1, Some(5000), &cx()).is_err());
     }
 
     #[test]
     fn who_waits_has_its_turn_in_order_and_passes_it_on() {
         let budget = Budget::new(1000);
         let [mut first, mut second] = [0; 2].map(|_| Member::new(&budget));
-        assert!(budget.take(1000, For::Writing));
+        assert!(budget.take(1000, 1000));
         assert!(first.wait(0, Some(1), &cx()).is_ok() && second.wait(0, Some(1), &cx()).is_ok());
         assert_eq!(budget.crowd().waiting.len(), 2);
         budget.give(10);

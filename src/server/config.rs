@@ -60,7 +60,8 @@ pub struct ServerConfig<H = Format> {
     /// connection ends. Only if a connection waits for memory, and another one holds more than its fair share because of its own
     /// peer, the one that holds the most ends as *over budget*. Held because of the peer is an unfinished frame, and what the
     /// peer does not read, with what it sent meanwhile; not a whole frame that a handler works on. The fair share is three
-    /// quarters of the budget, divided by the number of connections that hold such memory plus one.
+    /// quarters of the budget, without what handlers work on, divided by the number of connections that hold memory because of
+    /// their peers plus one; it is 4 KiB at least.
     pub memory_budget: Option<usize>,
     /// The time from accepting a connection to its first whole frame; after it, the connection ends as *silent*. 60 s by default.
     /// `None`: no limit, as for clients that only listen.

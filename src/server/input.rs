@@ -121,14 +121,12 @@ impl<H: Header> Input<H> {
         stopping: bool,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let room = self.lease_room();
-        if room == 0 {
-            return Poll::Pending;
-        }
+        let is_leased = self.lease_long_read();
         let read = loop {
-            let read = match self.decoder.buffered() {
-                0 => self.poll_read_anew(transport, room, cx),
-                _ => self.poll_read_on(transport, room, cx),
+            let read = match (is_leased, self.decoder.buffered()) {
+                (false, _) => self.poll_read_short(transport, cx),
+                (true, 0) => self.poll_read_anew(transport, cx),
+                (true, _) => self.poll_read_on(transport, cx),
             };
             match read {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -155,15 +153,9 @@ impl<H: Header> Input<H> {
 
     /// Reads where nothing is buffered: into the thread's memory, of which a connection keeps what comes by more than a few
     /// bytes, so that one whose handler waits for few has little memory.
-    fn poll_read_anew(
-        &mut self,
-        transport: &mut impl Transport,
-        room: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
-        let mut memory = pool::take_input(self.read_len());
-        let len = memory.len().min(room);
-        let read = Pin::new(transport).poll_read(cx, &mut memory[..len]);
+    fn poll_read_anew(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut memory = self.take_memory();
+        let read = Pin::new(transport).poll_read(cx, &mut memory);
         match read {
             Poll::Ready(Ok(n)) if n > PINNED_LEN => {
                 pool::give_input(self.decoder.swap_buffer(memory));
@@ -178,19 +170,13 @@ impl<H: Header> Input<H> {
     }
 
     /// Reads behind what is buffered.
-    fn poll_read_on(
-        &mut self,
-        transport: &mut impl Transport,
-        room: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read_on(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         // The thread's memory, unless an unfinished frame has enough of its own.
         if self.decoder.capacity() < self.read_len() && self.decoder.buffered() <= MOVED_LEN {
-            self.move_to(pool::take_input(self.read_len()));
+            let memory = self.take_memory();
+            self.move_to(memory);
         }
-        let space = self.decoder.space();
-        let len = space.len().min(room);
-        let read = Pin::new(transport).poll_read(cx, &mut space[..len]);
+        let read = Pin::new(transport).poll_read(cx, self.decoder.space());
         if let Poll::Ready(Ok(n)) = read {
             self.decoder.filled(n);
             if self.decoder.buffered() <= PINNED_LEN {
@@ -200,23 +186,57 @@ impl<H: Header> Input<H> {
         read
     }
 
+    /// Reads what the current frame needs, as far as there is a lease for a quarter more than came of it, and keeps it in memory
+    /// that is no longer than the lease.
+    fn poll_read_short(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let buffered = self.decoder.buffered();
+        let wanted = buffered + self.decoder.need().min(buffered / 4).max(1);
+        let allowed = self.lease.reach(wanted);
+        let room = allowed.saturating_sub(buffered);
+        self.wants = if room == 0 { wanted } else { 0 };
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let mut memory = pool::take_input(READ_LEN);
+        let read = Pin::new(transport).poll_read(cx, &mut memory[..room.min(READ_LEN)]);
+        if let Poll::Ready(Ok(n)) = read {
+            if !self.decoder.fits(n) {
+                self.move_to(Vec::with_capacity(allowed.min(buffered + n.max(buffered / 4))));
+            }
+            self.decoder.feed(&memory[..n]);
+        }
+        pool::give_input(memory);
+        read
+    }
+
     fn read_len(&self) -> usize {
         if self.large_frames { LARGE_READ_LEN } else { READ_LEN }
     }
 
-    /// How many bytes may be read, by what is leased now.
-    fn lease_room(&mut self) -> usize {
+    /// The thread's memory for a read that is leased; longer than that only with a lease for all of it.
+    fn take_memory(&mut self) -> Vec<u8> {
+        let memory = pool::take_input(self.read_len());
+        if self.lease.reach_if_plenty(memory.capacity()) >= memory.capacity() {
+            return memory;
+        }
+        pool::give_input(memory);
+        vec![0; self.read_len()]
+    }
+
+    /// Whether there is a lease for a long read; not where it is not needed, or where little is left for others.
+    fn lease_long_read(&mut self) -> bool {
         let (buffered, capacity) = (self.decoder.buffered(), self.decoder.capacity());
         if self.short_reads && buffered == 0 {
-            // What came last was short, and what comes next mostly is: it needs no lease.
-            return self.lease.allowed();
+            // What came last was short, and what comes next mostly is.
+            return false;
         }
-        // The decoder's memory grows to the frame, but no further than to twice what came.
-        let grown = buffered.min(self.decoder.need()) + buffered;
-        let wanted = (buffered + self.read_len()).max(grown).max(capacity);
-        let room = self.lease.reach(wanted).saturating_sub(buffered);
-        self.wants = if room == 0 { wanted } else { 0 };
-        room
+        // The decoder's memory grows by a read, or to twice what came.
+        let wanted = (buffered + self.read_len().max(buffered)).max(capacity);
+        let is_leased = self.lease.reach_if_plenty(wanted) >= wanted;
+        if is_leased {
+            self.wants = 0;
+        }
+        is_leased
     }
 
     /// Keeps an unfinished frame only, in memory of its own length, where the buffer is much longer; others may use the
@@ -258,4 +278,77 @@ pub(super) fn read_and_forget(transport: &mut impl Transport, cx: &mut Context<'
     }
     pool::give_input(buffer);
     forgotten
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use futures_lite::io::{AsyncRead, AsyncWrite};
+
+    use super::*;
+    use crate::framing::Format;
+    use crate::server::serve::share;
+    use crate::server::system;
+
+    /// A peer that sent some bytes, of which so many come with each read.
+    struct Sent(Vec<u8>, usize);
+
+    impl AsyncRead for Sent {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+            let n = self.0.len().min(self.1).min(buf.len());
+            buf[..n].copy_from_slice(&self.0[..n]);
+            self.0.drain(..n);
+            if n == 0 { Poll::Pending } else { Poll::Ready(Ok(n)) }
+        }
+    }
+
+    impl AsyncWrite for Sent {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Transport for Sent {}
+
+    /// However much is left of the budget, and whatever comes in whatever pieces: what is held is leased, and as much is read as
+    /// that allows.
+    #[test]
+    fn no_more_is_held_than_is_leased() {
+        let config = ServerConfig::default().memory_budget(Some(8 << 20));
+        let (header, shared) = share(config.format(Format::U32_LE)).expect("a configuration");
+        let frame = |len: usize| [&(len as u32).to_le_bytes()[..], &vec![7; len]].concat();
+        for left in [0, 1000, 3000, 30_000, 100_000, 600_000, 6 << 20] {
+            let mut others = Lease::new(&shared.budget, For::Reading);
+            let total = For::Reading.allowance() + shared.budget.most(For::Reading) - left;
+            assert_eq!(others.reach(total), total);
+            for (len, piece) in
+                [(100, 100), (1500, 1500), (4000, 300), (20_000, 9000), (60_000, 60_000), (500_000, 70_000)]
+            {
+                let mut input = Input::new(Arc::clone(&header), &shared, system::now());
+                let mut sent = Sent(frame(len).repeat(3), piece);
+                let mut cx = Context::from_waker(Waker::noop());
+                let mut frames = 0;
+                while input.poll_read(&mut sent, false, &mut cx).is_ready() {
+                    let (capacity, allowed) = (input.decoder.capacity(), input.lease.allowed());
+                    assert!(capacity <= allowed, "{left} left, {len} in {piece}: {capacity} of {allowed}");
+                    while let Some(frame) = input.decoder.whole_frame() {
+                        input.large_frames = frame.as_bytes().len() > READ_LEN / 4;
+                        frames += 1;
+                    }
+                }
+                input.park();
+                assert!(input.decoder.capacity() <= input.lease.allowed());
+                // It takes no more than the frame itself, and only its second half asks for what is left.
+                let enough = len + 4 <= For::Reading.allowance() + left;
+                assert_eq!((frames == 3, sent.0.is_empty()), (enough, enough), "{left} left, {len} in {piece}");
+            }
+        }
+    }
 }

@@ -254,7 +254,7 @@ impl<H> fmt::Debug for Server<H> {
 }
 
 /// The header of a server's frames, and what its threads share.
-fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Result<(Arc<H>, Shared)> {
+pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Result<(Arc<H>, Shared)> {
     let invalid = |error: Box<dyn Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidInput, error);
     if let Some(name) = config.zero() {
         return Err(invalid(format!("a limit of 0 lets nothing happen: {name}").into()));

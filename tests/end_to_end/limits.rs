@@ -145,7 +145,7 @@ fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_ser
     write(&mut healthy, &frame(&[7; 200_000]));
     assert_eq!(read_frame(&mut healthy).len(), 200_000);
     let ended = server.next_close();
-    assert_eq!(ended.text, "over budget: 1046532 bytes held, and a fair share of 4194304 is 786432");
+    assert_eq!(ended.text, "over budget: 1046532 bytes held, and a fair share of 4194304 is 629145");
     let (gone, mut served) =
         greedy.into_iter().partition::<Vec<_>, _>(|socket| ended.peer.as_socket() == socket.local_addr().ok());
     for mut socket in gone {
@@ -201,9 +201,17 @@ fn whoever_does_not_read_its_replies_ends_where_another_waits() {
     assert_eq!(account.stats().closed(), 0);
     write(&mut healthy, &frame(&[7; 10_000]));
     assert_eq!(read_frame(&mut healthy).len(), 10_000);
+    assert_eq!(account.stats().closed(), 0);
+    // There is not enough for two long ones beside it.
+    let (long, mut two) = (frame(&[7; 50_000]), [healthy, connect(server.addr)]);
+    two.iter_mut().for_each(|healthy| write(healthy, &long[..49_000]));
     let ended = server.next_close();
     assert_eq!(ended.reason, "over budget", "{}", ended.text);
     assert!(ended.traffic.frames_in > 0);
+    for healthy in &mut two {
+        write(healthy, &long[49_000..]);
+        assert_eq!(read_frame(healthy).len(), 50_000);
+    }
 }
 
 /// A connection with more frames than it may handle at once yields to others in between, empty frames or not.

@@ -113,3 +113,28 @@ fn crowd() -> (Stats, Vec<String>, Duration) {
     let _ = std::panic::take_hook();
     (stats, closes, sim.now())
 }
+
+/// So many hold a little for an unfinished frame that nothing is left for a long read, and none of them holds more than its
+/// share: who needs no more than that is served at once.
+#[test]
+fn many_that_hold_little_keep_nobody_waiting_who_needs_little() {
+    let config = ServerConfig::default().memory_budget(Some(4 << 20)).frame_timeout(Some(seconds(600))).min_rate(None);
+    let world = World::echo(config);
+    let hoarding: Vec<Client> = (0..400).map(|_| world.connect("hoards")).collect();
+    world.run(async {
+        for client in &hoarding {
+            client.write(&60_000u32.to_le_bytes()).await;
+            client.write(&[7; 9000]).await;
+        }
+    });
+    world.pass(seconds(1));
+    let client = world.connect("asks");
+    world.run(async {
+        client.send(&[7; 4000]).await;
+        assert_eq!(client.recv().await.expect("a frame").len(), 4000);
+    });
+    let waited = world.sim.now();
+    assert!(waited < seconds(2), "{waited:?}");
+    assert_eq!(world.closes(), [""; 0]);
+    world.stop();
+}

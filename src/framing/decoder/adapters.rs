@@ -100,6 +100,12 @@ impl<H: Header> Decoder<H> {
         Some(Frame::new(&bytes[span.start..span.end], span))
     }
 
+    /// Whether so many bytes more can be fed without more memory.
+    #[doc(hidden)]
+    pub fn fits(&self, more: usize) -> bool {
+        self.buffer.fits(more)
+    }
+
     /// Takes back what was lent, with what is still unread in it.
     #[doc(hidden)]
     pub fn take_back(&mut self, memory: Vec<u8>, unread: Range<usize>) {
