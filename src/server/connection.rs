@@ -218,7 +218,6 @@ where
         let Connection { transport, input, responder, handler, member, .. } = self;
         let link = Rc::clone(&responder.link);
         let (frames_before, received) = (input.frames_in, input.held());
-        link.output.borrow_mut().unpark();
         let handled = {
             let mut handling = pin!(AssertUnwindSafe(handle_frames(input, responder, handler)).catch_unwind());
             poll_fn(|cx| {
@@ -352,6 +351,7 @@ fn while_handled(
     if let Poll::Ready(error) = transport.poll_broken(cx) {
         return Err(Box::new(error.into()));
     }
+    link.output.borrow_mut().park();
     wait_writing(link, received, member, cx)?;
     Ok(false)
 }

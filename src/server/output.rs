@@ -158,6 +158,7 @@ impl Output {
     /// Queues a frame with a copy of the payload.
     #[inline]
     pub(super) fn copied(&mut self, envelope: &Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
+        self.queue.adopt(pool::take_output);
         let before = self.queue.len();
         self.encode.copied(envelope, payload, self.queue.copied())?;
         self.count(1, self.queue.len() - before);
@@ -222,6 +223,7 @@ impl Output {
             Poll::Pending => {
                 self.stuck.get_or_insert(now);
                 self.settle();
+                self.fit();
             }
             // Whoever closes writes before, each time it asks; that this is done is no progress then.
             Poll::Ready(_) if self.closing => {}
@@ -265,6 +267,18 @@ impl Output {
         }
     }
 
+    /// What waits for its peer has no more memory than is leased: where little waits in it, or little is left for others, it gets
+    /// memory of its own length.
+    fn fit(&mut self) {
+        let (capacity, waits, replied) = (self.queue.capacity(), self.queue.copied_len(), self.replied);
+        let fits = |allowed: usize| capacity + replied <= allowed || capacity == waits;
+        if !fits(self.lease.allowed())
+            && (waits < capacity / 4 || !fits(self.lease.reach_if_plenty(capacity + replied)))
+        {
+            pool::give_output(self.queue.fit());
+        }
+    }
+
     /// All is written: whether there were pushes.
     pub(super) fn written_pushes(&mut self) -> bool {
         self.replied = 0;
@@ -287,11 +301,6 @@ impl Output {
         }
     }
 
-    /// There is something to reply to: memory to queue replies in.
-    pub(super) fn unpark(&mut self) {
-        self.queue.adopt(pool::take_output);
-    }
-
     /// Where nothing waits, others may use the memory.
     pub(super) fn park(&mut self) {
         if self.queue.is_empty() {
@@ -299,6 +308,68 @@ impl Output {
                 pool::give_output(memory);
             }
             self.lease.shrink(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use futures_lite::io::{AsyncRead, AsyncWrite};
+
+    use super::*;
+    use crate::server::serve::share;
+    use crate::server::system;
+
+    /// A peer that takes so many bytes, and then nothing.
+    struct Takes(usize);
+
+    impl AsyncRead for Takes {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Takes {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            let n = self.0.min(buf.len());
+            self.0 -= n;
+            if n == 0 { Poll::Pending } else { Poll::Ready(Ok(n)) }
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl Transport for Takes {}
+
+    /// Whatever is sent, and however little of it is taken: what waits is leased, with the memory that it is in.
+    #[test]
+    fn no_more_waits_than_is_leased() {
+        let (_, shared) = share(ServerConfig::default().memory_budget(Some(4 << 20))).expect("a configuration");
+        let mut cx = Context::from_waker(Waker::noop());
+        for (others, takes, len) in
+            [(0, 0, 100), (0, 60_000, 1000), ((4 << 20) - 100_000, 0, 100), ((4 << 20) - 100_000, 50_000, 1000)]
+        {
+            // Memory that others have used.
+            pool::give_output(Vec::with_capacity(64 * 1024));
+            let mut lease = Lease::new(&shared.budget, For::Writing);
+            lease.reach(others);
+            let (mut output, mut peer) = (Output::new(&shared), Takes(takes));
+            while output.poll_room(len, &cx).is_ready() {
+                output.copied(&Envelope::default(), &vec![7; len]).expect("a short frame");
+                let taken = output.poll_write(&mut peer, system::now(), &mut cx).is_ready();
+                let (capacity, waits) = (output.queue.capacity(), output.queue.copied_len());
+                let allowed = output.lease.allowed();
+                assert!(taken || capacity <= allowed, "{capacity} bytes of memory for {waits}, {allowed} leased");
+            }
+            output.poll_write(&mut Takes(usize::MAX), system::now(), &mut cx).is_ready().then_some(()).expect("taken");
+            output.park();
+            assert_eq!((output.queue.capacity(), output.lease.allowed() - For::Writing.allowance()), (0, 0));
         }
     }
 }

@@ -30,6 +30,23 @@ impl Queue {
         self.copied.len() - self.start
     }
 
+    /// Bytes of memory for what is copied.
+    pub(crate) fn capacity(&self) -> usize {
+        self.copied.capacity()
+    }
+
+    /// Moves what was copied to memory of its own length; the memory that it was in, for others.
+    pub(crate) fn fit(&mut self) -> Vec<u8> {
+        let exact = self.copied[self.start..].to_vec();
+        for large in self.large.iter_mut().flat_map(|large| &mut large.queue) {
+            large.at -= self.start;
+        }
+        self.start = 0;
+        let before = std::mem::replace(&mut self.copied, exact);
+        self.check();
+        before
+    }
+
     /// Appends bytes that stay where they are, unless they have to wait: see [`settle`](Queue::settle).
     pub(crate) fn push_brief(&mut self, bytes: Bytes) {
         self.push_large(bytes, true);
@@ -94,6 +111,19 @@ mod tests {
         queue.adopt(|| vec![1, 2, 3]);
         assert_eq!((queue.len(), queue.copied.capacity()), (0, 3));
         queue.adopt(|| unreachable!("it has memory already"));
+    }
+
+    #[test]
+    fn what_waits_fits_its_memory() {
+        let mut queue = queue(100);
+        queue.push(Bytes::from_static(b"large"));
+        queue.copied().extend_from_slice(b"behind");
+        queue.written(90);
+        let waits = all(&queue);
+        assert!(queue.fit().capacity() >= 106);
+        assert_eq!((all(&queue), (queue.capacity(), queue.copied_len()), queue.len()), (waits, (16, 16), 21));
+        queue.written(21);
+        assert!(queue.is_empty());
     }
 
     /// Whatever was queued and written, the bytes that wait are the same.
