@@ -17,19 +17,28 @@ fn attack(args: &[&str]) -> Command {
     command
 }
 
-/// Makes an attack, which must be held: by its verdict, by the server's account, and by the healthy clients beside it.
+/// Makes an attack over each transport, which must be held: by its verdict, by the server's account, and by the healthy clients
+/// beside it.
 #[track_caller]
 fn held(name: &str) {
     let Output { status, stdout, stderr } =
         attack(&["--quick", "--json", name]).output().expect("the program was built");
     let stderr = String::from_utf8_lossy(&stderr);
-    let row: Value = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
+    let rows = serde_json::Deserializer::from_slice(&stdout).into_iter();
+    let rows: Vec<Value> = rows.map(|row| row.unwrap_or_else(|error| panic!("{error}: {stderr}"))).collect();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    let over: Vec<_> = rows.iter().map(|row| row["over"].as_str()).collect();
+    assert_eq!(over, [Some("tcp"), Some("unix")], "{stderr}");
+    rows.iter().for_each(|row| held_once(name, row));
+}
+
+#[track_caller]
+fn held_once(name: &str, row: &Value) {
     if let Some(why) = row["skipped"].as_str() {
         println!("{name} is skipped: {why}");
         return;
     }
-    assert_eq!((&row["attack"], &row["verdict"]), (&name.into(), &"held".into()), "{stderr}");
-    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert_eq!((&row["attack"], &row["verdict"]), (&name.into(), &"held".into()), "{row}");
     let closes = row["closes"].as_object().expect("closes by reason");
     let closed: u64 = closes.values().map(|count| count.as_u64().expect("a count")).sum();
     let [accepted, active] = ["accepted", "active"].map(|field| row[field].as_u64().expect("a count"));
@@ -73,13 +82,17 @@ attacks! {
     killed_clients: "killed-clients",
     connect_storm: "connect-storm",
     over_capacity: "over-capacity",
+    refusal: "refusal",
     descriptors: "descriptors",
     handler_panics: "handler-panics",
     handler_errs: "handler-errs",
     handler_sleeps: "handler-sleeps",
+    waiting_crowd: "waiting-crowd",
     handler_blocks: "handler-blocks",
-    overflow: "overflow",
+    push_small: "push-small",
+    push_large: "push-large",
     over_budget: "over-budget",
+    hoarders: "hoarders",
     many_small_holds: "many-small-holds",
     everything: "everything",
     sigterm: "sigterm",
@@ -112,6 +125,7 @@ fn wrong_arguments_teach() {
     for (args, teaches) in [
         (&["slow-loris"][..], "there are declared-oversize, "),
         (&["--seconds", "soon"], "as in 5 or 0.5"),
+        (&["--over", "udp"], "write tcp, unix, or both"),
         (&["--thorough"], "--help"),
     ] {
         let Output { status, stderr, .. } = attack(args).output().expect("the program was built");

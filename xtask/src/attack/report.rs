@@ -42,7 +42,7 @@ pub(super) fn lines(row: &Row) -> String {
     let mut line = |text: &str| _ = writeln!(out, "{:33} {text}", "");
     texts.for_each(|text| line(&text));
     if let Some(why) = &row.skipped {
-        line(&format!("skipped: {why}"));
+        wrapped(&format!("skipped: {why}"), 82).iter().for_each(|text| line(text));
     } else {
         wrapped(&format!("→ {}", closes(row)), 82).iter().for_each(|text| line(text));
     }

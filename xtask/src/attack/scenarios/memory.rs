@@ -183,7 +183,7 @@ fn everything(scene: &mut Scene, round: usize) -> Fallible {
     let stats = scene.host.stats()?;
     let (held, active, over) = (stats.buffered >> 10, stats.active, stats.closes("over budget"));
     scene.noted.push(format!("{held} of {} KiB held, {active} connections, {over} over budget", BUDGET >> 10));
-    scene.check(stats.buffered as u64 <= BUDGET, || format!("{held} KiB are held"));
+    scene.check(stats.buffered <= BUDGET, || format!("{held} KiB are held"));
     scene.check(over > 0, || "the budget was not reached".into());
     drop(peers);
     scene.host.open_gate()?;
