@@ -224,13 +224,14 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What was said of closes, by reason.
+/// What was said of closes, by reason, and of how many.
 #[derive(Default)]
-struct Said(Mutex<BTreeMap<&'static str, BTreeSet<String>>>);
+struct Said(Mutex<(BTreeMap<&'static str, BTreeSet<String>>, u64)>);
 
 impl Said {
     fn note(&self, reason: &CloseReason) {
-        let mut texts = locked(&self.0);
+        let (texts, closes) = &mut *locked(&self.0);
+        *closes += 1;
         let texts = texts.entry(reason.name()).or_default();
         if texts.len() < MOST_SAID {
             texts.insert(reason.to_string());
@@ -246,6 +247,10 @@ struct Reporter {
 
 impl Reporter {
     fn print(&self, stats: &Stats) -> io::Result<()> {
+        // A close is counted a moment before it is told of.
+        while locked(&self.said.0).1 < stats.closed() {
+            thread::yield_now();
+        }
         let closes: serde_json::Map<String, Value> = CloseKind::ALL
             .iter()
             .map(|kind| (kind.name().to_owned(), json!(stats.closes(*kind))))
@@ -261,7 +266,7 @@ impl Reporter {
             "bytes_out": stats.traffic.bytes_out,
             "buffered": stats.buffered,
             "closes": closes,
-            "said": &*locked(&self.said.0),
+            "said": locked(&self.said.0).0,
         });
         let mut out = io::stdout().lock();
         writeln!(out, "{account}")?;
