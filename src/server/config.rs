@@ -121,19 +121,27 @@ impl Default for ServerConfig {
     }
 }
 
-macro_rules! setters {
-    ($($field:ident: $type:ty,)*) => {$(
-        #[doc = concat!("The same with another [`", stringify!($field), "`](ServerConfig#structfield.", stringify!($field), ").")]
-        #[must_use]
-        pub fn $field(mut self, $field: $type) -> ServerConfig<H> {
-            self.$field = $field;
-            self
+/// A setter for each field but the format, and how all of them go to a configuration with another format.
+macro_rules! fields {
+    ($($field:ident: $type:ty,)*) => {
+        $(
+            #[doc = concat!("The same with another [`", stringify!($field), "`](ServerConfig#structfield.", stringify!($field), ").")]
+            #[must_use]
+            pub fn $field(mut self, $field: $type) -> ServerConfig<H> {
+                self.$field = $field;
+                self
+            }
+        )*
+
+        /// The format, and the same with another one in its place.
+        pub(super) fn split<G>(self, format: G) -> (H, ServerConfig<G>) {
+            (self.format, ServerConfig { format, $($field: self.$field),* })
         }
-    )*};
+    };
 }
 
 impl<H> ServerConfig<H> {
-    setters! {
+    fields! {
         greeting: Greeting,
         refusal: Greeting,
         backlog: usize,
@@ -156,49 +164,6 @@ impl<H> ServerConfig<H> {
     #[must_use]
     pub fn format<G: Header>(self, format: G) -> ServerConfig<G> {
         self.split(format).1
-    }
-
-    /// The format, and the same with another one in its place.
-    pub(super) fn split<G>(self, format: G) -> (H, ServerConfig<G>) {
-        let ServerConfig {
-            format: before,
-            greeting,
-            refusal,
-            backlog,
-            threads,
-            max_connections,
-            memory_budget,
-            first_frame_timeout,
-            frame_timeout,
-            min_rate,
-            idle_timeout,
-            write_timeout,
-            keepalive,
-            high_water,
-            outbox_limit,
-            max_frames_per_turn,
-            drain_timeout,
-        } = self;
-        let config = ServerConfig {
-            format,
-            greeting,
-            refusal,
-            backlog,
-            threads,
-            max_connections,
-            memory_budget,
-            first_frame_timeout,
-            frame_timeout,
-            min_rate,
-            idle_timeout,
-            write_timeout,
-            keepalive,
-            high_water,
-            outbox_limit,
-            max_frames_per_turn,
-            drain_timeout,
-        };
-        (before, config)
     }
 
     /// The name of a limit that is 0, where that would let nothing happen.
