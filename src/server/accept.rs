@@ -9,6 +9,7 @@ use smol::channel::Sender;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::config::ServerConfig;
+use super::greeting::Greeting;
 use super::shared::Shared;
 use super::transport::{Accepted, Listening, Stream};
 use super::worker::Arrival;
@@ -117,13 +118,11 @@ fn is_of_peer(error: &io::Error) -> bool {
 
 /// Tells of a connection, and sees whether a thread is to have it.
 fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, is_admitted: bool) -> Result<(), CloseReason> {
-    let mut refusal = Vec::new();
-    // What cannot be said was refused when the server was made.
-    _ = shared.config.refusal.append(&*shared.encode, &mut refusal);
-    if !is_admitted && (refusal.is_empty() || shared.account.refusing() > REFUSED_AT_ONCE) {
+    let is_told_why = shared.config.refusal != Greeting::None && shared.account.refusing() <= REFUSED_AT_ONCE;
+    if !is_admitted && !is_told_why {
         if let Accepted::Stream(stream) = accepted {
             // What the peer cannot be told at once it is not told.
-            _ = turn_away(stream, &refusal);
+            _ = turn_away(stream, shared);
         }
         return Err(CloseReason::Refused { max_connections: shared.allowed });
     }
@@ -135,10 +134,13 @@ fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, is_admitted: bool
     Ok(())
 }
 
-fn turn_away(stream: &Stream, refusal: &[u8]) -> io::Result<()> {
+fn turn_away(stream: &Stream, shared: &Shared) -> io::Result<()> {
+    let mut refusal = Vec::new();
+    // One that cannot be encoded was an error when the server was made.
+    _ = shared.config.refusal.append(&*shared.encode, &mut refusal);
     stream.set_nonblocking()?;
     if !refusal.is_empty() {
-        stream.write(refusal)?;
+        stream.write(&refusal)?;
     }
     stream.end()
 }
