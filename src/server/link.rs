@@ -47,16 +47,18 @@ impl Link {
     /// Tells the account what has passed by now.
     pub(super) fn passed(&self, frames_in: u64, bytes_in: u64) {
         let output = self.output.borrow();
-        let now = Traffic { frames_in, bytes_in, frames_out: output.frames, bytes_out: output.bytes };
-        self.thread.shared.account.passed(self.thread.number, self.traffic.replace(now), now);
+        self.tell(Traffic { frames_in, bytes_in, frames_out: output.frames, bytes_out: output.bytes });
     }
 
     /// Tells the account what was put on its way by now, also where nothing has come since: a greeting, and what is pushed.
     pub(super) fn sent(&self, output: &Output) {
-        let before = self.traffic.get();
-        if (before.frames_out, before.bytes_out) != (output.frames, output.bytes) {
-            let now = Traffic { frames_out: output.frames, bytes_out: output.bytes, ..before };
-            self.thread.shared.account.passed(self.thread.number, self.traffic.replace(now), now);
+        self.tell(Traffic { frames_out: output.frames, bytes_out: output.bytes, ..self.traffic.get() });
+    }
+
+    fn tell(&self, now: Traffic) {
+        let before = self.traffic.replace(now);
+        if before != now {
+            self.thread.shared.account.passed(self.thread.number, before, now);
         }
     }
 
