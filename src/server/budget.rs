@@ -21,21 +21,12 @@ pub(super) enum For {
     /// Bytes of a peer. A quarter of the budget is not for them: else handlers could wait for room to answer in, and hold all
     /// that there is by what they answer to.
     Reading,
-    /// Replies.
+    /// Replies and pushes.
     Writing,
-    /// Pushes.
-    Pushing,
 }
 
-impl For {
-    /// Bytes that a connection may hold without a lease, 4 KiB in all: so it always goes on with short frames.
-    pub(super) const fn allowance(self) -> usize {
-        match self {
-            For::Reading | For::Writing => 2 * 1024,
-            For::Pushing => 0,
-        }
-    }
-}
+/// Bytes that a connection may hold in each direction without a lease, 4 KiB in all: so it always goes on with short frames.
+pub(super) const ALLOWANCE: usize = 2 * 1024;
 
 /// No connection ends that holds no more than so many bytes above its allowance, 4 KiB.
 const LEAST_SHARE: usize = 4 * 1024;
@@ -90,7 +81,7 @@ impl Budget {
     pub(super) fn most(&self, what: For) -> usize {
         match what {
             For::Reading => self.total - self.total / 4,
-            For::Writing | For::Pushing => self.total,
+            For::Writing => self.total,
         }
     }
 
@@ -145,7 +136,7 @@ impl Crowd {
         ((free + held) / (holders + 1)).max(LEAST_SHARE)
     }
 
-    /// Marks the one that holds the most, where that is more than its fair share of `total`.
+    /// Marks the one that holds the most, where that is more than its fair share while `free` bytes are left.
     fn end_largest(&mut self, free: usize) {
         let fair_share = self.fair_share(free);
         let largest = self.members.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
@@ -170,7 +161,7 @@ impl Lease {
 
     /// Bytes that may be held now, the allowance included.
     pub(super) fn allowed(&self) -> usize {
-        self.what.allowance() + self.bytes
+        ALLOWANCE + self.bytes
     }
 
     /// Tries to have `total` bytes allowed. What is allowed comes back: all of it, or what it was.
@@ -193,7 +184,7 @@ impl Lease {
 
     /// No more than `total` bytes are held: what is leased beyond that is given back.
     pub(super) fn shrink(&mut self, total: usize) {
-        let less = self.allowed().saturating_sub(total.max(self.what.allowance()));
+        let less = self.allowed().saturating_sub(total.max(ALLOWANCE));
         if less > 0 {
             self.bytes -= less;
             self.budget.give(less);
@@ -299,8 +290,6 @@ impl Drop for Member {
 mod tests {
     use super::*;
 
-    const FREE: usize = For::Writing.allowance();
-
     fn cx() -> Context<'static> {
         Context::from_waker(Waker::noop())
     }
@@ -309,13 +298,13 @@ mod tests {
     fn a_lease_is_above_the_allowance_and_given_back() {
         let budget = Budget::new(1000);
         let mut lease = Lease::new(&budget, For::Writing);
-        assert_eq!((lease.allowed(), lease.reach(FREE)), (FREE, FREE));
-        assert_eq!((lease.reach(FREE + 600), budget.leased()), (FREE + 600, 600));
+        assert_eq!((lease.allowed(), lease.reach(ALLOWANCE)), (ALLOWANCE, ALLOWANCE));
+        assert_eq!((lease.reach(ALLOWANCE + 600), budget.leased()), (ALLOWANCE + 600, 600));
         let mut other = Lease::new(&budget, For::Writing);
-        assert_eq!(other.reach(FREE + 401), FREE, "all or nothing");
-        lease.shrink(FREE + 100);
-        assert_eq!((lease.reach(0), budget.leased()), (FREE + 100, 100));
-        assert_eq!(other.reach(FREE + 401), FREE + 401);
+        assert_eq!(other.reach(ALLOWANCE + 401), ALLOWANCE, "all or nothing");
+        lease.shrink(ALLOWANCE + 100);
+        assert_eq!((lease.reach(0), budget.leased()), (ALLOWANCE + 100, 100));
+        assert_eq!(other.reach(ALLOWANCE + 401), ALLOWANCE + 401);
         drop((lease, other));
         assert_eq!(budget.leased(), 0);
     }
@@ -323,9 +312,9 @@ mod tests {
     #[test]
     fn a_quarter_is_for_writing_only() {
         let budget = Budget::new(1000);
-        let (mut read, free) = (Lease::new(&budget, For::Reading), For::Reading.allowance());
-        assert_eq!((read.reach(free + 751), read.reach(free + 750)), (free, free + 750));
-        assert_eq!(Lease::new(&budget, For::Writing).reach(FREE + 250), FREE + 250);
+        let mut read = Lease::new(&budget, For::Reading);
+        assert_eq!((read.reach(ALLOWANCE + 751), read.reach(ALLOWANCE + 750)), (ALLOWANCE, ALLOWANCE + 750));
+        assert_eq!(Lease::new(&budget, For::Writing).reach(ALLOWANCE + 250), ALLOWANCE + 250);
     }
 
     /// Of 750 KB for reading handlers at work hold 100, two connections 400 and 200, and 50 are free: a third of 650 is the fair

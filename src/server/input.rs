@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use super::ServerConfig;
-use super::budget::{For, Lease};
+use super::budget::{ALLOWANCE, For, Lease};
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
 use super::shared::Shared;
 use super::timeouts::Due;
@@ -78,7 +78,7 @@ impl<H: Header> Input<H> {
 
     /// Bytes that an unfinished frame holds above the allowance.
     pub(super) fn held(&self) -> usize {
-        self.lease.allowed() - For::Reading.allowance()
+        self.lease.allowed() - ALLOWANCE
     }
 
     /// Bytes for which a lease is waited for.
@@ -326,7 +326,7 @@ mod tests {
         let frame = |len: usize| [&(len as u32).to_le_bytes()[..], &vec![7; len]].concat();
         for left in [0, 1000, 3000, 30_000, 100_000, 600_000, 6 << 20] {
             let mut others = Lease::new(&shared.budget, For::Reading);
-            let total = For::Reading.allowance() + shared.budget.most(For::Reading) - left;
+            let total = ALLOWANCE + shared.budget.most(For::Reading) - left;
             assert_eq!(others.reach(total), total);
             for (len, piece) in
                 [(100, 100), (1500, 1500), (4000, 300), (20_000, 9000), (60_000, 60_000), (500_000, 70_000)]
@@ -346,7 +346,7 @@ mod tests {
                 input.park();
                 assert!(input.decoder.capacity() <= input.lease.allowed());
                 // It takes no more than the frame itself, and only its second half asks for what is left.
-                let enough = len + 4 <= For::Reading.allowance() + left;
+                let enough = len + 4 <= ALLOWANCE + left;
                 assert_eq!((frames == 3, sent.0.is_empty()), (enough, enough), "{left} left, {len} in {piece}");
             }
         }

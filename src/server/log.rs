@@ -255,7 +255,7 @@ impl Log {
         // Both are taken at once: what is given back would wake who waits for it, and that may be this push.
         let more = open.len().next_multiple_of(CHARGED_AT_ONCE).saturating_sub(charge.bytes);
         let of_payload = if is_shared { payload.len() } else { 0 };
-        if more + of_payload > 0 && !budget.take(more + of_payload, budget.most(For::Pushing)) {
+        if more + of_payload > 0 && !budget.take(more + of_payload, budget.most(For::Writing)) {
             open.truncate(start);
             return Err(Refused::Full);
         }

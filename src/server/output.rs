@@ -319,6 +319,7 @@ mod tests {
     use futures_lite::io::{AsyncRead, AsyncWrite};
 
     use super::*;
+    use crate::server::budget::ALLOWANCE;
     use crate::server::serve::share;
     use crate::server::system;
 
@@ -369,7 +370,7 @@ mod tests {
             }
             output.poll_write(&mut Takes(usize::MAX), system::now(), &mut cx).is_ready().then_some(()).expect("taken");
             output.park();
-            assert_eq!((output.queue.capacity(), output.lease.allowed() - For::Writing.allowance()), (0, 0));
+            assert_eq!((output.queue.capacity(), output.lease.allowed() - ALLOWANCE), (0, 0));
         }
     }
 }
