@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -72,8 +72,9 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         *self.part(Box::new(CloseReason::Refused { max_connections })).await
     }
 
-    /// Where it is we who end the connection, or the peer ended its stream inside a frame, it has what was sent before, sees the
-    /// end of our stream, and has some time to read. To close with bytes of the peer's unread would reset the connection, and the replies could be lost.
+    /// Where it is we who end the connection, or the peer ended its stream inside a frame, it gets what was sent before, sees the
+    /// end of our stream, and has some time to read. To close with bytes of the peer's unread would reset the connection, and
+    /// the replies could be lost.
     async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
         self.link().shut_outbox();
         match *reason {
@@ -88,8 +89,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
             | CloseReason::Silent { .. }
             | CloseReason::Idle { .. }
             | CloseReason::SlowFrame { .. } => {
-                let is_closed = poll_fn(|cx| self.poll_closed(cx)).await.is_ok();
-                if is_closed {
+                if poll_fn(|cx| self.poll_closed(cx)).await.is_ok() {
                     self.discard().await;
                 }
             }
@@ -107,7 +107,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         let link = &*responder.link;
         poll_output(link, transport, cx)?;
         let closed = match link.output.borrow().queued() {
-            0 => std::pin::Pin::new(transport).poll_close(cx),
+            0 => Pin::new(transport).poll_close(cx),
             _ => Poll::Pending,
         };
         match closed {
@@ -212,8 +212,8 @@ where
         }
     }
 
-    /// Handles every whole frame that has arrived. While the handler waits, what was sent and
-    /// pushed is written, and nothing is read.
+    /// Handles every whole frame that has arrived. While the handler waits, what was sent and pushed is written, and nothing is
+    /// read.
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
         let Connection { transport, input, responder, handler, member, .. } = self;
         let link = Rc::clone(&responder.link);

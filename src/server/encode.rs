@@ -5,11 +5,11 @@ use crate::framing::{Check, EncodeError, Encoder, Envelope, Header};
 /// Encodes frames, all of a frame or nothing of it.
 pub(super) trait Encode: Send + Sync {
     /// Appends a frame with a copy of the payload.
-    // By reference: what was written in parts is then read in parts, as a copy in one piece cannot be forwarded from the
-    // processor's store buffer.
     ///
     /// # Errors
     /// Where the header cannot say the frame.
+    // The envelope by reference: what was written in parts is then read in parts, as a copy in one piece cannot be forwarded
+    // from the processor's store buffer.
     fn copied(&self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
     /// Appends what stands before the payload, and what stands behind it.
