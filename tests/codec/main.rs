@@ -8,8 +8,13 @@ mod encoding;
 mod framed;
 mod memory;
 mod suite;
+#[allow(clippy::duplicate_mod, reason = "in tests/fast it is one of two")]
+#[path = "../support/summed.rs"]
+mod summed;
 
 use unstick::framing::{Check, DecodeErrorKind, EncodeError, Endian, Envelope, Format, Head, Header, Layout, Parsed};
+
+use summed::Sum;
 
 /// A byte that travels, a u16 that counts itself and the payload, and a byte behind the payload that travels, too.
 fn around() -> Format {
@@ -19,24 +24,6 @@ fn around() -> Format {
 /// A star, a byte that counts the payload, and behind it all bytes of header and payload added up.
 #[derive(Clone, Debug)]
 struct Summed;
-
-#[derive(Clone, Debug, Default)]
-struct Sum(u8);
-
-impl Check for Sum {
-    fn update(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |sum, byte| sum.wrapping_add(*byte));
-    }
-
-    fn verify(&self, trailer: &[u8]) -> Result<(), DecodeErrorKind> {
-        let (stated, computed) = (trailer[0].into(), self.0.into());
-        if stated == computed { Ok(()) } else { Err(DecodeErrorKind::Mismatch { stated, computed }) }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(self.0);
-    }
-}
 
 impl Header for Summed {
     type Check = Sum;

@@ -3,53 +3,11 @@
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use unstick::framing::{Check, DecodeErrorKind, EncodeError, Envelope, Format, Frame, Head, Header, Parsed};
+use unstick::framing::{DecodeErrorKind, Frame};
 use unstick::{Client, ClientConfig, CloseReason, Outbox, Peer, ReadError, RecvError, Responder, Server, ServerConfig};
 
 use crate::common::*;
-
-/// A byte that counts the payload, the payload, and the sum of its bytes.
-#[derive(Clone, Copy, Debug)]
-struct Summed;
-
-#[derive(Clone, Debug, Default)]
-struct Sum(u8);
-
-impl Check for Sum {
-    fn update(&mut self, payload: &[u8]) {
-        self.0 = payload.iter().fold(self.0, |sum, byte| sum.wrapping_add(*byte));
-    }
-
-    fn verify(&self, trailer: &[u8]) -> Result<(), DecodeErrorKind> {
-        let (stated, computed) = (u64::from(trailer[0]), u64::from(self.0));
-        if stated == computed { Ok(()) } else { Err(DecodeErrorKind::Mismatch { stated, computed }) }
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.push(self.0);
-    }
-}
-
-impl Header for Summed {
-    type Check = Sum;
-
-    fn max_header_len(&self) -> usize {
-        1
-    }
-
-    fn max_payload_len(&self) -> usize {
-        255
-    }
-
-    fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-        let Some(&len) = bytes.first() else { return Ok(Parsed::Need(1)) };
-        Ok(Parsed::Head(Head::new(1, u64::from(len)).trailer(1)))
-    }
-
-    fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Format::U8.write(Envelope::default(), payload_len, out)
-    }
-}
+use crate::summed::Summed;
 
 #[test]
 fn any_header_serves_in_server_and_client() {
@@ -70,24 +28,24 @@ fn any_header_serves_in_server_and_client() {
     ));
     in_time(async {
         let mut client = Client::connect(addr, ClientConfig::default().format(Summed)).await.expect("connected");
-        assert_eq!(client.call(&[1, 2, 3]).await.expect("a reply").as_bytes(), [3, 1, 2, 3, 6]);
+        assert_eq!(client.call(&[1, 2, 3]).await.expect("a reply").as_bytes(), [3, 1, 2, 3, 9]);
         let outbox = outboxes.recv().expect("an outbox");
         outbox.send(Bytes::from_static(&[9])).await.expect("room");
-        assert_eq!(client.recv().await.expect("a frame").expect("a push").as_bytes(), [1, 9, 9]);
+        assert_eq!(client.recv().await.expect("a frame").expect("a push").as_bytes(), [1, 9, 10]);
     });
     let mut socket = connect(addr);
-    write(&mut socket, &[1, 7, 8]);
+    write(&mut socket, &[1, 7, 9]);
     let kind = closes.recv_timeout(DEADLINE).expect("a close");
-    assert_eq!(kind, DecodeErrorKind::Mismatch { stated: 8, computed: 7 });
+    assert_eq!(kind, DecodeErrorKind::Mismatch { stated: 9, computed: 8 });
     // A client finds a wrong sum, too.
     in_time(async {
         let listener = smol::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let mut client = Client::connect(addr, ClientConfig::default().format(Summed)).await.expect("connected");
         let (mut peer, _) = listener.accept().await.expect("accepted");
-        futures_lite::AsyncWriteExt::write_all(&mut peer, &[1, 7, 8]).await.expect("written");
+        futures_lite::AsyncWriteExt::write_all(&mut peer, &[1, 7, 9]).await.expect("written");
         let error = client.recv().await.expect_err("a wrong sum");
         let RecvError::Read(ReadError::Decode(error)) = error else { panic!("{error}") };
-        assert_eq!(error.kind(), DecodeErrorKind::Mismatch { stated: 8, computed: 7 });
+        assert_eq!(error.kind(), DecodeErrorKind::Mismatch { stated: 9, computed: 8 });
     });
 }

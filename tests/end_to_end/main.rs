@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../support/summed.rs"]
+mod summed;
 
 mod calls;
 mod client;
