@@ -66,8 +66,8 @@ fn prefix_and_trailer_travel_along_and_frames_are_printed() {
 fn who_never_reads_ends_as_overflow_and_the_others_go_on() {
     let serve = Serve::start(&[&BROADCAST[..], &["--write-timeout", "off"]].concat());
     let mut clients = clients(&serve, 4);
-    let deaf = clients.pop().unwrap();
-    let closed = format!("{} closed: ", deaf.local_addr().unwrap());
+    let unread = clients.pop().unwrap();
+    let closed = format!("{} closed: ", unread.local_addr().unwrap());
     let mut number = 0;
     let line = loop {
         if let Some(line) = serve.program.err_line_at_hand()

@@ -67,7 +67,7 @@ attacks! {
     declared_oversize: "declared-oversize",
     declared_silence: "declared-silence",
     oversize: "oversize",
-    deaf_flood: "deaf-flood",
+    flood_after_refusal: "flood-after-refusal",
     negative: "negative",
     wrong_protocol: "wrong-protocol",
     zero_flood: "zero-flood",

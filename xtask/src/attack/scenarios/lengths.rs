@@ -69,7 +69,7 @@ pub(super) const OVERSIZE: Scenario = Scenario {
 };
 
 pub(super) const DEAF_FLOOD: Scenario = Scenario {
-    name: "deaf-flood",
+    name: "flood-after-refusal",
     about: "goes on sending as fast as it can after it was refused: cut off in a second, and nobody starves beside it",
     limits: "",
     beside: Beside::Healthy,
