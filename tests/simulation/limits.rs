@@ -21,14 +21,49 @@ fn every_end_comes_in_its_time_and_twice_the_same() {
 
 const EACH: usize = 30;
 
+/// What a client does, with as many of each.
+const KINDS: [&str; 12] =
+    ["clean", "fail", "panic", "end", "much", "reset", "truncated", "oversize", "silent", "idle", "slow", "stop"];
+
+/// What a server with a client of each kind, and each `EACH` times, did, told of, and how long it took.
 fn crowd() -> (Stats, Vec<String>, Duration) {
     std::panic::set_hook(Box::new(|_| ()));
+    let world = crowded();
+    let all = |whats: &[&'static str]| {
+        let all = (0..EACH).flat_map(|number| whats.iter().map(move |what| (*what, format!("{what} {number}"))));
+        all.map(|(what, name)| (what, world.connect(&name))).collect::<Vec<_>>()
+    };
+    // Those come last that there is no room for.
+    let clients = [all(&KINDS), all(&["refused"])].concat();
+    world.run(async {
+        for (what, client) in &clients {
+            begin(what, client).await;
+        }
+    });
+    // Those that are to be there at the stop send something now and then; the slow ones too little.
+    for _ in 0..15 {
+        world.pass(seconds(10));
+        world.run(async {
+            for (_, client) in clients.iter().filter(|(what, _)| *what == "stop") {
+                client.send(b"here").await;
+                assert_eq!(client.text().await, "here");
+            }
+        });
+    }
+    let sim = Rc::clone(&world.sim);
+    let (stats, closes) = world.stop();
+    let _ = std::panic::take_hook();
+    (stats, closes, sim.now())
+}
+
+/// A server with room for all but those that are to be refused, whose handler does as it is told.
+fn crowded() -> World {
     let config = ServerConfig::default()
-        .max_connections(Some(12 * EACH))
+        .max_connections(Some(KINDS.len() * EACH))
         .idle_timeout(Some(seconds(100)))
         .greeting(Greeting::Frame(b"hello".to_vec()))
         .refusal(Greeting::Frame(b"full".to_vec()));
-    let world = World::new(config, |_| {
+    World::new(config, |_| {
         |peer: Peer| {
             async move |frame: Frame<'_>, responder: &mut Responder| match frame.payload() {
                 b"fail" => Err("asked to fail".into()),
@@ -46,72 +81,34 @@ fn crowd() -> (Stats, Vec<String>, Duration) {
                 payload => Ok(responder.send(payload).await?),
             }
         }
-    });
-    let mut clients = Vec::new();
-    for number in 0..EACH {
-        for what in [
-            "clean",
-            "fail",
-            "panic",
-            "end",
-            "much",
-            "reset",
-            "truncated",
-            "oversize",
-            "silent",
-            "idle",
-            "slow",
-            "stop",
-        ] {
-            clients.push((what, world.connect(&format!("{what} {number}"))));
+    })
+}
+
+/// What a client of this kind does first.
+async fn begin(what: &str, client: &Client) {
+    let greeting = client.recv().await;
+    match what {
+        // Of many that are refused at a time, some are not told.
+        "refused" => assert!(greeting.is_none_or(|text| text == b"full")),
+        _ => assert_eq!(greeting.as_deref(), Some(&b"hello"[..])),
+    }
+    match what {
+        "clean" => {
+            client.send(b"bye").await;
+            client.close().await;
+            assert_eq!(client.text().await, "bye");
         }
-    }
-    for number in 0..EACH {
-        clients.push(("refused", world.connect(&format!("refused {number}"))));
-    }
-    world.run(async {
-        for (what, client) in &clients {
-            let greeting = client.recv().await;
-            match *what {
-                // Of many that are refused at a time, some are not told.
-                "refused" => assert!(greeting.is_none_or(|text| text == b"full")),
-                _ => assert_eq!(greeting.as_deref(), Some(&b"hello"[..])),
-            }
-            match *what {
-                "clean" => {
-                    client.send(b"bye").await;
-                    client.close().await;
-                    assert_eq!(client.text().await, "bye");
-                }
-                "fail" | "panic" | "end" | "much" => client.send(what.as_bytes()).await,
-                "reset" => client.reset(),
-                "truncated" => {
-                    client.write(b"\x05\0\0\0he").await;
-                    client.close().await;
-                }
-                "oversize" => client.write(&[255; 4]).await,
-                "idle" => client.send(b"once").await,
-                "slow" => client.write(b"\x05\0\0\0he").await,
-                _ => {}
-            }
+        "fail" | "panic" | "end" | "much" => client.send(what.as_bytes()).await,
+        "reset" => client.reset(),
+        "truncated" => {
+            client.write(b"\x05\0\0\0he").await;
+            client.close().await;
         }
-    });
-    // Those that are to be there at the stop send something now and then; the slow ones too little.
-    for _ in 0..15 {
-        world.pass(seconds(10));
-        world.run(async {
-            for (what, client) in &clients {
-                if *what == "stop" {
-                    client.send(b"here").await;
-                    assert_eq!(client.text().await, "here");
-                }
-            }
-        });
+        "oversize" => client.write(&[255; 4]).await,
+        "idle" => client.send(b"once").await,
+        "slow" => client.write(b"\x05\0\0\0he").await,
+        _ => {}
     }
-    let sim = Rc::clone(&world.sim);
-    let (stats, closes) = world.stop();
-    let _ = std::panic::take_hook();
-    (stats, closes, sim.now())
 }
 
 /// So many hold a little for an unfinished frame that nothing is left for a long read, and none of them holds more than its
