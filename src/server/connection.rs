@@ -89,7 +89,8 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
             | CloseReason::Silent { .. }
             | CloseReason::Idle { .. }
             | CloseReason::SlowFrame { .. } => {
-                if poll_fn(|cx| self.poll_closed(cx)).await.is_ok() {
+                let is_closed = poll_fn(|cx| self.poll_closed(cx)).await.is_ok();
+                if is_closed {
                     self.discard().await;
                 }
             }
