@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::outbox::{Outbox, State};
 use super::output::Output;
 use super::thread::Thread;
+use crate::adapters::NO_COPY_LEN;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::peer::PeerName;
 
@@ -87,6 +88,14 @@ impl Link {
         {
             output.take(outbox, None);
         }
+    }
+
+    /// These bytes without a copy, where they are long, and within the memory of the frame at hand.
+    pub(super) fn part_of_received(&self, bytes: &[u8]) -> Option<Bytes> {
+        let received = self.received.borrow();
+        let start = bytes.as_ptr().addr().checked_sub(received.as_ptr().addr())?;
+        let is_part = bytes.len() >= NO_COPY_LEN && start + bytes.len() <= received.len();
+        is_part.then(|| received.slice(start..start + bytes.len()))
     }
 
     /// How far the outbox is.

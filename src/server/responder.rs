@@ -11,6 +11,7 @@ use bytes::Bytes;
 #[cfg(doc)]
 use super::ServerConfig;
 use super::link::Link;
+use super::output::Output;
 use crate::adapters::NO_COPY_LEN;
 use crate::framing::{EncodeError, Envelope, Frame};
 use crate::peer::PeerName;
@@ -38,7 +39,8 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Sends a frame with a copy of `payload`. It waits while [`ServerConfig::high_water`] bytes (64 KiB by default) or more are
+    /// Sends a frame with this payload. It is copied, but for [`NO_COPY_LEN`] bytes (16 KiB) or more of the frame at hand: so a long
+    /// payload that is sent back is mostly not copied. It waits while [`ServerConfig::high_water`] bytes (64 KiB by default) or more are
     /// queued, or the [`ServerConfig::memory_budget`] has no room.
     ///
     /// # Errors
@@ -111,14 +113,8 @@ impl Responder {
     /// not be copied: then it keeps all the memory that it was received in, mostly 260 KiB, until the last clone is dropped. That
     /// memory does not count in [`ServerConfig::memory_budget`] while it is only kept.
     pub fn share(&self, frame: Frame<'_>) -> Bytes {
-        let (payload, received) = (frame.payload(), self.link.received.borrow());
-        if payload.len() >= NO_COPY_LEN
-            && let Some(start) = payload.as_ptr().addr().checked_sub(received.as_ptr().addr())
-            && start + payload.len() <= received.len()
-        {
-            return received.slice(start..start + payload.len());
-        }
-        Bytes::copy_from_slice(payload)
+        let payload = frame.payload();
+        self.link.part_of_received(payload).unwrap_or_else(|| Bytes::copy_from_slice(payload))
     }
 
     /// The peer's name.
@@ -150,9 +146,19 @@ impl Future for Sending<'_> {
         let output = &mut *link.output.borrow_mut();
         link.take_pushes(output);
         match output.poll_room(payload.len(), cx) {
-            Poll::Ready(()) => Poll::Ready(output.copied(envelope, payload)),
             Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if payload.len() < NO_COPY_LEN => Poll::Ready(output.copied(envelope, payload)),
+            Poll::Ready(()) => Poll::Ready(long_reply(link, output, envelope, payload)),
         }
+    }
+}
+
+/// Queues a long payload: without a copy where it is one of the frame at hand, as an echo's or a relay's is.
+#[cold]
+fn long_reply(link: &Link, output: &mut Output, envelope: &Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
+    match link.part_of_received(payload) {
+        Some(received) => output.shared(envelope, received),
+        None => output.copied(envelope, payload),
     }
 }
 

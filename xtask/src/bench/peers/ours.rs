@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use unstick::framing::{Format, Frame};
-use unstick::{NO_COPY_LEN, Outbox, Peer, PushError, Responder, Server, ServerConfig};
+use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig};
 
 use super::{LIMIT, OWN, OWN_LEN, Service, announce};
 
@@ -29,11 +29,7 @@ pub(super) fn serve(threads: NonZeroUsize, service: Service) -> Result<(), Box<d
             let handler = move |_: Peer| {
                 async move |frame: Frame<'_>, responder: &mut Responder| {
                     hash(frame.payload(), hashes);
-                    match frame.payload().len() < NO_COPY_LEN {
-                        true => responder.send(frame.payload()).await,
-                        // What a relay does: it stays in the memory that it was received in.
-                        false => responder.send_bytes(responder.share(frame)).await,
-                    }
+                    responder.send(frame.payload()).await
                 }
             };
             smol::block_on(server.serve(handler, pending()))?;
