@@ -15,8 +15,8 @@ pub(super) const LATE: Duration = Duration::from_millis(100);
 /// The clock of one thread. It is set once in each turn of the thread's event loop, and stands still while tasks run.
 pub(crate) struct Clock {
     now: Cell<Instant>,
-    /// How long the thread did not look at its sockets, in all, beyond [`LATE`] each time.
-    missed: Cell<Duration>,
+    /// The time, less how long the thread did not look at its sockets, beyond [`LATE`] each time.
+    peers_now: Cell<Instant>,
     /// The timers by their time; a number tells apart those of the same time.
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     timers_set: Cell<u64>,
@@ -28,7 +28,7 @@ impl Clock {
     pub(crate) fn new(now: Instant) -> Rc<Clock> {
         Rc::new(Clock {
             now: Cell::new(now),
-            missed: Cell::default(),
+            peers_now: Cell::new(now),
             timers: RefCell::default(),
             timers_set: Cell::default(),
             next_turn: RefCell::default(),
@@ -42,7 +42,7 @@ impl Clock {
 
     /// The time by which peers are judged: the time, less how long nobody looked whether they sent something.
     pub(super) fn peers_now(&self) -> Instant {
-        self.now.get() - self.missed.get()
+        self.peers_now.get()
     }
 
     /// Waits that long.
@@ -71,7 +71,7 @@ impl Clock {
         let passed = now.saturating_duration_since(self.now.replace(now));
         // Without a timer the thread was to wait for any time: so it is not late.
         let late = patience.map_or(Duration::ZERO, |patience| passed.saturating_sub(patience.saturating_add(LATE)));
-        self.missed.set(self.missed.get() + late);
+        self.peers_now.set(self.peers_now.get() + (passed - late));
         self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
         let mut timers = self.timers.borrow_mut();
         while let Some(first) = timers.first_entry().filter(|first| first.key().0 <= now) {

@@ -190,7 +190,8 @@ impl<H: Header> Input<H> {
     /// that is no longer than the lease.
     fn poll_read_short(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let buffered = self.decoder.buffered();
-        let wanted = buffered + self.decoder.need().min(buffered / 4).max(1);
+        let more = if buffered < 4 { 1 } else { self.decoder.need().min(buffered / 4) };
+        let wanted = buffered + more;
         let allowed = self.lease.reach(wanted);
         let room = allowed.saturating_sub(buffered);
         self.wants = if room == 0 { wanted } else { 0 };

@@ -41,9 +41,8 @@ impl Kind {
         }
     }
 
-    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
-        let index = self.buffers.iter().rposition(|buffer| buffer.len() >= len)?;
-        let buffer = self.buffers.swap_remove(index);
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.buffers.pop()?;
         self.capacity -= buffer.capacity();
         Some(buffer)
     }
@@ -51,7 +50,7 @@ impl Kind {
 
 /// A buffer of `len` initialised bytes or more to read into, `len` being one of the two above.
 pub(super) fn take_input(len: usize) -> Vec<u8> {
-    POOL.with_borrow_mut(|pool| if len <= READ_LEN { pool.small.take(len) } else { pool.large.take(len) })
+    POOL.with_borrow_mut(|pool| if len <= READ_LEN { pool.small.take() } else { pool.large.take() })
         .unwrap_or_else(|| vec![0; len])
 }
 
@@ -66,7 +65,7 @@ pub(super) fn give_input(buffer: Vec<u8>) {
 
 /// A buffer to queue replies in, empty.
 pub(super) fn take_output() -> Vec<u8> {
-    POOL.with_borrow_mut(|pool| pool.output.take(0)).unwrap_or_default()
+    POOL.with_borrow_mut(|pool| pool.output.take()).unwrap_or_default()
 }
 
 /// Takes a buffer back.
