@@ -83,7 +83,7 @@ pub struct ServerConfig<H = Format> {
     /// answered, the connection ends as *unreachable*. 60 s by default. `None`: no probes.
     pub keepalive: Option<Duration>,
     /// Bytes that wait to be written to a peer; from this many on, its handler waits to send, and nothing more is read from it.
-    /// 64 KiB by default.
+    /// 64 KiB by default. While frames of 16 KiB or more are answered that arrived together, as many bytes may wait as arrived.
     pub high_water: usize,
     /// Bytes that may be queued in a connection's [`Outbox`](crate::Outbox), or one frame if that is longer; beyond it the outbox
     /// is full. 256 KiB by default.

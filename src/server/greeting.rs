@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::encode::{Encode, with_zeros};
+use super::encode::{Encoding, with_zeros};
 use crate::framing::EncodeError;
 
 /// What a server sends first: its greeting, or its refusal.
@@ -23,7 +23,7 @@ impl Greeting {
     ///
     /// # Errors
     /// Where the header cannot say it, and nothing is appended.
-    pub(super) fn append(&self, encode: &dyn Encode, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(super) fn append(&self, encode: &Encoding, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Greeting::Frame(payload) => with_zeros(encode, payload, out)?,
             Greeting::Raw(bytes) => out.extend_from_slice(bytes),
@@ -36,7 +36,7 @@ impl Greeting {
     ///
     /// # Errors
     /// Where the header cannot say it.
-    pub(super) fn check(&self, what: &'static str, encode: &dyn Encode) -> Result<(), Unfit> {
+    pub(super) fn check(&self, what: &'static str, encode: &Encoding) -> Result<(), Unfit> {
         self.append(encode, &mut Vec::new()).map_err(|error| Unfit { what, error })
     }
 }

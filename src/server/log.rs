@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 
 use super::budget::{Budget, For};
-use super::encode::Encode;
+use super::encode::Encoding;
 use crate::framing::{EncodeError, Envelope};
 
 /// Payloads from this length on stay where they are: 4 KiB. Below, a copy costs less, and keeps no more memory than it
@@ -139,7 +139,7 @@ impl Log {
 
 /// Where a frame is that this thread pushed last, if it is the same one and directly behind `end` of this log: the new end.
 #[inline]
-pub(super) fn follows(log: &Arc<Log>, end: usize, encode: &Arc<dyn Encode>, payload: &Bytes) -> Option<usize> {
+pub(super) fn follows(log: &Arc<Log>, end: usize, encode: &Arc<Encoding>, payload: &Bytes) -> Option<usize> {
     LAST.with_borrow(|last| {
         let same = last.range.start == end
             && payload.len() < SHARE_LEN
@@ -154,7 +154,7 @@ pub(super) fn follows(log: &Arc<Log>, end: usize, encode: &Arc<dyn Encode>, payl
 /// # Errors
 /// [`Refused`], and nothing is put.
 pub(super) fn put(
-    encode: &Arc<dyn Encode>,
+    encode: &Arc<Encoding>,
     budget: &Arc<Budget>,
     envelope: Envelope<'_>,
     payload: &Bytes,
@@ -167,7 +167,7 @@ pub(super) fn put(
             return Ok(pushed);
         }
         let log = last.open(encode).unwrap_or_else(|| Log::new(budget));
-        let pushed = log.append(&**encode, budget, envelope, payload)?;
+        let pushed = log.append(encode, budget, envelope, payload)?;
         let (shared, trailer) = pushed
             .rest
             .as_ref()
@@ -179,7 +179,7 @@ pub(super) fn put(
     })
 }
 
-fn address(encode: &Arc<dyn Encode>) -> usize {
+fn address(encode: &Arc<Encoding>) -> usize {
     Arc::as_ptr(encode).cast::<()>().addr()
 }
 
@@ -200,7 +200,7 @@ impl Last {
 
     /// Whether the last frame is this one, while its log is open.
     #[inline]
-    fn is(&self, encode: &Arc<dyn Encode>, payload: &Bytes) -> bool {
+    fn is(&self, encode: &Arc<Encoding>, payload: &Bytes) -> bool {
         self.is_plain && self.payload == place(payload) && self.encode == address(encode)
     }
 
@@ -215,7 +215,7 @@ impl Last {
     }
 
     /// The log that this thread wrote to last, where there is room in it and it is of the same server.
-    fn open(&self, encode: &Arc<dyn Encode>) -> Option<Arc<Log>> {
+    fn open(&self, encode: &Arc<Encoding>) -> Option<Arc<Log>> {
         let log = self.log.upgrade()?;
         let end = self.range.end.max(self.trailer.end);
         (self.encode == address(encode) && end < FULL_LEN).then_some(log)
@@ -232,7 +232,7 @@ impl Log {
     /// Puts a frame behind those that are there; in another log, where this one is sealed.
     fn append(
         self: &Arc<Log>,
-        encode: &dyn Encode,
+        encode: &Encoding,
         budget: &Arc<Budget>,
         envelope: Envelope<'_>,
         payload: &Bytes,
@@ -275,8 +275,8 @@ mod tests {
     use super::*;
     use crate::framing::{Encoder, Format};
 
-    fn encoder() -> Arc<dyn Encode> {
-        Arc::new(Encoder::new(Format::U8))
+    fn encoder() -> Arc<Encoding> {
+        Arc::new(Encoding::Format(Encoder::new(Format::U8)))
     }
 
     fn pushed(result: Result<Pushed, Refused>) -> Pushed {
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn what_is_around_a_payload_makes_it_another_frame() {
         let layout = crate::framing::Layout::fixed(1, crate::framing::Endian::Big).offset(1);
-        let encode: Arc<dyn Encode> = Arc::new(Encoder::new(Format::new(layout, 255).expect("a format")));
+        let encode = Arc::new(Encoding::Format(Encoder::new(Format::new(layout, 255).expect("a format"))));
         let (budget, payload) = (Budget::new(10_000), Bytes::from_static(b"x"));
         let put = |prefix| pushed(put(&encode, &budget, Envelope { prefix, trailer: b"" }, &payload));
         let bytes = [put(b"1"), put(b"2")].map(|pushed| pushed.log.bytes(pushed.range));
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_long_payload_stays_where_it_is_and_counts_once() {
-        let encode: Arc<dyn Encode> = Arc::new(Encoder::new(Format::U32_LE));
+        let encode = Arc::new(Encoding::Format(Encoder::new(Format::U32_LE)));
         let (budget, payload) = (Budget::new(10_000), Bytes::from(vec![7; 6000]));
         let put = |payload: &Bytes| put(&encode, &budget, Envelope::default(), payload);
         let [one, two] = [0; 2].map(|_| pushed(put(&payload)));

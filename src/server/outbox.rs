@@ -17,7 +17,7 @@ use futures_lite::FutureExt;
 #[cfg(doc)]
 use super::ServerConfig;
 use super::budget::Budget;
-use super::encode::Encode;
+use super::encode::Encoding;
 use super::log::{self, Log, Pushed, Refused, Shared};
 use crate::framing::{EncodeError, Envelope};
 
@@ -66,7 +66,7 @@ struct Inner {
     state: AtomicU8,
     /// There is room again, or there never will be.
     room: Event,
-    encode: Arc<dyn Encode>,
+    encode: Arc<Encoding>,
     budget: Arc<Budget>,
     limit: usize,
 }
@@ -107,7 +107,7 @@ pub(super) enum State {
 }
 
 impl Outbox {
-    pub(super) fn new(encode: &Arc<dyn Encode>, budget: &Arc<Budget>, limit: usize) -> Outbox {
+    pub(super) fn new(encode: &Arc<Encoding>, budget: &Arc<Budget>, limit: usize) -> Outbox {
         let mailbox = Mutex::new(Mailbox { pieces: VecDeque::new(), frames: 0, waiting: 0, taken: 0, task: None });
         let (encode, budget) = (Arc::clone(encode), Arc::clone(budget));
         let (is_due, state, room) = (AtomicBool::new(false), AtomicU8::new(State::Open as u8), Event::new());
@@ -294,7 +294,7 @@ impl Mailbox {
     /// Puts a frame behind what waits.
     fn put(
         &mut self,
-        encode: &Arc<dyn Encode>,
+        encode: &Arc<Encoding>,
         budget: &Arc<Budget>,
         envelope: Envelope<'_>,
         payload: &Bytes,

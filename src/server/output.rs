@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::ServerConfig;
 use super::budget::{For, Lease};
-use super::encode::Encode;
+use super::encode::Encoding;
 use super::greeting::Greeting;
 use super::outbox::{Outbox, Piece};
 use super::pool;
@@ -35,9 +35,11 @@ const MAX_SLICES: usize = 64;
 /// What waits to be written to one connection.
 pub(super) struct Output {
     queue: Queue,
-    encode: Arc<dyn Encode>,
+    encode: Arc<Encoding>,
     lease: Lease,
     high_water: usize,
+    /// Bytes received at once in memory that replies share: as many may wait, too.
+    pub(super) lent: usize,
     /// Bytes of replies that stay where they are, of which not all are written.
     replied: usize,
     /// Something was taken from the outbox, and not all is written.
@@ -64,6 +66,7 @@ impl Output {
             encode: Arc::clone(&shared.encode),
             lease: Lease::new(&shared.budget, For::Writing),
             high_water: shared.config.high_water,
+            lent: 0,
             replied: 0,
             has_pushes: false,
             frames: 0,
@@ -81,9 +84,9 @@ impl Output {
         self.queue.len()
     }
 
-    /// Whether so much waits that nothing more is read.
+    /// Whether so much waits that nothing more is read, and no more replies are queued.
     pub(super) fn is_full(&self) -> bool {
-        self.queue.len() >= self.high_water
+        self.queue.len() >= self.high_water.max(self.lent)
     }
 
     /// Bytes that a reply waits to lease.
@@ -159,9 +162,11 @@ impl Output {
     #[inline]
     pub(super) fn copied(&mut self, envelope: &Envelope<'_>, payload: &[u8]) -> Result<(), EncodeError> {
         self.queue.adopt(pool::take_output);
-        let before = self.queue.len();
-        self.encode.copied(envelope, payload, self.queue.copied())?;
-        self.count(1, self.queue.len() - before);
+        let copied = self.queue.copied();
+        let before = copied.len();
+        self.encode.copied(envelope, payload, copied)?;
+        let bytes = copied.len() - before;
+        self.count(1, bytes);
         Ok(())
     }
 
@@ -179,7 +184,7 @@ impl Output {
     /// Queues what is said first.
     pub(super) fn greet(&mut self, greeting: &Greeting) -> Result<(), EncodeError> {
         let before = self.queue.len();
-        greeting.append(&*self.encode, self.queue.copied())?;
+        greeting.append(&self.encode, self.queue.copied())?;
         self.count(u64::from(matches!(greeting, Greeting::Frame(_))), self.queue.len() - before);
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::account::{Account, Stats};
 use super::budget::Budget;
 use super::clock::Clock;
 use super::config::ServerConfig;
-use super::encode::Encode;
+use super::encode::Encoding;
 use super::events;
 use super::link::Entry;
 use super::peer::Peer;
@@ -30,7 +30,7 @@ use super::thread::Thread;
 use super::transport::{Listener, Listening, Reactor, Transport};
 use super::worker::{self, Arrival, Service};
 use crate::close::Closed;
-use crate::framing::{Encoder, Format, Frame, Header};
+use crate::framing::{Format, Frame, Header};
 use crate::peer::PeerName;
 
 /// How much longer than the drain timeout a stop waits for a thread that a handler blocks.
@@ -269,9 +269,9 @@ pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) 
     let budget = Budget::new(memory_budget);
     let (header, config) = config.split(());
     let header = Arc::new(header);
-    let encode: Arc<dyn Encode> = Arc::new(Encoder::new(Arc::clone(&header)));
-    config.greeting.check("greeting", &*encode).map_err(|unfit| invalid(unfit.into()))?;
-    config.refusal.check("refusal", &*encode).map_err(|unfit| invalid(unfit.into()))?;
+    let encode = Arc::new(Encoding::new(&header));
+    config.greeting.check("greeting", &encode).map_err(|unfit| invalid(unfit.into()))?;
+    config.refusal.check("refusal", &encode).map_err(|unfit| invalid(unfit.into()))?;
     let allowed = config.connections_allowed();
     let account = Account::new(config.threads, &budget);
     let (on_open, on_close): (OnOpen, OnClose) = (Box::new(|_| ()), Box::new(|_| ()));

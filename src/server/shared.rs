@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::account::Account;
 use super::budget::Budget;
-use super::encode::Encode;
+use super::encode::Encoding;
 use super::{ServerConfig, events};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::peer::PeerName;
@@ -19,7 +19,7 @@ pub(super) struct Shared {
     pub(super) config: ServerConfig<()>,
     /// Connections that are served at a time.
     pub(super) allowed: usize,
-    pub(super) encode: Arc<dyn Encode>,
+    pub(super) encode: Arc<Encoding>,
     pub(super) account: Account,
     pub(super) budget: Arc<Budget>,
     pub(super) on_open: OnOpen,
