@@ -137,7 +137,7 @@ fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, is_admitted: bool
 fn turn_away(stream: &Stream, shared: &Shared) -> io::Result<()> {
     let mut refusal = Vec::new();
     // One that cannot be encoded was an error when the server was made.
-    _ = shared.config.refusal.append(&*shared.encode, &mut refusal);
+    _ = shared.config.refusal.append(&shared.encode, &mut refusal);
     stream.set_nonblocking()?;
     if !refusal.is_empty() {
         stream.write(&refusal)?;
