@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use slab::Slab;
-use smol::future::{pending, yield_now};
+use smol::future::pending;
 use unstick::framing::Frame;
 use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig, Stats};
 
@@ -46,7 +46,6 @@ pub(crate) async fn serve(server: Server) -> io::Result<Stats> {
         let member = Member { room: Arc::clone(&room), key };
         async move |frame: Frame<'_>, responder: &mut Responder| {
             member.push_to_others(&responder.share(frame));
-            yield_now().await; // so what was pushed is written before the next frame is pushed
             Ok::<(), Infallible>(())
         }
     };

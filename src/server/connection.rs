@@ -21,7 +21,7 @@ use super::clock::Clock;
 use super::greeting::Greeting;
 use super::input::{Forgotten, Input, read_and_forget};
 use super::link::Link;
-use super::outbox::{Outbox, State};
+use super::outbox::{self, Outbox, State};
 use super::panic;
 use super::pool::READ_LEN;
 use super::responder::Responder;
@@ -418,7 +418,8 @@ where
             break;
         }
         left -= 1;
-        if left == 0 {
+        // The connections that it pushes to are to take what waits for them before more is pushed.
+        if left == 0 || outbox::fills() {
             left = frames_per_turn;
             yield_to_others(&responder.link.thread.clock).await;
         }

@@ -1,6 +1,7 @@
 //! The outbox, by which anybody pushes frames to one connection.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
@@ -69,6 +70,17 @@ struct Inner {
     encode: Arc<Encoding>,
     budget: Arc<Budget>,
     limit: usize,
+}
+
+thread_local! {
+    /// Whether this thread has filled half of an outbox since its handlers last yielded.
+    static FILLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread has filled half of an outbox since this was last asked: the task that empties it is to run first.
+#[inline]
+pub(super) fn fills() -> bool {
+    FILLS.take()
 }
 
 /// Pieces for which an outbox keeps memory while nothing waits.
@@ -218,6 +230,9 @@ impl Outbox {
             Refused::Encode(error) => PushError::Encode(error),
         })?;
         mailbox.frames += 1;
+        if mailbox.waiting > limit / 2 {
+            FILLS.set(true);
+        }
         // It changes under the lock only.
         if !is_due.load(SeqCst) {
             is_due.store(true, SeqCst);

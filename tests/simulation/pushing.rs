@@ -1,5 +1,7 @@
 //! What anybody pushes to a connection.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::sync::mpsc;
 
 use bytes::Bytes;
@@ -251,6 +253,36 @@ fn a_peer_that_takes_too_little_is_broken_off() {
     let closes = world.closes();
     assert!(closes.len() == 1 && closes[0].contains("overflow: ") && closes[0].contains(" and 1000 may"), "{closes:?}");
     assert_eq!(client.unread(), 0, "it is broken off");
+    world.stop();
+}
+
+/// One read brings more than an outbox may hold. The handler yields, though it awaits nothing, and the receiver takes all.
+#[test]
+fn a_burst_does_not_fill_the_outbox_of_a_peer_that_reads() {
+    let (world, full) = (Rc::new(RefCell::new(None::<Outbox>)), Rc::new(Cell::new(0)));
+    let (receiver, refused) = (Rc::clone(&world), Rc::clone(&full));
+    let world = World::new(ServerConfig::default().outbox_limit(20_000), |_| {
+        move |peer: Peer| {
+            let (receiver, refused) = (Rc::clone(&receiver), Rc::clone(&refused));
+            let first = receiver.borrow_mut().get_or_insert_with(|| peer.outbox()).clone();
+            async move |frame: Frame<'_>, _: &mut Responder| {
+                if let Err(PushError::Full { .. }) = first.try_send(Bytes::copy_from_slice(frame.payload())) {
+                    refused.set(refused.get() + 1);
+                }
+                Ok::<(), Infallible>(())
+            }
+        }
+    });
+    let [reads, sends] = ["reads", "sends"].map(|name| world.connect(name));
+    world.pass(seconds(1));
+    let burst = [[232, 3, 0, 0].as_slice(), &[7; 1000]].concat().repeat(60);
+    world.run(async {
+        sends.write(&burst).await;
+        for _ in 0..60 {
+            assert_eq!(reads.recv().await.expect("a frame"), [7; 1000]);
+        }
+    });
+    assert_eq!(full.get(), 0);
     world.stop();
 }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures_lite::future;
 use slab::Slab;
 use unstick::framing::Frame;
 use unstick::{Outbox, PushError};
@@ -32,19 +31,12 @@ pub(crate) struct Member {
 
 impl Member {
     /// Pushes a frame to all others. Nobody waits for who reads too slowly: that one is broken off.
-    pub(crate) async fn tell_others(&self, frame: Frame<'_>) -> Result<(), PushError> {
+    pub(crate) fn tell_others(&self, frame: Frame<'_>) -> Result<(), PushError> {
         // A copy, as what is shared keeps all the memory that it was received in, which may be much more than the frame.
         let payload = Bytes::copy_from_slice(frame.payload());
-        self.push(frame, &payload)?;
-        // What was pushed is written before the next frame is pushed.
-        future::yield_now().await;
-        Ok(())
-    }
-
-    /// One push after the other, so that all others see all frames in the same order.
-    fn push(&self, frame: Frame<'_>, payload: &Bytes) -> Result<(), PushError> {
+        // One push after the other under the lock, so that all others see all frames in the same order.
         for (_, outbox) in self.room.outboxes().iter().filter(|(key, _)| *key != self.key) {
-            match outbox.try_send_with(frame.envelope(), payload) {
+            match outbox.try_send_with(frame.envelope(), &payload) {
                 Ok(()) | Err(PushError::Closed) => {}
                 Err(PushError::Full { .. }) => outbox.break_off(),
                 Err(error) => return Err(error),

@@ -176,7 +176,7 @@ fn serve(command: &Serve) -> Result<(), Failure> {
             async move |frame: Frame<'_>, responder: &mut Responder| -> Result<(), PushError> {
                 shown.show(peer.name(), frame.payload(), &mut line);
                 if let Some(member) = &member {
-                    member.tell_others(frame).await?;
+                    member.tell_others(frame)?;
                 }
                 if let Some(delay) = delay {
                     peer.sleep(delay).await;
