@@ -448,7 +448,7 @@ fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Option<Lent> {
     }
     let (memory, unread) = input.decoder.lend();
     let memory = Bytes::from(memory);
-    link.received.replace(memory.clone());
+    link.received.replace(Some(Box::new(memory.clone())));
     link.output.borrow_mut().lent = unread.len();
     Some(Lent { memory, unread })
 }
@@ -456,7 +456,7 @@ fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Option<Lent> {
 /// Takes the memory back, or, where somebody keeps some of it, what is unread in it.
 fn take_back<H: Header>(input: &mut Input<H>, link: &Link, lent: Lent) {
     let Lent { memory, unread } = lent;
-    link.received.replace(Bytes::new());
+    link.received.replace(None);
     link.output.borrow_mut().lent = 0;
     if memory.is_unique() {
         input.decoder.take_back(memory.into(), unread);

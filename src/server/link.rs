@@ -19,8 +19,9 @@ pub(super) struct Link {
     pub(super) output: RefCell<Output>,
     /// Made when it is first asked for.
     outbox: OnceCell<Outbox>,
-    /// The memory of the frame at hand, where it is large: so its payload can be kept without a copy.
-    pub(super) received: RefCell<Bytes>,
+    /// The memory of the frame at hand, where it is large: so its payload can be kept without a copy. In memory of its own, as
+    /// most connections have none.
+    pub(super) received: RefCell<Option<Box<Bytes>>>,
     /// Its slot in its thread.
     pub(super) slot: usize,
     /// Whether it is served, or refused.
@@ -93,6 +94,7 @@ impl Link {
     /// These bytes without a copy, where they are long, and within the memory of the frame at hand.
     pub(super) fn part_of_received(&self, bytes: &[u8]) -> Option<Bytes> {
         let received = self.received.borrow();
+        let received = received.as_deref()?;
         let start = bytes.as_ptr().addr().checked_sub(received.as_ptr().addr())?;
         let is_part = bytes.len() >= NO_COPY_LEN && start + bytes.len() <= received.len();
         is_part.then(|| received.slice(start..start + bytes.len()))
