@@ -368,7 +368,7 @@ pub enum PushError {
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PushError::Full { queued, limit } => write!(f, "the outbox is full: {queued} bytes wait, and {limit} may"),
+            PushError::Full { queued, limit } => write!(f, "the outbox is full: {queued} bytes queued, limit {limit}"),
             PushError::Closed => f.write_str("the connection is closed"),
             PushError::Encode(_) => f.write_str("the frame cannot be encoded"),
         }

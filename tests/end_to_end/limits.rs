@@ -145,7 +145,7 @@ fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_ser
     write(&mut healthy, &frame(&[7; 200_000]));
     assert_eq!(read_frame(&mut healthy).len(), 200_000);
     let ended = server.next_close();
-    assert_eq!(ended.text, "over budget: 1046532 bytes held, and a fair share of 4194304 is 629145");
+    assert_eq!(ended.text, "over budget: 1046532 bytes held, the fair share of 4194304 is 629145");
     let (gone, mut served) =
         greedy.into_iter().partition::<Vec<_>, _>(|socket| ended.peer.as_socket() == socket.local_addr().ok());
     for mut socket in gone {

@@ -167,7 +167,7 @@ fn who_holds_more_than_its_part_of_the_memory_is_over_budget() {
         _ = stream.write_all(&frame(&[7; 16 * 1024])[..16 * 1024]);
     }
     let line = serve.program.err_line_with(" closed: ");
-    assert!(line.contains(" over budget: ") && line.contains(" a fair share of 65536 is "), "{line}");
+    assert!(line.contains(" over budget: ") && line.contains(" the fair share of 65536 is "), "{line}");
     serve.stop();
 }
 

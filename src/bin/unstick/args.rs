@@ -109,7 +109,7 @@ impl EnvelopeArgs {
         };
         Ok(OwnEnvelope {
             prefix: check("--prefix", &self.prefix, layout.offset, "before its length field")?,
-            trailer: check("--trailer", &self.trailer, layout.trailer, "behind its payload")?,
+            trailer: check("--trailer", &self.trailer, layout.trailer, "after its payload")?,
         })
     }
 }
