@@ -1,19 +1,19 @@
-//! What must hold of the frames of a slice.
+//! The properties of the frames of a slice.
 
 use super::case::Case;
 use super::checks::{assert_ends, assert_is};
 use super::oracle::{End, Expected, Oracle};
 use crate::framing::{DecodeError, Decoder, Frames, Header, Oversize, split_first};
 
-/// The frames of the stream as a slice are those of the oracle, each at its place, and borrowed from there; behind the last
-/// one is the error that a decoder has, which is told once, and the bytes that are no frame. A frame over the limit ends them
-/// whatever the policy, as a slice is not skipped in.
+/// The frames of the stream as a slice are those of the oracle, each at its offset, and borrowed from the slice. After
+/// the last one comes the error that a decoder has, once; the bytes that are not a frame remain. A frame over the limit
+/// ends them whatever the policy, as a slice has no skip policy.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_slice<H: Oracle>(case: &Case<H>) {
-    // A long stream is ended at 60 places only, as in `check_end`.
+    // A long stream is ended at 60 offsets only, as in `check_end`.
     let step = case.stream.len().div_ceil(60).max(1);
     for len in (0..case.stream.len()).step_by(step).chain([case.stream.len()]) {
         check_frames(&case.format, &case.stream[..len]);
