@@ -93,7 +93,7 @@
 
 extern crate alloc;
 
-/// The README's examples are tests.
+/// Runs the examples of README.md as tests.
 #[cfg(all(doctest, feature = "client", feature = "server"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
