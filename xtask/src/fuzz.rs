@@ -16,14 +16,14 @@ use crate::load::count;
 /// The figures of every run, a line each.
 pub(crate) const FIGURES: &str = "fuzz.jsonl";
 
-/// Bytes of an input at most: the kit makes long streams of few bytes, and short inputs run faster.
+/// The most bytes of an input: the checks make long streams of few bytes, and short inputs run faster.
 const MAX_LEN: usize = 300;
 
 /// Run the fuzz targets in turn
 ///
-/// Builds the targets of fuzz/ with the nightly compiler and runs each for the given time, from the seeds in fuzz/corpus and
-/// from what earlier runs found, which is kept in target/fuzz-corpus. Prints executions, new coverage and crashes. Ends
-/// with 0 only if no input failed.
+/// Builds the targets of fuzz/ with the nightly compiler and runs each for the given time, starting from the inputs in
+/// fuzz/corpus and those that earlier runs left in target/fuzz-corpus. Prints executions, new coverage and crashes.
+/// Exits with 0 only if no input failed.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// How long each target runs, in seconds
