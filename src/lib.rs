@@ -52,21 +52,22 @@
 //! - `cli`: the program `unstick`.
 //!
 //! # Coming from tokio-util, Netty or asynchronous-codec
+//! tokio-util is `LengthDelimitedCodec`; Netty is `LengthFieldBasedFrameDecoder` and `LengthFieldPrepender`;
+//! asynchronous-codec is `LengthCodec`, whose format is [`Format::U64_BE`](framing::Format::U64_BE).
 //!
-//! | concept | tokio-util `LengthDelimitedCodec` | Netty `LengthFieldBasedFrameDecoder` | asynchronous-codec `LengthCodec` | here |
+//! | concept | here | tokio-util | Netty | asynchronous-codec |
 //! |---|---|---|---|---|
-//! | bytes before the length field | `length_field_offset` | `lengthFieldOffset` | none | [`Layout::offset`](framing::Layout::offset) |
-//! | width and byte order of the field | `length_field_length`, `little_endian` | `lengthFieldLength`, `byteOrder` | 8 bytes, big-endian: [`Format::U64_BE`](framing::Format::U64_BE) | [`Layout::fixed`](framing::Layout::fixed); varints by [`Layout::varint`](framing::Layout::varint) |
-//! | what the field counts | `length_adjustment` and `num_skip` | `lengthAdjustment` | the payload | [`Layout::adjustment`](framing::Layout::adjustment): payload length = field + adjustment, as in Netty |
-//! | the header in what you get | `num_skip` | `initialBytesToStrip` | never | [`Frame::payload`](framing::Frame::payload), [`Frame::as_bytes`](framing::Frame::as_bytes) |
-//! | limit, by default | `max_frame_length`, on the field: 8 MiB | `maxFrameLength`, on the whole frame: none | none | [`Format::new`](framing::Format::new), on the payload: 1 MiB |
-//! | a frame over the limit | an error | an exception; the frame is skipped | – | a final error; or [`Oversize::Skip`](framing::Oversize::Skip) |
-//! | a stream that ends inside a frame | an I/O error, *bytes remaining on stream* | no error by default | an I/O error, `UnexpectedEof` | [`Truncated`](framing::DecodeErrorKind::Truncated), also right after a header |
-//! | encoding | the same codec | `LengthFieldPrepender` | the same codec | [`Encoder`](framing::Encoder) |
-//! | a stream of frames | `FramedRead` | a `ChannelHandler` | `FramedRead` | [`FramedRead`], [`FrameStream`]; on tokio, [`codec`] |
-//! | a sink of frames | `FramedWrite` | `writeAndFlush` | `FramedWrite` | [`FramedWrite`], [`FrameSink`]; on tokio, [`codec`] |
-//! | bytes queued before `feed` waits | `set_backpressure_boundary`: 8 KiB | `WRITE_BUFFER_WATER_MARK`: 64 KiB | `set_send_high_water_mark`: 128 KiB | [`FramedWrite::high_water`]: 64 KiB |
-//! | timeouts and limits of a server | your own | `IdleStateHandler`, your own | your own | [`ServerConfig`] |
+//! | bytes before the length field | [`Layout::offset`](framing::Layout::offset) | `length_field_offset` | `lengthFieldOffset` | none |
+//! | the length field | [`Layout::fixed`](framing::Layout::fixed), [`varint`](framing::Layout::varint) | `length_field_length`, `little_endian` | `lengthFieldLength` | 8 bytes |
+//! | what the field counts | [`adjustment`](framing::Layout::adjustment): payload length = field + adjustment | `length_adjustment`, `num_skip` | `lengthAdjustment`: the same | the payload |
+//! | the header in a frame | [`payload`](framing::Frame::payload), [`as_bytes`](framing::Frame::as_bytes) | `num_skip` | `initialBytesToStrip` | left out |
+//! | the limit | on the payload: 1 MiB | on the field: 8 MiB | on the frame: you set it | none |
+//! | a frame over the limit | final error, or [`Skip`](framing::Oversize::Skip) | error | exception, skipped | – |
+//! | an end inside a frame | [`Truncated`](framing::DecodeErrorKind::Truncated), also right after a header | I/O error, but not right after a header | ignored | I/O error |
+//! | frames from a socket | [`FramedRead`], [`FrameStream`]; on tokio [`codec`] | `FramedRead` | a handler | `FramedRead` |
+//! | frames to a socket | [`FramedWrite`], [`FrameSink`]; on tokio [`codec`] | `FramedWrite` | `writeAndFlush` | `FramedWrite` |
+//! | bytes queued before `feed` waits | [`FramedWrite::high_water`]: 64 KiB | 8 KiB | 64 KiB | 128 KiB |
+//! | timeouts and limits | [`ServerConfig`] | your own | `IdleStateHandler` | your own |
 //!
 //! For each setting of `LengthDelimitedCodec`, [`codec`] says what to write instead.
 //!

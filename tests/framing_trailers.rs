@@ -355,7 +355,7 @@ fn what_travels_around_a_payload_is_as_long_as_the_layout_says() {
             assert_eq!((error.to_string().as_str(), &out[..]), (text, &b"before"[..]));
         }
     }
-    // Nor in the formats that have nothing around the payload, and a quick way to write.
+    // Nor in the formats without prefix and trailer, which have a fast path to write.
     for format in [Format::U32_LE, Format::U32_BE, Format::U16_BE, Format::VARINT] {
         let mut out = Vec::new();
         let behind = Envelope { prefix: b"", trailer: b"!" };
@@ -363,7 +363,7 @@ fn what_travels_around_a_payload_is_as_long_as_the_layout_says() {
         assert_eq!(refused, Err(EncodeError::Trailer { trailer_len: 1, expected: 0 }));
         assert!(out.is_empty());
     }
-    // An oversize payload is told before what stands around it.
+    // An oversize payload is reported before a wrong prefix or trailer.
     let refused = encoder.encode(&[0; 11], &mut Vec::new());
     assert_eq!(refused, Err(EncodeError::Oversize { payload_len: 11, max_payload_len: 10 }));
 }
@@ -492,7 +492,7 @@ fn a_head_counts_all_of_its_frame() {
     assert_eq!(Head::new(3, u64::MAX - 4).trailer(2).frame_len(), u64::MAX);
 }
 
-/// A place among the frames of a slice can be kept, whatever the header: it is only borrowed.
+/// A position among the frames of a slice can be cloned, whatever the header: it is only borrowed.
 #[test]
 fn frames_of_a_slice_are_cloned_with_their_place() {
     struct NoClone(Format);

@@ -413,7 +413,7 @@ fn finish_judges_what_was_not_taken() {
     assert_eq!(finish(b"\x80"), Err(DecodeErrorKind::VarintTooLong { max_width: 1 }));
 }
 
-/// A place that has room for so many bytes of text.
+/// A writer that has room for this many bytes of text.
 struct Room(usize);
 
 impl fmt::Write for Room {

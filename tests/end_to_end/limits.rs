@@ -48,7 +48,7 @@ fn more_than_are_allowed_are_refused_at_once_in_the_way_that_is_configured_and_h
         drop(last);
         let (stats, _) = server.served();
         assert_eq!((stats.refused(), stats.closes(CloseKind::Clean), stats.accepted), (40, 3, 43));
-        // Those who have a place are told of, and those who are given time to read that they have none: 16 at a time.
+        // `on_open` is called for those that are served, and for those that get time to read the refusal: 16 at a time.
         let told_of = if tells { 3 + 16..=43 } else { 3..=3 };
         assert!(told_of.contains(&opened.len()), "{} of {told_of:?}", opened.len());
     }

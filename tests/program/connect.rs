@@ -344,7 +344,7 @@ fn a_line_that_the_format_cannot_say_ends_our_side() {
 }
 
 #[test]
-fn the_seeds_framed_server_is_spoken_to() {
+fn the_tutorials_framed_server_is_spoken_to() {
     // It greets without framing, and parses what comes.
     let addr = server(|mut stream| {
         stream.write_all(&GREETING[4..10]).unwrap();
@@ -359,7 +359,7 @@ fn the_seeds_framed_server_is_spoken_to() {
 }
 
 #[test]
-fn the_seeds_framed_client_is_served() {
+fn the_tutorials_framed_client_is_served() {
     let serve = Serve::start(&["--raw-greeting"]);
     let mut stream = serve.connect();
     assert_eq!(read(&mut stream, 23), GREETING[4..]);

@@ -111,9 +111,9 @@ fn fuzz(target: &str, seconds: u64, turn: &str) -> Done<Run> {
     fs::create_dir_all(&found)?;
     let mut command = cargo_fuzz(&["run"]);
     command.arg(target).arg(&found);
-    let seeds = root.join("fuzz/corpus").join(target);
-    if seeds.is_dir() {
-        command.arg(seeds);
+    let inputs = root.join("fuzz/corpus").join(target);
+    if inputs.is_dir() {
+        command.arg(inputs);
     }
     command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
     command.arg(format!("-max_len={MAX_LEN}")).arg(format!("-dict={}", root.join("fuzz/dict").display()));

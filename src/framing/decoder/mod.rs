@@ -162,7 +162,7 @@ impl<H: Header> Decoder<H> {
     /// If [`next_part`](Decoder::next_part) has begun a frame, the rest of that frame is skipped.
     ///
     /// # Errors
-    /// [`DecodeError`], the same one for ever.
+    /// [`DecodeError`]; it is final.
     // Always inline, as `Header::whole_frame` in it: a call hands the frame over in memory.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
@@ -186,7 +186,7 @@ impl<H: Header> Decoder<H> {
     /// [`need`](Decoder::need) to decide when to ask for the first part: they wait for a whole frame.
     ///
     /// # Errors
-    /// [`DecodeError`], the same one for ever.
+    /// [`DecodeError`]; it is final.
     ///
     /// ```
     /// use unstick::framing::{Decoder, Format, Part};
