@@ -52,8 +52,8 @@
 //! - `cli`: the program `unstick`.
 //!
 //! # Coming from tokio-util, Netty or asynchronous-codec
-//! tokio-util is `LengthDelimitedCodec`; Netty is `LengthFieldBasedFrameDecoder` and `LengthFieldPrepender`;
-//! asynchronous-codec is `LengthCodec`, whose format is [`Format::U64_BE`](framing::Format::U64_BE).
+//! The columns compare tokio-util's `LengthDelimitedCodec`, Netty's `LengthFieldBasedFrameDecoder` and
+//! `LengthFieldPrepender`, and asynchronous-codec's `LengthCodec`, which is [`Format::U64_BE`](framing::Format::U64_BE).
 //!
 //! | concept | here | tokio-util | Netty | asynchronous-codec |
 //! |---|---|---|---|---|

@@ -60,11 +60,11 @@ pub struct ServerConfig<H = Format> {
     /// longest payload is an error: a handler that holds one payload and waits to send another could wait forever.
     ///
     /// When it is used up, nothing more is read and handlers wait to send until memory is free again: backpressure. A
-    /// connection ends, as *over budget*, only if another one waits for memory, and it holds more than its fair share
-    /// because of its own peer: then the one that holds the most ends. An unfinished frame counts as held because of
-    /// the peer, and so do bytes that the peer does not read, with what it sent meanwhile; whole frames that a handler
-    /// works on do not. The fair share is three quarters of the budget, less what handlers work on, divided by one more
-    /// than the number of connections that hold memory because of their peers; at least 4 KiB.
+    /// connection ends as *over budget* only if another one waits for memory and this one holds more than its fair
+    /// share because of its own peer; if several do, the one that holds the most ends. An unfinished frame counts as
+    /// held because of the peer, and so do bytes that the peer does not read, with what it sent meanwhile; whole frames
+    /// that a handler works on do not. The fair share is three quarters of the budget, less what handlers work on,
+    /// divided by one more than the number of connections that hold memory because of their peers; at least 4 KiB.
     pub memory_budget: Option<usize>,
     /// The longest time from accepting a connection to the end of its first frame; after it, the connection ends as
     /// *silent*. 60 s by default. `None` for no limit: for clients that only listen.
