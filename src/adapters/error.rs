@@ -154,16 +154,16 @@ impl From<WriteError> for io::Error {
     }
 }
 
-/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and
-/// otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
+/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ended inside a frame,
+/// and otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
 impl From<Fault> for io::Error {
     fn from(error: Fault) -> io::Error {
         io::Error::new(io_kind(&error), error)
     }
 }
 
-/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and
-/// otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
+/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ended inside a frame,
+/// and otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
 impl From<DecodeError> for io::Error {
     fn from(error: DecodeError) -> io::Error {
         io::Error::new(io_kind(&error), error)

@@ -221,7 +221,8 @@ enum Kind {
     Varint,
 }
 
-/// The lengths of prefix and trailer in one number; the greatest, which no layout has, where one is longer than any may be.
+/// The lengths of prefix and trailer in one number. If one is longer than allowed, the greatest number, which no layout
+/// has.
 const fn envelope_lens(prefix_len: usize, trailer_len: usize) -> u32 {
     if prefix_len > u8::MAX as usize || trailer_len > u8::MAX as usize {
         return u32::MAX;

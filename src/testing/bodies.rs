@@ -84,7 +84,7 @@ impl<'a> Bodies<'a> {
                     let (frame, place) = self.open.take().expect("an end has a start");
                     assert!(frame.whole, "the end of a frame that is not whole, or not as its check says");
                     let behind = &stream[place..frame.end() as usize];
-                    assert_eq!(trailer, behind, "the trailer is behind the whole payload");
+                    assert_eq!(trailer, behind, "the trailer follows the whole payload");
                     assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
                 }
             }

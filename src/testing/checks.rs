@@ -76,7 +76,7 @@ pub fn check_round_trip(plan: &Plan) {
         }
     }
     assert_eq!(decoded.len(), 0, "as many frames as were encoded");
-    assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
+    assert_eq!(decoder.finish(), Ok(()), "an encoded stream ends after a frame");
 }
 
 /// A frame is refused exactly if it is over the limit, or the layout cannot express it, or its prefix or trailer has
@@ -102,24 +102,24 @@ pub fn check_refused_encode(plan: &Plan) {
         };
         assert_eq!(encoder.encode_with(envelope, &payload, &mut out), expected);
         if expected.is_err() {
-            assert_eq!(out, before, "a refused frame leaves no trace");
+            assert_eq!(out, before, "a refused frame leaves the output unchanged");
         }
         out.clone_from(&before);
         assert_eq!(encoder.header(envelope, payload_len, &mut out), expected);
-        assert_eq!(expected.is_err(), out == before, "a refused header leaves no trace");
+        assert_eq!(expected.is_err(), out == before, "a refused header leaves the output unchanged");
         out = before;
 
         let longer = [&prefix[..], b"+"].concat();
         let offset = usize::from(layout.offset);
         let wrong_prefix = expected.and(Err(EncodeError::Prefix { prefix_len: longer.len(), offset }));
         assert_eq!(encoder.encode_with(Envelope { prefix: &longer, ..envelope }, &payload, &mut out), wrong_prefix);
-        assert_eq!(out, b"before", "a refused prefix leaves no trace");
+        assert_eq!(out, b"before", "a refused prefix leaves the output unchanged");
 
         let longer = [&trailer[..], b"+"].concat();
         let trailer_len = usize::from(layout.trailer);
         let wrong = expected.and(Err(EncodeError::Trailer { trailer_len: longer.len(), expected: trailer_len }));
         assert_eq!(encoder.encode_with(Envelope { trailer: &longer, ..envelope }, &payload, &mut out), wrong);
-        assert_eq!(out, b"before", "a refused trailer leaves no trace");
+        assert_eq!(out, b"before", "a refused trailer leaves the output unchanged");
     }
 }
 
@@ -135,7 +135,7 @@ pub fn check_oracle<H: Oracle>(case: &Case<H>) {
     for located in expected.yielded() {
         let frame = decoder.next_frame().expect("a frame is no error").expect("a whole frame is yielded");
         assert_is(&frame, located, &case.stream);
-        assert_eq!(decoder.offset(), located.end(), "the offset is behind the frame");
+        assert_eq!(decoder.offset(), located.end(), "the offset is the end of the frame");
     }
     let last = decoder.next_frame().map(|frame| frame.is_some());
     assert_ne!(last, Ok(true), "no more frames than there are: {case:02x?}");
@@ -313,15 +313,15 @@ pub fn check_skip<H: Oracle>(case: &Case<H>) {
     };
     let behind = ((start + decided + trailer_len) as u64).saturating_add(payload_len);
     let Some(tail) = usize::try_from(behind).ok().and_then(|behind| case.stream.get(behind..)) else {
-        assert_eq!(frames.len(), before.len(), "no frame behind one that never came whole");
+        assert_eq!(frames.len(), before.len(), "no frame after an incomplete one");
         let kind = end.map_err(|error| error.kind());
         assert!(matches!(kind, Err(DecodeErrorKind::Truncated { .. })), "cut short while it is skipped: {kind:?}");
         return;
     };
     let (after, tail_end) = take_all(&Case { stream: tail.to_vec(), ..skip.clone() });
-    assert_eq!(after, frames[before.len()..], "behind it the stream goes on as if it began there");
+    assert_eq!(after, frames[before.len()..], "after it, the same frames as if the stream began there");
     let kind = |end: Result<(), DecodeError>| end.map_err(|error| error.kind());
-    assert_eq!(kind(end), kind(tail_end), "and ends as if it began there");
+    assert_eq!(kind(end), kind(tail_end), "and the same end as if the stream began there");
 }
 
 /// The payloads in order, and how the stream ends.

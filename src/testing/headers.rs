@@ -60,7 +60,7 @@ pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>
     for &payload_len in payload_lens {
         let before = wire.len();
         let Ok(mut check) = encoder.header(envelope, payload_len, &mut wire) else {
-            assert_eq!(wire.len(), before, "a refused header leaves no trace");
+            assert_eq!(wire.len(), before, "a refused header leaves the output unchanged");
             continue;
         };
         let Seen::Whole(head) = header.seen(&wire[before..]) else { panic!("{header:?} reads what it wrote") };
@@ -87,7 +87,7 @@ pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>
         assert!(H::Check::COMPUTES || frame.trailer() == envelope.trailer, "the trailer is as it was");
         assert!(frame.payload().iter().copied().eq((0..len as u64).map(byte_at)), "the payload is as it was");
     }
-    assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
+    assert_eq!(decoder.finish(), Ok(()), "an encoded stream ends after a frame");
 }
 
 /// Runs all checks on a header and frames that `data` describes, with a fault among them.

@@ -27,22 +27,22 @@ fn check_frames<H: Oracle>(header: &H, stream: &[u8]) {
     for located in expected.yielded() {
         assert_eq!((frames.offset(), frames.rest()), (located.start, &stream[located.start..]));
         let (first, rest) = split_first(header, frames.rest()).expect("no fault").expect("a whole frame");
-        assert_eq!(rest, &stream[located.end() as usize..], "the rest begins behind the frame");
+        assert_eq!(rest, &stream[located.end() as usize..], "the rest begins after the frame");
         let (offset, frame) = frames.next().expect("as many frames as there are").expect("a frame is no fault");
-        assert_eq!(offset, located.start, "a frame comes with its place");
+        assert_eq!(offset, located.start, "a frame comes with its offset");
         assert_is(&frame, located, stream);
         assert_eq!(first, frame, "the frames begin with the first one");
         let place = stream[located.start..].as_ptr();
         assert_eq!((frame.as_bytes().as_ptr(), first.as_bytes().as_ptr()), (place, place), "and are not copies");
     }
     let (rest, start) = (frames.rest(), frames.offset());
-    assert_eq!(rest, &stream[start..], "the rest begins behind the last frame");
+    assert_eq!(rest, &stream[start..], "the rest begins after the last frame");
     let fault = frames.next().map(|last| last.expect_err("no more frames than there are"));
     let error = error_of(Decoder::new(header.clone()), stream);
     assert_eq!(fault.as_ref(), error.as_deref(), "the fault is the decoder's error");
     assert_ends(error.as_ref(), &expected.end, stream);
     for _ in 0..2 {
-        assert!(frames.next().is_none(), "a fault is told once");
+        assert!(frames.next().is_none(), "a fault is reported once");
         assert_eq!((frames.rest(), frames.offset()), (rest, start), "and what is no frame stays");
     }
     match (expected.end, split_first(header, rest)) {

@@ -39,7 +39,7 @@ impl<H: Header> Decoder<H> {
     /// use unstick::framing::{Decoder, Format};
     /// let mut decoder = Decoder::new(Format::U8);
     /// let mut chunk = &b"\x02hi\x05wor"[..];
-    /// assert_eq!(decoder.next_frame_from(&mut chunk)?.unwrap().payload(), b"hi"); // where it is in the chunk
+    /// assert_eq!(decoder.next_frame_from(&mut chunk)?.unwrap().payload(), b"hi"); // borrowed from the chunk
     /// assert_eq!(chunk, b"\x05wor");
     /// assert!(decoder.next_frame_from(&mut chunk)?.is_none());
     /// assert_eq!((chunk.len(), decoder.buffered()), (0, 4));
