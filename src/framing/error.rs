@@ -206,12 +206,12 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "a varint of {width} bytes says {field}, which needs fewer")
             }
             DecodeErrorKind::Truncated { phase, have, need } => {
-                let place = match phase {
+                let part = match phase {
                     Phase::Header => "the header of a frame",
                     Phase::Payload => "a frame",
                     Phase::Trailer => "the trailer of a frame",
                 };
-                write!(f, "the stream ended inside {place}: {} of {need} bytes missing", need - have)
+                write!(f, "the stream ended inside {part}: {} of {need} bytes missing", need - have)
             }
             DecodeErrorKind::Mismatch { stated, computed } => {
                 write!(f, "the trailer is {stated:#x}, but {computed:#x} was computed")

@@ -75,15 +75,15 @@ impl<'a> Bodies<'a> {
                     self.open = (!self.leave).then_some((frame, body));
                 }
                 Some(Part::Chunk(bytes)) => {
-                    let (frame, place) = self.open.expect("a chunk has a start");
+                    let (frame, offset) = self.open.expect("a chunk has a start");
                     assert!(!bytes.is_empty(), "a chunk is never empty");
-                    assert_eq!(bytes, &stream[place..place + bytes.len()], "chunks are the payload in order");
-                    self.open = Some((frame, place + bytes.len()));
+                    assert_eq!(bytes, &stream[offset..offset + bytes.len()], "chunks are the payload in order");
+                    self.open = Some((frame, offset + bytes.len()));
                 }
                 Some(Part::End { trailer, .. }) => {
-                    let (frame, place) = self.open.take().expect("an end has a start");
+                    let (frame, offset) = self.open.take().expect("an end has a start");
                     assert!(frame.whole, "the end of a frame that is not whole, or not as its check says");
-                    let behind = &stream[place..frame.end() as usize];
+                    let behind = &stream[offset..frame.end() as usize];
                     assert_eq!(trailer, behind, "the trailer follows the whole payload");
                     assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
                 }

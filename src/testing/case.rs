@@ -114,9 +114,9 @@ impl Cuts {
     }
 
     /// Cuts at these offsets, in rising order; the last chunk goes to the end of the stream.
-    pub fn at(places: &[usize]) -> Cuts {
+    pub fn at(offsets: &[usize]) -> Cuts {
         let mut before = 0;
-        let mut lens: Vec<usize> = places.iter().map(|&at| at - core::mem::replace(&mut before, at)).collect();
+        let mut lens: Vec<usize> = offsets.iter().map(|&at| at - core::mem::replace(&mut before, at)).collect();
         lens.push(usize::MAX);
         Cuts { lens }
     }
@@ -130,8 +130,8 @@ impl Cuts {
     /// The cuts of a stream of `len` bytes given by the bits of `mask`: bit n is a cut after byte n. So the masks below
     /// 2^(`len` − 1) are all ways to cut it.
     pub fn of_mask(mask: u64, len: usize) -> Cuts {
-        let places: Vec<usize> = (1..len.min(65)).filter(|place| mask >> (place - 1) & 1 == 1).collect();
-        Cuts::at(&places)
+        let offsets: Vec<usize> = (1..len.min(65)).filter(|offset| mask >> (offset - 1) & 1 == 1).collect();
+        Cuts::at(&offsets)
     }
 
     /// The chunks of `stream`.

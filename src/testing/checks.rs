@@ -343,10 +343,10 @@ fn take_all<H: Oracle>(case: &Case<H>) -> (Vec<Vec<u8>>, Result<(), DecodeError>
 /// Prefix, payload and trailer of each of a plan's frames, those that cannot be encoded included.
 fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>, Vec<u8>)> {
     let layout = plan.format.layout();
-    let mut place = 0;
+    let mut offset = 0;
     let mut bytes = move |len: usize| -> Vec<u8> {
-        place += len as u64;
-        (place - len as u64..place).map(super::byte_at).collect()
+        offset += len as u64;
+        (offset - len as u64..offset).map(super::byte_at).collect()
     };
     plan.frames.iter().map(move |frame| {
         let (prefix, payload) = (bytes(usize::from(layout.offset)), bytes(frame.payload_len(&plan.format)));

@@ -269,6 +269,6 @@ fn field_bytes(layout: &Layout, field: u64) -> Vec<u8> {
 }
 
 /// The byte at an offset of a [`Plan`]'s stream, in every prefix, payload and trailer.
-pub fn byte_at(place: u64) -> u8 {
-    (place.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+pub fn byte_at(offset: u64) -> u8 {
+    (offset.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }

@@ -114,8 +114,8 @@ impl Oracle for Sealed {
 /// The CRC of at least two bytes, by its definition: flip the first 16 bits, append 16 zeros, and take the remainder of
 /// the long division by x¹⁶ + x¹² + x⁵ + 1.
 fn remainder(bytes: &[u8]) -> u64 {
-    let places = || (0..8).rev();
-    let mut bits: Vec<bool> = bytes.iter().flat_map(|byte| places().map(move |at| byte >> at & 1 == 1)).collect();
+    let offsets = || (0..8).rev();
+    let mut bits: Vec<bool> = bytes.iter().flat_map(|byte| offsets().map(move |at| byte >> at & 1 == 1)).collect();
     let len = bits.len();
     bits.resize(len + 16, false);
     bits[..16].iter_mut().for_each(|bit| *bit = !*bit);
@@ -138,17 +138,17 @@ pub(super) fn check_spoiled<H: Oracle>(source: &mut Source<'_>, case: &Case<H>) 
     let Some(frame) = frames.get(which.checked_rem(frames.len()).unwrap_or(0)) else { return };
     let payload = frame.start + frame.header_len;
     let trailer = payload + frame.payload_len as usize;
-    let mut places = Vec::from([trailer + trailer_at % frame.trailer_len]);
+    let mut offsets = Vec::from([trailer + trailer_at % frame.trailer_len]);
     if frame.payload_len > 0 {
-        places.push(payload + payload_at % frame.payload_len as usize);
+        offsets.push(payload + payload_at % frame.payload_len as usize);
     }
-    for place in places {
+    for offset in offsets {
         let mut spoiled = case.clone();
-        spoiled.stream[place] ^= 1 << (bit % 8);
+        spoiled.stream[offset] ^= 1 << (bit % 8);
         let end = Expected::of(&case.format, Oversize::Reject, &spoiled.stream).end;
         assert!(
             matches!(end, End::Refused { start, decided, shown: 0, .. } if start == frame.start && start + decided == frame.end() as usize),
-            "a bit at {place} is turned, and the stream ends as {end:?}"
+            "a bit at {offset} is flipped, and the stream ends as {end:?}"
         );
         check_stream(&spoiled);
     }
@@ -200,16 +200,16 @@ mod tests {
         assert_eq!(frames.len(), 3);
         for frame in &frames {
             let end = frame.end() as usize;
-            for place in (frame.start..end).filter(|place| !(1..4).contains(&(place - frame.start))) {
+            for offset in (frame.start..end).filter(|offset| !(1..4).contains(&(offset - frame.start))) {
                 for bit in 0..8 {
                     let mut case = Case::new(Sealed { limit: 9 }, wire.clone()).cut(Cuts::every(5));
-                    case.stream[place] ^= 1 << bit;
+                    case.stream[offset] ^= 1 << bit;
                     check_stream(&case);
                     let mut decoder = case.decoder();
                     decoder.feed(&case.stream);
                     let error = decoder.finish().expect_err("a turned bit");
                     assert_eq!((error.offset(), error.header()), (frame.start as u64, &b""[..]));
-                    let is_end = place == end - 1;
+                    let is_end = offset == end - 1;
                     assert_eq!(error.kind() == NO_END, is_end, "{error}");
                     assert_eq!(matches!(error.kind(), DecodeErrorKind::Mismatch { .. }), !is_end, "{error}");
                 }

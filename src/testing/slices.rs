@@ -32,8 +32,12 @@ fn check_frames<H: Oracle>(header: &H, stream: &[u8]) {
         assert_eq!(offset, located.start, "a frame comes with its offset");
         assert_is(&frame, located, stream);
         assert_eq!(first, frame, "the frames begin with the first one");
-        let place = stream[located.start..].as_ptr();
-        assert_eq!((frame.as_bytes().as_ptr(), first.as_bytes().as_ptr()), (place, place), "and are not copies");
+        let first_byte = stream[located.start..].as_ptr();
+        assert_eq!(
+            (frame.as_bytes().as_ptr(), first.as_bytes().as_ptr()),
+            (first_byte, first_byte),
+            "and are not copies"
+        );
     }
     let (rest, start) = (frames.rest(), frames.offset());
     assert_eq!(rest, &stream[start..], "the rest begins after the last frame");

@@ -109,9 +109,9 @@ fn planned(format: Format) -> impl Iterator<Item = Case> {
         let case = plan.case();
         let len = case.stream.len();
         let whole = case.clone();
-        let places = if len <= 400 { len.min(100) } else { 10 };
-        let cut = (1..places).map(move |at| case.clone().cut(Cuts::at(&[at])));
-        let ended = (1..=places).map(move |missing| {
+        let count = if len <= 400 { len.min(100) } else { 10 };
+        let cut = (1..count).map(move |at| case.clone().cut(Cuts::at(&[at])));
+        let ended = (1..=count).map(move |missing| {
             let fault = Fault::Truncate { missing };
             Plan { fault, cuts: Cuts::of_lens(vec![1, 0, 7, 2]), ..plan.clone() }.case()
         });

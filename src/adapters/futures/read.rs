@@ -174,10 +174,10 @@ impl<R, H: Header> FramedRead<R, H> {
     fn next_payload(&mut self, lent: &mut Bytes) -> Result<Option<Bytes>, DecodeError> {
         let Some(span) = self.decoder.next_span()? else { return Ok(None) };
         if self.decoder.frame(span).payload().len() > COPIED_LEN
-            && let Some((memory, place)) = self.decoder.detach(span)
+            && let Some((memory, payload)) = self.decoder.detach(span)
         {
             *lent = memory.into();
-            return Ok(Some(lent.slice(place)));
+            return Ok(Some(lent.slice(payload)));
         }
         Ok(Some(Bytes::copy_from_slice(self.decoder.frame(span).payload())))
     }

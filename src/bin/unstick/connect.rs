@@ -269,7 +269,7 @@ impl Sending {
             match lines.next() {
                 Ok(Some(line)) => {
                     let encoded = self.write.enqueue_with(&self.envelope, line);
-                    encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
+                    encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.position(), error))))?;
                     self.took_frame()?;
                 }
                 Ok(None) => return Ok(()),

@@ -57,7 +57,7 @@ fn encode(
     frames: &mut FrameWriter<impl Write>,
 ) -> Result<(), Failure> {
     while let Some(payload) = lines.next()? {
-        frames.enqueue_with(envelope, payload).map_err(|error| exit::unfit(lines.place(), error))?;
+        frames.enqueue_with(envelope, payload).map_err(|error| exit::unfit(lines.position(), error))?;
         // If no input is buffered, the next line may have to be waited for.
         if frames.queued() >= WRITE_LEN || lines.is_dry() {
             frames.flush().map_err(|error| Failure::output(&error))?;

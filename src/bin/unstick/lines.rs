@@ -68,7 +68,7 @@ impl<R: Read> Lines<R> {
             }
         };
         let number = self.number;
-        parsed.map(Some).map_err(|error| Failure::new(Code::Malformed, format_args!("{}: {error}", place(number))))
+        parsed.map(Some).map_err(|error| Failure::new(Code::Malformed, format_args!("{}: {error}", position(number))))
     }
 
     /// Reads a line and its line feed, up to the longest that a payload may need. Returns whether that is the whole line.
@@ -96,8 +96,8 @@ impl<R: Read> Lines<R> {
     }
 
     /// Names the last line, for an error.
-    pub(crate) fn place(&self) -> String {
-        place(self.number)
+    pub(crate) fn position(&self) -> String {
+        position(self.number)
     }
 
     /// Whether reading the next line may block.
@@ -115,13 +115,13 @@ impl<R: Read> Lines<R> {
                 let text = format_args!(
                     "{}: {line_len} bytes of an escaped frame are over the limit of {max_payload_len} for its payload, \
                      however it is escaped; --max-payload sets it",
-                    self.place()
+                    self.position()
                 );
                 return Ok(Failure::new(Code::Malformed, text));
             }
             _ => line_len,
         };
-        Ok(unfit(self.place(), EncodeError::Oversize { payload_len, max_payload_len }))
+        Ok(unfit(self.position(), EncodeError::Oversize { payload_len, max_payload_len }))
     }
 
     fn skip_line(&mut self) -> io::Result<usize> {
@@ -139,7 +139,7 @@ impl<R: Read> Lines<R> {
     }
 }
 
-fn place(number: u64) -> String {
+fn position(number: u64) -> String {
     format!("line {number} of standard input")
 }
 
