@@ -30,11 +30,11 @@
 //! | a `futures` `AsyncRead` or `AsyncWrite`, on any runtime | [`FramedRead`], [`FramedWrite`]; as a stream and a sink, [`FrameStream`] and [`FrameSink`] | `futures` |
 //! | tokio | [`codec`]: a codec for `tokio_util::codec::Framed`, instead of `LengthDelimitedCodec` | `tokio-codec` |
 //! | an address to listen on, TCP or Unix | [`Server`]: an async handler gets each frame and replies through a [`Responder`]; any thread pushes frames through an [`Outbox`] | `server` |
-//! | connections of your own kind | [`Server::with_listener`] and [`serve_connection`]; the traits [`Listener`] and [`Transport`] | `server` |
+//! | connections of another kind | [`Server::with_listener`] and [`serve_connection`]; the traits [`Listener`] and [`Transport`] | `server` |
 //! | a server to talk to, over TCP or Unix | [`Client`] | `client` |
 //! | a header that no format describes, or a checksum | the traits [`Header`](framing::Header) and [`Check`](framing::Check) | none |
-//! | a server of yours to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
-//! | a decoder of yours to test | [`testing`]: the property suite that this crate's decoder passes | `testing` |
+//! | your own server to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
+//! | your own decoder to test | [`testing`]: the property suite that this crate's decoder passes | `testing` |
 //!
 //! # Features
 //! Without any feature the crate is the core alone. Each feature adds only the dependencies that it needs.
