@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         }
     });
     thread::scope(|scope| {
-        // We write and read at the same time: who only writes, and a peer that only answers, would wait for each other.
+        // Write and read at the same time: if we only wrote, we and a server that replies could wait for each other.
         let asking = scope.spawn(|| ask(&stream));
         let replies: Result<Vec<_>, _> = FrameReader::new(&stream, FORMAT).into_iter().collect();
         asking.join().expect("it does not panic")?;

@@ -1,4 +1,4 @@
-//! A chat server: what one client says, all others get. A client that reads too slowly is broken off.
+//! A chat server: each frame of a client goes to all others. The connection of a client that reads too slowly is broken off.
 //!
 //!     cargo run --example chat
 //!     cargo unstick connect 127.0.0.1:4747     in two other terminals
@@ -16,7 +16,7 @@ use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig, Stats};
 /// The outboxes of all members.
 type Room = Arc<Mutex<Slab<Outbox>>>;
 
-/// A member of the room. Its connection's handler owns it: when the connection ends, for whatever reason, it leaves.
+/// A member of the room, owned by its connection's handler: when the connection ends, it leaves.
 struct Member {
     room: Room,
     key: usize,

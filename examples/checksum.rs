@@ -1,4 +1,4 @@
-//! A header of one's own: four bytes of magic, a big-endian u32 that counts the payload, the payload, and a CRC-32 over
+//! A custom header: four bytes of magic, a big-endian u32 that counts the payload, the payload, and a CRC-32 over
 //! header and payload.
 //!
 //!     cargo run --example checksum
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut decoder = Decoder::new(Checked);
     for byte in &wire {
-        decoder.feed(&[*byte]); // torn as much as can be
+        decoder.feed(&[*byte]); // the worst case: one byte a read
     }
     while let Some(frame) = decoder.next_frame()? {
         println!("{} (checksum {:02x?})", frame.text()?, frame.trailer());

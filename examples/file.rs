@@ -1,8 +1,8 @@
-//! The frames of a file, borrowed from its bytes: no decoder, nothing copied.
+//! The frames of a file, borrowed from its bytes: without a decoder and without a copy.
 //!
-//!     cargo run --example file capture.bin     u32 little-endian, or a format behind the file, as in u16be
+//!     cargo run --example file capture.bin     u32 little-endian; for another format: capture.bin u16be
 //!
-//! Without arguments it makes a file and reads that.
+//! Without arguments it reads three frames of its own.
 
 use std::{env, error::Error, fs};
 
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => (example()?, Format::U32_LE),
     };
     for found in format.frames(&bytes) {
-        let (offset, frame) = found?; // where the file is no frames from, or ends inside one
+        let (offset, frame) = found?; // an error if the bytes cannot be decoded, or end inside a frame
         println!("{offset:>8}  {} bytes", frame.payload().len());
     }
     Ok(())

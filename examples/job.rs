@@ -1,7 +1,7 @@
 //! A job server: it counts primes on another thread, sends its progress, and answers.
 //!
 //!     cargo run --release --example job
-//!     cargo unstick connect 127.0.0.1:4747     in another terminal; then type a number, as 5000000
+//!     cargo unstick connect 127.0.0.1:4747     in another terminal; then type a number, such as 5000000
 
 use std::error::Error;
 use std::io;
@@ -14,8 +14,8 @@ const STEPS: u64 = 10;
 
 /// Counts the primes below the number in the frame.
 ///
-/// While it waits, its thread serves other connections. If the client breaks the connection off, this future is dropped where
-/// it waits: the current step still ends on its thread, and no further one begins.
+/// While it waits, its thread serves other connections. If the client resets the connection, this future is dropped where it
+/// waits: the current step still ends on its own thread, and no other one starts.
 async fn count(frame: Frame<'_>, responder: &mut Responder) -> Result<(), Box<dyn Error + Send + Sync>> {
     let Ok(limit) = frame.text()?.parse::<u32>() else {
         return Ok(responder.send(b"error: send a number of up to 4294967295").await?);

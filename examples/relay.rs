@@ -11,7 +11,7 @@ use smol::channel::{self, Receiver, Sender};
 use unstick::framing::Frame;
 use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig, Stats};
 
-/// The outbox of a client's partner. Dropping it, as the client's connection ends, ends the partner's, too.
+/// The outbox of a client's partner. It is dropped when the client's connection ends, and then ends the partner's, too.
 struct Partner(Outbox);
 
 impl Drop for Partner {
@@ -20,10 +20,10 @@ impl Drop for Partner {
     }
 }
 
-/// A client without a partner: its own outbox, and how it is given the partner's.
+/// A client without a partner: its own outbox, and a channel to send it the partner's.
 type Single = Mutex<Option<(Outbox, Sender<Partner>)>>;
 
-/// Finds a partner, or waits to be found. The partner comes by the channel.
+/// Finds a partner, or waits to be found. The partner comes through the channel.
 fn pair(single: &Single, ours: Outbox) -> Receiver<Partner> {
     let (sender, partner) = channel::bounded(1);
     let mut single = single.lock().expect("nobody panics with it");
@@ -44,7 +44,7 @@ pub(crate) async fn serve(server: Server) -> io::Result<Stats> {
                 Some(partner) => partner,
                 None => partner.insert(coming.recv().await?),
             };
-            // While the partner's outbox is full, this waits, and nothing more is read from our client.
+            // While the partner's outbox is full, this waits, and nothing is read from our client.
             match outbox.send(payload).await {
                 Ok(()) | Err(PushError::Closed) => Ok::<(), Box<dyn Error + Send + Sync>>(()),
                 Err(error) => Err(error.into()),

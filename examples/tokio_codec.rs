@@ -16,7 +16,7 @@ async fn serve(listener: TcpListener) -> Result<(), Box<dyn Error>> {
     let (socket, _) = listener.accept().await?;
     let mut frames = Framed::new(socket, FrameCodec::new(FORMAT));
     while let Some(frame) = frames.next().await {
-        frames.send(frame?).await?; // as it came; its payload is `frame.payload()`, or `frame.into_payload()` as `Bytes`
+        frames.send(frame?).await?; // the frame as received; its payload is `frame.payload()`, or `frame.into_payload()` as `Bytes`
     }
     Ok(())
 }

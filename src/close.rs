@@ -10,7 +10,7 @@ use crate::adapters::{ReadError, WriteError};
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
 use crate::peer::PeerName;
 
-/// The end of one connection: whose it was, why it ended, and how much was sent and received.
+/// The end of one connection: its peer, why it ended, and how much was sent and received.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Closed {
@@ -28,7 +28,7 @@ impl fmt::Display for Closed {
     }
 }
 
-/// Frames and bytes of a connection, including a greeting; all zeros if it was refused at once.
+/// Frames and bytes of a connection, including a greeting; all zero if it was refused without a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -36,7 +36,7 @@ pub struct Traffic {
     pub frames_in: u64,
     /// Bytes received, including headers and unfinished frames.
     pub bytes_in: u64,
-    /// Frames sent. Whether the peer has read them, only the peer can say.
+    /// Frames sent. The peer may not have read them.
     pub frames_out: u64,
     /// Bytes sent, including headers and a server's unframed greeting.
     pub bytes_out: u64,
@@ -51,85 +51,86 @@ impl fmt::Display for Traffic {
 
 /// The one reason why a connection ended.
 ///
-/// It is no error, as *clean* and *stopped* are none. Its `Display` is one line with the whole reason, including the sources of an
-/// error in it.
+/// It does not implement [`Error`], as *clean* and *stopped* are not errors. Its `Display` is one line with the whole
+/// reason, including the sources of an error in it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// The peer ended its stream (FIN) at a frame's end.
     Clean,
-    /// The peer ended its stream (FIN) inside a frame. The error says how much of it was received, and how much was needed.
+    /// The peer ended its stream (FIN) inside a frame. The error says how many bytes of the frame were received, and
+    /// how many it needed.
     Truncated(DecodeError),
-    /// The peer reset the connection (RST), or it broke.
+    /// The peer reset the connection (RST), or it was broken off.
     Reset(io::Error),
     /// The peer declared a payload over the limit.
     Oversize(DecodeError),
-    /// What the peer sent is no stream of frames.
+    /// The peer sent something that is not a stream of frames.
     Malformed(DecodeError),
     /// The socket failed in another way.
     Io(io::Error),
     /// The handler returned an error.
     Handler(Box<dyn Error + Send + Sync>),
-    /// The handler panicked, or `new_handler`, or `on_open`: the text of the panic.
+    /// The handler, its factory `new_handler`, or `on_open` panicked; with the panic's message.
     Panic(String),
-    /// The server was stopped: the frames that had arrived are handled, or the drain timeout is over, or the peer went on sending
-    /// after the stop, 8 MiB.
+    /// The server was stopped. The frames that had arrived were handled, unless the drain timeout passed or the peer
+    /// sent 8 MiB more after the stop.
     Stopped,
-    /// As many connections as are allowed were being served.
+    /// The server was serving as many connections as it may.
     Refused {
-        /// How many are allowed.
+        /// How many it may serve.
         max_connections: usize,
     },
-    /// The peer sent no whole frame in time after it connected.
+    /// After it connected, the peer did not send a whole frame in time.
     Silent {
-        /// How long it had.
+        /// The timeout.
         timeout: Duration,
-        /// What the stream looks like, as for a slow frame.
+        /// What the stream looks like, as for [`SlowFrame`](CloseReason::SlowFrame).
         diagnosis: Option<Diagnosis>,
     },
-    /// The peer sent and read nothing between frames, for too long.
+    /// Between frames, the peer sent and read nothing for too long.
     Idle {
-        /// How long it had.
+        /// The timeout.
         timeout: Duration,
     },
     /// The peer did not finish a frame in time.
     SlowFrame {
-        /// Bytes of the frame that were received.
+        /// Bytes of the frame that were received, header included.
         received: usize,
-        /// Bytes of it that were missing, at least.
+        /// Bytes of the frame that were missing, at least.
         missing: usize,
-        /// How long it had, by timeout and rate.
+        /// How long the peer had: the frame timeout, extended by the bytes received.
         timeout: Duration,
-        /// If that was its first frame: what the stream looks like, mostly another protocol, whose first bytes happen to be a
-        /// length within the limit.
+        /// If that was its first frame: what the stream looks like. Often it is another protocol, whose first bytes
+        /// happen to be a length within the limit.
         diagnosis: Option<Diagnosis>,
     },
-    /// The peer read nothing of what was to be written to it, for too long.
+    /// The peer read nothing for too long while bytes were queued for it.
     SlowReader {
         /// Bytes that waited.
         queued: usize,
-        /// How long it had.
+        /// The timeout.
         timeout: Duration,
     },
-    /// The program broke the connection off, by its outbox, because the peer read too slowly.
+    /// The program ended the connection through its outbox, because the peer read too slowly.
     Overflow {
         /// Bytes that waited.
         queued: usize,
-        /// Bytes that may be queued in an outbox.
+        /// The limit of the outbox, in bytes.
         limit: usize,
     },
-    /// The connection held more memory than its fair share, because of its peer, while another one waited for memory.
+    /// Because of its peer, the connection held more than its fair share of memory while another one waited for memory.
     OverBudget {
-        /// Bytes that it held, or that it needed.
+        /// Bytes that it held or needed.
         held: usize,
-        /// Bytes that were its share.
+        /// Its fair share, in bytes.
         fair_share: usize,
         /// Bytes that all connections may hold.
         memory_budget: usize,
     },
-    /// The peer's system does not answer any more, or cannot be reached.
+    /// The peer's system no longer answers, or cannot be reached.
     Unreachable(io::Error),
-    /// The program ended the connection, by its outbox.
+    /// The program ended the connection through its outbox.
     Ended,
 }
 
@@ -207,7 +208,7 @@ pub enum CloseKind {
 }
 
 impl CloseKind {
-    /// All kinds, in the order in which a report lists them.
+    /// All kinds, in the order of reports.
     pub const ALL: &'static [CloseKind] = &[
         CloseKind::Clean,
         CloseKind::Truncated,
@@ -229,7 +230,7 @@ impl CloseKind {
         CloseKind::Ended,
     ];
 
-    /// Its name, as in reports and metrics: "slow frame", say.
+    /// Its name, as in reports and metrics, such as "slow frame".
     pub const fn name(self) -> &'static str {
         match self {
             CloseKind::Clean => "clean",
@@ -284,22 +285,22 @@ impl fmt::Display for CloseReason {
             CloseReason::SlowReader { queued, timeout } => {
                 write!(f, ": nothing read for {timeout:?}, with {queued} bytes waiting")
             }
-            CloseReason::Overflow { queued, limit } => write!(f, ": {queued} bytes wait, and {limit} may"),
+            CloseReason::Overflow { queued, limit } => write!(f, ": {queued} bytes queued, limit {limit}"),
             CloseReason::OverBudget { held, fair_share, memory_budget } => {
-                write!(f, ": {held} bytes held, and a fair share of {memory_budget} is {fair_share}")
+                write!(f, ": {held} bytes held, the fair share of {memory_budget} is {fair_share}")
             }
         }
     }
 }
 
-/// The time to three significant digits: one that bytes and a rate came to has nine.
+/// The time to three significant digits: one computed from a rate may have nine.
 fn three_digits(time: Duration) -> Duration {
     let nanoseconds = time.as_nanos();
     let unit = 10_u128.pow(nanoseconds.checked_ilog10().unwrap_or(0).saturating_sub(2));
     Duration::from_nanos(u64::try_from((nanoseconds + unit / 2) / unit * unit).unwrap_or(u64::MAX))
 }
 
-/// The error and what it came of, each behind a colon.
+/// The error and its sources, each after a colon.
 fn causes(f: &mut fmt::Formatter<'_>, error: &(dyn Error + 'static)) -> fmt::Result {
     iter::successors(Some(error), |&error| error.source()).try_for_each(|error| write!(f, ": {error}"))
 }

@@ -1,59 +1,100 @@
-//! Length-prefixed framing for TCP, which no split and no merge can break.
+//! Length-prefixed framing for TCP: a sans-io core, adapters for blocking and async I/O, a server and a client.
 //!
-//! TCP carries a stream of bytes. Send three frames, and the peer may read them stuck together, or one of them torn over
-//! several reads (粘包 / 分包). This crate puts frames into such a stream and takes them out again, whatever way it was cut.
-//!
-//! | you have | take |
-//! |---|---|
-//! | bytes, and your own I/O | [`framing`]: [`Decoder`](framing::Decoder) and [`Encoder`](framing::Encoder), `no_std + alloc`, no dependency |
-//! | bytes that are all there, such as a mapped file | [`Format::frames`](framing::Format::frames) and [`framing::split_first`]: nothing is copied or allocated |
-//! | any `std` `Read` or `Write`: a socket, a file, standard input | `FrameReader`, `FrameWriter`, feature `std` |
-//! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite`; `into_stream`, `into_sink` |
-//! | a `tokio_util::codec::Framed` | `codec::FrameCodec`, feature `tokio-codec` |
-//! | a socket to listen on, TCP or Unix | `Server`, feature `server`: an async handler gets each frame, replies, waits; `Outbox` pushes |
-//! | connections of any other kind: TLS, a pipe, memory | `Server::with_listener`, `serve_connection`; the traits `Listener`, `Transport` |
-//! | a server to talk to, TCP or Unix | `Client`, feature `client` |
-//! | a server of yours to test | `testing::Simulation`, features `server` and `testing`: the whole server in memory, by a simulated clock |
-//! | a decoder of your own to test | the module `testing`, feature `testing` |
+//! TCP carries a stream of bytes, not messages. Send three frames, and the peer may read them in one piece, or one of
+//! them in several pieces (粘包 / 分包). This crate puts frames into such a stream and takes them out again, however the
+//! stream is cut.
 //!
 //! ```
 //! use unstick::framing::{Decoder, Encoder, Format};
 //!
-//! let format = Format::U32_LE; // four bytes of length, little-endian; up to 1 MiB of payload
+//! let format = Format::U32_LE; // a length of four bytes, little-endian; payloads of up to 1 MiB
 //! let mut wire = Vec::new();
 //! Encoder::new(format).encode("你好".as_bytes(), &mut wire)?;
 //!
 //! let mut decoder = Decoder::new(format);
 //! for byte in wire {
-//!     decoder.feed(&[byte]); // torn as much as can be
+//!     decoder.feed(&[byte]); // the worst case: one byte a read
 //! }
 //! assert_eq!(decoder.next_frame()?.unwrap().text()?, "你好");
-//! decoder.finish()?; // the stream may end here
+//! decoder.finish()?; // the stream did not end inside a frame
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Take what you need
+//!
+//! | you have | take | feature |
+//! |---|---|---|
+//! | bytes, and your own I/O | [`Decoder`](framing::Decoder), [`Encoder`](framing::Encoder) | none: `no_std + alloc`, no dependency |
+//! | all the bytes, such as a mapped file | [`Format::frames`](framing::Format::frames), [`split_first`](framing::split_first): no copy, no allocation | none |
+//! | a `std` `Read` or `Write`: a socket, a file, standard input | [`FrameReader`], [`FrameWriter`] | `std`: no dependency |
+//! | a `futures` `AsyncRead` or `AsyncWrite`, on any runtime | [`FramedRead`], [`FramedWrite`]; as a stream and a sink, [`FrameStream`] and [`FrameSink`] | `futures` |
+//! | tokio | [`codec`]: a codec for `tokio_util::codec::Framed`, instead of `LengthDelimitedCodec` | `tokio-codec` |
+//! | an address to listen on, TCP or Unix | [`Server`]: an async handler gets each frame and replies through a [`Responder`]; any thread pushes frames through an [`Outbox`] | `server` |
+//! | connections of another kind | [`Server::with_listener`] and [`serve_connection`]; the traits [`Listener`] and [`Transport`] | `server` |
+//! | a server to talk to, over TCP or Unix | [`Client`] | `client` |
+//! | a header that no format describes, or a checksum | the traits [`Header`](framing::Header) and [`Check`](framing::Check) | none |
+//! | your own server to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
+//! | your own decoder to test | [`testing`]: the property suite that this crate's decoder passes | `testing` |
+//!
 //! # Features
-//! Without any: the core alone, `no_std + alloc`, no dependency. Each feature pulls in what it needs and no more.
-//! - `std`: the adapters for blocking I/O; no dependency.
-//! - `futures`: the adapters for any `futures` I/O, on any runtime.
-//! - `tokio-codec`: a codec for tokio-util, on tokio.
+//! Without any feature the crate is the core alone. Each feature adds only the dependencies that it needs.
+//! - `std`: adapters for blocking I/O; no dependency.
+//! - `futures`: adapters for `futures` I/O, on any runtime.
+//! - `tokio-codec`: a codec for tokio-util.
 //! - `client`: the client, on smol.
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
-//! - `testing`: the property kit, to put any decoder under the suite that this one is under; `no_std`, no dependency. Its
-//!   readers and writers that do what a network may do come with `std` (blocking) and with `futures`, its sessions and its `Simulation` with `server`.
-//! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
-//!   `closed` with its reason and numbers, `accept failed`, `stopping`, `drained`; none for a frame. The target is
-//!   `unstick::server`.
+//! - `testing`: the property suite, for your decoder or header; `no_std`, no dependency. With `std` or `futures` it adds
+//!   readers and writers that do what a network may do; with `server` it adds the simulation.
+//! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
+//!   `listening`, `opened`, `refused`, `closed` (with its reason and numbers), `accept failed`, `stopping` and `drained`.
+//!   There is no event for a frame.
 //! - `cli`: the program `unstick`.
-
+//!
+//! # Coming from tokio-util, Netty or asynchronous-codec
+//! The columns compare tokio-util's `LengthDelimitedCodec`, Netty's `LengthFieldBasedFrameDecoder` and
+//! `LengthFieldPrepender`, and asynchronous-codec's `LengthCodec`, which is [`Format::U64_BE`](framing::Format::U64_BE).
+//!
+//! | concept | here | tokio-util | Netty | asynchronous-codec |
+//! |---|---|---|---|---|
+//! | bytes before the length field | [`Layout::offset`](framing::Layout::offset) | `length_field_offset` | `lengthFieldOffset` | none |
+//! | the length field | [`Layout::fixed`](framing::Layout::fixed), [`varint`](framing::Layout::varint) | `length_field_length`, `little_endian` | `lengthFieldLength` | 8 bytes |
+//! | what the field counts | [`adjustment`](framing::Layout::adjustment): payload length = field + adjustment | `length_adjustment`, `num_skip` | `lengthAdjustment`: the same | the payload |
+//! | the header in a frame | [`payload`](framing::Frame::payload), [`as_bytes`](framing::Frame::as_bytes) | `num_skip` | `initialBytesToStrip` | left out |
+//! | the limit | on the payload: 1 MiB | on the field: 8 MiB | on the frame: you set it | none |
+//! | a frame over the limit | final error, or [`Skip`](framing::Oversize::Skip) | error | exception, skipped | – |
+//! | an end inside a frame | [`Truncated`](framing::DecodeErrorKind::Truncated), also right after a header | I/O error, but not right after a header | ignored | I/O error |
+//! | frames from a socket | [`FramedRead`], [`FrameStream`]; on tokio [`codec`] | `FramedRead` | a handler | `FramedRead` |
+//! | frames to a socket | [`FramedWrite`], [`FrameSink`]; on tokio [`codec`] | `FramedWrite` | `writeAndFlush` | `FramedWrite` |
+//! | bytes queued before `feed` waits | [`FramedWrite::high_water`]: 64 KiB | 8 KiB | 64 KiB | 128 KiB |
+//! | timeouts and limits | [`ServerConfig`] | your own | `IdleStateHandler` | your own |
+//!
+//! For each setting of `LengthDelimitedCodec`, [`codec`] says what to write instead.
+//!
+// Without a feature, what it adds is not there to be linked: such names of this page lead to its list of features.
+#![cfg_attr(not(feature = "std"), doc = "[`FrameReader`]: #features\n[`FrameWriter`]: #features")]
+#![cfg_attr(
+    not(feature = "futures"),
+    doc = "[`FramedRead`]: #features\n[`FramedWrite`]: #features\n[`FrameStream`]: #features\n[`FrameSink`]: #features\n\
+           [`FramedWrite::high_water`]: #features"
+)]
+#![cfg_attr(not(feature = "tokio-codec"), doc = "[`codec`]: #features")]
+#![cfg_attr(
+    not(feature = "server"),
+    doc = "[`Server`]: #features\n[`Responder`]: #features\n[`Outbox`]: #features\n[`Server::with_listener`]: #features\n\
+           [`serve_connection`]: #features\n[`Listener`]: #features\n[`Transport`]: #features\n[`ServerConfig`]: #features"
+)]
+#![cfg_attr(not(feature = "client"), doc = "[`Client`]: #features")]
+#![cfg_attr(not(feature = "testing"), doc = "[`testing`]: #features")]
+#![cfg_attr(not(all(feature = "server", feature = "testing")), doc = "[`testing::Simulation`]: #features")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 extern crate alloc;
 
-/// The README's examples are tests.
+/// Runs the examples of README.md as tests.
 #[cfg(all(doctest, feature = "client", feature = "server"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

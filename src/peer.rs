@@ -1,14 +1,14 @@
-//! Who is at a connection's other end, for server and client alike.
+//! The name of a connection's peer, for server and client.
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Who is at a connection's other end: what a report names it by.
+/// The name of a connection's peer in reports.
 ///
-/// It is shown in one line, without control characters, whatever the peer calls itself: `127.0.0.1:4747`, `unix:/run/echo`,
-/// `unix:(pid 7, uid 1000)`.
+/// Its `Display` is one line without control characters, whatever the peer calls itself: `127.0.0.1:4747`,
+/// `unix:/run/echo`, `unix:(pid 7, uid 1000)`.
 ///
 /// ```
 /// use unstick::PeerName;
@@ -26,23 +26,24 @@ pub enum PeerName {
     Tcp(SocketAddr),
     /// A peer at a Unix socket.
     Unix {
-        /// The path that its socket is bound to, if any: a server's is, a client's mostly not.
+        /// The path that its socket is bound to, if any: usually a server's is, and a client's is not.
         path: Option<PathBuf>,
-        /// Its process, where the system was asked and told.
+        /// Its process, if the system tells.
         credentials: Option<Credentials>,
     },
-    /// A peer over anything else, by the name it is given: that of a certificate, say.
+    /// Any other peer, by the name that its transport gives it.
     Other(Arc<str>),
 }
 
-/// The process at a Unix socket's other end, as the system knows it: as it was when it connected, or began to listen.
+/// The process at the other end of a Unix socket, as the system reports it: its identity when it connected or began to
+/// listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Credentials {
-    /// The process's number; `None` where the system does not tell, or the process is not of our namespace.
+    /// The process ID; `None` if the system does not tell, or the process is in another PID namespace.
     pub pid: Option<i32>,
-    /// The number of its effective user.
+    /// The effective user ID.
     pub uid: u32,
-    /// The number of its effective group.
+    /// The effective group ID.
     pub gid: u32,
 }
 
@@ -86,7 +87,7 @@ impl fmt::Display for Credentials {
     }
 }
 
-/// A peer may choose what it is called, and must not write lines of its own into a log.
+/// A peer may choose its name, and must not be able to write lines into a log.
 fn in_one_line(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     name.chars().try_for_each(|char| match char.is_control() {
         true => write!(f, "{}", char.escape_default()),

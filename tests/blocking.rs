@@ -377,7 +377,7 @@ fn a_write_timeout_of_a_socket_loses_nothing() {
     }
 }
 
-/// The layouts that are written, and what travels around a payload.
+/// The layouts that are written, with prefix and trailer.
 fn layouts() -> [(Format, Envelope<'static>); 3] {
     let layout = |offset, trailer| Layout::fixed(4, Endian::Little).offset(offset).trailer(trailer);
     [(0, &b""[..], &b""[..]), (2, b"\x07\x08", b""), (1, b"#", b"\r\n")].map(|(offset, prefix, trailer)| {

@@ -14,10 +14,10 @@ use unstick::framing::{
 };
 use unstick::testing::{self, Cuts};
 
-/// Streams up to so many bytes are cut in two at every place.
+/// Streams of up to this many bytes are cut in two at every offset.
 const IN_TWO: usize = 20_000;
 
-/// Streams up to so many bytes are cut in three at every two places.
+/// Streams of up to this many bytes are cut in three at every two offsets.
 const IN_THREE: usize = 1_200;
 
 #[test]
@@ -154,7 +154,7 @@ fn decode(case: &Value, count: &mut usize) -> usize {
     0
 }
 
-/// Cuts in two at every place, of every stream up to 20,000 bytes: all but 15.
+/// Cuts in two at every offset, of every stream up to 20,000 bytes: all but 15.
 #[test]
 fn every_stream_up_to_20_000_bytes_is_cut_in_two_at_every_place() {
     let (cases, mut count) = (cases(), 0);
@@ -164,7 +164,8 @@ fn every_stream_up_to_20_000_bytes_is_cut_in_two_at_every_place() {
     println!("cases: {count}");
 }
 
-/// Cuts in three at every two places, of every stream up to 1,200 bytes: all but 19. Each is fed or read in place, in turn.
+/// Cuts in three at every two offsets, of every stream up to 1,200 bytes: all but 19. They are fed and read in place
+/// alternately.
 #[test]
 fn every_stream_up_to_1_200_bytes_is_cut_in_three_at_every_two_places() {
     let (cases, mut count) = (cases(), 0);
@@ -181,8 +182,8 @@ fn every_stream_up_to_1_200_bytes_is_cut_in_three_at_every_two_places() {
 }
 
 /// A stream that is too long for that is cut in two and in three wherever the decoder decides something: inside every
-/// header, and at every boundary of header, payload and frame and a byte before and behind it. A cut anywhere else is inside
-/// a payload; at each of those places, byte by byte, the decoder is seen to wait for just what is missing.
+/// header, and at every boundary of header, payload and frame and a byte before and behind it. A cut anywhere else is
+/// inside a payload; at each of those offsets, byte by byte, the decoder waits for exactly the missing bytes.
 #[test]
 fn every_longer_stream_is_cut_in_two_and_three_wherever_something_is_decided() {
     let (cases, mut count) = (cases(), 0);

@@ -87,7 +87,7 @@ fn errors_of_framing_have_no_cause() {
     assert_eq!(error, FormatError::LimitTooGreat { max_payload_len: 300, greatest: 255 });
     check(&error, "a limit of 300 bytes of payload cannot be expressed: the greatest is 255", None);
     let error: SpecError = "width=9".parse::<Layout>().expect_err("no such width");
-    check(&error, "width=9: it can be 1 to 8, or varint", None);
+    check(&error, "width=9: it must be 1 to 8, or varint", None);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn errors_of_adapters_have_the_cause_that_they_name() {
     let (encode, text) = ENCODE;
     check_io(WriteError::from(encode), ErrorKind::InvalidInput, "the frame cannot be encoded", Some(text));
     let overflow = WriteError::Overflow { queued: 9, max_queued: 8 };
-    check_io(overflow, ErrorKind::QuotaExceeded, "9 bytes wait to be written, and 8 may", None);
+    check_io(overflow, ErrorKind::QuotaExceeded, "9 bytes are queued, over the limit of 8", None);
     check_io_itself(WriteError::from(io_error()), "the writer failed");
 }
 
@@ -109,7 +109,7 @@ fn errors_of_adapters_have_the_cause_that_they_name() {
 fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io_itself(ConnectError::Io(io_error()), "cannot connect");
     let late = ConnectError::TimedOut { timeout: Duration::from_secs(3) };
-    check_io(late, ErrorKind::TimedOut, "not connected and greeted within 3s", None);
+    check_io(late, ErrorKind::TimedOut, "no connection, or no greeting, within 3s", None);
     for (text, shown) in [
         ("", "no greeting: the server closed the connection before it"),
         ("refused: 你好\n", "no greeting: the server closed the connection, and said: refused: 你好\\n"),
@@ -139,20 +139,20 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     let (unsent, cause) = ("the request was not sent", Some("the frame cannot be encoded"));
     check_io(CallError::from(WriteError::from(ENCODE.0)), ErrorKind::InvalidInput, unsent, cause);
     let overflow = WriteError::Overflow { queued: 9, max_queued: 8 };
-    let cause = Some("9 bytes wait to be written, and 8 may");
+    let cause = Some("9 bytes are queued, over the limit of 8");
     check_io(CallError::from(overflow), ErrorKind::QuotaExceeded, unsent, cause);
     let closed = "no reply: the server closed the connection";
     check_io(CallError::Closed, ErrorKind::UnexpectedEof, closed, None);
     let late = CallError::TimedOut { timeout: Duration::from_secs(3) };
     check_io(late, ErrorKind::TimedOut, "no reply within 3s", None);
-    let unsent = "the request was not sent: 2 replies to calls that were given up may still come";
+    let unsent = "the request was not sent: 2 replies to earlier calls may still come";
     check_io(CallError::Outstanding { replies: 2 }, ErrorKind::ResourceBusy, unsent, None);
 }
 
 #[test]
 fn errors_of_an_outbox_have_the_cause_that_they_name() {
     let full = PushError::Full { queued: 9, limit: 8 };
-    check_io(full, ErrorKind::WouldBlock, "the outbox is full: 9 bytes wait, and 8 may", None);
+    check_io(full, ErrorKind::WouldBlock, "the outbox is full: 9 bytes queued, limit 8", None);
     check_io(PushError::Closed, ErrorKind::BrokenPipe, "the connection is closed", None);
     let (error, text) = ENCODE;
     check_io(PushError::from(error), ErrorKind::InvalidInput, "the frame cannot be encoded", Some(text));
@@ -161,11 +161,11 @@ fn errors_of_an_outbox_have_the_cause_that_they_name() {
 #[test]
 fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
     let violation = Violation::Memory { received: 5, held: 100, bound: 50 };
-    let text = "after 5 bytes: 100 bytes of memory are held, and at most 50 may be";
+    let text = "after 5 bytes: 100 bytes of memory are held, over the bound of 50";
     check(&violation, text, None);
     let failure: Failure = *testing::try_suite(Format::U8, || YieldsNothing).expect_err("it yields nothing");
     let text = failure.violation.to_string();
-    assert!(text.starts_with("after 1 bytes: frame 0 of 0 bytes is whole, and not yielded"), "{text}");
+    assert!(text.starts_with("after 1 bytes: frame 0 of 0 bytes is whole, but was not yielded"), "{text}");
     let case = format!("a decoder of u8, limit 255, is wrong about 1 bytes [00] in {:?}", failure.case.cuts);
     check(&failure, &case, Some(&text));
 }

@@ -6,7 +6,8 @@ use unstick::framing::{
 };
 use unstick::testing::{self, Case, Cuts};
 
-/// The error of a stream that is refused or cut: the same whole, byte by byte, in two at each place, and as a slice.
+/// The error of a stream that is refused or cut: the same for the whole, byte by byte, cut in two at each offset, and
+/// as a slice.
 #[track_caller]
 fn error_of(format: Format, stream: &[u8]) -> DecodeError {
     let of_cuts = |cuts: &Cuts| {

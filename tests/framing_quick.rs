@@ -223,7 +223,7 @@ fn the_64th_bit_of_a_varint_counts() {
     }
 }
 
-/// One byte is the same in both orders, also where the header around it has a limit of its own.
+/// One byte is the same in both orders, also if its header has another limit.
 #[test]
 fn a_byte_has_no_other_order() {
     let kind = DecodeErrorKind::Oversize { field: 5, payload_len: 5, max_payload_len: 3 };

@@ -38,7 +38,7 @@ fn memory_of_a_large_frame_is_given_back_while_small_frames_follow() {
         assert_eq!(decoder.next_frame().expect("no error").expect("a frame").payload(), b"hi");
     }
     assert!(decoder.capacity() <= 64 * 1024, "{} bytes are held for {}", decoder.capacity(), decoder.buffered());
-    // And so where the stream is read in place.
+    // The same if the stream is read into the decoder's buffer.
     assert!(decoder.space().len() <= 16 * 1024);
 }
 

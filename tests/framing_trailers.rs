@@ -146,7 +146,7 @@ fn a_mismatch_says_its_numbers_and_shows_no_header() {
         let mut decoder = fed(Summed, b"\x00\x00\x02hi\xD4");
         assert_eq!(decoder.next_frame().expect("no error").expect("a frame").payload(), b"");
         let error = take(&mut decoder).expect_err("a wrong sum");
-        assert_eq!(error.to_string(), "at byte 2: the trailer says 0xd4, and the frame gives 0xd3");
+        assert_eq!(error.to_string(), "at byte 2: the trailer is 0xd4, but 0xd3 was computed");
         assert_eq!((error.header(), error.diagnosis()), (&b""[..], None));
         assert_eq!(split_first(&Summed, b"\x02hi\xD4").expect_err("a wrong sum").kind(), error.kind());
         let fault = Frames::new(&Summed, b"\x00\x00\x02hi\xD4").last().expect("an item").expect_err("a wrong sum");
@@ -325,22 +325,22 @@ fn what_travels_around_a_payload_is_as_long_as_the_layout_says() {
     for (envelope, error, text) in [
         (Envelope::default(), prefix(0), "a prefix of 0 bytes where the format has 1 before its length field"),
         (b"##".into(), prefix(2), "a prefix of 2 bytes where the format has 1 before its length field"),
-        (b"#".into(), trailer(0), "a trailer of 0 bytes where the format has 1 behind its payload"),
+        (b"#".into(), trailer(0), "a trailer of 0 bytes where the format has 1 after its payload"),
         (
             Envelope { trailer: b"\r\n", ..LINE },
             trailer(2),
-            "a trailer of 2 bytes where the format has 1 behind its payload",
+            "a trailer of 2 bytes where the format has 1 after its payload",
         ),
         // Longer than any layout has: nor are 256 bytes taken for none, or for one of the other.
         (
             Envelope { trailer: &long[..256], ..LINE },
             trailer(256),
-            "a trailer of 256 bytes where the format has 1 behind its payload",
+            "a trailer of 256 bytes where the format has 1 after its payload",
         ),
         (
             Envelope { trailer: &long[..257], ..LINE },
             trailer(257),
-            "a trailer of 257 bytes where the format has 1 behind its payload",
+            "a trailer of 257 bytes where the format has 1 after its payload",
         ),
         (
             Envelope { prefix: &long[..256], ..LINE },
@@ -355,7 +355,7 @@ fn what_travels_around_a_payload_is_as_long_as_the_layout_says() {
             assert_eq!((error.to_string().as_str(), &out[..]), (text, &b"before"[..]));
         }
     }
-    // Nor in the formats that have nothing around the payload, and a quick way to write.
+    // Nor in the formats without prefix and trailer, which have a fast path to write.
     for format in [Format::U32_LE, Format::U32_BE, Format::U16_BE, Format::VARINT] {
         let mut out = Vec::new();
         let behind = Envelope { prefix: b"", trailer: b"!" };
@@ -363,7 +363,7 @@ fn what_travels_around_a_payload_is_as_long_as_the_layout_says() {
         assert_eq!(refused, Err(EncodeError::Trailer { trailer_len: 1, expected: 0 }));
         assert!(out.is_empty());
     }
-    // An oversize payload is told before what stands around it.
+    // An oversize payload is reported before a wrong prefix or trailer.
     let refused = encoder.encode(&[0; 11], &mut Vec::new());
     assert_eq!(refused, Err(EncodeError::Oversize { payload_len: 11, max_payload_len: 10 }));
 }
@@ -492,7 +492,7 @@ fn a_head_counts_all_of_its_frame() {
     assert_eq!(Head::new(3, u64::MAX - 4).trailer(2).frame_len(), u64::MAX);
 }
 
-/// A place among the frames of a slice can be kept, whatever the header: it is only borrowed.
+/// A position among the frames of a slice can be cloned, whatever the header: it is only borrowed.
 #[test]
 fn frames_of_a_slice_are_cloned_with_their_place() {
     struct NoClone(Format);

@@ -43,11 +43,11 @@ fn a_decode_error_says_its_numbers() {
             b"\x00\x04\x00\x03",
             "at byte 2: a length field of 3 with the adjustment -4 is a negative payload (header 00 03: the other byte order gives 764)",
         ),
-        (varint(2, false), b"\x00\x80\x80\x80", "at byte 1: a varint goes on after 2 bytes (header 80 80)"),
+        (varint(2, false), b"\x00\x80\x80\x80", "at byte 1: a varint is longer than 2 bytes (header 80 80)"),
         (
             varint(10, false),
             b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x02",
-            "at byte 0: a varint says more than 64 bits (header ff ff ff ff ff ff ff ff ff 02)",
+            "at byte 0: a varint holds more than 64 bits (header ff ff ff ff ff ff ff ff ff 02)",
         ),
         (varint(3, true), b"\x85\x00", "at byte 0: a varint of 2 bytes says 5, which needs fewer (header 85 00)"),
         (
@@ -189,10 +189,7 @@ fn a_decoder_says_how_much_memory_it_holds() {
 fn other_errors_say_their_numbers() {
     for (error, text) in [
         (EncodeError::Oversize { payload_len: 9, max_payload_len: 8 }, "a payload of 9 bytes is over the limit of 8"),
-        (
-            EncodeError::Undersize { payload_len: 1, least: 2 },
-            "a payload of 1 bytes is below the 2 that the format can say",
-        ),
+        (EncodeError::Undersize { payload_len: 1, least: 2 }, "a payload of 1 bytes is below the format's least of 2"),
         (
             EncodeError::Prefix { prefix_len: 1, offset: 2 },
             "a prefix of 1 bytes where the format has 2 before its length field",
@@ -202,8 +199,8 @@ fn other_errors_say_their_numbers() {
         assert_eq!(error.to_string(), text);
     }
     for (error, text) in [
-        (FormatError::Width { width: 9 }, "a length field of 9 bytes: it can have 1 to 8"),
-        (FormatError::VarintWidth { max_width: 11 }, "a varint of up to 11 bytes: it can have 1 to 10"),
+        (FormatError::Width { width: 9 }, "a length field of 9 bytes: it must have 1 to 8"),
+        (FormatError::VarintWidth { max_width: 11 }, "a varint of up to 11 bytes: it must have 1 to 10"),
         (
             FormatError::NoPayload { greatest_field: 255, adjustment: -256 },
             "an adjustment of -256 makes every payload negative: the field's greatest number is 255",
@@ -214,7 +211,7 @@ fn other_errors_say_their_numbers() {
         ),
         (
             FormatError::LimitTooSmall { max_payload_len: 1, least: 2 },
-            "a limit of 1 bytes of payload lets no frame through: the least payload is 2",
+            "a limit of 1 bytes of payload allows no frame: the least payload is 2",
         ),
     ] {
         assert_eq!(error.to_string(), text);
@@ -264,17 +261,17 @@ fn a_header_is_written_behind_its_prefix_and_no_other() {
 #[test]
 fn a_text_that_is_no_layout_says_why() {
     for (text, why) in [
-        ("width=9", "width=9: it can be 1 to 8, or varint"),
-        ("width=0", "width=0: it can be 1 to 8, or varint"),
-        ("offset=256", "offset=256: it can be 0 to 255"),
-        ("adjustment=x", "adjustment=x: it can be a whole number, also a negative one"),
-        ("endian=middle", "endian=middle: it can be be or le"),
-        ("varint,max-width=11", "max-width=11: it can be 1 to 10"),
-        ("varint,max-width=0", "max-width=0: it can be 1 to 10"),
-        ("varint,minimal=yes", "minimal=yes: it can be true or false"),
-        ("varint,endian=be", "endian goes with a fixed width only"),
-        ("max-width=3", "max-width goes with width=varint only"),
-        ("minimal=true", "minimal goes with width=varint only"),
+        ("width=9", "width=9: it must be 1 to 8, or varint"),
+        ("width=0", "width=0: it must be 1 to 8, or varint"),
+        ("offset=256", "offset=256: it must be 0 to 255"),
+        ("adjustment=x", "adjustment=x: it must be a whole number, also a negative one"),
+        ("endian=middle", "endian=middle: it must be be or le"),
+        ("varint,max-width=11", "max-width=11: it must be 1 to 10"),
+        ("varint,max-width=0", "max-width=0: it must be 1 to 10"),
+        ("varint,minimal=yes", "minimal=yes: it must be true or false"),
+        ("varint,endian=be", "endian applies to a fixed width only"),
+        ("max-width=3", "max-width applies to width=varint only"),
+        ("minimal=true", "minimal applies to width=varint only"),
         ("u32le,u16be", "\"u16be\" has no value: write key=value"),
         (
             "with=4",
@@ -370,7 +367,7 @@ fn the_phase_is_where_the_stream_ended() {
 }
 
 #[test]
-#[should_panic(expected = "filled(101) where the space had 100")]
+#[should_panic(expected = "filled(101) in a space of 100")]
 fn no_more_can_be_filled_than_there_was_space() {
     let mut decoder = Decoder::with_read_len(Format::U8, 100);
     assert_eq!(decoder.space().len(), 100);
@@ -416,7 +413,7 @@ fn finish_judges_what_was_not_taken() {
     assert_eq!(finish(b"\x80"), Err(DecodeErrorKind::VarintTooLong { max_width: 1 }));
 }
 
-/// A place that has room for so many bytes of text.
+/// A writer that has room for this many bytes of text.
 struct Room(usize);
 
 impl fmt::Write for Room {

@@ -126,20 +126,20 @@ fn a_decoder_without_fault_passes() {
 #[test]
 fn each_fault_is_found_and_told() {
     let faults = [
-        (Wrong::Late, "and not yielded"),
-        (Wrong::Surplus, "is yielded where none is whole"),
+        (Wrong::Late, "but was not yielded"),
+        (Wrong::Surplus, "is yielded, but none is whole"),
         (Wrong::Altered, "was yielded"),
-        (Wrong::NoError, "no error where there must be one"),
-        (Wrong::EarlyError, "an error where there must be none"),
-        (Wrong::CleanEnd, "said to be clean, and it is Truncated"),
-        (Wrong::BadEnd, "said to be \"ended\", and it is Clean"),
+        (Wrong::NoError, "an error is missing"),
+        (Wrong::EarlyError, "an unexpected error"),
+        (Wrong::CleanEnd, "reported as clean, but it is Truncated"),
+        (Wrong::BadEnd, "reported as \"ended\", but it is Clean"),
         (Wrong::NotFinal, "the error is not final"),
         (Wrong::Forgets, "then Ok(None)"),
         (Wrong::Memory, "1048576 bytes of memory are held"),
         (Wrong::Cut, "the error depends on the cuts"),
-        (Wrong::Torn, "and not yielded"),
+        (Wrong::Torn, "but was not yielded"),
         (Wrong::ForgetsLater, "then Ok(None)"),
-        (Wrong::ErrorAtRest, "an error where there must be none"),
+        (Wrong::ErrorAtRest, "an unexpected error"),
         (Wrong::OtherEnd, "the error is not final"),
     ];
     for (wrong, told) in faults {
@@ -156,7 +156,7 @@ fn the_suite_panics_with_what_was_wrong() {
 }
 
 #[test]
-#[should_panic(expected = "no error where there must be one: a payload of 4 bytes is over the limit of 3")]
+#[should_panic(expected = "an error is missing: a payload of 4 bytes is over the limit of 3")]
 fn a_checked_case_panics_with_what_was_wrong() {
     let format = Format::U8.with_max_payload_len(3).expect("a format");
     testing::check_case(&Case::new(format, b"\x04"), || Subjected::new(format, Wrong::NoError));
@@ -284,10 +284,10 @@ fn each_fault_behind_a_payload_is_found_and_told() {
         assert!(cases > 900, "{cases}");
         for (wrong, told) in [
             (WrongBehind::Yielded, "was yielded"),
-            (WrongBehind::Early, "is yielded where none is whole"),
-            (WrongBehind::CleanEnd, "said to be clean, and it is Truncated { start: 0, phase: Trailer"),
-            (WrongBehind::Ignored, "yielded where none is whole"),
-            (WrongBehind::Limited, "an error where there must be none"),
+            (WrongBehind::Early, "is yielded, but none is whole"),
+            (WrongBehind::CleanEnd, "reported as clean, but it is Truncated { start: 0, phase: Trailer"),
+            (WrongBehind::Ignored, "yielded, but none is whole"),
+            (WrongBehind::Limited, "an unexpected error"),
         ] {
             let Err(failure) = suite(wrong) else { panic!("{wrong:?} is not found") };
             let violation = failure.violation.to_string();

@@ -18,7 +18,7 @@ const CRATES: [(&str, usize); 10] = [
     ("server", 35),
     ("net", 35),
     ("tracing", 38),
-    ("cli", 79),
+    ("cli", 83),
 ];
 
 fn cargo(args: &[&str]) -> String {
@@ -120,4 +120,31 @@ fn links_between_documents_lead_to_files_of_the_package() {
         }
     }
     assert!(count >= 8, "{count} links");
+}
+
+/// The README's programs compile as they are pasted, each with the dependency lines before it.
+#[test]
+fn the_programs_of_the_readme_compile_as_pasted() {
+    let readme = fs::read_to_string("README.md").expect("the page");
+    let root = fs::canonicalize(".").expect("this crate");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    let mut count = 0;
+    for part in readme.split("```toml\n").skip(1) {
+        let (dependencies, rest) = part.split_once("```\n```rust\n").expect("a program after the dependency lines");
+        let (program, _) = rest.split_once("```\n").expect("its end");
+        fs::create_dir_all(folder.join("src")).expect("a folder");
+        let manifest = format!(
+            "[package]\nname = \"pasted\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}\n\
+             [patch.crates-io]\nunstick = {{ path = {root:?} }}\n\n[workspace]\n"
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).expect("written");
+        fs::write(folder.join("src/main.rs"), program).expect("written");
+        fs::copy("Cargo.lock", folder.join("Cargo.lock")).expect("copied");
+        let manifest = folder.join("Cargo.toml");
+        cargo(&["check", "--quiet", "--offline", "--manifest-path", manifest.to_str().expect("text")]);
+        count += 1;
+    }
+    assert_eq!(count, 2, "programs");
+    assert_eq!(readme.matches("```rust\n").count(), count, "each with its dependency lines");
+    assert!(readme.lines().count() <= 150, "it is short");
 }

@@ -1,4 +1,4 @@
-//! Why no frame was read, and why none was written: of every adapter. And each error of framing as an [`io::Error`].
+//! The errors of every adapter: why no frame was read or written. And the errors of framing as [`io::Error`]s.
 
 use std::error::Error;
 use std::fmt;
@@ -8,8 +8,8 @@ use crate::framing::{DecodeError, DecodeErrorKind, EncodeError, Fault};
 
 /// Why no frame could be read. Its [`source`](Error::source) says more.
 ///
-/// As an [`io::Error`], the reader's own is what it was; for any other, this error is in it, of the kind
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and otherwise
+/// It converts into an [`io::Error`]: an error of the reader into itself. Any other one is wrapped, with the kind
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ended inside a frame, and otherwise
 /// [`InvalidData`](io::ErrorKind::InvalidData).
 ///
 /// ```
@@ -26,12 +26,12 @@ use crate::framing::{DecodeError, DecodeErrorKind, EncodeError, Fault};
 pub enum ReadError {
     /// The reader failed.
     Io(io::Error),
-    /// The stream is no stream of frames, or ended inside one.
+    /// The stream cannot be decoded, or ended inside a frame.
     Decode(DecodeError),
 }
 
 impl ReadError {
-    /// The kind of the I/O error that it makes.
+    /// The kind of the I/O error that it converts into.
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
             ReadError::Io(error) => error.kind(),
@@ -79,29 +79,29 @@ impl From<ReadError> for io::Error {
     }
 }
 
-/// Why a frame was not sent. Its [`source`](Error::source), where there is one, says more.
+/// Why a frame was not sent. Its [`source`](Error::source), if there is one, says more.
 ///
-/// As an [`io::Error`], the writer's own is what it was; for any other, this error is in it, of the kind
-/// [`InvalidInput`](io::ErrorKind::InvalidInput) for a frame that cannot be encoded, and
-/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) where more waits than may.
+/// It converts into an [`io::Error`]: an error of the writer into itself. Any other one is wrapped, with the kind
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) if the frame cannot be encoded, and
+/// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) if too many bytes are queued.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The frame cannot be encoded; nothing of it was queued.
+    /// The frame cannot be encoded; nothing was queued.
     Encode(EncodeError),
-    /// More bytes wait than may.
+    /// More bytes are queued than allowed.
     Overflow {
-        /// Bytes that wait.
+        /// Bytes that are queued.
         queued: usize,
-        /// How many may.
+        /// The limit, in bytes.
         max_queued: usize,
     },
-    /// The writer failed; what is not written stays queued.
+    /// The writer failed; unwritten bytes stay queued.
     Io(io::Error),
 }
 
 impl WriteError {
-    /// The kind of the I/O error that it makes.
+    /// The kind of the I/O error that it converts into.
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
             WriteError::Encode(_) => io::ErrorKind::InvalidInput,
@@ -116,7 +116,7 @@ impl fmt::Display for WriteError {
         match self {
             WriteError::Encode(_) => f.write_str("the frame cannot be encoded"),
             WriteError::Overflow { queued, max_queued } => {
-                write!(f, "{queued} bytes wait to be written, and {max_queued} may")
+                write!(f, "{queued} bytes are queued, over the limit of {max_queued}")
             }
             WriteError::Io(_) => f.write_str("the writer failed"),
         }
@@ -154,16 +154,16 @@ impl From<WriteError> for io::Error {
     }
 }
 
-/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and
-/// otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
+/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ended inside a frame,
+/// and otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
 impl From<Fault> for io::Error {
     fn from(error: Fault) -> io::Error {
         io::Error::new(io_kind(&error), error)
     }
 }
 
-/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) where the stream ended inside a frame, and
-/// otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
+/// The error itself, of the kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the stream ended inside a frame,
+/// and otherwise [`InvalidData`](io::ErrorKind::InvalidData). With feature `std`.
 impl From<DecodeError> for io::Error {
     fn from(error: DecodeError) -> io::Error {
         io::Error::new(io_kind(&error), error)

@@ -1,4 +1,4 @@
-//! Frames out of, and into, what others read and write: a file or folder for each kind of I/O.
+//! Adapters: frames over blocking, `futures` and tokio I/O, a folder for each.
 
 mod blocking;
 #[cfg(feature = "tokio-codec")]
@@ -14,6 +14,7 @@ pub(crate) use futures::Queue;
 #[cfg(feature = "futures")]
 pub use futures::{FrameSink, FrameStream, FramedRead, FramedWrite};
 
-/// From this length on a payload is written from where it is, by a vectored write, and not copied into the queue first.
-/// `cargo bench --bench adapters` measures it: up to 8 KiB the copy was cheaper, at 16 KiB it took 1.9 times as long.
+/// A payload of this many bytes or more is not copied into the queue: a vectored write takes it from the caller's
+/// memory. 16 KiB: by `cargo bench --bench adapters`, the copy is cheaper up to 8 KiB, and takes 1.9 times as long at
+/// 16 KiB.
 pub const NO_COPY_LEN: usize = 16 * 1024;

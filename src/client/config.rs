@@ -16,19 +16,19 @@ use crate::framing::Format;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ClientConfig<H = Format> {
-    /// The format, in both directions: a [`Format`], or any [`Header`](crate::framing::Header). [`Format::U32_LE`] with 1 MiB
-    /// by default. A `Client` keeps one to read and one to write, so it must be [`Clone`]; one that is not can be wrapped in an
-    /// [`Arc`](std::sync::Arc).
+    /// The format, in both directions: a [`Format`], or any [`Header`](crate::framing::Header). By default
+    /// [`Format::U32_LE`], with payloads of at most 1 MiB. It must be [`Clone`], as a `Client` keeps one to read and
+    /// one to write; wrap one that is not in an [`Arc`](std::sync::Arc).
     pub format: H,
-    /// What the server sends first. [`ExpectedGreeting::None`], nothing, by default.
+    /// The greeting that the server sends first; by default [`ExpectedGreeting::None`].
     pub greeting: ExpectedGreeting,
-    /// How long connecting may take, including resolving the name and receiving the greeting. 10 s by default.
+    /// How long connecting may take, including name resolution and the greeting. 10 s by default.
     pub connect_timeout: Duration,
-    /// How long a [`call`](crate::Client::call) may take until its whole reply has arrived. 10 s by default. `None`: no limit.
-    /// [`call_within`](crate::Client::call_within) takes a timeout of its own.
+    /// How long a [`call`](crate::Client::call) may take until its whole reply has arrived. 10 s by default; `None` for
+    /// no limit. [`call_within`](crate::Client::call_within) overrides it.
     pub call_timeout: Option<Duration>,
-    /// How long a [`recv`](crate::Client::recv) may take until a whole frame has arrived. `None`, no limit, by default: a server
-    /// may have nothing to send for any time. [`recv_within`](crate::Client::recv_within) takes a timeout of its own.
+    /// How long a [`recv`](crate::Client::recv) may take until a whole frame has arrived. `None`, no limit, by default,
+    /// as a server may have nothing to send. [`recv_within`](crate::Client::recv_within) overrides it.
     pub recv_timeout: Option<Duration>,
 }
 
@@ -45,32 +45,32 @@ impl Default for ClientConfig {
 }
 
 impl<H> ClientConfig<H> {
-    /// The same with another format, or any other [`Header`](crate::framing::Header).
+    /// Sets the format: a [`Format`], or any other [`Header`](crate::framing::Header).
     #[must_use]
     pub fn format<G>(self, format: G) -> ClientConfig<G> {
         let ClientConfig { format: _, greeting, connect_timeout, call_timeout, recv_timeout } = self;
         ClientConfig { format, greeting, connect_timeout, call_timeout, recv_timeout }
     }
 
-    /// The same with another greeting awaited.
+    /// Sets the expected greeting.
     #[must_use]
     pub fn greeting(self, greeting: ExpectedGreeting) -> ClientConfig<H> {
         ClientConfig { greeting, ..self }
     }
 
-    /// The same with another timeout for connecting.
+    /// Sets the timeout for connecting.
     #[must_use]
     pub fn connect_timeout(self, connect_timeout: Duration) -> ClientConfig<H> {
         ClientConfig { connect_timeout, ..self }
     }
 
-    /// The same with another timeout for each call.
+    /// Sets the timeout for each call.
     #[must_use]
     pub fn call_timeout(self, call_timeout: Option<Duration>) -> ClientConfig<H> {
         ClientConfig { call_timeout, ..self }
     }
 
-    /// The same with another timeout for each frame received.
+    /// Sets the timeout for each frame received.
     #[must_use]
     pub fn recv_timeout(self, recv_timeout: Option<Duration>) -> ClientConfig<H> {
         ClientConfig { recv_timeout, ..self }
@@ -83,8 +83,8 @@ impl<H> ClientConfig<H> {
 pub enum ExpectedGreeting {
     /// A frame like any other.
     Frame,
-    /// That many bytes without framing. Nothing marks the end of such a greeting, so its length must be known: the tutorial's
-    /// has 23 bytes, `TUTORIAL_GREETING.len()`.
+    /// This many bytes without framing. Nothing marks the end of such a greeting, so its length must be known:
+    /// `TUTORIAL_GREETING` has 23 bytes.
     Raw(usize),
     /// Nothing.
     None,

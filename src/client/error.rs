@@ -1,4 +1,4 @@
-//! Why a client did not connect, received no frame, or got no reply.
+//! The errors of a client: why it did not connect, received no frame, or got no reply.
 
 use std::error::Error;
 use std::fmt;
@@ -9,24 +9,25 @@ use crate::adapters::{ReadError, WriteError};
 
 /// Why a client did not connect.
 ///
-/// It converts into an [`io::Error`]: that of [`Io`](ConnectError::Io) as it is, any other one with this error in it, of the kind
-/// [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
+/// It converts into an [`io::Error`]: [`Io`](ConnectError::Io) into the error in it. Any other variant is wrapped, with
+/// the kind [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or
+/// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The name did not resolve, or the connection was refused.
+    /// The name did not resolve, or the operating system could not connect.
     Io(io::Error),
-    /// Not connected and greeted in time.
+    /// The connection or the greeting took longer than the timeout.
     TimedOut {
         /// [`ClientConfig::connect_timeout`](crate::ClientConfig::connect_timeout).
         timeout: Duration,
     },
-    /// What was received is no greeting, or the connection failed before the whole greeting arrived.
+    /// The greeting cannot be decoded, or the connection failed before the whole greeting arrived.
     Greeting(ReadError),
-    /// The server accepted the connection, and ended its stream instead of a greeting: mostly because it is full. See
-    /// [`Client::connect`](crate::Client::connect).
+    /// The server accepted the connection, and ended its stream instead of sending a greeting: usually because it is
+    /// full. See [`Client::connect`](crate::Client::connect).
     Refused {
-        /// The text that it sent before, empty if none. What is not UTF-8 is replaced by U+FFFD.
+        /// The text that it sent before the end; empty if none. Bytes that are not UTF-8 are replaced by U+FFFD.
         text: String,
     },
 }
@@ -35,7 +36,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ConnectError::Io(_) => f.write_str("cannot connect"),
-            ConnectError::TimedOut { timeout } => write!(f, "not connected and greeted within {timeout:?}"),
+            ConnectError::TimedOut { timeout } => write!(f, "no connection, or no greeting, within {timeout:?}"),
             ConnectError::Greeting(_) => f.write_str("no greeting"),
             ConnectError::Refused { text } if text.is_empty() => {
                 f.write_str("no greeting: the server closed the connection before it")
@@ -71,14 +72,14 @@ impl From<ConnectError> for io::Error {
 
 /// Why a client received no frame.
 ///
-/// It converts into an [`io::Error`]: that of the [`ReadError`], or one of the kind [`TimedOut`](io::ErrorKind::TimedOut) with
-/// this error in it.
+/// It converts into an [`io::Error`]: that of the [`ReadError`], or this error wrapped, with the kind
+/// [`TimedOut`](io::ErrorKind::TimedOut).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {
     /// No frame could be read.
     Read(ReadError),
-    /// No whole frame arrived in time. What has arrived of it is kept, and the next call goes on with it.
+    /// No whole frame arrived in time. The bytes that did arrive are kept, and the next call continues with them.
     TimedOut {
         /// The timeout.
         timeout: Duration,
@@ -120,9 +121,10 @@ impl From<RecvError> for io::Error {
 
 /// Why a call got no reply.
 ///
-/// It converts into an [`io::Error`] with this error in it, of the kind of the [`WriteError`] or the [`ReadError`],
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the server ended its stream, [`TimedOut`](io::ErrorKind::TimedOut), or
-/// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if a late reply is outstanding.
+/// It converts into an [`io::Error`] that wraps it, with the kind of the [`WriteError`] or the [`ReadError`],
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the server ended its stream,
+/// [`TimedOut`](io::ErrorKind::TimedOut), or [`ResourceBusy`](io::ErrorKind::ResourceBusy) if a late reply is
+/// outstanding.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError {
@@ -137,10 +139,10 @@ pub enum CallError {
         /// The timeout.
         timeout: Duration,
     },
-    /// Nothing was sent, because replies to earlier calls may still come, and the first of them would be taken for the reply to
-    /// this one.
+    /// Nothing was sent, because replies to earlier calls may still come, and the first of them would be mistaken for
+    /// the reply to this call.
     Outstanding {
-        /// How many.
+        /// How many replies may still come.
         replies: u64,
     },
 }
@@ -153,7 +155,7 @@ impl fmt::Display for CallError {
             CallError::Closed => f.write_str("no reply: the server closed the connection"),
             CallError::TimedOut { timeout } => write!(f, "no reply within {timeout:?}"),
             CallError::Outstanding { replies } => {
-                write!(f, "the request was not sent: {replies} replies to calls that were given up may still come")
+                write!(f, "the request was not sent: {replies} replies to earlier calls may still come")
             }
         }
     }

@@ -26,13 +26,13 @@ use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Envelope, Format, Frame, Header};
 use crate::peer::PeerName;
 
-/// How the text of a refusal begins, as [`CloseReason::Refused`](crate::CloseReason::Refused) shows itself.
+/// How the text of a refusal begins: [`CloseReason::Refused`](crate::CloseReason::Refused) as text.
 const REFUSED: &[u8] = b"refused: ";
 
-/// The most bytes of a text that is taken for a refusal.
+/// The most bytes of a refusal's text.
 const LONGEST_REFUSAL: usize = 1024;
 
-/// A client for length-prefixed frames, over TCP or a Unix socket, of a [`Format`] or any other [`Header`].
+/// A client that sends and receives frames of a [`Format`], or of any other [`Header`], over TCP or a Unix socket.
 ///
 /// ```no_run
 /// use unstick::{Client, ClientConfig};
@@ -55,7 +55,7 @@ pub struct Client<H: Header = Format> {
     recv_timeout: Option<Duration>,
     greeting: Vec<u8>,
     frames_in: u64,
-    /// Replies to calls that have begun.
+    /// Calls that have begun and have no reply yet.
     outstanding: u64,
 }
 
@@ -63,18 +63,18 @@ impl<H: Header + Clone> Client<H> {
     /// Connects over TCP, and receives the greeting if the configuration expects one.
     ///
     /// # A server that refuses
-    /// If a greeting is expected and the server ends its stream before it, that is [`ConnectError::Refused`].
+    /// If a greeting is expected and the server ends its stream before it, the error is [`ConnectError::Refused`].
     ///
-    /// A server may also send its reason in place of the greeting. A greeting frame is taken for a refusal if it begins with
-    /// `refused: `, has at most 1 KiB, and the server ends its stream right behind it; `connect` waits for that end. An unframed
-    /// greeting of nine bytes or more is taken for one if it begins so; its text is everything up to the end, at most 1 KiB. Any
-    /// other text is the [`greeting`](Client::greeting).
+    /// A server may also send its reason instead of the greeting. A greeting frame counts as a refusal if it begins
+    /// with `refused: `, has at most 1 KiB, and the server ends its stream right after it; `connect` waits for that
+    /// end. An unframed greeting of nine bytes or more counts as one if it begins with `refused: `; its text is
+    /// everything up to the end, at most 1 KiB. Anything else is the [`greeting`](Client::greeting).
     ///
-    /// If no greeting is expected, a refusal shows at the first [`recv`](Client::recv): as the end of the stream, or as a frame
-    /// and then the end.
+    /// If no greeting is expected, the first [`recv`](Client::recv) shows a refusal: as the end of the stream, or as a
+    /// frame and then the end.
     ///
     /// # Errors
-    /// [`ConnectError`]: not connected, not in time, no greeting, or refused.
+    /// [`ConnectError`].
     ///
     /// # Cancel-safety
     /// Dropping the future closes the socket.
@@ -146,12 +146,12 @@ impl<H: Header> Client<H> {
         Ok(())
     }
 
-    /// Whether the stream ends behind the last frame, or breaks. What comes instead is kept.
+    /// Whether the stream ends after the last frame, or breaks. If more bytes come instead, they are kept.
     async fn ends_here(&mut self) -> bool {
         self.reader.decoder().buffered() == 0 && matches!(self.reader.fill().await, Ok(0) | Err(_))
     }
 
-    /// Reads the greeting past the decoder.
+    /// Reads an unframed greeting, without the decoder.
     async fn take_raw_greeting(&mut self, len: usize) -> Result<(), ConnectError> {
         let mut stream = self.reader.get_ref().clone();
         let greeting = &mut self.greeting;
@@ -159,14 +159,14 @@ impl<H: Header> Client<H> {
         read.map_err(|error| ConnectError::Greeting(error.into()))?;
         if greeting.starts_with(REFUSED) {
             let left = LONGEST_REFUSAL.saturating_sub(greeting.len());
-            // What has come says enough where the rest of it does not.
+            // If the rest does not come, what has come says enough.
             _ = stream.take(left as u64).read_to_end(greeting).await;
             return Err(refused(greeting));
         }
         if greeting.len() < len { Err(refused(greeting)) } else { Ok(()) }
     }
 
-    /// The greeting's payload; empty if none was expected.
+    /// The payload of the greeting; empty if none was expected.
     pub fn greeting(&self) -> &[u8] {
         &self.greeting
     }
@@ -176,7 +176,7 @@ impl<H: Header> Client<H> {
         &self.peer
     }
 
-    /// Sends a frame. It has no timeout, and waits while the server does not read.
+    /// Sends a frame. It has no timeout: it waits while the server does not read.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -187,8 +187,8 @@ impl<H: Header> Client<H> {
         self.writer.send(payload).await
     }
 
-    /// [`send`](Client::send) with a prefix, or with an [`Envelope`] of prefix and trailer, for a format that has bytes before its
-    /// length field or behind the payload.
+    /// [`send`](Client::send) with a prefix, or with an [`Envelope`] of prefix and trailer, for a format with bytes
+    /// before its length field or after the payload.
     ///
     /// ```
     /// use unstick::framing::{Endian, Format, Layout};
@@ -219,17 +219,17 @@ impl<H: Header> Client<H> {
         Ok(self.writer.flush().await?)
     }
 
-    /// Queues a frame for the next [`flush`](Client::flush): many frames cost one write (pipelining). If the server replies,
-    /// limit the number of frames in flight, or [`split`](Client::split) and read at the same time: a server stops reading from a
-    /// client that does not read.
+    /// Queues a frame for the next [`flush`](Client::flush), so that one write carries many frames (pipelining). If the
+    /// server replies, limit the number of frames in flight, or [`split`](Client::split) the client and read at the
+    /// same time: a server stops reading from a client that does not read its replies.
     ///
     /// # Errors
-    /// [`WriteError::Encode`], and nothing is queued.
+    /// [`WriteError::Encode`]: nothing was queued.
     pub fn enqueue(&mut self, payload: &[u8]) -> Result<(), WriteError> {
         Ok(self.writer.enqueue(payload)?)
     }
 
-    /// Writes all that is queued.
+    /// Writes the whole queue.
     ///
     /// # Errors
     /// The socket's.
@@ -241,10 +241,11 @@ impl<H: Header> Client<H> {
     }
 
     /// Receives the next frame; `None` if the server ended its stream at a frame's end. The timeout is
-    /// [`ClientConfig::recv_timeout`], by default none.
+    /// [`ClientConfig::recv_timeout`]; none by default.
     ///
     /// # Errors
-    /// [`RecvError::Read`], as [`FramedRead::next_frame`]. [`RecvError::TimedOut`]: nothing is lost, and the next call goes on.
+    /// [`RecvError::Read`], as for [`FramedRead::next_frame`]. [`RecvError::TimedOut`]: nothing is lost, and the next
+    /// call continues.
     ///
     /// # Cancel-safety
     /// Dropping the future loses nothing.
@@ -252,7 +253,8 @@ impl<H: Header> Client<H> {
         self.recv_in(self.recv_timeout).await
     }
 
-    /// [`recv`](Client::recv) with a timeout of its own. With [`Duration::ZERO`] it returns a frame that has arrived already.
+    /// [`recv`](Client::recv) with this timeout. With [`Duration::ZERO`] it returns a frame only if it has already
+    /// arrived.
     ///
     /// # Errors
     /// As [`recv`](Client::recv).
@@ -268,27 +270,30 @@ impl<H: Header> Client<H> {
         Ok(received.map_err(|timeout| RecvError::TimedOut { timeout })??)
     }
 
-    /// Sends a frame, and receives the next one as its reply. The timeout, for both together, is [`ClientConfig::call_timeout`], by
-    /// default 10 s.
+    /// Sends a frame, and receives the next one as its reply. The timeout for both together is
+    /// [`ClientConfig::call_timeout`]; 10 s by default.
     ///
-    /// It is for a server that replies to each frame with one frame, in order, and that pushes nothing: a frame does not say
-    /// whether it is a reply. If the server pushes, use [`send`](Client::send) and [`recv`](Client::recv), and tell by the payload.
+    /// It is for a server that replies to each frame with exactly one frame, in order, and that pushes nothing: a frame
+    /// does not say whether it is a reply. If the server pushes, use [`send`](Client::send) and [`recv`](Client::recv),
+    /// and tell replies from pushes by the payload.
     ///
     /// # Late replies
-    /// If a call timed out, or its future was dropped, its reply may still come. It is never taken for the reply to another call:
-    /// until it has come, further calls are [`CallError::Outstanding`], and send nothing. Mostly it is best to connect anew.
-    /// Otherwise receive it: each frame that [`recv`](Client::recv) returns counts as one late reply.
+    /// If a call timed out, or its future was dropped, its reply may still come. It is never mistaken for the reply to
+    /// another call: until it has come, further calls fail with [`CallError::Outstanding`] and send nothing. The
+    /// simplest remedy is a new connection. Otherwise receive the late reply: each frame that [`recv`](Client::recv)
+    /// returns counts as one.
     ///
     /// # Errors
     /// [`CallError`].
     ///
     /// # Cancel-safety
-    /// If the future is dropped, the request is neither lost nor torn, and its reply may still come: see above.
+    /// If the future is dropped after its first poll, the request is neither lost nor torn, and its reply may still
+    /// come: see above.
     pub async fn call(&mut self, payload: &[u8]) -> Result<Frame<'_>, CallError> {
         self.call_in(self.call_timeout, payload).await
     }
 
-    /// [`call`](Client::call) with a timeout of its own.
+    /// [`call`](Client::call) with this timeout.
     ///
     /// # Errors
     /// [`CallError`].
@@ -308,10 +313,10 @@ impl<H: Header> Client<H> {
     }
 
     async fn exchange(&mut self, payload: &[u8]) -> Result<Frame<'_>, CallError> {
-        // From here on this future may be dropped, and the request be on its way.
+        // From here on, this future may be dropped after the request was sent.
         self.outstanding += 1;
         if let Err(error) = self.send(payload).await {
-            // What failed otherwise may be on its way in part, and a flush sends the rest.
+            // After other errors part of the request may be sent, and a flush sends the rest.
             let unsent = matches!(error, WriteError::Encode(_) | WriteError::Overflow { .. });
             self.outstanding -= u64::from(unsent);
             return Err(error.into());
@@ -319,7 +324,7 @@ impl<H: Header> Client<H> {
         self.next_frame().await?.ok_or(CallError::Closed)
     }
 
-    /// The next frame, which is counted.
+    /// Reads and counts the next frame.
     async fn next_frame(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
         let next = self.reader.next_frame().await;
         match &next {
@@ -327,14 +332,14 @@ impl<H: Header> Client<H> {
                 self.frames_in += 1;
                 self.outstanding = self.outstanding.saturating_sub(1);
             }
-            // No reply comes any more.
+            // No more replies can come.
             Ok(None) | Err(ReadError::Decode(_)) => self.outstanding = 0,
             Err(ReadError::Io(_)) => {}
         }
         next
     }
 
-    /// Ends our stream (FIN). Reading stays open (half-close).
+    /// Ends our stream (FIN); reading stays open (half-close).
     ///
     /// # Errors
     /// The socket's.
@@ -345,9 +350,9 @@ impl<H: Header> Client<H> {
         self.writer.close().await
     }
 
-    /// Ends our stream, reads to the end of the server's, and says how the connection ended. Frames that still come are only
-    /// counted: to receive them, use [`close`](Client::close) and [`recv`](Client::recv). It has no timeout, and waits until the
-    /// server ends its stream.
+    /// Ends our stream, reads the server's to its end, and returns how the connection ended. Frames that still come are
+    /// counted and discarded; to receive them, use [`close`](Client::close) and [`recv`](Client::recv). It has no
+    /// timeout: it waits until the server ends its stream.
     ///
     /// # Cancel-safety
     /// Dropping the future closes the connection.
@@ -359,19 +364,21 @@ impl<H: Header> Client<H> {
         Closed { traffic: self.traffic(), peer: self.peer, reason }
     }
 
-    /// Where closing fails the connection is gone already: what still came is read all the same, and the read says why.
+    /// If closing fails, the connection has ended already: the rest is read all the same, and the read says why it
+    /// ended.
     async fn read_to_end(&mut self) -> Result<(), ReadError> {
         let closed = self.close().await;
         while self.next_frame().await?.is_some() {}
         Ok(closed?)
     }
 
-    /// The reading and the writing half, for two tasks. Closing the writing half leaves the other one open. They have no timeouts.
+    /// The reading and the writing half, for two tasks. Closing the writing half leaves the reading half open. They
+    /// have no timeouts.
     pub fn split(self) -> (FramedRead<ClientStream, H>, FramedWrite<ClientStream, H>) {
         (self.reader, self.writer)
     }
 
-    /// Frames and bytes so far. The bytes of an unframed greeting are not counted.
+    /// Frames and bytes so far, without the bytes of an unframed greeting.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             frames_in: self.frames_in,
@@ -382,7 +389,7 @@ impl<H: Header> Client<H> {
     }
 }
 
-/// Lengths and counts, and no byte that was sent or received.
+/// Shows lengths and counts, no bytes that were sent or received.
 impl<H: Header> fmt::Debug for Client<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
@@ -393,7 +400,7 @@ impl<H: Header> fmt::Debug for Client<H> {
     }
 }
 
-/// The output of the future, or the timeout if that is over first.
+/// The output of the future, or the timeout if that passes first.
 async fn within<T>(timeout: Option<Duration>, future: impl Future<Output = T>) -> Result<T, Duration> {
     let Some(timeout) = timeout else { return Ok(future.await) };
     let in_time = async { Ok(future.await) };

@@ -9,15 +9,16 @@ use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-/// The socket of a [`Client`](crate::Client), TCP or Unix, which the halves of [`split`](crate::Client::split) read and write.
+/// The socket of a [`Client`](crate::Client), TCP or Unix. The halves of [`split`](crate::Client::split) read and write
+/// it.
 ///
 /// Closing it ends our stream (FIN); reading stays open. Clones are the same socket.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientStream {
-    /// Of [`Client::connect`](crate::Client::connect).
+    /// From [`Client::connect`](crate::Client::connect).
     Tcp(TcpStream),
-    /// Of `Client::connect_unix`.
+    /// From `Client::connect_unix`.
     #[cfg(unix)]
     Unix(UnixStream),
 }

@@ -14,11 +14,11 @@ use core::ops::Range;
 /// Invariant, asserted wherever bytes come or move: `start ≤ end ≤ storage.len()`. Everything below `storage.len()` is
 /// initialised; only `start..end` was received, and nothing else is ever shown.
 ///
-/// How far it grows: to the frame at hand, to what was received plus `read_len`, or to twice what was received, whichever
-/// holds; never because a length was merely declared.
+/// It grows to the current frame, to what was received plus `read_len`, or to twice what was received, whichever
+/// applies; never because a length was merely declared.
 ///
-/// A *round* ends where nothing is unread, or where what is unread moves to the front. What grew is given back at the end of
-/// a round, unless this one and the one before both needed half of it: so memory serves large frames that follow each other.
+/// A *round* ends when nothing is unread, or when the unread bytes move to the front. At the end of a round grown
+/// memory is freed, unless this round and the one before both needed half of it: so consecutive large frames reuse it.
 #[derive(Default)]
 pub(crate) struct Buffer {
     storage: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct Buffer {
     end: usize,
     /// The offset in the stream of the first byte of `storage`. The one counter that moves with each frame is `start`.
     base: u64,
-    /// The most bytes that were unread at once in this round, and in the one before; or the greatest number.
+    /// The most bytes that were unread at once in this round, and in the one before, saturating.
     needed: u32,
     needed_before: u32,
 }
@@ -50,7 +50,7 @@ impl Buffer {
         self.storage.capacity()
     }
 
-    /// Whether so many bytes more can be appended behind the unread ones where these are.
+    /// Whether `more` bytes fit after the unread ones without moving them.
     pub(crate) fn fits(&self, more: usize) -> bool {
         more <= self.storage.capacity() - self.end
     }
@@ -61,7 +61,7 @@ impl Buffer {
         self.base.wrapping_add(self.start as u64)
     }
 
-    /// Counts `n` bytes that were taken without ever being here.
+    /// Counts `n` bytes that were taken without passing through this buffer.
     #[inline]
     pub(crate) fn pass(&mut self, n: usize) {
         self.base = self.base.wrapping_add(n as u64);
@@ -73,11 +73,11 @@ impl Buffer {
         (&self.storage[..self.end], self.start)
     }
 
-    /// Takes the unread bytes up to `place` in the window. They stay until the buffer is next written to.
+    /// Takes the unread bytes up to `end` in the window. They stay until the buffer is next written to.
     #[inline]
-    pub(crate) fn take_to(&mut self, place: usize) {
-        debug_assert!(self.start <= place && place <= self.end);
-        self.start = place;
+    pub(crate) fn take_to(&mut self, end: usize) {
+        debug_assert!(self.start <= end && end <= self.end);
+        self.start = end;
     }
 
     /// Takes `n` unread bytes.
@@ -88,16 +88,16 @@ impl Buffer {
         taken
     }
 
-    /// Bytes at their places in the window, also such that are taken, until the buffer is next written to.
+    /// Bytes by their range in the window, including taken ones, until the buffer is next written to.
     #[inline]
     pub(crate) fn at(&self, start: usize, end: usize) -> &[u8] {
         &self.storage[start..end]
     }
 
-    /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, where known.
+    /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, if known.
     pub(crate) fn space(&mut self, read_len: usize, keep_len: usize, frame_len: Option<usize>) -> &mut [u8] {
         let wanted = self.goal(read_len, frame_len);
-        // What is there is enough while a read fits, so that growing is as rare as doubling makes it.
+        // The memory is enough while a read fits, so that it grows no more often than doubling needs.
         let needed = wanted.min(self.len() + read_len);
         self.compact(needed <= self.storage.len() - self.start, wanted, keep_len);
         if self.storage.len() - self.start < needed {
@@ -106,18 +106,14 @@ impl Buffer {
         &mut self.storage[self.end..]
     }
 
-    /// Says that the first `n` bytes of the last `space` were received.
+    /// Marks the first `n` bytes of the last `space` as received.
     #[inline]
     pub(crate) fn filled(&mut self, n: usize) {
-        assert!(
-            n <= self.storage.len() - self.end,
-            "filled({n}) where the space had {}",
-            self.storage.len() - self.end
-        );
+        assert!(n <= self.storage.len() - self.end, "filled({n}) in a space of {}", self.storage.len() - self.end);
         self.received(n);
     }
 
-    /// Copies `bytes` behind the unread ones.
+    /// Copies `bytes` after the unread ones.
     pub(crate) fn append(&mut self, bytes: &[u8], keep_len: usize, frame_len: Option<usize>) {
         let needed = self.len() + bytes.len();
         let wanted = self.goal(bytes.len(), frame_len).max(needed);
@@ -132,7 +128,7 @@ impl Buffer {
         self.received(bytes.len());
     }
 
-    /// Where nothing is unread, gives back what is more than `keep_len` bytes and more than two rounds needed.
+    /// If nothing is unread, frees what exceeds `keep_len` bytes and the need of the last two rounds.
     pub(crate) fn shrink(&mut self, keep_len: usize) {
         if self.start == self.end {
             self.forget();
@@ -142,7 +138,7 @@ impl Buffer {
         }
     }
 
-    /// Moves the unread bytes into `storage`, whose contents are forgotten, and returns the memory they were in.
+    /// Moves the unread bytes into `storage`, whose contents are discarded, and returns the memory they were in.
     pub(crate) fn swap(&mut self, mut storage: Vec<u8>) -> Vec<u8> {
         let len = self.len();
         if storage.len() < len {
@@ -159,7 +155,7 @@ impl Buffer {
         core::mem::replace(&mut self.storage, storage)
     }
 
-    /// All the memory, if nothing is unread and the `len` bytes that were taken last are at least half of it.
+    /// The whole memory, if nothing is unread and the `len` bytes that were taken last are at least half of it.
     pub(crate) fn detach(&mut self, len: usize) -> Option<Vec<u8>> {
         if self.start < self.end || len < self.storage.capacity() / 2 {
             return None;
@@ -168,12 +164,12 @@ impl Buffer {
         Some(core::mem::take(&mut self.storage))
     }
 
-    /// Forgets everything but the offset in the stream, and gives all memory back.
+    /// Discards everything but the offset in the stream, and frees the memory.
     pub(crate) fn clear(&mut self) {
         *self = Buffer { base: self.offset(), ..Buffer::new() };
     }
 
-    /// Begins anew at the front, where nothing is unread.
+    /// Starts again at the front, if nothing is unread.
     #[inline]
     fn forget(&mut self) {
         self.pass(self.start);
@@ -181,21 +177,21 @@ impl Buffer {
         self.end = 0;
     }
 
-    /// All the memory, and where in it the unread bytes are: nothing is here from then on.
+    /// Gives the whole memory away, with the range of the unread bytes in it. The buffer is empty afterwards.
     pub(crate) fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
         let unread = self.start..self.end;
         self.forget();
         (core::mem::take(&mut self.storage), unread)
     }
 
-    /// Takes memory back that was lent, with what is still unread in it.
+    /// Takes lent memory back, with the bytes that are still unread in it.
     pub(crate) fn take_back(&mut self, storage: Vec<u8>, unread: Range<usize>) {
         self.base = self.base.wrapping_sub(unread.start as u64);
         (self.storage, self.start, self.end) = (storage, unread.start, unread.end);
         self.check();
     }
 
-    /// Ends a round: what both it and the one before needed, at least `keep_len`, is the memory to keep.
+    /// Ends a round. Returns the memory to keep: what both this round and the one before needed, at least `keep_len`.
     fn end_round(&mut self, keep_len: usize) -> usize {
         let both = self.needed.min(self.needed_before) as usize;
         self.needed_before = self.needed;
@@ -210,13 +206,13 @@ impl Buffer {
         self.check();
     }
 
-    /// Moves the unread bytes to the front. `fits` says whether what is to come has room without that.
+    /// Moves the unread bytes to the front. `fits` says whether the next bytes have room without that.
     ///
-    /// All the moves of a stream are linear in its bytes: either no more move than were taken since the last move, or
-    /// they move to memory that is twice as long.
+    /// Over a whole stream the moves are linear in its bytes: either no more bytes move than were taken since the last
+    /// move, or they move to memory that is twice as long.
     ///
-    /// They move to new memory also where the old is over four times what is wanted, and over four times what is kept: it
-    /// was for a frame that is taken.
+    /// They also move to new memory if the old one is over four times what is wanted and over four times what is kept:
+    /// it was for a frame that has been taken.
     fn compact(&mut self, fits: bool, wanted: usize, keep_len: usize) {
         let len = self.len();
         if self.start == 0 || fits && self.start < len {
@@ -237,8 +233,8 @@ impl Buffer {
         self.received(0);
     }
 
-    /// The length to grow to: the whole frame where it is longer than a read, but no more than a read, or as much
-    /// again as was received, beyond what was received. Always more than was received.
+    /// The length to grow to: the whole frame if it is longer than a read; but at most what was received plus one read,
+    /// or twice what was received. Always more than was received.
     fn goal(&self, read_len: usize, frame_len: Option<usize>) -> usize {
         let received = self.len();
         let grown = received + read_len.max(received).max(1);
@@ -265,7 +261,7 @@ impl Buffer {
     }
 }
 
-/// Lengths, and never the bytes.
+/// Shows lengths, never the bytes.
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Buffer");
@@ -277,7 +273,7 @@ impl fmt::Debug for Buffer {
 mod tests {
     use super::*;
 
-    /// A buffer with this capacity, in which so many bytes wait behind so many that were taken.
+    /// A buffer with this capacity: `taken` bytes, then `unread` ones.
     fn buffer(capacity: usize, taken: usize, unread: usize) -> Buffer {
         let mut buffer = Buffer { storage: Vec::with_capacity(capacity), ..Buffer::new() };
         buffer.append(&vec![7; taken + unread], 0, None);
@@ -305,7 +301,7 @@ mod tests {
         }
     }
 
-    /// What is kept where so many bytes came, were taken, and nothing is left, again and again.
+    /// The memory kept after each round in which this many bytes came and were all taken.
     fn kept(rounds: &[usize]) -> Vec<usize> {
         let mut buffer = Buffer::new();
         let round = |&len: &usize| {
@@ -320,12 +316,12 @@ mod tests {
     #[test]
     fn memory_of_a_large_frame_serves_a_third_one_and_goes_with_a_small_one() {
         assert_eq!(kept(&[1000, 1000, 1000, 900, 400, 1000, 1000]), [0, 1000, 1000, 1000, 0, 0, 1000]);
-        // A round in which nothing came is one, too: an idle decoder that is asked again holds nothing.
+        // A round in which nothing came counts, too: an idle decoder that is asked again holds nothing.
         assert_eq!(kept(&[1000, 1000, 0]), [0, 1000, 0]);
         assert_eq!(kept(&[100, 100, 0, 0]), [100; 4]);
     }
 
-    /// A byte is taken and one comes, again and again, while many wait: they stay where they are until as many were taken.
+    /// One byte is taken and one comes, repeatedly, while many wait: these do not move until as many were taken.
     #[test]
     fn what_waits_is_not_moved_for_each_byte_that_is_taken() {
         let mut buffer = buffer(0, 0, 10_000);

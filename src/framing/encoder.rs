@@ -7,7 +7,7 @@ use super::error::EncodeError;
 use super::format::Format;
 use super::header::{Check, Header};
 
-/// Puts frames into a byte stream: all of a frame, or nothing of it.
+/// Puts frames into a byte stream: each frame whole, or not at all.
 ///
 /// ```
 /// use unstick::framing::{EncodeError, Encoder, Format};
@@ -27,12 +27,12 @@ pub struct Encoder<H = Format> {
 }
 
 impl<H: Header> Encoder<H> {
-    /// An encoder for `header`, mostly a [`Format`].
+    /// An encoder for `header`, usually a [`Format`].
     pub const fn new(header: H) -> Encoder<H> {
         Encoder { header }
     }
 
-    /// The header, mostly a [`Format`].
+    /// The header, usually a [`Format`].
     pub const fn format(&self) -> &H {
         &self.header
     }
@@ -41,13 +41,13 @@ impl<H: Header> Encoder<H> {
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
-    // Always inline: the compiler takes it for too long, though nearly all of it are refusals that never run.
+    // Always inline: the compiler finds it too long, though nearly all of it is refusals that never run.
     #[inline(always)]
     pub fn encode(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.encode_with(Envelope::default(), payload, out)
     }
 
-    /// Appends a frame to `out` with a prefix, or an [`Envelope`] of prefix and trailer.
+    /// Appends a frame to `out` with a prefix, or with an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
@@ -76,9 +76,8 @@ impl<H: Header> Encoder<H> {
         Ok(())
     }
 
-    /// Appends the header alone to `out`, for a payload of `payload_len` bytes that is written behind it from where it is.
-    /// Behind the payload stands its [`trailer`](Encoder::trailer); the check that comes back takes the payload's bytes until
-    /// then.
+    /// Appends only the header to `out`, for a payload of `payload_len` bytes that the caller writes after it. Pass the
+    /// payload's bytes to the check that is returned, then write the [`trailer`](Encoder::trailer) after the payload.
     ///
     /// # Errors
     /// [`EncodeError`], and `out` is as it was.
@@ -107,7 +106,7 @@ impl<H: Header> Encoder<H> {
         Ok(if H::Check::COMPUTES { self.header.check(&out[before..]) } else { H::Check::default() })
     }
 
-    /// Appends what stands behind the payload: what `check` computed or, where nothing is computed, the envelope's trailer.
+    /// Appends the trailer: what `check` computed, or the envelope's trailer if the header computes none.
     #[inline(always)]
     pub fn trailer<'a>(&self, check: &H::Check, envelope: impl Into<Envelope<'a>>, out: &mut Vec<u8>) {
         if H::Check::COMPUTES {

@@ -3,16 +3,17 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The prefix and the trailer of a frame: the bytes before the length field, and those behind the payload. Empty for most formats.
+/// The prefix and the trailer of a frame: the bytes before the length field, and those after the payload. Empty for
+/// most formats.
 ///
-/// A slice converts into an envelope with that prefix only: `encoder.encode_with(b"\x07", payload, &mut out)`. That of a received
-/// frame is [`Frame::envelope`](super::Frame::envelope).
+/// A slice converts into an envelope with that prefix and no trailer: `encoder.encode_with(b"\x07", payload, &mut
+/// out)`. [`Frame::envelope`](super::Frame::envelope) is the envelope of a received frame.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// What stands before the length field: as many bytes as the layout's `offset`.
+    /// The bytes before the length field: as many as the layout's `offset`.
     pub prefix: &'a [u8],
-    /// What stands behind the payload: as many bytes as the layout's `trailer`. Not used where a
-    /// [`Check`](super::Check) computes it.
+    /// The bytes after the payload: as many as the layout's `trailer`. Ignored if a [`Check`](super::Check) computes
+    /// the trailer.
     pub trailer: &'a [u8],
 }
 
@@ -37,7 +38,7 @@ impl<'a> From<&'a Vec<u8>> for Envelope<'a> {
     }
 }
 
-/// Lengths, and never the bytes.
+/// Shows lengths, never the bytes.
 impl fmt::Debug for Envelope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Envelope")

@@ -1,4 +1,4 @@
-//! Why a stream is not a stream of frames, and why a frame is not put into one.
+//! Why a stream cannot be decoded, and why a frame cannot be encoded.
 
 mod diagnosis;
 
@@ -8,10 +8,11 @@ use core::ops::Deref;
 
 pub use diagnosis::Diagnosis;
 
-/// Why a stream is not a stream of frames: what, where, with its numbers, and what it looks like. Final.
+/// Why a stream cannot be decoded: what is wrong, at which offset, with the numbers, and what the bytes look like.
+/// Final.
 ///
-/// It is one pointer long, as every frame is handed out in a `Result` beside it; behind the pointer is a [`Fault`], whose
-/// methods it has. It is allocated where a stream fails.
+/// It is a boxed [`Fault`] and has its methods. It is one pointer long, as every frame is returned in a `Result` with
+/// it; the box is allocated when a stream fails.
 ///
 /// ```
 /// use unstick::framing::{Decoder, DecodeErrorKind, Diagnosis, Format};
@@ -51,8 +52,8 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// Why bytes are no frames: what, where, with its numbers, and what they look like. It is what a [`DecodeError`] points at;
-/// functions that read a slice return it as it is, as they allocate nothing.
+/// Why bytes cannot be decoded: what is wrong, at which offset, with the numbers, and what the bytes look like. A
+/// [`DecodeError`] is a boxed one; functions that read a slice return it unboxed, as they allocate nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     offset: u64,
@@ -81,12 +82,12 @@ impl Fault {
         self.offset
     }
 
-    /// The header, as far as it decided: at most its first 16 bytes. None where the header is not what is wrong.
+    /// The bytes of the header that decided, at most 16. Empty if the header is not what is wrong.
     pub fn header(&self) -> &[u8] {
         &self.header[..usize::from(self.header_len)]
     }
 
-    /// What the header looks like, where it looks like anything.
+    /// What the bytes look like, if they look like anything known.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         self.diagnosis
     }
@@ -115,7 +116,7 @@ impl core::error::Error for Fault {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// A payload is declared that is over the limit.
+    /// The declared payload is over the limit.
     Oversize {
         /// The field's number.
         field: u64,
@@ -131,14 +132,14 @@ pub enum DecodeErrorKind {
         /// The layout's adjustment.
         adjustment: i64,
     },
-    /// A varint goes on after the longest that the layout has.
+    /// A varint continues beyond the longest that the layout allows.
     VarintTooLong {
-        /// Bytes of the longest.
+        /// Bytes of the longest varint allowed.
         max_width: u8,
     },
-    /// A varint says more than 64 bits.
+    /// A varint holds more than 64 bits.
     VarintOverflow,
-    /// A varint is longer than its number needs, where the layout refuses that.
+    /// A varint is longer than its number needs, and the layout refuses that.
     VarintNotMinimal {
         /// Bytes that it has.
         width: u8,
@@ -147,18 +148,19 @@ pub enum DecodeErrorKind {
     },
     /// The stream ended inside a frame.
     Truncated {
-        /// In which part of the frame it ended.
+        /// The part of the frame in which it ended.
         phase: Phase,
-        /// Bytes of the frame that came, header included.
+        /// Bytes of the frame that were received, header included.
         have: u64,
-        /// Bytes that it has, header and trailer included; in the header phase only those of the header are known and counted.
+        /// Bytes of the whole frame, header and trailer included; in the header phase, only the bytes of the header
+        /// that are known to be needed.
         need: u64,
     },
-    /// A frame's trailer is not what its bytes give.
+    /// A frame's trailer is not what was computed over its bytes.
     Mismatch {
-        /// What the trailer says.
+        /// The value in the trailer.
         stated: u64,
-        /// What was computed over the frame.
+        /// The value computed over the frame.
         computed: u64,
     },
     /// A custom header's own reason.
@@ -166,7 +168,7 @@ pub enum DecodeErrorKind {
 }
 
 impl DecodeErrorKind {
-    /// The field's number, where the error is about it.
+    /// The field's number, if the error is about it.
     pub(super) fn field(self) -> Option<u64> {
         match self {
             DecodeErrorKind::Oversize { field, .. } | DecodeErrorKind::Underflow { field, .. } => Some(field),
@@ -197,22 +199,22 @@ impl fmt::Display for DecodeErrorKind {
                 write!(f, "a length field of {field} with the adjustment {adjustment} is a negative payload")
             }
             DecodeErrorKind::VarintTooLong { max_width } => {
-                write!(f, "a varint goes on after {max_width} bytes")
+                write!(f, "a varint is longer than {max_width} bytes")
             }
-            DecodeErrorKind::VarintOverflow => f.write_str("a varint says more than 64 bits"),
+            DecodeErrorKind::VarintOverflow => f.write_str("a varint holds more than 64 bits"),
             DecodeErrorKind::VarintNotMinimal { width, field } => {
                 write!(f, "a varint of {width} bytes says {field}, which needs fewer")
             }
             DecodeErrorKind::Truncated { phase, have, need } => {
-                let place = match phase {
+                let part = match phase {
                     Phase::Header => "the header of a frame",
                     Phase::Payload => "a frame",
                     Phase::Trailer => "the trailer of a frame",
                 };
-                write!(f, "the stream ended inside {place}: {} of {need} bytes missing", need - have)
+                write!(f, "the stream ended inside {part}: {} of {need} bytes missing", need - have)
             }
             DecodeErrorKind::Mismatch { stated, computed } => {
-                write!(f, "the trailer says {stated:#x}, and the frame gives {computed:#x}")
+                write!(f, "the trailer is {stated:#x}, but {computed:#x} was computed")
             }
             DecodeErrorKind::Custom(reason) => f.write_str(reason),
         }
@@ -230,11 +232,11 @@ pub enum EncodeError {
         /// The limit, in bytes.
         max_payload_len: usize,
     },
-    /// The payload is shorter than the layout can say: its adjustment is positive.
+    /// The payload is shorter than the layout can express: its adjustment is positive.
     Undersize {
         /// Bytes of the payload.
         payload_len: usize,
-        /// The least that the layout can say, in bytes.
+        /// The least payload that the layout can express, in bytes.
         least: u64,
     },
     /// The prefix is not as long as the layout's offset.
@@ -248,7 +250,7 @@ pub enum EncodeError {
     Trailer {
         /// Bytes of the trailer.
         trailer_len: usize,
-        /// Bytes that the layout has behind its payload.
+        /// Bytes that the layout has after its payload.
         expected: usize,
     },
     /// A custom header's own reason.
@@ -262,13 +264,13 @@ impl fmt::Display for EncodeError {
                 write!(f, "a payload of {payload_len} bytes is over the limit of {max_payload_len}")
             }
             EncodeError::Undersize { payload_len, least } => {
-                write!(f, "a payload of {payload_len} bytes is below the {least} that the format can say")
+                write!(f, "a payload of {payload_len} bytes is below the format's least of {least}")
             }
             EncodeError::Prefix { prefix_len, offset } => {
                 write!(f, "a prefix of {prefix_len} bytes where the format has {offset} before its length field")
             }
             EncodeError::Trailer { trailer_len, expected } => {
-                write!(f, "a trailer of {trailer_len} bytes where the format has {expected} behind its payload")
+                write!(f, "a trailer of {trailer_len} bytes where the format has {expected} after its payload")
             }
             EncodeError::Custom(reason) => f.write_str(reason),
         }

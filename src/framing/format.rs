@@ -7,15 +7,15 @@ use core::fmt;
 use super::envelope::Envelope;
 use super::header::{MAX_HEADER_LEN, MAX_TRAILER_LEN};
 
-/// The limit of the presets whose field can express it: 1 MiB of payload, as NATS and nginx have it.
+/// The limit of the presets whose field can express it: 1 MiB of payload, as in NATS and nginx.
 pub const DEFAULT_MAX_PAYLOAD_LEN: usize = 1 << 20;
 
 /// The order of the bytes of a fixed-width length field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endian {
-    /// Most significant byte first: the network's order.
+    /// Most significant byte first: network byte order.
     Big,
-    /// Least significant byte first: what most machines have in memory.
+    /// Least significant byte first: what most processors use.
     Little,
 }
 
@@ -33,9 +33,9 @@ pub enum Field {
     /// A LEB128 varint, as protobuf writes it: seven bits a byte, least significant first, high bit set on all but the
     /// last.
     Varint {
-        /// Bytes of the longest varint taken, 1 to 10. Five are enough for 32 bits, ten for 64.
+        /// Bytes of the longest varint accepted, 1 to 10. Five are enough for 32 bits, ten for 64.
         max_width: u8,
-        /// Whether a form longer than needed (`80 00` for 0) is refused. What we write is always minimal.
+        /// Whether a form longer than needed (`80 00` for 0) is refused. Encoding always writes the shortest form.
         minimal: bool,
     },
 }
@@ -80,14 +80,14 @@ impl Field {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Layout {
-    /// Bytes before the length field, 0 to 255. They travel with the frame as its prefix and mean nothing here.
+    /// Bytes before the length field, 0 to 255. They are the frame's prefix; the format does not interpret them.
     pub offset: u8,
     /// The length field.
     pub field: Field,
-    /// What is added to the field to get the payload's length: −4 for a u32 that counts itself.
+    /// The number added to the field to get the payload's length: −4 for a u32 that counts itself.
     pub adjustment: i64,
-    /// Bytes behind the payload, 0 to 255. They travel with the frame as its trailer and mean nothing here. Where the field
-    /// counts them, the adjustment takes them off.
+    /// Bytes after the payload, 0 to 255. They are the frame's trailer; the format does not interpret them. If the
+    /// field counts them, subtract them by the adjustment.
     pub trailer: u8,
 }
 
@@ -102,12 +102,12 @@ impl Layout {
         Layout::of(Field::Fixed { width, endian })
     }
 
-    /// [`of`](Layout::of) a varint of up to `max_width` bytes; longer forms than needed are taken.
+    /// [`of`](Layout::of) a varint of up to `max_width` bytes; forms longer than needed are accepted.
     pub const fn varint(max_width: u8) -> Layout {
         Layout::of(Field::Varint { max_width, minimal: false })
     }
 
-    /// The same layout with so many bytes before the length field.
+    /// The same layout with this many bytes before the length field.
     #[must_use]
     pub const fn offset(self, offset: u8) -> Layout {
         Layout { offset, ..self }
@@ -119,14 +119,14 @@ impl Layout {
         Layout { adjustment, ..self }
     }
 
-    /// The same layout with so many bytes behind the payload.
+    /// The same layout with this many bytes after the payload.
     #[must_use]
     pub const fn trailer(self, trailer: u8) -> Layout {
         Layout { trailer, ..self }
     }
 
-    /// The same layout with a field that also counts its own bytes: `adjustment` is −`width`. A varint is left as it is,
-    /// as its own length is not fixed.
+    /// The same layout with a field that also counts its own bytes: `adjustment` is −`width`. A varint layout is
+    /// unchanged, as a varint's length is not fixed.
     #[must_use]
     pub const fn inclusive(self) -> Layout {
         match self.field {
@@ -146,13 +146,13 @@ impl Layout {
         self.offset as usize + self.field.max_width() as usize
     }
 
-    /// The least payload that the layout can say, in bytes: more than 0 only where the adjustment is positive.
+    /// The least payload that the layout can express, in bytes: more than 0 only if the adjustment is positive.
     pub const fn min_payload_len(&self) -> u64 {
         if self.adjustment > 0 { self.adjustment as u64 } else { 0 }
     }
 
-    /// The greatest payload that the layout can say and a buffer can hold, in bytes; `None` where every field value
-    /// gives a negative one.
+    /// The greatest payload that the layout can express and a buffer can hold, in bytes; `None` if every field value
+    /// gives a negative length.
     pub const fn greatest_payload_len(&self) -> Option<u64> {
         let greatest = self.field.greatest() as i128 + self.adjustment as i128;
         let addressable = isize::MAX as i128 - (MAX_HEADER_LEN + MAX_TRAILER_LEN) as i128;
@@ -168,8 +168,8 @@ impl Layout {
 
 /// A validated [`Layout`] with its limit: the [`Header`](super::Header) that nearly everyone needs.
 ///
-/// `max_payload_len` limits the payload, after adjustment, when decoding and when encoding. There is no other limit and
-/// no other meaning of this one.
+/// `max_payload_len` limits the payload's length, after adjustment, when decoding and when encoding. There is no other
+/// limit.
 ///
 /// ```
 /// use unstick::framing::{Decoder, Encoder, Format};
@@ -188,30 +188,32 @@ pub struct Format {
     layout: Layout,
     max_payload_len: usize,
     kind: Kind,
-    /// Its order, where all but the payload is a field of four bytes: the most common one has ways of its own.
+    /// The byte order, if the frame is a field of four bytes and a payload: this most common layout has its own fast
+    /// path.
     alone: Option<Endian>,
-    /// The lengths of prefix and trailer, in one number to compare: see [`around`].
-    around: u32,
-    /// Bits of eight bytes that are not a fixed-width field's. Not used for a varint.
+    /// The lengths of prefix and trailer, in one number to compare: see [`envelope_lens`].
+    envelope_lens: u32,
+    /// How many of 64 bits do not belong to a fixed-width field. Not used for a varint.
     shift: u8,
-    /// Bytes of the header, `offset + width`; of the shortest one for a varint.
+    /// Bytes of the header, `offset + width`; for a varint, of the shortest header.
     header_len: u16,
-    /// A fixed-width field's bits where eight bytes are read as a little-endian number. Not used for a varint.
+    /// The bits of a fixed-width field in eight bytes read as a little-endian number. Not used for a varint.
     mask: u64,
     /// The field value of the least payload: `max(0, −adjustment)`. A smaller one would be a negative payload.
     least_field: u64,
     /// The least payload: `max(0, adjustment)`.
     least_payload: u64,
-    /// How far a field may be above the least one: just these, `least_field..=least_field + most_above`, are within the limit.
+    /// How far a field may be above the least one: exactly `least_field..=least_field + most_above` is within the
+    /// limit.
     most_above: u64,
-    /// The same for the quick way to a whole frame, as a bound that is not reached: 0 where there is a trailer, so that such a
-    /// frame is found the thorough way, and others are not asked for one.
+    /// The same for the fast path to a whole frame, as an exclusive bound: 0 if there is a trailer, so that such a
+    /// frame takes the slow path and the fast one needs no check for it.
     quick_below: u64,
     /// What is added to the field to get the frame's length, wrapping: `header_len + adjustment`.
     beyond_field: u64,
 }
 
-/// How the length field is read, in one byte to compare.
+/// How the length field is read, as one byte to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Little,
@@ -219,8 +221,9 @@ enum Kind {
     Varint,
 }
 
-/// The lengths of prefix and trailer in one number; the greatest, which no layout has, where one is longer than any may be.
-const fn around(prefix_len: usize, trailer_len: usize) -> u32 {
+/// The lengths of prefix and trailer in one number. If one is longer than allowed, the greatest number, which no layout
+/// has.
+const fn envelope_lens(prefix_len: usize, trailer_len: usize) -> u32 {
     if prefix_len > u8::MAX as usize || trailer_len > u8::MAX as usize {
         return u32::MAX;
     }
@@ -228,7 +231,7 @@ const fn around(prefix_len: usize, trailer_len: usize) -> u32 {
 }
 
 impl Format {
-    /// u32 little-endian: the tutorial's, and the default here.
+    /// u32 little-endian: the default here.
     pub const U32_LE: Format = preset(Layout::fixed(4, Endian::Little));
     /// u32 big-endian: the most common of all.
     pub const U32_BE: Format = preset(Layout::fixed(4, Endian::Big));
@@ -236,7 +239,7 @@ impl Format {
     pub const U16_BE: Format = preset(Layout::fixed(2, Endian::Big));
     /// One byte, payloads of up to 255 bytes.
     pub const U8: Format = preset(Layout::fixed(1, Endian::Big));
-    /// u24 big-endian: TLS handshake messages and HTTP/2 use this width.
+    /// u24 big-endian: the width used by TLS handshake messages (RFC 8446, 4) and HTTP/2 (RFC 9113, 4.1).
     pub const U24_BE: Format = preset(Layout::fixed(3, Endian::Big));
     /// u64 big-endian.
     pub const U64_BE: Format = preset(Layout::fixed(8, Endian::Big));
@@ -244,17 +247,17 @@ impl Format {
     pub const VARINT: Format = preset(Layout::varint(10));
     /// u16 big-endian that counts itself.
     pub const U16_BE_INCLUSIVE: Format = preset(Layout::fixed(2, Endian::Big).inclusive());
-    /// u32 big-endian that counts itself: PostgreSQL's startup message.
+    /// u32 big-endian that counts itself: PostgreSQL's startup message (protocol 3.0).
     pub const U32_BE_INCLUSIVE: Format = preset(Layout::fixed(4, Endian::Big).inclusive());
     /// u32 little-endian that counts itself.
     pub const U32_LE_INCLUSIVE: Format = preset(Layout::fixed(4, Endian::Little).inclusive());
 
-    /// Checks a layout and its limit. This is the only validation there is: behind it nothing overflows, every frame
-    /// takes at least one byte of the stream, and every payload within the limit that decodes also encodes.
+    /// Checks a layout and its limit. This is the only validation: after it nothing overflows, every frame takes at
+    /// least one byte of the stream, and every payload within the limit that decodes also encodes.
     ///
     /// # Errors
-    /// [`FormatError`] where the field is no field, where no payload could ever come, or where the limit is one that the
-    /// field cannot express (above or below) or no buffer could hold.
+    /// [`FormatError`] if the width is out of range, if every payload would be negative, or if the limit is outside
+    /// what the field can express or above what a buffer can hold.
     ///
     /// ```
     /// use unstick::framing::{Endian, Format, FormatError, Layout};
@@ -300,7 +303,7 @@ impl Format {
             max_payload_len,
             kind,
             alone,
-            around: around(layout.offset as usize, layout.trailer as usize),
+            envelope_lens: envelope_lens(layout.offset as usize, layout.trailer as usize),
             shift,
             header_len,
             mask: u64::MAX >> shift,
@@ -312,7 +315,7 @@ impl Format {
         })
     }
 
-    /// The format of `layout` with the greatest limit it can have up to [`DEFAULT_MAX_PAYLOAD_LEN`].
+    /// The format of `layout` with the greatest limit that it can express, at most [`DEFAULT_MAX_PAYLOAD_LEN`].
     ///
     /// # Errors
     /// As [`Format::new`].
@@ -338,7 +341,7 @@ impl Format {
     }
 }
 
-/// The presets by the names that [`Layout`] is parsed from, with what they are for.
+/// The presets with their names, from which [`Layout`] is parsed, and what they are for.
 pub const PRESETS: &[(&str, Format, &str)] = &[
     ("u32le", Format::U32_LE, "4 bytes, little-endian (the default)"),
     ("u32be", Format::U32_BE, "4 bytes, big-endian"),
@@ -353,7 +356,7 @@ pub const PRESETS: &[(&str, Format, &str)] = &[
 ];
 
 impl Layout {
-    /// The name of the preset with this layout, where there is one.
+    /// The name of the preset with this layout, if there is one.
     pub(super) fn preset(&self) -> Option<&'static str> {
         PRESETS.iter().find(|(_, format, _)| format.layout == *self).map(|(name, ..)| *name)
     }
@@ -380,7 +383,7 @@ pub enum FormatError {
         /// The width asked for, in bytes.
         max_width: u8,
     },
-    /// Every number that the field can carry gives a negative payload, so no frame could ever come.
+    /// Every number that the field can carry gives a negative payload, so no frame could ever be decoded.
     NoPayload {
         /// The greatest number that the field can carry.
         greatest_field: u64,
@@ -394,11 +397,11 @@ pub enum FormatError {
         /// The greatest that this layout can have, in bytes.
         greatest: u64,
     },
-    /// The limit is below the least payload that the layout can say, so no frame could ever come.
+    /// The limit is below the least payload that the layout can express, so no frame could ever be decoded.
     LimitTooSmall {
         /// The limit asked for, in bytes.
         max_payload_len: usize,
-        /// The least payload that the layout can say: its adjustment, in bytes.
+        /// The least payload that the layout can express: its adjustment, in bytes.
         least: u64,
     },
 }
@@ -406,9 +409,9 @@ pub enum FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            FormatError::Width { width } => write!(f, "a length field of {width} bytes: it can have 1 to 8"),
+            FormatError::Width { width } => write!(f, "a length field of {width} bytes: it must have 1 to 8"),
             FormatError::VarintWidth { max_width } => {
-                write!(f, "a varint of up to {max_width} bytes: it can have 1 to 10")
+                write!(f, "a varint of up to {max_width} bytes: it must have 1 to 10")
             }
             FormatError::NoPayload { greatest_field, adjustment } => write!(
                 f,
@@ -418,10 +421,9 @@ impl fmt::Display for FormatError {
                 f,
                 "a limit of {max_payload_len} bytes of payload cannot be expressed: the greatest is {greatest}"
             ),
-            FormatError::LimitTooSmall { max_payload_len, least } => write!(
-                f,
-                "a limit of {max_payload_len} bytes of payload lets no frame through: the least payload is {least}"
-            ),
+            FormatError::LimitTooSmall { max_payload_len, least } => {
+                write!(f, "a limit of {max_payload_len} bytes of payload allows no frame: the least payload is {least}")
+            }
         }
     }
 }
@@ -458,7 +460,7 @@ mod tests {
         formats.into_iter().flat_map(limits).flatten().collect()
     }
 
-    /// Presets are made when this is compiled; here it happens once more, where it can be watched.
+    /// Presets are made at compile time; here they are made again at run time, so that coverage sees it.
     #[test]
     fn a_preset_is_its_layout_with_the_default_limit() {
         assert_eq!(preset(Layout::fixed(4, Endian::Little)), Format::U32_LE);
@@ -471,7 +473,7 @@ mod tests {
         preset(Layout::fixed(9, Endian::Big));
     }
 
-    /// The fast way and the thorough way say the same of the same bytes.
+    /// The fast path and the slow path find the same in the same bytes.
     #[test]
     fn whole_frame_is_what_parse_says() {
         let mut state = 1u64;
@@ -482,11 +484,11 @@ mod tests {
         let (mut compared, mut found) = (0, 0);
         for format in formats() {
             for _ in 0..40 {
-                // Mostly small numbers and set high bits, as they make the short fields and the long varints.
+                // Mostly small numbers and set high bits: they make short fields and long varints.
                 let byte = |_| [0, random() & 0x8F, random() & 0x0F, random()][usize::from(random() & 3)];
                 let bytes: Vec<u8> = (0..512).map(byte).collect();
                 let bytes = &bytes[..usize::from(bytes[500]) + usize::from(bytes[501])];
-                // It stands behind bytes that are not its own.
+                // Other bytes come before it.
                 let behind = [&[random(), random(), random()], bytes].concat();
                 let expected = Span::parsed(&format, &behind, 3);
                 let whole = format.whole_frame(&behind, 3);
@@ -494,7 +496,7 @@ mod tests {
                     assert_eq!(Some(whole), expected, "{format:?} of {bytes:x?}");
                     found += 1;
                 }
-                // It may leave to `parse` what is near the end of the bytes, and varints longer than eight bytes.
+                // It may leave frames near the end of the bytes, and varints longer than eight bytes, to `parse`.
                 let is_left =
                     bytes.len() < format.header_len.into() || bytes.len() < usize::from(format.layout.offset) + 8;
                 let is_long = expected.is_some_and(|span| span.header_len > usize::from(format.layout.offset) + 8);

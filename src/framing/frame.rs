@@ -6,7 +6,7 @@ use core::str::Utf8Error;
 use super::envelope::Envelope;
 use super::header::Span;
 
-/// One frame: header, payload and trailer, borrowed where they arrived. Nothing was copied for it.
+/// One frame: header, payload and trailer, borrowed from the buffer they arrived in, without a copy.
 ///
 /// ```
 /// use unstick::framing::{Decoder, Endian, Format, Layout};
@@ -47,7 +47,7 @@ impl<'a> Frame<'a> {
         self.payload
     }
 
-    /// What stands before the length field: the layout's `offset` bytes.
+    /// The bytes before the length field: as many as the layout's `offset`.
     #[inline]
     pub fn prefix(self) -> &'a [u8] {
         &self.bytes[..usize::from(self.prefix_len)]
@@ -59,19 +59,19 @@ impl<'a> Frame<'a> {
         &self.bytes[..usize::from(self.header_len)]
     }
 
-    /// What stands behind the payload: the layout's `trailer` bytes, or a checksum.
+    /// The bytes after the payload: as many as the layout's `trailer`, or a checksum.
     #[inline]
     pub fn trailer(self) -> &'a [u8] {
         &self.bytes[usize::from(self.header_len) + self.payload.len()..]
     }
 
-    /// Its prefix and trailer, to send another payload with them.
+    /// The prefix and the trailer, to send another payload with them.
     #[inline]
     pub fn envelope(self) -> Envelope<'a> {
         Envelope { prefix: self.prefix(), trailer: self.trailer() }
     }
 
-    /// The whole frame as it stands on the wire, for whoever passes it on.
+    /// The bytes of the whole frame as received, to forward it.
     #[inline]
     pub fn as_bytes(self) -> &'a [u8] {
         self.bytes
@@ -80,13 +80,13 @@ impl<'a> Frame<'a> {
     /// The payload as UTF-8 text.
     ///
     /// # Errors
-    /// Where the payload is not UTF-8; the error says up to which byte it is.
+    /// If the payload is not UTF-8; the error says up to which byte it is valid.
     pub fn text(self) -> Result<&'a str, Utf8Error> {
         core::str::from_utf8(self.payload())
     }
 }
 
-/// Lengths, and never the payload: it may be nobody's to read in a log.
+/// Shows lengths, never the payload, which may not belong in a log.
 impl fmt::Debug for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame")

@@ -1,4 +1,4 @@
-//! What a header must tell the decoder and the encoder, so that any layout can be served.
+//! The traits that any header implements for the decoder and the encoder.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -8,20 +8,20 @@ use alloc::vec::Vec;
 use super::envelope::Envelope;
 use super::error::{DecodeErrorKind, Diagnosis, EncodeError};
 
-/// Bytes of the longest header that any format may have: 255 of prefix and ten of varint.
+/// Bytes of the longest header that any format may have: 255 of prefix and 10 of varint.
 pub const MAX_HEADER_LEN: usize = 255 + 10;
 
 /// Bytes of the longest trailer that any format may have.
 pub const MAX_TRAILER_LEN: usize = 255;
 
-/// A header: how long is what stands before the payload, how long is the payload, and how long is the trailer behind it.
+/// Parses and writes a frame's header.
 ///
-/// [`Format`](super::Format) is the one that nearly everyone needs. Implement this for what no field description covers:
-/// a magic number to check, two lengths to add, a length whose width depends on its first byte (the example), a checksum
-/// behind the payload ([`Check`]).
+/// [`Format`](super::Format) implements it and is what nearly everyone needs. Implement it yourself for a header that
+/// no [`Layout`](super::Layout) describes: a magic number to check, two lengths to add, a length whose width depends on
+/// its first byte (the example), a checksum after the payload ([`Check`]).
 ///
-/// An implementation must be a function of the bytes alone: what it says of some bytes, it says of them however they
-/// arrived. It must never ask for more bytes than the header has, and one that is not whole is [`Parsed::Need`].
+/// An implementation must be a pure function of the bytes. For a header that is not whole it returns [`Parsed::Need`],
+/// and it never asks for more bytes than the header has.
 ///
 /// # Panics
 /// The decoder panics on a [`Head`] whose `header_len` is not 1 to [`MAX_HEADER_LEN`], whose `prefix_len` is above it, or
@@ -65,40 +65,41 @@ pub const MAX_TRAILER_LEN: usize = 255;
 /// # Ok::<(), unstick::framing::DecodeError>(())
 /// ```
 pub trait Header {
-    /// What is computed over each frame and compared with its trailer; `()` where nothing is. A trait cannot yet have a default
-    /// for this, so each header says it.
+    /// Computed over each frame and compared with its trailer; `()` for no check. (Stable Rust has no default for
+    /// associated types, so each header names it.)
     type Check: Check;
 
     /// Bytes of the longest header, at most [`MAX_HEADER_LEN`].
     fn max_header_len(&self) -> usize;
 
-    /// The limit on a payload, in bytes, at most `isize::MAX as usize - MAX_HEADER_LEN - MAX_TRAILER_LEN`: above that, lengths
-    /// overflow and the decoder may panic. The decoder compares each payload with it; the encoder does not, so `write` must
-    /// refuse what is longer.
+    /// The limit on a payload, in bytes. At most `isize::MAX as usize - MAX_HEADER_LEN - MAX_TRAILER_LEN`: above that,
+    /// lengths overflow and the decoder may panic. The decoder refuses a longer payload; for the encoder, `write` must
+    /// refuse it.
     fn max_payload_len(&self) -> usize;
 
-    /// Reads the header at the start of `bytes`, which may hold less than the header or much more.
+    /// Parses the header at the start of `bytes`, which may be shorter than the header or much longer.
     ///
     /// # Errors
-    /// Where no frame can begin with these bytes. An oversize payload is no error here: the decoder compares.
+    /// If no frame can begin with these bytes. A payload over the limit is not an error here: the decoder checks that.
     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind>;
 
-    /// Appends the header of a payload of `payload_len` bytes to `out`, with the prefix of `envelope`. The trailer is written by
-    /// the encoder, unless a [`Check`] computes it.
+    /// Appends the header for a payload of `payload_len` bytes to `out`, with the prefix of `envelope`. Do not write
+    /// the trailer: the encoder does.
     ///
     /// # Errors
-    /// Where the header cannot say that length, or `envelope` is not what this header needs.
+    /// If the header cannot express that length, or `envelope` is not what this header needs.
     fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// The check of a frame with this header, before any byte of its payload. `header` is just the header's bytes, prefix
-    /// included. Override it where they are covered, too: `let mut crc = Crc::default(); crc.update(header); crc`.
+    /// The check of a frame with this header, before any byte of its payload. `header` is exactly the header's bytes,
+    /// prefix included. Override it if the check also covers them: `let mut crc = Crc::default(); crc.update(header);
+    /// crc`.
     fn check(&self, header: &[u8]) -> Self::Check {
         let _ = header;
         Self::Check::default()
     }
 
-    /// What the bytes of a refused header look like; or, of a stream that ended inside its first frame
-    /// ([`DecodeErrorKind::Truncated`]), the bytes that came. `offset` is the frame's offset in the stream.
+    /// What `bytes` look like: the bytes of a refused header, or, if `kind` is [`DecodeErrorKind::Truncated`], all that
+    /// was received of the stream's first frame. `offset` is the frame's offset in the stream.
     fn diagnose(&self, kind: DecodeErrorKind, offset: u64, bytes: &[u8]) -> Option<Diagnosis> {
         match kind {
             DecodeErrorKind::Truncated { .. } => Diagnosis::of_begin(bytes),
@@ -106,9 +107,9 @@ pub trait Header {
         }
     }
 
-    /// Where the frame is that begins at `start`, if all of it is in `bytes`, within the limit and as its check says: what the
-    /// decoder asks first, as it is mostly so. It says what [`parse`](Header::parse) says of `bytes[start..]`, and is here so
-    /// that a [`Format`](super::Format) can say it faster.
+    /// The span of the frame that begins at `start`, if all of it is in `bytes`, within the limit, and its check holds.
+    /// The decoder asks this first, as it is the common case. It agrees with [`parse`](Header::parse) on
+    /// `bytes[start..]`, and exists so that a [`Format`](super::Format) can answer faster.
     #[doc(hidden)]
     #[inline]
     fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
@@ -116,8 +117,7 @@ pub trait Header {
     }
 }
 
-/// What is computed over a frame piece by piece, so that a frame larger than memory is checked, too: a checksum, or that the
-/// last byte is the right one.
+/// A check computed over a frame piece by piece, such as a checksum. So a frame larger than memory is checked, too.
 ///
 /// ```
 /// use unstick::framing::{
@@ -169,23 +169,23 @@ pub trait Header {
 /// # Ok::<(), EncodeError>(())
 /// ```
 pub trait Check: Clone + Default + Unpin {
-    /// Whether this computes the trailer, as all but `()` do. Where it does, a trailer that is given to an encoder is not used.
+    /// Whether this computes the trailer, as all but `()` do. If so, an encoder ignores the trailer of its envelope.
     const COMPUTES: bool = true;
 
-    /// Takes the next bytes of the payload. What comes of them must not depend on how they are cut.
+    /// Takes the next bytes of the payload. The result must not depend on how they are cut.
     fn update(&mut self, payload: &[u8]);
 
-    /// Compares with a trailer, which has as many bytes as the frame's [`Head`] says.
+    /// Compares with a trailer, whose length is the [`Head`]'s `trailer_len`.
     ///
     /// # Errors
-    /// Where it is not what the payload gives: [`DecodeErrorKind::Mismatch`], mostly.
+    /// If they differ: usually [`DecodeErrorKind::Mismatch`].
     fn verify(&self, trailer: &[u8]) -> Result<(), DecodeErrorKind>;
 
-    /// Appends the trailer to `out`, of as many bytes as the header says.
+    /// Appends the trailer to `out`; its length is the [`Head`]'s `trailer_len`.
     fn write(&self, out: &mut Vec<u8>);
 }
 
-/// Nothing is computed: the trailer, if there is one, is the caller's.
+/// Computes nothing: the caller provides the trailer, if there is one.
 impl Check for () {
     const COMPUTES: bool = false;
 
@@ -201,7 +201,7 @@ impl Check for () {
     fn write(&self, _out: &mut Vec<u8>) {}
 }
 
-/// A header that many decoders share, or one that is told apart at run time.
+/// A header that many decoders share, or one that is chosen at run time.
 macro_rules! header_behind {
     ($($pointer:ty),*) => {$(
         impl<H: Header + ?Sized> Header for $pointer {
@@ -250,7 +250,7 @@ header_behind!(&H, Box<H>, Rc<H>, Arc<H>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Parsed {
-    /// The header is not whole: at least so many more bytes are needed before it can say more. Never 0.
+    /// The header is not whole: it needs at least this many more bytes. Never 0.
     Need(usize),
     /// The header is whole.
     Head(Head),
@@ -264,11 +264,11 @@ pub struct Head {
     pub prefix_len: usize,
     /// Bytes of the header, prefix included; 1 to [`MAX_HEADER_LEN`].
     pub header_len: usize,
-    /// The length field's number as it stands on the wire.
+    /// The length field's number as it is on the wire.
     pub field: u64,
-    /// Bytes of the payload that is declared; nothing is believed of it before it is compared with the limit.
+    /// Bytes of the declared payload; the decoder compares it with the limit before it uses it.
     pub payload_len: u64,
-    /// Bytes behind the payload that are still the frame's; at most [`MAX_TRAILER_LEN`].
+    /// Bytes of the trailer, after the payload; at most [`MAX_TRAILER_LEN`].
     pub trailer_len: usize,
 }
 
@@ -284,7 +284,7 @@ impl Head {
         Head { prefix_len, ..self }
     }
 
-    /// The same where the field's number is not the payload's length.
+    /// The same with a field whose number is not the payload's length.
     #[must_use]
     pub const fn field(self, field: u64) -> Head {
         Head { field, ..self }
@@ -296,13 +296,13 @@ impl Head {
         Head { trailer_len, ..self }
     }
 
-    /// Bytes of the whole frame, or the greatest number where there are more.
+    /// Bytes of the whole frame, saturating.
     pub const fn frame_len(self) -> u64 {
         self.payload_len.saturating_add((self.header_len + self.trailer_len) as u64)
     }
 }
 
-/// Where a whole frame is in the bytes that it was looked for in.
+/// Where a whole frame is in the bytes that were searched.
 ///
 /// Invariant: `prefix_len ≤ header_len`, and `header_len + trailer_len ≤ end - start`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,11 +320,11 @@ impl Span {
         self.end - self.start
     }
 
-    /// The span of the frame that begins at `start`, as [`Header::parse`] finds it: if its payload is within the limit, all
-    /// of it is in `bytes`, and its check holds.
+    /// The span of the frame that begins at `start`, by [`Header::parse`], if its payload is within the limit, all of
+    /// it is in `bytes`, and its check holds.
     #[inline]
     pub(super) fn parsed<H: Header + ?Sized>(header: &H, bytes: &[u8], start: usize) -> Option<Span> {
-        // Mostly all is taken, and there is nothing to parse.
+        // In most cases everything was taken, and there is nothing to parse.
         let unread = bytes.get(start..).filter(|unread| !unread.is_empty())?;
         match header.parse(unread).ok()? {
             Parsed::Head(head) if head.payload_len <= header.max_payload_len() as u64 => {
@@ -347,10 +347,10 @@ impl Span {
         (end <= available).then_some(Span { start, end, header_len, prefix_len, trailer_len })
     }
 
-    /// Whether the frame's trailer is what its bytes give.
+    /// Whether the frame's trailer is what was computed over its bytes.
     ///
     /// # Errors
-    /// Where it is not.
+    /// If it is not.
     #[inline]
     pub(super) fn verify<H: Header + ?Sized>(self, header: &H, bytes: &[u8]) -> Result<(), DecodeErrorKind> {
         if !H::Check::COMPUTES {
@@ -364,7 +364,7 @@ impl Span {
     }
 }
 
-/// Where the frame is that begins at `start`, also where the bytes end too soon behind its header for the quick way.
+/// The span of the frame that begins at `start`, also if too few bytes follow its header for the fast path.
 #[cold]
 pub(super) fn frame_at(header: &impl Header, bytes: &[u8], start: usize) -> Option<Span> {
     Span::parsed(header, bytes, start)

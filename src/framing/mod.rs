@@ -7,9 +7,9 @@
 //!                                       field + adjustment = payload_len
 //! ```
 //!
-//! A [`Layout`] says where the length field is and what it counts. [`Format::new`] checks a layout and a limit once, so
-//! that everything behind it is total. A [`Decoder`] takes frames out of a byte stream however it was cut; an
-//! [`Encoder`] puts them in. Any other header implements the trait [`Header`] and is served by the same two types.
+//! A [`Layout`] says where the length field is and what it counts. [`Format::new`] checks a layout and a limit once;
+//! after that nothing can overflow or loop. A [`Decoder`] takes frames out of a byte stream however it was cut; an
+//! [`Encoder`] puts them in. For any other header, implement the trait [`Header`]: both types take it.
 
 mod buffer;
 mod decoder;

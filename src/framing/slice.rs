@@ -1,5 +1,4 @@
-//! Frames of a slice: of bytes that are all there, as in a mapped file or in a buffer of one's own. Nothing is copied, and
-//! nothing is allocated.
+//! Frames of a slice, such as a mapped file or your own buffer, without a copy and without an allocation.
 
 use super::error::{DecodeErrorKind, Fault, Phase};
 use super::format::Format;
@@ -7,10 +6,11 @@ use super::frame::Frame;
 use super::header::{Head, Header, Parsed, Span};
 
 impl Format {
-    /// The frame that `bytes` begin with, and the bytes behind it; `None` where the frame is not whole. See [`split_first`].
+    /// The frame that `bytes` begin with, and the bytes after it; `None` if the frame is not whole. See
+    /// [`split_first`].
     ///
     /// # Errors
-    /// [`Fault`] where no frame can begin with these bytes.
+    /// [`Fault`] if no frame can begin with these bytes.
     ///
     /// ```
     /// use unstick::framing::Format;
@@ -31,11 +31,11 @@ impl Format {
     }
 }
 
-/// The frame that `bytes` begin with, by any header, and the bytes behind it; `None` where the frame is not whole.
+/// The frame that `bytes` begin with, by any header, and the bytes after it; `None` if the frame is not whole.
 ///
 /// # Errors
-/// [`Fault`] where no frame can begin with these bytes; its offset is 0. Bytes that are not whole are no fault: where no more
-/// will come, [`Frames`] says so.
+/// [`Fault`] if no frame can begin with these bytes; its offset is 0. An incomplete frame is not a fault here;
+/// [`Frames`] treats the slice as the whole stream and reports it as truncated.
 #[inline(always)]
 pub fn split_first<'a, H: Header>(header: &H, bytes: &'a [u8]) -> Result<Option<(Frame<'a>, &'a [u8])>, Fault> {
     let span = match header.whole_frame(bytes, 0) {
@@ -52,7 +52,7 @@ pub fn split_first<'a, H: Header>(header: &H, bytes: &'a [u8]) -> Result<Option<
 
 /// The frames of a slice, each with the offset of its first byte.
 ///
-/// The last item is a [`Fault`] where the bytes are no frames from some place on, or end inside a frame.
+/// If the bytes cannot be decoded, or end inside a frame, the last item is a [`Fault`].
 ///
 /// ```
 /// use unstick::framing::Format;
@@ -69,20 +69,20 @@ pub fn split_first<'a, H: Header>(header: &H, bytes: &'a [u8]) -> Result<Option<
 /// ```
 pub struct Frames<'a, H = Format> {
     header: &'a H,
-    /// What is behind the frames that were taken.
+    /// The bytes after the frames that were taken.
     rest: &'a [u8],
-    /// Where that begins.
+    /// Its offset.
     offset: usize,
     failed: bool,
 }
 
 impl<'a, H> Frames<'a, H> {
-    /// The frames of `bytes` by `header`, mostly a [`Format`].
+    /// The frames of `bytes` by `header`, usually a [`Format`].
     pub const fn new(header: &'a H, bytes: &'a [u8]) -> Frames<'a, H> {
         Frames { header, rest: bytes, offset: 0, failed: false }
     }
 
-    /// Where the next frame begins: bytes before it are those of the frames that were taken.
+    /// The offset of the next frame: the number of bytes of the frames that were taken.
     pub const fn offset(&self) -> usize {
         self.offset
     }
@@ -109,7 +109,7 @@ impl<'a, H: Header> Iterator for Frames<'a, H> {
     fn next(&mut self) -> Option<Self::Item> {
         match self.header.whole_frame(self.rest, 0) {
             Some(span) => Some(Ok(self.take(span))),
-            // The iterator itself is not lent, so that it has no address and stays in registers.
+            // The iterator is passed by value, so that it stays in registers.
             None => match last(self.header, self.rest, self.offset as u64)? {
                 Ok(span) => Some(Ok(self.take(span))),
                 Err(_) if self.failed => None,
@@ -124,14 +124,14 @@ impl<'a, H: Header> Iterator for Frames<'a, H> {
 
 impl<H: Header> core::iter::FusedIterator for Frames<'_, H> {}
 
-/// Of any header, as it is only borrowed.
+/// For any header, as it is only borrowed.
 impl<H> Clone for Frames<'_, H> {
     fn clone(&self) -> Self {
         Frames { ..*self }
     }
 }
 
-/// All but the common case: a frame near the end of the bytes, what is wrong with them, or nothing at their end.
+/// The rare cases: a frame near the end of the bytes, an error, or the end.
 #[cold]
 fn last<H: Header>(header: &H, rest: &[u8], offset: u64) -> Option<Result<Span, Fault>> {
     if rest.is_empty() {
@@ -143,7 +143,7 @@ fn last<H: Header>(header: &H, rest: &[u8], offset: u64) -> Option<Result<Span, 
     })
 }
 
-/// Lengths, and never the bytes.
+/// Shows lengths, never the bytes.
 impl<H: core::fmt::Debug> core::fmt::Debug for Frames<'_, H> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Frames { header, rest, offset, failed } = self;
@@ -160,24 +160,24 @@ impl<H: core::fmt::Debug> core::fmt::Debug for Frames<'_, H> {
 /// What some bytes begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum First {
-    /// A frame that is whole, within the limit, and as its check says.
+    /// A frame that is whole and within the limit, and whose check holds.
     Whole(Span),
     /// A frame whose payload is over the limit.
     Oversize(Head),
-    /// A frame that is not whole, and in which part of it the bytes end; bytes of it that are known to be needed.
+    /// A frame that is not whole: the part in which the bytes end, and how many bytes it is known to need in all.
     Short { phase: Phase, need: u64 },
 }
 
-/// Why bytes begin with no frame.
+/// Why no frame can begin with some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// Its header says so.
+    /// Its header is refused.
     Header(DecodeErrorKind),
-    /// The header is good, and the check of the whole frame says so.
+    /// Its header is good, and the check over the whole frame fails.
     Check(DecodeErrorKind),
 }
 
-/// Reads the frame that `bytes`, of which there is one at least, begin with.
+/// Reads the frame that `bytes`, which are not empty, begin with.
 pub(crate) fn first<H: Header + ?Sized>(header: &H, bytes: &[u8]) -> Result<First, Wrong> {
     let head = match header.parse(bytes).map_err(Wrong::Header)? {
         Parsed::Need(more) => return Ok(First::Short { phase: Phase::Header, need: (bytes.len() + more) as u64 }),
@@ -190,13 +190,13 @@ pub(crate) fn first<H: Header + ?Sized>(header: &H, bytes: &[u8]) -> Result<Firs
     }
 }
 
-/// The part of a frame with this header that ends behind `have` bytes of it.
+/// The part of a frame with this header in which its first `have` bytes end.
 pub(super) fn phase(head: Head, have: u64) -> Phase {
     let payload_end = head.payload_len.saturating_add(head.header_len as u64);
     if have < payload_end { Phase::Payload } else { Phase::Trailer }
 }
 
-/// What is wrong at the frame that begins with `bytes` and is all there is from `offset` on.
+/// The fault of the frame at `offset` that begins with `bytes`, the rest of the stream.
 #[cold]
 pub(crate) fn fault<H: Header + ?Sized>(header: &H, offset: u64, bytes: &[u8], found: Result<First, Wrong>) -> Fault {
     match found {
@@ -213,14 +213,15 @@ pub(super) fn oversize<H: Header + ?Sized>(header: &H, head: Head) -> DecodeErro
     DecodeErrorKind::Oversize { field, payload_len, max_payload_len: header.max_payload_len() }
 }
 
-/// A refused header. Its bytes in the fault are just those that decided, so that it does not depend on how many more had
+/// A refused header. The fault holds exactly the bytes that decided, so that it does not depend on how many more had
 /// arrived.
 pub(super) fn refused<H: Header + ?Sized>(header: &H, offset: u64, kind: DecodeErrorKind, bytes: &[u8]) -> Fault {
     let decisive = decisive(header, bytes);
     Fault::new(offset, kind, decisive, header.diagnose(kind, offset, decisive))
 }
 
-/// The stream ended inside a frame, of which these bytes came. Inside the first frame of all they may look like something.
+/// The stream ended inside a frame, of which these bytes came. In the stream's first frame they may look like another
+/// protocol.
 fn truncated<H: Header + ?Sized>(header: &H, offset: u64, phase: Phase, bytes: &[u8], need: u64) -> Fault {
     let kind = DecodeErrorKind::Truncated { phase, have: bytes.len() as u64, need };
     match header.diagnose(kind, offset, bytes) {
@@ -229,7 +230,7 @@ fn truncated<H: Header + ?Sized>(header: &H, offset: u64, phase: Phase, bytes: &
     }
 }
 
-/// The header that `bytes` begin with, as far as it decides; all of them where they are less.
+/// The bytes of the header that decide; all of `bytes` if it is shorter.
 fn decisive<'a, H: Header + ?Sized>(header: &H, bytes: &'a [u8]) -> &'a [u8] {
     let decided = (1..=bytes.len().min(header.max_header_len()))
         .find(|&len| !matches!(header.parse(&bytes[..len]), Ok(Parsed::Need(_))))

@@ -6,9 +6,10 @@ use core::str::FromStr;
 
 use super::format::{Endian, Field, Layout, PRESETS};
 
-/// A preset's name, or `key=value` pairs with commas between: `offset`, `width` (1 to 8, or `varint`), `endian` (`be` or
-/// `le`), `adjustment`, `trailer`, and for varints `max-width` (1 to 10) and `minimal` (`true` or `false`). What is not named
-/// is 0, 4, `be`, 0, 0, 10 and `false`. A name may stand first and be amended: `varint,minimal=true`.
+/// A preset's name, or `key=value` pairs separated by commas: `offset` (default 0), `width` (1 to 8, or `varint`;
+/// default 4), `endian` (`be` or `le`; default `be`), `adjustment` (default 0), `trailer` (default 0), and for varints
+/// `max-width` (1 to 10; default 10) and `minimal` (`true` or `false`; default `false`). A name may come first and
+/// pairs change it: `varint,minimal=true`.
 impl FromStr for Layout {
     type Err = SpecError;
 
@@ -25,7 +26,7 @@ impl FromStr for Layout {
     }
 }
 
-/// The text that parses to this layout: a preset's name where it is one.
+/// The text that parses to this layout: the preset's name if it is one.
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = self.preset() {
@@ -92,7 +93,7 @@ fn amend(layout: &mut Layout, key: &str, value: &str) -> Result<(), SpecError> {
     Ok(())
 }
 
-/// Why a text names no layout.
+/// Why a text does not describe a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpecError {
@@ -120,11 +121,11 @@ pub enum SpecError {
         /// The values that it can have.
         allowed: &'static str,
     },
-    /// A key does not go with the field that was named before it.
+    /// A key does not apply to this kind of field.
     NotOfThisField {
         /// The key.
         key: &'static str,
-        /// What it goes with.
+        /// What it applies to.
         of: &'static str,
     },
 }
@@ -146,8 +147,8 @@ impl fmt::Display for SpecError {
                 )
             }
             SpecError::NoValue { part } => write!(f, "{part:?} has no value: write key=value"),
-            SpecError::BadValue { key, value, allowed } => write!(f, "{key}={value}: it can be {allowed}"),
-            SpecError::NotOfThisField { key, of } => write!(f, "{key} goes with {of} only"),
+            SpecError::BadValue { key, value, allowed } => write!(f, "{key}={value}: it must be {allowed}"),
+            SpecError::NotOfThisField { key, of } => write!(f, "{key} applies to {of} only"),
         }
     }
 }

@@ -3,10 +3,10 @@
 use alloc::string::String;
 use core::fmt;
 
-/// Reads UTF-8 text that arrives in pieces and never tears a character: what a piece leaves unfinished waits for the next.
+/// Reads UTF-8 text that arrives in pieces and never tears a character: an unfinished one waits for the next piece.
 ///
-/// What it gives for a stream, however cut, is what [`String::from_utf8_lossy`] gives for the whole of it: a sequence that
-/// is not UTF-8 becomes U+FFFD.
+/// However the stream is cut, the result is that of [`String::from_utf8_lossy`] for the whole of it: a sequence that is
+/// not UTF-8 becomes U+FFFD.
 ///
 /// ```
 /// use unstick::framing::Utf8Reader;
@@ -30,7 +30,7 @@ impl Utf8Reader {
         Utf8Reader { held: [0; 4], len: 0 }
     }
 
-    /// Appends to `text` what `bytes` completes.
+    /// Appends to `text` the characters that `bytes` complete.
     pub fn read(&mut self, mut bytes: &[u8], text: &mut String) {
         while self.len > 0 {
             let Some((&byte, rest)) = bytes.split_first() else { return };
@@ -40,7 +40,8 @@ impl Utf8Reader {
             match core::str::from_utf8(&self.held[..=before]) {
                 Ok(character) => text.push_str(character),
                 Err(error) if error.error_len().is_none() => self.len = before + 1,
-                // The byte does not go on with the character: what was held is one bad sequence, the byte begins anew.
+                // The byte does not continue the character: the held bytes are one invalid sequence, and the byte
+                // starts a new one.
                 Err(_) => {
                     text.push(char::REPLACEMENT_CHARACTER);
                     continue;
@@ -61,7 +62,7 @@ impl Utf8Reader {
         }
     }
 
-    /// The stream ended: a character that never came whole becomes U+FFFD.
+    /// Ends the stream: an unfinished character becomes U+FFFD.
     pub fn finish(&mut self, text: &mut String) {
         if self.len > 0 {
             text.push(char::REPLACEMENT_CHARACTER);
@@ -70,7 +71,7 @@ impl Utf8Reader {
     }
 }
 
-/// A length, and never the bytes.
+/// Shows a length, never the bytes.
 impl fmt::Debug for Utf8Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Utf8Reader").field("held", &self.len).finish()

@@ -1,4 +1,4 @@
-//! A server's numbers: every connection is counted exactly once.
+//! The statistics of a server: every connection is counted exactly once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::budget::Budget;
 use crate::close::{CloseKind, CloseReason, Traffic};
 
-/// The numbers of a [`Server`](crate::Server), to read from any thread, also after it has ended. Cheap to clone.
+/// The statistics of a [`Server`](crate::Server), to read from any thread, also after it has ended. Cheap to clone.
 ///
 /// ```
 /// use unstick::{Server, ServerConfig};
@@ -21,7 +21,7 @@ pub struct Account {
     inner: Arc<Inner>,
 }
 
-/// A server's numbers at one moment. `accepted = active + closed()`, at every moment.
+/// The statistics of a server at one moment. They balance: `accepted = active + closed()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -29,10 +29,10 @@ pub struct Stats {
     pub accepted: u64,
     /// Connections that have not ended yet.
     pub active: u64,
-    /// How often accepting failed: there was no free descriptor, for example.
+    /// How often accepting failed, for example because no descriptor was free.
     pub accept_failures: u64,
-    /// Frames and bytes of all connections, including the active ones. A connection adds its own whenever it has handled the
-    /// frames that have arrived, and before anything is written.
+    /// Frames and bytes of all connections, including active ones. A connection adds its own when it has handled the
+    /// frames that have arrived, and before it writes.
     pub traffic: Traffic,
     /// Bytes of the [`memory_budget`](crate::ServerConfig::memory_budget) that are in use.
     pub buffered: usize,
@@ -57,13 +57,13 @@ impl Stats {
 }
 
 impl Account {
-    /// The account of a server with so many threads.
+    /// The account of a server with this many threads.
     pub(super) fn new(threads: usize, budget: &Arc<Budget>) -> Account {
         let passed = (0..threads).map(|_| Passed::default()).collect();
         Account { inner: Arc::new(Inner { counts: Mutex::default(), passed, budget: Arc::clone(budget) }) }
     }
 
-    /// The numbers at this moment.
+    /// The statistics of this moment.
     pub fn stats(&self) -> Stats {
         let mut traffic = Traffic::default();
         for Passed(passed) in &self.inner.passed {
@@ -84,7 +84,7 @@ impl Account {
         }
     }
 
-    /// A connection was accepted: whether it is admitted, where so many are allowed.
+    /// Counts an accepted connection. Returns whether it is admitted, if `allowed` are served at a time.
     pub(super) fn open(&self, allowed: usize) -> bool {
         let mut counts = self.counts();
         counts.accepted += 1;
@@ -95,7 +95,7 @@ impl Account {
         is_admitted
     }
 
-    /// A connection that was opened has ended. One that was not admitted may end for any reason, too.
+    /// Counts the end of a connection. One that was not admitted may also end for any reason.
     pub(super) fn close(&self, is_admitted: bool, reason: &CloseReason) {
         let mut counts = self.counts();
         counts.active -= 1;
@@ -112,7 +112,7 @@ impl Account {
         self.counts().refusing
     }
 
-    /// A connection of the thread that passed `before` has now passed `now`. Each thread writes to its own figures only.
+    /// Counts the traffic of a connection since `before`. Each thread writes only to its own counters.
     pub(super) fn passed(&self, thread: usize, before: Traffic, now: Traffic) {
         let more = [
             now.frames_in - before.frames_in,
@@ -125,7 +125,7 @@ impl Account {
         }
     }
 
-    /// Nothing panics while it has the lock; and counts that were counted once are true.
+    /// Nothing panics while it holds the lock, so the counts are valid even if it is poisoned.
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.inner.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,23 +139,23 @@ impl fmt::Debug for Account {
 
 struct Inner {
     counts: Mutex<Counts>,
-    /// What passed, thread by thread.
+    /// The traffic of each thread.
     passed: Box<[Passed]>,
     budget: Arc<Budget>,
 }
 
-/// Counted together, so that they balance at any moment. Only opening and closing takes the lock.
+/// Counted under one lock, so that they balance at every moment. Only opening and closing takes it.
 #[derive(Default)]
 struct Counts {
     accepted: u64,
     active: u64,
-    /// Of the active ones, those that were not admitted.
+    /// The active connections that were not admitted.
     refusing: u64,
     accept_failures: u64,
     closes: [u64; CloseKind::ALL.len()],
 }
 
-/// One thread's figures, in a cache line of their own.
+/// The counters of one thread, in their own cache line.
 #[derive(Default)]
 #[repr(align(64))]
 struct Passed([AtomicU64; 4]);
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(stats.accepted, stats.active + stats.closed());
     }
 
-    /// One that is being refused may end because `on_open` panics, or its socket fails.
+    /// A connection that is being refused may end because `on_open` panics, or because its socket fails.
     #[test]
     fn who_is_refused_and_ends_for_another_reason_leaves_nothing_behind() {
         let account = Account::new(1, &Budget::new(100));

@@ -329,7 +329,7 @@ mod tests {
         assert!(third.wait(0, Some(60_000), &cx()).is_ok());
         assert!(small.wait(200_000, None, &cx()).is_ok(), "it is within its share");
         let over = large.wait(400_000, None, &cx()).expect_err("over its share");
-        assert_eq!(over.to_string(), "over budget: 400000 bytes held, and a fair share of 1000000 is 216666");
+        assert_eq!(over.to_string(), "over budget: 400000 bytes held, the fair share of 1000000 is 216666");
     }
 
     /// Where handlers at work hold all, who holds a little waits for them.

@@ -1,20 +1,22 @@
-//! The configuration of a server: its format, what it sends first, and every limit.
+//! The configuration of a server: its format, what it sends first, and every limit on its peers.
 
 use std::time::Duration;
 
 use super::greeting::Greeting;
 use crate::framing::{Format, Header};
 
-/// The greeting of the C# tutorial that this crate grew from: 23 bytes in UTF-8.
+/// A greeting to try things with: 23 bytes in UTF-8, the one of the C# tutorial that this crate grew from.
 pub const TUTORIAL_GREETING: &str = "Hello client! 你好...";
 
-/// Descriptors that are left to the process when [`ServerConfig::max_connections`] is derived from its limit.
+/// Descriptors left to the process if [`ServerConfig::max_connections`] is derived from its limit.
 const RESERVE: usize = 32;
 
-/// The configuration of a server: its format, its threads, what it sends first, and the limits on what peers can cost.
+/// Server settings. By default: frames of u32 little-endian with up to 1 MiB of payload, one thread, no greeting, and
+/// limits on all that peers can cost.
 ///
-/// If a limit ends a connection, the [`CloseReason`](crate::CloseReason) has its name and numbers. All limits but
-/// [`idle_timeout`](ServerConfig::idle_timeout) are on by default. A limit of 0 is an error of [`Server::bind`](crate::Server::bind).
+/// If a limit ends a connection, the [`CloseReason`](crate::CloseReason) names it, with its numbers. All limits but
+/// [`idle_timeout`](ServerConfig::idle_timeout) are on by default. With a limit of 0,
+/// [`Server::bind`](crate::Server::bind) fails.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,69 +32,72 @@ const RESERVE: usize = 32;
 /// ```
 ///
 /// # The worst case
-/// Whatever the peers do, what the server holds for them is at most
-/// `memory_budget + connections × 6 KiB + threads × (12 MiB + longest payload)`; besides what handlers hold and what the system
-/// buffers in its sockets. 2 KiB are a connection's own, 4 KiB what it may hold without asking; 12 MiB are the buffers that a
-/// thread keeps to use again, and the rest is for the reply that is just being made.
+/// Whatever the peers do, the server holds for them at most
+/// `memory_budget + connections × 6 KiB + threads × (12 MiB + longest payload)`,
+/// besides what handlers hold and what the system buffers in its sockets. Of the 6 KiB, 2 KiB are a connection's own
+/// state and 4 KiB what it may hold without a lease from the budget; 12 MiB are the buffers that a thread keeps for
+/// reuse; the longest payload is the reply being encoded.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig<H = Format> {
-    /// The format, in both directions, with the longest payload: a [`Format`], or any other [`Header`]. [`Format::U32_LE`] with
-    /// 1 MiB by default; a longer payload ends as *oversize*.
+    /// The format, in both directions: a [`Format`], or any other [`Header`]. By default [`Format::U32_LE`], with
+    /// payloads of at most 1 MiB. A longer payload ends the connection as *oversize*.
     pub format: H,
-    /// What is sent first on every connection. Nothing by default.
+    /// The greeting sent first on every connection; none by default.
     pub greeting: Greeting,
-    /// What is sent on a connection that is refused. Nothing by default: it is just closed.
+    /// What a refused connection is sent before it is closed; nothing by default.
     pub refusal: Greeting,
-    /// Connections that may wait to be accepted; the system has a limit of its own. 1024 by default.
+    /// The most connections that wait to be accepted; the system may allow fewer. 1024 by default.
     pub backlog: usize,
-    /// Threads that serve connections. 1 by default.
+    /// The number of threads that serve connections. 1 by default.
     pub threads: usize,
-    /// Connections served at a time. A further one is accepted, sent the [`refusal`](ServerConfig::refusal), and ended as
-    /// *refused*. `None`, by default: the process's limit of open files, less 32 and three for each thread.
+    /// The most connections served at a time. One more is accepted, sent the [`refusal`](ServerConfig::refusal), and
+    /// ended as *refused*. `None` by default: the process's limit of open files, less 32 and three for each thread.
     pub max_connections: Option<usize>,
-    /// Bytes of memory that all connections together may hold, beyond 4 KiB each: unfinished frames, frames that a handler works
-    /// on, replies and pushes that are not written. `None`, by default: 256 MiB, or eight times the longest payload if that is
-    /// more, but at most a quarter of the memory that the process may have. Less than four of the longest payload is refused: a
-    /// handler that holds one and waits to send another could wait for ever.
+    /// The most bytes that all connections together may hold beyond 4 KiB each: unfinished frames, frames that a
+    /// handler works on, and unwritten replies and pushes. `None` by default: 256 MiB, or eight times the longest
+    /// payload if that is more, but at most a quarter of the memory that the process may use. Less than four times the
+    /// longest payload is an error: a handler that holds one payload and waits to send another could wait forever.
     ///
-    /// When it is used up, nothing more is read and handlers wait to send, until memory is given back: backpressure, and no
-    /// connection ends. Only if a connection waits for memory, and another one holds more than its fair share because of its own
-    /// peer, the one that holds the most ends as *over budget*. Held because of the peer is an unfinished frame, and what the
-    /// peer does not read, with what it sent meanwhile; not a whole frame that a handler works on. The fair share is three
-    /// quarters of the budget, without what handlers work on, divided by the number of connections that hold memory because of
-    /// their peers plus one; it is 4 KiB at least.
+    /// When it is used up, nothing more is read and handlers wait to send until memory is free again: backpressure. A
+    /// connection ends as *over budget* only if another one waits for memory and this one holds more than its fair
+    /// share because of its own peer; if several do, the one that holds the most ends. An unfinished frame counts as
+    /// held because of the peer, and so do bytes that the peer does not read, with what it sent meanwhile; whole frames
+    /// that a handler works on do not. The fair share is three quarters of the budget, less what handlers work on,
+    /// divided by one more than the number of connections that hold memory because of their peers; at least 4 KiB.
     pub memory_budget: Option<usize>,
-    /// The time from accepting a connection to its first whole frame; after it, the connection ends as *silent*. 60 s by default.
-    /// `None`: no limit, as for clients that only listen.
+    /// The longest time from accepting a connection to the end of its first frame; after it, the connection ends as
+    /// *silent*. 60 s by default. `None` for no limit: for clients that only listen.
     pub first_frame_timeout: Option<Duration>,
-    /// The time from a frame's first byte to its last one; after it, the connection ends as *slow frame*. 10 s by default, and
-    /// what [`min_rate`](ServerConfig::min_rate) adds. `None`: no limit.
+    /// The longest time from a frame's first byte to its last one, extended by [`min_rate`](ServerConfig::min_rate);
+    /// after it, the connection ends as *slow frame*. 10 s by default; `None` for no limit.
     pub frame_timeout: Option<Duration>,
-    /// Bytes a second that a long frame must arrive with: for each that many bytes received, the
-    /// [`frame_timeout`](ServerConfig::frame_timeout) is one second longer. 64 KiB by default, so a frame of 1 MiB has 26 s at
-    /// most. `None`: the timeout is the same for all frames.
+    /// The least rate of a long frame, in bytes a second: each time this many bytes are received, the
+    /// [`frame_timeout`](ServerConfig::frame_timeout) is extended by 1 s. 64 KiB by default, so a frame of 1 MiB has at
+    /// most 26 s. `None` for the same timeout for all frames.
     pub min_rate: Option<usize>,
-    /// The time between frames in which a peer may send nothing and read nothing; after it, the connection ends as *idle*. `None`,
-    /// no limit, by default.
+    /// The longest time between frames in which a peer sends and reads nothing; after it, the connection ends as
+    /// *idle*. `None`, no limit, by default.
     pub idle_timeout: Option<Duration>,
-    /// The time in which a peer may read nothing while bytes wait to be written to it; after it, the connection ends as *slow
-    /// reader*. 10 s by default. `None`: no limit.
+    /// The longest time in which a peer reads nothing while bytes are queued for it; after it, the connection ends as
+    /// *slow reader*. 10 s by default; `None` for no limit.
     pub write_timeout: Option<Duration>,
-    /// The time without a byte after which the system sends keepalive probes to a TCP peer, three of them, 10 s apart; if none is
-    /// answered, the connection ends as *unreachable*. 60 s by default. `None`: no probes.
+    /// The time without traffic after which the system sends three keepalive probes to a TCP peer, 10 s apart; if none
+    /// is answered, the connection ends as *unreachable*. 60 s by default; `None` for no probes. On Linux
+    /// `TCP_USER_TIMEOUT` is set accordingly, if there is a [`write_timeout`](ServerConfig::write_timeout) (tcp(7)).
     pub keepalive: Option<Duration>,
-    /// Bytes that wait to be written to a peer; from this many on, its handler waits to send, and nothing more is read from it.
-    /// 64 KiB by default. While frames of 16 KiB or more are answered that arrived together, as many bytes may wait as arrived.
+    /// While this many bytes or more are queued for a peer, its handler waits to send, and nothing is read from it. 64
+    /// KiB by default. While frames of 16 KiB or more are answered that arrived together, as many bytes may be queued as
+    /// arrived.
     pub high_water: usize,
-    /// Bytes that may be queued in a connection's [`Outbox`](crate::Outbox), or one frame if that is longer; beyond it the outbox
-    /// is full. 256 KiB by default.
+    /// The most bytes queued in a connection's [`Outbox`](crate::Outbox), or one frame if that is longer; then the
+    /// outbox is full. 256 KiB by default.
     pub outbox_limit: usize,
-    /// Frames of one connection, empty ones included, that are handled before it yields to the other connections of its thread.
-    /// 1024 by default.
+    /// The most frames of one connection, including empty ones, that are handled in a row before other connections of
+    /// its thread are served. 1024 by default.
     pub max_frames_per_turn: usize,
-    /// How long a stop waits for frames that have arrived, their handlers and their replies; after it, what is left is cut off. 10
-    /// s by default.
+    /// How long a stop waits for frames that have arrived, their handlers and their replies; then the remaining
+    /// connections are ended. 10 s by default.
     pub drain_timeout: Duration,
 }
 
@@ -121,11 +126,11 @@ impl Default for ServerConfig {
     }
 }
 
-/// A setter for each field but the format, and how all of them go to a configuration with another format.
+/// A setter for each field but the format, and a way to change the format's type.
 macro_rules! fields {
     ($($field:ident: $type:ty,)*) => {
         $(
-            #[doc = concat!("The same with another [`", stringify!($field), "`](ServerConfig#structfield.", stringify!($field), ").")]
+            #[doc = concat!("Sets [`", stringify!($field), "`](ServerConfig#structfield.", stringify!($field), ").")]
             #[must_use]
             pub fn $field(mut self, $field: $type) -> ServerConfig<H> {
                 self.$field = $field;
@@ -133,7 +138,7 @@ macro_rules! fields {
             }
         )*
 
-        /// The format, and the same with another one in its place.
+        /// The format, and the same configuration with another one.
         pub(super) fn split<G>(self, format: G) -> (H, ServerConfig<G>) {
             (self.format, ServerConfig { format, $($field: self.$field),* })
         }
@@ -160,13 +165,13 @@ impl<H> ServerConfig<H> {
         drain_timeout: Duration,
     }
 
-    /// The same with another [`format`](ServerConfig#structfield.format).
+    /// Sets the [`format`](ServerConfig#structfield.format).
     #[must_use]
     pub fn format<G: Header>(self, format: G) -> ServerConfig<G> {
         self.split(format).1
     }
 
-    /// The name of a limit that is 0, where that would let nothing happen.
+    /// The name of a limit that is 0 and must not be.
     pub(super) fn zero(&self) -> Option<&'static str> {
         let limits = [
             ("threads", Some(self.threads)),
@@ -180,7 +185,7 @@ impl<H> ServerConfig<H> {
         limits.into_iter().find_map(|(name, limit)| (limit == Some(0)).then_some(name))
     }
 
-    /// Connections served at a time: [`max_connections`](ServerConfig::max_connections), whether set or derived.
+    /// The most connections served at a time: [`max_connections`](ServerConfig::max_connections), set or derived.
     pub fn connections_allowed(&self) -> usize {
         let derived = || descriptors_allowed().saturating_sub(RESERVE + 3 * self.threads).max(1);
         self.max_connections.unwrap_or_else(derived)
@@ -188,9 +193,9 @@ impl<H> ServerConfig<H> {
 }
 
 impl ServerConfig {
-    /// Bytes that [`memory_budget`](ServerConfig::memory_budget) is at most by default: a quarter of what this process may have, by
-    /// its limit of address space and by that of its control group. `None` where neither limits it. A budget above that may be
-    /// more than there is, and a process that has no memory left ends.
+    /// The most bytes of the default [`memory_budget`](ServerConfig::memory_budget): a quarter of what this process may
+    /// use, by its limit of address space (`RLIMIT_AS`) and that of its control group (version 2). `None` if neither
+    /// limits it. With a greater budget the process may run out of memory, and the system kills it.
     ///
     /// ```
     /// use unstick::ServerConfig;
@@ -205,7 +210,7 @@ impl ServerConfig {
 }
 
 impl<H: Header> ServerConfig<H> {
-    /// Bytes that all connections may hold, whether set or derived.
+    /// The most bytes that all connections may hold, set or derived.
     pub(super) fn bytes_allowed(&self) -> usize {
         let derived = || (256 * 1024 * 1024).max(self.format.max_payload_len().saturating_mul(8));
         let least = self.format.max_payload_len().saturating_mul(4);
@@ -214,20 +219,20 @@ impl<H: Header> ServerConfig<H> {
     }
 }
 
-/// How many descriptors this process may have open.
+/// The most descriptors that this process may open.
 #[cfg(unix)]
 fn descriptors_allowed() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// There is no such limit that could be asked for.
+/// Not on Unix there is no such limit to ask for.
 #[cfg(not(unix))]
 fn descriptors_allowed() -> usize {
     16 * 1024
 }
 
-/// How many bytes of memory this process may have: by its limit of address space, and by that of its control group.
+/// The most bytes of memory that this process may use: by its limit of address space, and by that of its control group.
 #[cfg(unix)]
 fn memory_allowed() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
@@ -235,13 +240,13 @@ fn memory_allowed() -> Option<usize> {
     [address_space, group_allowed()].into_iter().flatten().min()
 }
 
-/// There is no such limit that could be asked for.
+/// Not on Unix there is no such limit to ask for.
 #[cfg(not(unix))]
 fn memory_allowed() -> Option<usize> {
     None
 }
 
-/// The smallest limit of the control groups (version 2) that this process is in; `None` where there is none.
+/// The smallest limit of the control groups (version 2) that this process is in, if there is one.
 #[cfg(unix)]
 fn group_allowed() -> Option<usize> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;

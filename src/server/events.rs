@@ -1,6 +1,7 @@
-//! Structured events for who subscribes to the crate `tracing`. Without the feature of that name `silence.rs` stands in.
+//! Structured events for subscribers of the crate `tracing`. Without the feature `tracing`, `silence.rs` replaces this
+//! file.
 //!
-//! One event for each thing that happens to the server or to a connection as a whole; none for a frame.
+//! One event for each change of the server or of a connection; none for a frame.
 
 use std::io;
 use std::time::Duration;

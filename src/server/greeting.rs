@@ -1,4 +1,4 @@
-//! What a server says first.
+//! What a server sends first.
 
 use std::error::Error;
 use std::fmt;
@@ -10,9 +10,9 @@ use crate::framing::EncodeError;
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Greeting {
-    /// A frame with this payload. If the format has bytes before its length field or behind the payload, they are zeros.
+    /// A frame with this payload. The bytes that the format has before its length field or after the payload are zeros.
     Frame(Vec<u8>),
-    /// These bytes without framing, which the tutorial's clients wait for.
+    /// These bytes without framing, for clients that expect an unframed text.
     Raw(Vec<u8>),
     /// Nothing.
     None,
@@ -22,7 +22,7 @@ impl Greeting {
     /// Appends it; the prefix and the trailer of a frame are zeros.
     ///
     /// # Errors
-    /// Where the header cannot say it, and nothing is appended.
+    /// If the header cannot encode it; nothing is appended.
     pub(super) fn append(&self, encode: &Encoding, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
             Greeting::Frame(payload) => with_zeros(encode, payload, out)?,
@@ -32,16 +32,16 @@ impl Greeting {
         Ok(())
     }
 
-    /// Sees whether it can be said, as the greeting or the refusal.
+    /// Checks that it can be encoded; `what` is *greeting* or *refusal*.
     ///
     /// # Errors
-    /// Where the header cannot say it.
+    /// If the header cannot encode it.
     pub(super) fn check(&self, what: &'static str, encode: &Encoding) -> Result<(), Unfit> {
         self.append(encode, &mut Vec::new()).map_err(|error| Unfit { what, error })
     }
 }
 
-/// Lengths, and never the bytes.
+/// Shows lengths, never the bytes.
 impl fmt::Debug for Greeting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -52,7 +52,7 @@ impl fmt::Debug for Greeting {
     }
 }
 
-/// A greeting or a refusal that the format cannot say.
+/// A greeting or a refusal that the format cannot encode.
 #[derive(Debug)]
 pub(super) struct Unfit {
     what: &'static str,

@@ -1,4 +1,4 @@
-//! The outbox, by which anybody pushes frames to one connection.
+//! The outbox, which pushes frames to one connection.
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -24,12 +24,12 @@ use crate::framing::{EncodeError, Envelope};
 
 /// Pushes frames to one connection, from any thread and any runtime. Cheap to clone; [`Peer::outbox`](crate::Peer::outbox) gives it.
 ///
-/// Frames that are pushed arrive whole and in order; pushes and the handler's replies arrive in the order in which they were sent.
-/// A push is written as soon as the peer reads, also while the handler waits. What is queued here is bounded: by
+/// Pushed frames arrive whole and in order; pushes and the handler's replies arrive in the order in which they were
+/// sent. A push is written as soon as the peer reads, also while the handler waits. The queue is bounded by
 /// [`ServerConfig::outbox_limit`] (or one frame, if that is longer), and by [`ServerConfig::memory_budget`].
 ///
-/// A frame does not say whether it is a push or a reply. If a client has to tell them apart, the protocol must say so, by a byte
-/// of the payload for example.
+/// A frame does not say whether it is a push or a reply. If a client must tell them apart, your protocol must mark
+/// them, for example by a byte of the payload.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -126,13 +126,13 @@ impl Outbox {
         Outbox { inner: Arc::new(Inner { mailbox, is_due, state, room, encode, budget, limit }) }
     }
 
-    /// Pushes a frame, or returns at once with the reason why not.
+    /// Pushes a frame, or returns at once with the error.
     ///
     /// A payload of 4 KiB or more is not copied. To push one payload to many outboxes, push the same [`Bytes`] to one after the
     /// other: the frame is in memory once, and counts once in the budget.
     ///
     /// # Errors
-    /// [`PushError`]: nothing of the frame is pushed.
+    /// [`PushError`]; nothing was pushed.
     pub fn try_send(&self, payload: impl Borrow<Bytes>) -> Result<(), PushError> {
         self.push(Envelope::default(), payload.borrow())
     }
@@ -149,14 +149,14 @@ impl Outbox {
         self.push(envelope.into(), payload.borrow())
     }
 
-    /// Pushes a frame, and waits for room if there is none: backpressure. Those that wait go on in order. A handler may also await
-    /// its own connection's outbox.
+    /// Pushes a frame, and waits for room if there is none: backpressure. Several waiting pushes are served in order. A
+    /// handler may also await its own connection's outbox.
     ///
     /// # Errors
     /// [`PushError`], but never [`PushError::Full`].
     ///
     /// # Cancel-safety
-    /// If the future is dropped before it is ready, nothing is pushed, and the next one that waits goes on.
+    /// If the future is dropped before it is ready, nothing is pushed, and the next waiting push is served.
     pub async fn send(&self, payload: impl Borrow<Bytes>) -> Result<(), PushError> {
         self.send_with(Envelope::default(), payload).await
     }
@@ -191,24 +191,24 @@ impl Outbox {
         }
     }
 
-    /// Ends the connection cleanly: the frame that its handler works on is finished, what is queued is written, and our stream
-    /// ends. The reason is *ended*. From now on every push is [`PushError::Closed`].
+    /// Ends the connection cleanly: its handler finishes the current frame, the queue is written, and our stream ends.
+    /// The reason is *ended*. From now on every push fails with [`PushError::Closed`].
     pub fn close(&self) {
         self.end(State::Closing);
     }
 
-    /// Breaks the connection off at once, because its peer reads too slowly: what is queued is lost, and the peer sees a reset.
-    /// The reason is *overflow*.
+    /// Breaks the connection off at once, because its peer reads too slowly: queued frames are lost, and the peer sees
+    /// a reset. The reason is *overflow*.
     pub fn break_off(&self) {
         self.end(State::Overflow);
     }
 
-    /// Whether every further push is [`PushError::Closed`]: the connection is ending, or has ended.
+    /// Whether every further push fails with [`PushError::Closed`]: the connection is ending, or has ended.
     pub fn is_closed(&self) -> bool {
         self.state() != State::Open
     }
 
-    /// Bytes that were pushed and are not all written to the socket yet.
+    /// Bytes that were pushed and not yet written to the socket.
     pub fn queued(&self) -> usize {
         let mailbox = self.mailbox();
         mailbox.waiting + mailbox.taken
@@ -348,7 +348,7 @@ impl Mailbox {
     }
 }
 
-/// Lengths, and no byte that waits.
+/// Shows lengths, no queued bytes.
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (queued, closed) = (self.queued(), self.is_closed());
@@ -367,23 +367,23 @@ impl fmt::Debug for Outbox {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushError {
-    /// There is no room now: this outbox is full, or the memory budget of the server is used up.
+    /// There is no room now: this outbox is full, or the server's memory budget is used up.
     Full {
-        /// Bytes that are queued here.
+        /// Bytes that are queued in this outbox.
         queued: usize,
-        /// Bytes that may be queued: [`ServerConfig::outbox_limit`].
+        /// The limit, in bytes: [`ServerConfig::outbox_limit`].
         limit: usize,
     },
     /// The connection is ending, or has ended.
     Closed,
-    /// The format cannot encode such a frame.
+    /// The format cannot encode the frame.
     Encode(EncodeError),
 }
 
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PushError::Full { queued, limit } => write!(f, "the outbox is full: {queued} bytes wait, and {limit} may"),
+            PushError::Full { queued, limit } => write!(f, "the outbox is full: {queued} bytes queued, limit {limit}"),
             PushError::Closed => f.write_str("the connection is closed"),
             PushError::Encode(_) => f.write_str("the frame cannot be encoded"),
         }

@@ -1,4 +1,4 @@
-//! The handle of a connection that its handler is made with.
+//! The handle of a connection that the handler's factory gets.
 
 use std::fmt;
 use std::rc::Rc;
@@ -9,8 +9,9 @@ use super::link::Link;
 use super::outbox::Outbox;
 use crate::peer::PeerName;
 
-/// A connection, as `new_handler` of [`Server::serve`](crate::Server::serve) gets it: the peer's name, the outbox by which
-/// anybody pushes to it, and a timer. Cheap to clone. It is not `Send` and stays on its thread; the [`Outbox`] may go anywhere.
+/// A connection, as `new_handler` of [`Server::serve`](crate::Server::serve) gets it: the peer's name, an outbox to
+/// push to it, and a timer. Cheap to clone. It is not `Send` and stays on its thread; the [`Outbox`] can go to any
+/// thread.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,14 +39,14 @@ impl Peer {
         &self.link.peer
     }
 
-    /// The outbox by which anybody pushes frames to the peer; always the same one. It is created by the first call, so a
-    /// connection that nobody pushes to needs no memory for it.
+    /// The outbox that pushes frames to the peer; always the same one. The first call creates it, so a connection
+    /// without pushes needs no memory for it.
     pub fn outbox(&self) -> Outbox {
         self.link.make_outbox().clone()
     }
 
-    /// Waits that long, by the server's clock: in a test, a `Simulation` (feature `testing`) may drive that. Meanwhile the
-    /// connection is written to, and nothing is read from it.
+    /// Waits this long, by the server's clock, which a `Simulation` (feature `testing`) can drive. Meanwhile replies
+    /// and pushes are written, and nothing is read from the connection.
     ///
     /// # Cancel-safety
     /// Dropping the future removes the timer.

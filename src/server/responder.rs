@@ -1,4 +1,4 @@
-//! The responder, by which a handler replies.
+//! The responder, through which a handler replies.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,8 +18,9 @@ use crate::peer::PeerName;
 
 /// Sends replies to the frame that a handler is called with: none, one or many.
 ///
-/// A reply is queued. The queue is written when all frames that have arrived are handled, and whenever the handler waits: for a
-/// [`flush`](Responder::flush), for room in the queue, or for anything else. So many replies cost one write.
+/// A reply is queued. The queue is written when all frames that have arrived are handled, and whenever the handler
+/// waits: for a [`flush`](Responder::flush), for room in the queue, or for anything else. So one write carries many
+/// replies.
 ///
 /// ```
 /// use unstick::framing::Frame;
@@ -44,7 +45,7 @@ impl Responder {
     /// queued, or the [`ServerConfig::memory_budget`] has no room.
     ///
     /// # Errors
-    /// [`EncodeError`]: the format cannot encode such a frame. Nothing of it is sent, and the connection goes on unless the
+    /// [`EncodeError`]: the format cannot encode the frame. Nothing is sent, and the connection continues unless the
     /// handler returns the error.
     ///
     /// # Cancel-safety
@@ -54,9 +55,9 @@ impl Responder {
         self.send_with(Envelope::default(), payload)
     }
 
-    /// [`send`](Responder::send) with a prefix, or with an [`Envelope`] of prefix and trailer, for a format that has bytes before
-    /// its length field or behind the payload. This echoes a frame whole:
-    /// `responder.send_with(frame.envelope(), frame.payload())`.
+    /// [`send`](Responder::send) with a prefix, or with an [`Envelope`] of prefix and trailer, for a format with bytes
+    /// before its length field or after the payload. This echoes a whole frame: `responder.send_with(frame.envelope(),
+    /// frame.payload())`.
     ///
     /// # Errors
     /// As [`send`](Responder::send).
@@ -72,7 +73,8 @@ impl Responder {
         Sending { link: &self.link, envelope: envelope.into(), payload }
     }
 
-    /// [`send`](Responder::send) with a payload that is owned: if it has [`NO_COPY_LEN`] bytes (16 KiB) or more, it is not copied.
+    /// [`send`](Responder::send) with an owned payload, which is not copied if it has [`NO_COPY_LEN`] bytes (16 KiB) or
+    /// more.
     ///
     /// # Errors
     /// As [`send`](Responder::send).
@@ -100,8 +102,8 @@ impl Responder {
         SendingBytes { link: &self.link, envelope: envelope.into(), payload: payload.into() }
     }
 
-    /// Writes now. It is ready once everything that was sent or pushed is written to the socket: the system has it, which does
-    /// not say that the peer has read it.
+    /// Writes the queue now. It is ready once everything that was sent or pushed is written to the socket; the peer may
+    /// not have read it yet.
     ///
     /// # Cancel-safety
     /// Dropping the future loses nothing.

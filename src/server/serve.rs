@@ -1,4 +1,4 @@
-//! A server from `bind` to the end of its drain.
+//! A server, from `bind` to the end of its drain.
 
 use std::error::Error;
 use std::fmt;
@@ -36,10 +36,10 @@ use crate::peer::PeerName;
 /// How much longer than the drain timeout a stop waits for a thread that a handler blocks.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A server for length-prefixed frames.
+/// A server for length-prefixed frames, over TCP, Unix sockets or any [`Transport`].
 ///
-/// [`bind`](Server::bind) starts listening; [`serve`](Server::serve) accepts connections, and calls a handler for each frame. The
-/// limits are those of its [`ServerConfig`].
+/// [`bind`](Server::bind) starts listening; [`serve`](Server::serve) accepts connections and calls a handler with each
+/// frame. [`ServerConfig`] has the limits.
 ///
 /// ```
 /// use unstick::framing::Frame;
@@ -71,7 +71,7 @@ pub struct Server<H = Format> {
 }
 
 impl<H: Header + Send + Sync + 'static> Server<H> {
-    /// Listens on TCP, at the first of the addresses that can be bound.
+    /// Listens on TCP, at the first address that can be bound.
     ///
     /// # Errors
     /// The system's: the address is in use, not local, or not allowed. [`io::ErrorKind::InvalidInput`] if a limit is 0, or if the
@@ -89,8 +89,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
 
     /// Listens on a Unix socket. On Unix only.
     ///
-    /// A socket file that an earlier process left at this path, and that nobody listens on, is replaced. The server removes its
-    /// own when it ends.
+    /// A socket file at this path on which no process listens any more is replaced. The server removes its own file
+    /// when it ends.
     ///
     /// ```
     /// use unstick::framing::Frame;
@@ -117,14 +117,15 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     /// ```
     ///
     /// # Errors
-    /// As [`bind`](Server::bind); and [`io::ErrorKind::AlreadyExists`], where there is a file that is no socket.
+    /// As [`bind`](Server::bind); and [`io::ErrorKind::AlreadyExists`] if the path is a file that is not a socket.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<std::path::Path>, config: ServerConfig<H>) -> io::Result<Server<H>> {
         let listening = Listening::unix(path.as_ref(), config.backlog)?;
         Server::new(listening, config)
     }
 
-    /// Serves a TCP socket that is listening already, for example one inherited from a supervisor. Its backlog stays as it is.
+    /// Serves a TCP socket that is already listening, for example one inherited from a supervisor. Its backlog is not
+    /// changed.
     ///
     /// # Errors
     /// As [`bind`](Server::bind).
@@ -134,8 +135,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Server::new(Listening::Tcp(Async::new(listener)?), config)
     }
 
-    /// Serves a Unix socket that is listening already, for example one inherited from a supervisor. Its file is not removed. On
-    /// Unix only.
+    /// Serves a Unix socket that is already listening, for example one inherited from a supervisor. Its file is not
+    /// removed. On Unix only.
     ///
     /// # Errors
     /// As [`bind`](Server::bind).
@@ -144,7 +145,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Server::new(Listening::Unix(Async::new(listener)?, None), config)
     }
 
-    /// Serves the connections of your own [`Listener`], which has an example: TLS, a pipe, a connection in memory.
+    /// Serves the connections of your own [`Listener`], such as pipes or connections in memory. The trait has an
+    /// example.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`], as [`bind`](Server::bind).
@@ -158,12 +160,12 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Ok(Server { listening, header, shared })
     }
 
-    /// The server's numbers, to read from any thread while it serves, and afterwards.
+    /// The server's statistics, to read from any thread, while it serves and afterwards.
     pub fn account(&self) -> Account {
         self.shared.account.clone()
     }
 
-    /// The TCP address that it listens on, with the actual port if it was bound to port 0.
+    /// The TCP address that it listens on; if it was bound to port 0, with the actual port.
     ///
     /// # Errors
     /// [`io::ErrorKind::Unsupported`] if it does not listen on a TCP socket.
@@ -171,55 +173,57 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         self.listening.local_addr()
     }
 
-    /// Calls `on_open` for every connection before it is served, and for one that is refused if it is sent the
-    /// [`refusal`](ServerConfig::refusal) and given time to read it: 16 connections at a time are. If `on_open` panics, that
-    /// connection ends; others go on.
+    /// Calls `on_open` for every connection before it is served. If there is a [`refusal`](ServerConfig::refusal), also
+    /// for refused connections, unless more than 16 are being refused already. If `on_open` panics, only that
+    /// connection ends.
     #[must_use]
     pub fn on_open(mut self, on_open: impl Fn(&PeerName) + Send + Sync + 'static) -> Server<H> {
         self.shared.on_open = Box::new(on_open);
         self
     }
 
-    /// Calls `on_close` exactly once for every connection, when it has ended. If it panics, the server goes on; the panic hook
-    /// still runs.
+    /// Calls `on_close` exactly once for every connection, when it has ended. If `on_close` panics, the panic hook runs
+    /// and the server continues.
     #[must_use]
     pub fn on_close(mut self, on_close: impl Fn(&Closed) + Send + Sync + 'static) -> Server<H> {
         self.shared.on_close = Box::new(on_close);
         self
     }
 
-    /// Accepts and serves connections until `stop` is ready, then drains, and returns the final numbers. `stop` is first polled
-    /// when the threads have begun and before anything is accepted: so it is also where to tell others that they may come.
+    /// Accepts and serves connections until `stop` is ready, then drains, and returns the final statistics. `stop` is
+    /// first polled when the threads have started, before anything is accepted; so `stop` can also announce that the
+    /// server is ready.
     ///
     /// # Handlers
     /// `new_handler` is called once for each connection, with its [`Peer`]: the peer's name, a timer, and the
-    /// [`Outbox`](crate::Outbox) by which anybody pushes frames to it. It returns that connection's handler, which is called with
-    /// one frame after the other, in order, and with a [`Responder`] to reply. A connection stays on one thread for its whole
-    /// life, so a handler may own state and need not be `Send`.
+    /// [`Outbox`](crate::Outbox) that pushes frames to it. It returns the connection's handler. The handler is called
+    /// with each frame, one after the other and in order, and with a [`Responder`] to reply. A connection stays on one
+    /// thread, so its handler may own state and need not be `Send`.
     ///
-    /// A handler may wait as long as it likes: for another thread, a database, a timer. Meanwhile
-    /// - its replies and what is pushed to its peer are written;
+    /// A handler may wait as long as it likes, for another thread, a database or a timer. Meanwhile
+    /// - its replies and pushes to its peer are written;
     /// - nothing is read from its peer, and only [`write_timeout`](ServerConfig::write_timeout) applies to it;
-    /// - all other connections go on.
+    /// - other connections are served.
     ///
-    /// If the peer resets the connection, a waiting handler is dropped. If the peer just ends its stream, the handler goes on, and
-    /// its reply is still written. If a handler returns an error or panics, what it sent before is still written, and this
-    /// connection ends; others go on.
+    /// If the peer resets the connection, a waiting handler is dropped. If the peer only ends its stream, the handler
+    /// continues, and its reply is still written. If a handler returns an error or panics, what it sent before is still
+    /// written, and only this connection ends.
     ///
-    /// A handler that blocks or computes for long delays the other connections of its thread: move such work to another thread,
-    /// with `smol::unblock` for example.
+    /// A handler that blocks or computes for long delays the other connections of its thread: move such work to another
+    /// thread, for example with `smol::unblock`.
     ///
     /// # Drain
-    /// After `stop` the listener is closed, then the outboxes. Each connection handles the frames that have arrived, writes its
-    /// replies, and ends as *stopped*. What is left after [`drain_timeout`](ServerConfig::drain_timeout) is cut off. One second
-    /// later `serve` returns, even if a handler still blocks its thread; the connections of that thread are then still
-    /// [`active`](Stats::active).
+    /// After `stop` the listener is closed, then the outboxes. Each connection handles the frames that have arrived,
+    /// writes its replies, and ends as *stopped*. Connections that remain after
+    /// [`drain_timeout`](ServerConfig::drain_timeout) are ended. One second later `serve` returns, even if a handler
+    /// still blocks its thread; the connections of that thread are then still [`active`](Stats::active).
     ///
     /// # Errors
-    /// The system's, if it gives no thread or no descriptor to wait for events with. Nothing was accepted then.
+    /// The system's, if it cannot start a thread or has no descriptor for its events. Nothing was accepted then.
     ///
     /// # Cancel-safety
-    /// Dropping the future is a stop that nobody waits for: the listener is closed, and the threads drain by themselves.
+    /// Dropping the future stops the server without waiting: the listener is closed, and the threads drain in the
+    /// background.
     pub async fn serve<N, F, E>(self, new_handler: N, stop: impl Future<Output = ()>) -> io::Result<Stats>
     where
         N: Fn(Peer) -> F + Send + Sync + 'static,
@@ -253,7 +257,7 @@ impl<H> fmt::Debug for Server<H> {
     }
 }
 
-/// The header of a server's frames, and what its threads share.
+/// The header of a server's frames, and the state that its threads share.
 pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Result<(Arc<H>, Shared)> {
     let invalid = |error: Box<dyn Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidInput, error);
     if let Some(name) = config.zero() {
@@ -278,10 +282,10 @@ pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) 
     Ok((header, Shared { config, allowed, encode, account, budget, on_open, on_close }))
 }
 
-/// Starts the threads, each with its reactor, before anything is accepted: connections may use up the descriptors.
+/// Starts the threads, each with its reactor, before anything is accepted, as connections may use up the descriptors.
 ///
 /// # Errors
-/// The system's. Threads that have started end then.
+/// The system's. Threads that have started then end.
 async fn start<H, N, F, E>(service: &Service<H, N>, ended: &Sender<()>) -> io::Result<Vec<Sender<Arrival>>>
 where
     H: Header + Send + Sync + 'static,
@@ -304,7 +308,7 @@ where
             };
             _ = ready.try_send(Ok(()));
             let clock = Rc::clone(reactor.clock());
-            // It fails only if this thread's own wait does; then its connections end as stopped.
+            // It fails only if this thread's wait for events fails; then its connections end as stopped.
             _ = reactor.run(worker::run(number, service, arrivals, &clock, Some(&reactor)));
             drop(ended);
         })?;
@@ -316,10 +320,10 @@ where
     Ok(workers)
 }
 
-/// Serves one connection over any [`Transport`], on any runtime, and says why it ended.
+/// Serves one connection over any [`Transport`], on any runtime, and returns why it ended.
 ///
-/// It does what a [`Server`] does for each of its connections. The fields of the configuration that concern many connections
-/// have no effect: threads, backlog, their number, keepalive, drain.
+/// It does what a [`Server`] does for each of its connections. Server-wide settings are ignored: `threads`, `backlog`,
+/// `max_connections`, `keepalive`, `drain_timeout`.
 ///
 /// **The future is not `Send`**: await it on a `LocalExecutor`, in a `LocalSet`, or in `block_on`. [`Halves`](crate::Halves) has
 /// an example.
@@ -343,7 +347,7 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let (header, shared) = share(config.threads(1))?;
-    // It is the only one, so it is admitted.
+    // It is the only connection, so it is admitted.
     _ = shared.account.open(shared.allowed);
     let clock = Clock::new(system::now());
     let thread = Thread::new(0, &Arc::new(shared), &clock);

@@ -1,4 +1,4 @@
-//! What stands in for `events.rs` without the feature `tracing`: nothing is told.
+//! Replaces `events.rs` without the feature `tracing`: there are no events.
 
 use std::io;
 use std::time::Duration;

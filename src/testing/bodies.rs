@@ -1,4 +1,4 @@
-//! What must hold of bodies that come in parts.
+//! The properties of bodies that come in parts.
 
 use alloc::vec::Vec;
 
@@ -7,18 +7,18 @@ use super::checks::{assert_ends, assert_is};
 use super::oracle::{Expected, Located, Oracle};
 use crate::framing::{DecodeError, Decoder, Part};
 
-/// A body that is streamed is the payload that is buffered, in order and whole; what it does not wait for is not
-/// buffered; and a body that is left in the middle is passed over, and not checked.
+/// A streamed body is the same bytes, in order and whole, as the buffered payload; the decoder buffers no more than a
+/// part needs; and the rest of a body that is left in the middle is skipped, unchecked.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
     let most_chunk = case.chunks().map(<[u8]>::len).max().unwrap_or(0);
     for leave in [false, true] {
         let is_left = |index: usize| leave && index.is_multiple_of(2);
         let expected = Expected::read(&case.format, case.oversize, &case.stream, |index| !is_left(index));
-        // A trailer waits until it is whole.
+        // A trailer is buffered until it is whole.
         let most_trailer = expected.frames.iter().map(|frame| frame.trailer_len).max().unwrap_or(0);
         let bound = 2 * (most_chunk + case.format.max_header_len() + most_trailer);
         let mut decoder = case.decoder();
@@ -31,7 +31,7 @@ pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
             let kept = if leave { usize::MAX } else { bound };
             assert!(decoder.capacity() <= kept, "{} bytes are held for a body in parts", decoder.capacity());
         }
-        // Of one that is to come whole nothing comes where it is cut short or refused.
+        // A body taken as a whole frame does not come at all if it is cut short or refused.
         let due = frames.len()
             - usize::from(frames.last().is_some_and(|last| !last.whole && leave && !is_left(frames.len() - 1)));
         assert_eq!(bodies.next, due, "every frame comes");
@@ -43,11 +43,11 @@ pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
 /// Frames that come in parts.
 struct Bodies<'a> {
     frames: &'a [&'a Located],
-    /// How many of them have begun.
+    /// How many frames have begun.
     next: usize,
-    /// The frame that has begun, and the place of the next byte of its payload.
+    /// The frame that has begun, and the offset of the next byte of its payload.
     open: Option<(&'a Located, usize)>,
-    /// Whether every other body is left after its start, and the frame behind it is taken whole.
+    /// Whether every other body is left after its start, and the frame after it is taken whole.
     leave: bool,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Bodies<'a> {
         self.frames.get(self.next - 1).expect("no more frames than there are")
     }
 
-    /// Takes all there is.
+    /// Takes all parts that there are.
     #[track_caller]
     fn take<H: Oracle>(&mut self, decoder: &mut Decoder<H>, stream: &[u8]) -> Result<(), DecodeError> {
         loop {
@@ -75,16 +75,16 @@ impl<'a> Bodies<'a> {
                     self.open = (!self.leave).then_some((frame, body));
                 }
                 Some(Part::Chunk(bytes)) => {
-                    let (frame, place) = self.open.expect("a chunk has a start");
+                    let (frame, offset) = self.open.expect("a chunk has a start");
                     assert!(!bytes.is_empty(), "a chunk is never empty");
-                    assert_eq!(bytes, &stream[place..place + bytes.len()], "chunks are the payload in order");
-                    self.open = Some((frame, place + bytes.len()));
+                    assert_eq!(bytes, &stream[offset..offset + bytes.len()], "chunks are the payload in order");
+                    self.open = Some((frame, offset + bytes.len()));
                 }
                 Some(Part::End { trailer, .. }) => {
-                    let (frame, place) = self.open.take().expect("an end has a start");
+                    let (frame, offset) = self.open.take().expect("an end has a start");
                     assert!(frame.whole, "the end of a frame that is not whole, or not as its check says");
-                    let behind = &stream[place..frame.end() as usize];
-                    assert_eq!(trailer, behind, "the trailer is behind the whole payload");
+                    let behind = &stream[offset..frame.end() as usize];
+                    assert_eq!(trailer, behind, "the trailer follows the whole payload");
                     assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
                 }
             }

@@ -8,11 +8,11 @@ use crate::framing::{DEFAULT_READ_LEN, Decoder, Format, Header, Oversize};
 
 /// A byte stream, how it is cut, and the settings of the decoder that reads it.
 ///
-/// The stream is any bytes at all; a [`Plan`](super::Plan) makes cases whose streams are frames, with or without a fault.
-/// What they are read as is a [`Format`], or any [`Header`].
+/// The stream is any bytes; a [`Plan`](super::Plan) makes cases whose streams are frames, with or without a fault. They
+/// are read by a [`Format`], or by any [`Header`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case<H = Format> {
-    /// What the bytes are read as.
+    /// The format that the bytes are read by.
     pub format: H,
     /// What happens to a frame over the limit.
     pub oversize: Oversize,
@@ -25,7 +25,7 @@ pub struct Case<H = Format> {
 }
 
 impl Case {
-    /// The case that these bytes describe: settings and cuts first, and what is left is the stream. Every input is a case.
+    /// The case that these bytes describe: settings and cuts first, then the stream. Every input is a case.
     pub fn from_bytes(data: &[u8]) -> Case {
         let mut source = Source::new(data);
         let format = source.format();
@@ -54,13 +54,13 @@ impl<H> Case<H> {
         Case { cuts, ..self }
     }
 
-    /// The same case under another oversize policy.
+    /// The same case with another oversize policy.
     #[must_use]
     pub fn on_oversize(self, oversize: Oversize) -> Case<H> {
         Case { oversize, ..self }
     }
 
-    /// The same case with another length of a read.
+    /// The same case with another `read_len`.
     #[must_use]
     pub fn with_read_len(self, read_len: usize) -> Case<H> {
         Case { read_len: read_len.max(1), ..self }
@@ -74,7 +74,7 @@ impl<H> Case<H> {
         Decoder::with_read_len(self.format.clone(), self.read_len).on_oversize(self.oversize)
     }
 
-    /// Byte by byte, or in 300 chunks where the stream is longer than that, so that the checks take linear time.
+    /// Byte by byte, or in 300 chunks if the stream is longer than that, so that the checks take linear time.
     pub(crate) fn finest(&self) -> Cuts {
         Cuts::every(self.stream.len().div_ceil(300))
     }
@@ -85,7 +85,7 @@ impl<H> Case<H> {
     }
 }
 
-/// Where a stream is cut: the lengths of its chunks, in turn and from the start again, until the stream is used up.
+/// Where a stream is cut: the lengths of its chunks, repeated until the end of the stream.
 ///
 /// ```
 /// use unstick::testing::Cuts;
@@ -98,7 +98,7 @@ impl<H> Case<H> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cuts {
-    /// Lengths of the chunks; empty says that nothing is cut. Not all are 0.
+    /// Lengths of the chunks; empty for no cut. Not all are 0.
     lens: Vec<usize>,
 }
 
@@ -113,25 +113,25 @@ impl Cuts {
         Cuts { lens: vec![len.max(1)] }
     }
 
-    /// Cuts at these places, which rise; the last chunk goes to the end of the stream.
-    pub fn at(places: &[usize]) -> Cuts {
+    /// Cuts at these offsets, in rising order; the last chunk goes to the end of the stream.
+    pub fn at(offsets: &[usize]) -> Cuts {
         let mut before = 0;
-        let mut lens: Vec<usize> = places.iter().map(|&at| at - core::mem::replace(&mut before, at)).collect();
+        let mut lens: Vec<usize> = offsets.iter().map(|&at| at - core::mem::replace(&mut before, at)).collect();
         lens.push(usize::MAX);
         Cuts { lens }
     }
 
-    /// Chunks of these lengths, in turn and from the start again. A chunk of 0 bytes is a read that brought nothing; where
-    /// all are 0 nothing is cut.
+    /// Chunks of these lengths, repeated. A chunk of 0 bytes is a read that brought nothing; if all are 0, nothing is
+    /// cut.
     pub fn of_lens(lens: Vec<usize>) -> Cuts {
         if lens.iter().all(|&len| len == 0) { Cuts::whole() } else { Cuts { lens } }
     }
 
-    /// The cuts of a stream of `len` bytes that the bits of `mask` say: bit n is a cut after byte n. So the masks up to
-    /// 2^(`len` − 1) are all the ways there are to cut it.
+    /// The cuts of a stream of `len` bytes given by the bits of `mask`: bit n is a cut after byte n. So the masks below
+    /// 2^(`len` − 1) are all ways to cut it.
     pub fn of_mask(mask: u64, len: usize) -> Cuts {
-        let places: Vec<usize> = (1..len.min(65)).filter(|place| mask >> (place - 1) & 1 == 1).collect();
-        Cuts::at(&places)
+        let offsets: Vec<usize> = (1..len.min(65)).filter(|offset| mask >> (offset - 1) & 1 == 1).collect();
+        Cuts::at(&offsets)
     }
 
     /// The chunks of `stream`.

@@ -1,4 +1,4 @@
-//! What must hold, each a function over one case.
+//! The properties, each as a function of one case.
 
 use alloc::vec::Vec;
 
@@ -13,10 +13,10 @@ use crate::framing::{
     DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Frame, Head, Header, Oversize, Skipped,
 };
 
-/// Every check there is, on a plan.
+/// Runs every check on a plan.
 ///
 /// # Panics
-/// Where anything does not hold.
+/// If anything does not hold.
 #[track_caller]
 pub fn check_plan(plan: &Plan) {
     check_round_trip(plan);
@@ -24,10 +24,10 @@ pub fn check_plan(plan: &Plan) {
     check_stream(&plan.case());
 }
 
-/// Every check there is on a byte stream.
+/// Runs every check on a byte stream.
 ///
 /// # Panics
-/// Where anything does not hold.
+/// If anything does not hold.
 #[track_caller]
 pub fn check_stream<H: Oracle>(case: &Case<H>) {
     check_oracle(case);
@@ -40,11 +40,11 @@ pub fn check_stream<H: Oracle>(case: &Case<H>) {
     check_skip(case);
 }
 
-/// What is encoded decodes to itself, and is on the wire what the plan's own arithmetic writes. The plan's fault plays
-/// no part.
+/// What is encoded decodes to itself, and the bytes are those that the plan's own arithmetic writes. The plan's fault
+/// is ignored.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_round_trip(plan: &Plan) {
     let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
@@ -76,14 +76,14 @@ pub fn check_round_trip(plan: &Plan) {
         }
     }
     assert_eq!(decoded.len(), 0, "as many frames as were encoded");
-    assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
+    assert_eq!(decoder.finish(), Ok(()), "an encoded stream ends after a frame");
 }
 
-/// A frame is refused just where it is over the limit, or cannot be said, or its prefix or trailer is not the layout's; and
-/// what is refused leaves no trace in the output.
+/// A frame is refused exactly if it is over the limit, or the layout cannot express it, or its prefix or trailer has
+/// the wrong length; and a refused frame leaves the output unchanged.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_refused_encode(plan: &Plan) {
     let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
@@ -102,31 +102,31 @@ pub fn check_refused_encode(plan: &Plan) {
         };
         assert_eq!(encoder.encode_with(envelope, &payload, &mut out), expected);
         if expected.is_err() {
-            assert_eq!(out, before, "a refused frame leaves no trace");
+            assert_eq!(out, before, "a refused frame leaves the output unchanged");
         }
         out.clone_from(&before);
         assert_eq!(encoder.header(envelope, payload_len, &mut out), expected);
-        assert_eq!(expected.is_err(), out == before, "a refused header leaves no trace");
+        assert_eq!(expected.is_err(), out == before, "a refused header leaves the output unchanged");
         out = before;
 
         let longer = [&prefix[..], b"+"].concat();
         let offset = usize::from(layout.offset);
         let wrong_prefix = expected.and(Err(EncodeError::Prefix { prefix_len: longer.len(), offset }));
         assert_eq!(encoder.encode_with(Envelope { prefix: &longer, ..envelope }, &payload, &mut out), wrong_prefix);
-        assert_eq!(out, b"before", "a refused prefix leaves no trace");
+        assert_eq!(out, b"before", "a refused prefix leaves the output unchanged");
 
         let longer = [&trailer[..], b"+"].concat();
         let trailer_len = usize::from(layout.trailer);
         let wrong = expected.and(Err(EncodeError::Trailer { trailer_len: longer.len(), expected: trailer_len }));
         assert_eq!(encoder.encode_with(Envelope { trailer: &longer, ..envelope }, &payload, &mut out), wrong);
-        assert_eq!(out, b"before", "a refused trailer leaves no trace");
+        assert_eq!(out, b"before", "a refused trailer leaves the output unchanged");
     }
 }
 
-/// The frames, with prefix and header, and the end, with all its numbers, are what the naive oracle finds.
+/// The frames, with prefix and header, and the end, with all its numbers, are those that the naive oracle finds.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_oracle<H: Oracle>(case: &Case<H>) {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
@@ -135,7 +135,7 @@ pub fn check_oracle<H: Oracle>(case: &Case<H>) {
     for located in expected.yielded() {
         let frame = decoder.next_frame().expect("a frame is no error").expect("a whole frame is yielded");
         assert_is(&frame, located, &case.stream);
-        assert_eq!(decoder.offset(), located.end(), "the offset is behind the frame");
+        assert_eq!(decoder.offset(), located.end(), "the offset is the end of the frame");
     }
     let last = decoder.next_frame().map(|frame| frame.is_some());
     assert_ne!(last, Ok(true), "no more frames than there are: {case:02x?}");
@@ -144,11 +144,11 @@ pub fn check_oracle<H: Oracle>(case: &Case<H>) {
     assert_eq!(decoder.skipped(), skipped(&expected), "what was skipped is counted");
 }
 
-/// However the stream is cut, and in whatever [`Way`] its bytes go in: the same frames, each as soon as it is whole, and
+/// However the stream is cut, and in whichever [`Way`] it is decoded: the same frames, each as soon as it is whole, and
 /// the same error, which is final; and memory follows what was received.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_chunking<H: Oracle>(case: &Case<H>) {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
@@ -157,10 +157,10 @@ pub fn check_chunking<H: Oracle>(case: &Case<H>) {
     }
 }
 
-/// As [`check_chunking`], in these cuts alone. `expected` is the oracle's word on the case.
+/// As [`check_chunking`], in these cuts only. `expected` is the oracle's result for the case.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_cuts<H: Oracle>(case: &Case<H>, expected: &Expected, cuts: &Cuts) {
     for &way in Way::ALL {
@@ -171,10 +171,10 @@ pub fn check_cuts<H: Oracle>(case: &Case<H>, expected: &Expected, cuts: &Cuts) {
     }
 }
 
-/// After an error there is nothing but this error: no frame, no part, no need, no buffered byte, no memory.
+/// After an error every call returns this error: no frame, no part, nothing needed, no buffered byte, no memory.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_final_error<H: Oracle>(case: &Case<H>) {
     for in_parts in [false, true] {
@@ -217,18 +217,17 @@ fn assert_is_final<H: Header>(decoder: &mut Decoder<H>, error: &DecodeError, str
     }
 }
 
-/// The stream, ended at any byte, ends as the oracle says: clean between frames; truncated inside one, in its header or
-/// behind it, with the bytes it has and the bytes it needs; and refused in the frame that is none. So it is told where all
-/// frames are taken, where none is, and where the first one is taken in parts and some of it still waits. Asking changes
-/// nothing.
+/// The stream, ended at any byte, ends as the oracle says: clean between frames; truncated inside one, with the bytes
+/// it has and the bytes it needs; and refused in a bad frame. `finish` says the same whether all frames were taken,
+/// none, or only some parts of the first one. Calling it changes nothing.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_end<H: Oracle>(case: &Case<H>) {
     let [mut taken, mut waiting, mut begun] = [(); 3].map(|()| case.decoder());
     let mut received = 0;
-    // A long stream is ended at 60 places only, as the oracle begins anew at each.
+    // A long stream is ended at 60 offsets only, as the oracle reads it again for each.
     let step = case.stream.len().div_ceil(60).max(1);
     for chunk in [&[][..]].into_iter().chain(case.stream.chunks(step)) {
         received += chunk.len();
@@ -250,17 +249,17 @@ pub fn check_end<H: Oracle>(case: &Case<H>) {
     }
 }
 
-/// `need` is 0 just where a frame or an error is ready, never more than what is missing of a frame, and reading just so many
-/// bytes, again and again, leads from frame to frame without one byte too many.
+/// `need` is 0 exactly if a frame or an error is ready, and never more than the missing bytes of a frame; and reading
+/// exactly that many bytes, repeatedly, leads from frame to frame without one byte too many.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_need<H: Oracle>(case: &Case<H>) {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
     let mut events = expected.yielded().map(|frame| (frame.end(), 0)).collect::<Vec<_>>();
     if let End::Refused { start, decided, .. } = expected.end {
-        // Before it is refused, a header may be asked for all the bytes that a good one has.
+        // Before a header is refused, all bytes that a good header has may be asked for.
         events.push(((start + decided) as u64, case.format.max_header_len() as u64));
     }
     let mut decoder = case.decoder();
@@ -270,7 +269,7 @@ pub fn check_need<H: Oracle>(case: &Case<H>) {
             let (need, missing) = (decoder.need() as u64, event - received);
             assert!(0 < need && need <= missing + beyond, "{need} is needed, and {missing} is missing");
             let need = need.min(missing);
-            // One byte less than is needed is never enough; a read brings that many first, and then the last.
+            // One byte less than needed is never enough: read that many first, and then the last byte.
             for len in [need - 1, 1] {
                 assert_eq!(decoder.has_frame(), Ok(false), "no frame before all that it needs");
                 let end = received + len;
@@ -291,11 +290,11 @@ pub fn check_need<H: Oracle>(case: &Case<H>) {
     assert!(decoder.need() > 0, "something is needed where no frame is ready");
 }
 
-/// Under the skip policy everything is as under the reject policy up to the frame over the limit; and then as if the
-/// stream began behind that frame.
+/// The skip policy gives the same as the reject policy up to the frame over the limit, and then the same as if the
+/// stream began after that frame.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_skip<H: Oracle>(case: &Case<H>) {
     let reject = case.clone().on_oversize(Oversize::Reject);
@@ -314,18 +313,18 @@ pub fn check_skip<H: Oracle>(case: &Case<H>) {
     };
     let behind = ((start + decided + trailer_len) as u64).saturating_add(payload_len);
     let Some(tail) = usize::try_from(behind).ok().and_then(|behind| case.stream.get(behind..)) else {
-        assert_eq!(frames.len(), before.len(), "no frame behind one that never came whole");
+        assert_eq!(frames.len(), before.len(), "no frame after an incomplete one");
         let kind = end.map_err(|error| error.kind());
         assert!(matches!(kind, Err(DecodeErrorKind::Truncated { .. })), "cut short while it is skipped: {kind:?}");
         return;
     };
     let (after, tail_end) = take_all(&Case { stream: tail.to_vec(), ..skip.clone() });
-    assert_eq!(after, frames[before.len()..], "behind it the stream goes on as if it began there");
+    assert_eq!(after, frames[before.len()..], "after it, the same frames as if the stream began there");
     let kind = |end: Result<(), DecodeError>| end.map_err(|error| error.kind());
-    assert_eq!(kind(end), kind(tail_end), "and ends as if it began there");
+    assert_eq!(kind(end), kind(tail_end), "and the same end as if the stream began there");
 }
 
-/// The payloads in order and how the stream ends.
+/// The payloads in order, and how the stream ends.
 fn take_all<H: Oracle>(case: &Case<H>) -> (Vec<Vec<u8>>, Result<(), DecodeError>) {
     let mut decoder = case.decoder();
     let mut frames = Vec::new();
@@ -344,10 +343,10 @@ fn take_all<H: Oracle>(case: &Case<H>) -> (Vec<Vec<u8>>, Result<(), DecodeError>
 /// Prefix, payload and trailer of each of a plan's frames, those that cannot be encoded included.
 fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>, Vec<u8>)> {
     let layout = plan.format.layout();
-    let mut place = 0;
+    let mut offset = 0;
     let mut bytes = move |len: usize| -> Vec<u8> {
-        place += len as u64;
-        (place - len as u64..place).map(super::byte_at).collect()
+        offset += len as u64;
+        (offset - len as u64..offset).map(super::byte_at).collect()
     };
     plan.frames.iter().map(move |frame| {
         let (prefix, payload) = (bytes(usize::from(layout.offset)), bytes(frame.payload_len(&plan.format)));
@@ -355,7 +354,7 @@ fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>, Vec<u8>)> {
     })
 }
 
-/// What the oracle's frames say of what was skipped.
+/// What was skipped, by the oracle's frames.
 fn skipped(expected: &Expected) -> Skipped {
     let mut skipped = Skipped::default();
     for frame in expected.frames.iter().filter(|frame| frame.skipped) {
@@ -384,7 +383,8 @@ pub(super) fn assert_ends(error: Option<&DecodeError>, end: &End, stream: &[u8])
     let expected = match *end {
         End::Clean => None,
         End::Truncated { start, phase, have, need } => {
-            // Inside the first frame the error may say what the stream looks like, and then shows the bytes that say it.
+            // Inside the first frame the error may say what the stream looks like, and then shows the bytes that it
+            // judged by.
             let looks = error.filter(|error| start == 0 && error.diagnosis().is_some());
             let shown = looks.map_or(0, |error| error.header().len());
             Some((start as u64, DecodeErrorKind::Truncated { phase, have, need }, &stream[..shown]))

@@ -1,4 +1,4 @@
-//! What must hold of a header that is not a [`Format`](crate::framing::Format), and such headers to hold it to.
+//! The properties of a header that is not a [`Format`](crate::framing::Format), and headers to test them with.
 
 use alloc::vec::Vec;
 
@@ -12,8 +12,8 @@ use crate::framing::{
     Check, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Head, Header, MAX_HEADER_LEN, Parsed,
 };
 
-/// A header of one's own writes what it reads: each payload of these lengths that it does not refuse comes back as it was,
-/// with its prefix, behind a header that asks for no byte too many on its way; and what it refuses leaves no trace.
+/// A header writes what it parses. For payloads of these lengths: one that it does not refuse decodes to itself, with
+/// its prefix, and parsing never asks for a byte too many; one that it refuses leaves the output unchanged.
 ///
 /// ```
 /// use unstick::framing::{DecodeErrorKind, EncodeError, Envelope, Head, Header, Parsed};
@@ -50,7 +50,7 @@ use crate::framing::{
 /// ```
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>, payload_lens: &[usize]) {
     let envelope = envelope.into();
@@ -60,7 +60,7 @@ pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>
     for &payload_len in payload_lens {
         let before = wire.len();
         let Ok(mut check) = encoder.header(envelope, payload_len, &mut wire) else {
-            assert_eq!(wire.len(), before, "a refused header leaves no trace");
+            assert_eq!(wire.len(), before, "a refused header leaves the output unchanged");
             continue;
         };
         let Seen::Whole(head) = header.seen(&wire[before..]) else { panic!("{header:?} reads what it wrote") };
@@ -87,10 +87,10 @@ pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>
         assert!(H::Check::COMPUTES || frame.trailer() == envelope.trailer, "the trailer is as it was");
         assert!(frame.payload().iter().copied().eq((0..len as u64).map(byte_at)), "the payload is as it was");
     }
-    assert_eq!(decoder.finish(), Ok(()), "what was encoded ends behind a frame");
+    assert_eq!(decoder.finish(), Ok(()), "an encoded stream ends after a frame");
 }
 
-/// A header of these, frames with a fault among them, and all that must hold.
+/// Runs all checks on a header and frames that `data` describes, with a fault among them.
 #[track_caller]
 pub(crate) fn check_custom(source: &mut Source<'_>) {
     let limit = usize::from(source.u8()) + 1;
@@ -107,7 +107,7 @@ pub(crate) fn check_custom(source: &mut Source<'_>) {
     }
 }
 
-/// `unlimited` writes also what is over the limit.
+/// `unlimited` also writes what is over the limit.
 #[track_caller]
 fn check_frames<H: Oracle>(source: &mut Source<'_>, header: &H, unlimited: &H, envelope: Envelope<'_>) {
     let oversize = source.oversize(header);
@@ -138,7 +138,7 @@ const TAG: [u8; 2] = [0xF5, 0x9A];
 /// The longest trailer, in bytes.
 const TRAILER: usize = 7;
 
-/// Two bytes that are always the same, a varint that counts the payload, and a byte that counts the trailer, of at most seven
+/// Two constant bytes, a varint that counts the payload, and a byte that counts the trailer, which has at most seven
 /// bytes. The first wrong byte decides.
 #[derive(Clone, Debug)]
 struct Tagged {
@@ -195,7 +195,7 @@ impl Header for Tagged {
     }
 }
 
-/// A byte that says how many bytes follow, which are the length: a header that knows of one byte more at a time only.
+/// A byte that says how many bytes of length follow. It asks for one more byte at a time.
 #[derive(Clone, Debug)]
 struct Steps {
     limit: usize,
@@ -237,7 +237,7 @@ impl Header for Steps {
 
 const LONGEST_PREFIX: usize = MAX_HEADER_LEN - 4;
 
-/// The longest header there may be: a prefix of anything, and a big-endian u32.
+/// The longest header allowed: a prefix of any bytes, and a big-endian u32.
 #[derive(Clone, Debug)]
 struct Longest {
     limit: usize,
@@ -280,7 +280,7 @@ fn within(payload_len: usize, max_payload_len: usize) -> Result<(), EncodeError>
 mod tests {
     use super::*;
 
-    /// Random bytes seldom get that far behind the tag.
+    /// Random bytes seldom get this far after the tag.
     #[test]
     fn the_tagged_header_refuses_a_fourth_byte_of_varint() {
         let bytes = [&TAG[..], &[0x80; 3]].concat();

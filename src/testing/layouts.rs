@@ -1,4 +1,4 @@
-//! What must hold of a layout.
+//! The properties of a layout.
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -8,10 +8,10 @@ use super::plan::byte_at;
 use super::source::format_near;
 use crate::framing::{Decoder, Encoder, Envelope, Field, Format, Header, Layout, MAX_HEADER_LEN, MAX_TRAILER_LEN};
 
-/// A layout reads back from its own text; [`check_limits`]; and where a format can be made of it, a frame passes through.
+/// A layout's text parses to the layout; [`check_limits`] holds; and if it makes a format, a frame round-trips.
 ///
 /// # Panics
-/// Where that does not hold, and where the field has a width that no field has: such a layout has no text.
+/// If that does not hold, and if the field's width is out of range: such a layout has no text.
 #[track_caller]
 pub fn check_layout(layout: Layout) {
     assert_eq!(layout.to_string().parse(), Ok(layout), "a layout reads back from its own text");
@@ -29,11 +29,11 @@ pub fn check_layout(layout: Layout) {
     assert_eq!((frame.envelope(), frame.payload()), (envelope, &payload[..]));
 }
 
-/// `Format::new` takes a layout with a limit just where the naive rule does: a field of a width there is, and a limit that
-/// the field can say and a buffer can hold.
+/// `Format::new` accepts a layout with a limit exactly if the naive rule does: the width is in range, and the limit is
+/// one that the field can express and a buffer can hold.
 ///
 /// # Panics
-/// Where that does not hold.
+/// If that does not hold.
 #[track_caller]
 pub fn check_limits(layout: Layout) {
     let least = layout.min_payload_len() as usize;
@@ -47,7 +47,7 @@ pub fn check_limits(layout: Layout) {
     }
 }
 
-/// The rule of [`Format::new`], in the plainest words.
+/// The rule of [`Format::new`], written as plainly as possible.
 fn can_be(layout: &Layout, limit: usize) -> bool {
     let (widths, bits, width) = match layout.field {
         Field::Fixed { width, .. } => (1..=8, 8, width),

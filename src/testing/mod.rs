@@ -1,13 +1,14 @@
-//! The property kit: what must hold of a framing layer, written once, for this crate's decoder and for anyone's.
+//! The property suite: what must hold of a framing layer, written once, for this crate's decoder and for yours.
 //!
-//! A [`Plan`] makes a stream of frames, with or without a fault; a [`Case`] is any stream of bytes with the places where
-//! it is cut. [`Expected`] is what the stream is, found by a naive oracle that reads all of it at once. The `check_…`
-//! functions say what must hold, and panic where it does not. proptest, the fuzzer and exhaustive loops all call them:
-//! [`Plan::from_bytes`] and [`Case::from_bytes`] make a plan and a case of any bytes. `choppy` (with the feature `std`) is a
-//! reader and a writer that do what a network may do, for what is built on the decoder.
+//! A [`Plan`] makes a stream of frames, with or without a fault; a [`Case`] is any stream of bytes and where it is cut.
+//! [`Expected`] is the right result for a stream, found by a naive oracle that reads all of it at once. The `check_…`
+//! functions are the properties; they panic if one does not hold. proptest, the fuzz targets and exhaustive loops call
+//! them: [`Plan::from_bytes`] and [`Case::from_bytes`] turn any bytes into a plan or a case. `choppy` (feature `std`)
+//! has a reader and a writer that do what a network may do, to test adapters. `Simulation` (feature `server`) runs a
+//! whole server with a simulated clock.
 //!
 //! # Test your own decoder
-//! Implement [`Subject`] for it, three functions, and call [`suite`]. This is all there is to write:
+//! Implement the three functions of [`Subject`] for it, and call [`suite`]:
 //!
 //! ```
 //! use unstick::framing::Format;
@@ -20,7 +21,7 @@
 //! }
 //!
 //! impl Subject for Mine {
-//!     /// Whatever your decoder has; the suite wants it to be the same however the stream is cut.
+//!     /// Any error type; the suite checks that the error does not depend on the cuts.
 //!     type Error = String;
 //!
 //!     fn feed(&mut self, chunk: &[u8]) {
@@ -51,10 +52,10 @@
 //! # Ok::<(), unstick::framing::FormatError>(())
 //! ```
 //!
-//! The suite finds what such decoders get wrong: a header that is cut, an end of the stream right after a header that
-//! counts as clean, a limit that is checked too late or against the wrong number, an empty frame that comes one read too
-//! late or without end, an error that is forgotten or depends on the cuts. With [`Subject::memory`] it also finds memory
-//! that is reserved because a header declared it:
+//! The suite finds the usual mistakes: a header that is cut is misread; a stream that ends right after a header counts
+//! as clean; a limit is checked too late or against the wrong number; an empty frame comes one read too late, or
+//! forever; an error is forgotten or depends on the cuts. With [`Subject::memory`] it also finds memory that is
+//! reserved because a header declared a length:
 //!
 //! ```
 //! # use unstick::framing::Format;
@@ -69,19 +70,19 @@
 //! #         if self.received.len() < end { return Ok(None); }
 //! #         Ok(Some(self.received.drain(..end).skip(2).collect()))
 //! #     }
-//! // … as above, but with a finish that forgets the header which waits for its payload:
+//! // … as above, but `finish` forgets a header whose payload has not come:
 //! fn finish(&mut self) -> Result<(), String> {
 //!     if self.received.len() <= 2 { Ok(()) } else { Err("the stream ends inside a frame".into()) }
 //! }
 //! # }
 //! let failure = testing::try_suite(Format::U16_BE, || Mine { received: Vec::new() }).unwrap_err();
 //! assert!(matches!(failure.violation, Violation::End { received: 1, found: None, .. }));
-//! println!("{failure}"); // at the end, after 1 bytes: said to be clean, and it is Truncated { … }
+//! println!("{failure}"); // at the end, after 1 bytes: reported as clean, but it is Truncated { … }
 //! ```
 //!
 //! # Test your own header
-//! A header that no [`Format`](crate::framing::Format) describes is under the same suite: `impl Oracle for Mine {}`, and every
-//! check takes a [`Case`] of it. [`check_header`] has an example.
+//! A header that no [`Format`](crate::framing::Format) describes gets the same checks: write `impl Oracle for Mine {}`,
+//! and every check takes a [`Case`] of it. [`check_header`] has an example.
 
 mod bodies;
 mod case;

@@ -1,16 +1,17 @@
-//! What a stream is, found in the simplest way there is: the whole of it at once, and one number type for everything.
+//! The right result for a stream, found in the simplest way: from the whole of it at once, with one number type for
+//! everything.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::framing::{Check, DecodeErrorKind, Endian, Field, Format, Head, Header, Layout, Oversize, Parsed, Phase};
 
-/// What a stream of bytes is.
+/// The right result for a stream of bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Expected {
-    /// The frames whose header is whole and not refused, in order. Only the last one may be cut short by the end, or refused
-    /// for what its check says.
+    /// The frames whose header is whole and not refused, in order. Only the last one may be cut short by the end, or
+    /// refused by its check.
     pub frames: Vec<Located>,
     /// How the stream ends.
     pub end: End,
@@ -20,7 +21,7 @@ pub struct Expected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Located {
-    /// The place of its first byte.
+    /// The offset of its first byte.
     pub start: usize,
     /// Bytes of its prefix.
     pub prefix_len: usize,
@@ -37,17 +38,17 @@ pub struct Located {
 }
 
 impl Located {
-    /// Bytes of the whole frame, or the greatest number where there are more.
+    /// Bytes of the whole frame, saturating.
     pub fn frame_len(&self) -> u64 {
         ((self.header_len + self.trailer_len) as u64).saturating_add(self.payload_len)
     }
 
-    /// The place behind its last byte, or the greatest number where that is beyond it.
+    /// The offset after its last byte, saturating.
     pub fn end(&self) -> u64 {
         (self.start as u64).saturating_add(self.frame_len())
     }
 
-    /// The payload, as far as it came.
+    /// The bytes of the payload that came.
     pub fn payload<'a>(&self, stream: &'a [u8]) -> &'a [u8] {
         let body = &stream[self.start + self.header_len..];
         &body[..self.payload_len.min(body.len() as u64) as usize]
@@ -57,26 +58,27 @@ impl Located {
 /// How a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Behind a frame.
+    /// After a whole frame.
     Clean,
     /// Inside a frame.
     Truncated {
-        /// Where the frame begins.
+        /// The offset of the frame.
         start: usize,
-        /// Inside which part of it.
+        /// The part of the frame in which it ends.
         phase: Phase,
         /// Bytes of the frame that came.
         have: u64,
-        /// Bytes of it that are known to be needed.
+        /// Bytes of the frame that are known to be needed.
         need: u64,
     },
-    /// Not at all: no decoder goes on behind this frame.
+    /// At a frame that is refused: no decoder continues after it.
     Refused {
-        /// Where the frame begins.
+        /// The offset of the frame.
         start: usize,
-        /// Bytes of it that decide that.
+        /// Bytes of the frame that decide that.
         decided: usize,
-        /// Bytes of its header that the error shows: none where the header is good, and the check of the whole frame decides.
+        /// Bytes of its header that the error shows: none if the header is good, and the check of the whole frame
+        /// decides.
         shown: usize,
         /// Why.
         kind: DecodeErrorKind,
@@ -89,8 +91,8 @@ impl Expected {
         Expected::read(header, oversize, stream, |_| true)
     }
 
-    /// As [`of`](Expected::of), where not every frame's check is asked: only that of each frame, counted from 0 without those
-    /// that are skipped, for which `is_checked` says so.
+    /// As [`of`](Expected::of), but a frame's check counts only if `is_checked` says so for the frame's index, counted
+    /// from 0 without skipped frames.
     pub(crate) fn read<H: Oracle>(
         header: &H,
         oversize: Oversize,
@@ -149,7 +151,7 @@ impl Expected {
 const MOST_SHOWN: usize = 16;
 
 impl End {
-    /// Where a header is refused.
+    /// The end at a refused header.
     fn refused(start: usize, decided: usize, kind: DecodeErrorKind) -> End {
         End::Refused { start, decided, shown: decided.min(MOST_SHOWN), kind }
     }
@@ -157,15 +159,15 @@ impl End {
 
 /// A header whose streams the oracle can read.
 ///
-/// For a header of your own `impl Oracle for Mine {}` is all there is to write, and every check of this module then takes a
-/// [`Case`](super::Case) of it. The oracle asks [`Header::parse`] again with every byte more, so that it also sees where
-/// `parse` does not keep its promises.
+/// For your own header, `impl Oracle for Mine {}` is enough; every check of this module then takes a
+/// [`Case`](super::Case) of it. The oracle calls [`Header::parse`] again with every byte more, so that it also finds a
+/// `parse` that breaks its contract.
 pub trait Oracle: Header + Clone + fmt::Debug {
-    /// Whether the trailer of a whole frame, which has this header, is what its bytes give. A header with a check says that
-    /// best in another way than the check does.
+    /// Whether the trailer of a whole frame with this header is what its bytes give. For a header with a check, compute
+    /// that in another way than the check does.
     ///
     /// # Errors
-    /// Where it is not.
+    /// If it is not.
     fn checked(&self, head: Head, frame: &[u8]) -> Result<(), DecodeErrorKind> {
         let (front, trailer) = frame.split_at(frame.len() - head.trailer_len);
         let (header, payload) = front.split_at(head.header_len);
@@ -174,11 +176,11 @@ pub trait Oracle: Header + Clone + fmt::Debug {
         check.verify(trailer)
     }
 
-    /// What the bytes, at least one, begin with.
+    /// What `bytes`, at least one, begin with.
     ///
     /// # Panics
-    /// Where `parse` does not do what [`Header`] says: it asks for no byte or for more than the header has, or takes another
-    /// number of bytes for the header than decided.
+    /// If `parse` breaks the contract of [`Header`]: it asks for no byte or for more than the header has, or it reports
+    /// another header length than the bytes that decided.
     fn seen(&self, bytes: &[u8]) -> Seen {
         let mut need = 0;
         for decided in 1..=bytes.len() {
@@ -208,7 +210,7 @@ pub trait Oracle: Header + Clone + fmt::Debug {
 pub enum Seen {
     /// A header that is not whole.
     Short {
-        /// Bytes of it that are known to be needed.
+        /// Bytes of the frame that are known to be needed.
         need: usize,
     },
     /// No header.
@@ -222,7 +224,7 @@ pub enum Seen {
     Whole(Head),
 }
 
-/// Of a format by arithmetic of its own, in place of [`Header::parse`].
+/// Reads a format by its own arithmetic, without [`Header::parse`].
 impl Oracle for Format {
     fn seen(&self, bytes: &[u8]) -> Seen {
         let layout = self.layout();
@@ -275,7 +277,7 @@ fn field(layout: &Layout, bytes: &[u8]) -> Result<(usize, u64), Seen> {
     }
 }
 
-/// Whether a payload is skipped; over the limit and not to be skipped, it is refused.
+/// Whether a payload is skipped. It is refused if it is over the limit and not to be skipped.
 fn is_skipped(head: Head, max_payload_len: usize, oversize: Oversize) -> Result<bool, DecodeErrorKind> {
     let Head { field, payload_len, .. } = head;
     match oversize {

@@ -1,4 +1,4 @@
-//! Streams of frames by plan, with or without a fault.
+//! Planned streams of frames, with or without a fault.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,11 +7,11 @@ use super::case::{Case, Cuts};
 use super::source::Source;
 use crate::framing::{DEFAULT_READ_LEN, Endian, Field, Format, Header, Layout, Oversize};
 
-/// A stream of frames by plan: format, payload lengths, one fault, and the cuts.
+/// A planned stream of frames: format, payload lengths, one fault, and the cuts.
 ///
-/// The bytes of prefixes, payloads and trailers are a function of their place in the stream ([`byte_at`]), so that a byte which is
-/// lost, doubled or moved shows. The plan writes its stream by its own simple arithmetic, not by the
-/// [`Encoder`](crate::framing::Encoder), and so can say what an encoder refuses.
+/// The bytes of prefixes, payloads and trailers are a function of their offset in the stream ([`byte_at`]), so that a
+/// lost, doubled or moved byte shows. The plan writes its stream by its own simple arithmetic, not by the
+/// [`Encoder`](crate::framing::Encoder), and so can write what an encoder refuses.
 ///
 /// ```
 /// use unstick::framing::Format;
@@ -33,7 +33,7 @@ pub struct Plan {
     pub oversize: Oversize,
     /// Bytes of one read, for decoders that are read into.
     pub read_len: usize,
-    /// The payloads.
+    /// The lengths of the payloads.
     pub frames: Vec<FrameLen>,
     /// What is wrong with the stream.
     pub fault: Fault,
@@ -41,21 +41,21 @@ pub struct Plan {
     pub cuts: Cuts,
 }
 
-/// The length of a payload, mostly said by its relation to the format, as that is where decoders fail.
+/// The length of a payload, mostly relative to the format's limits, as that is where decoders fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FrameLen {
-    /// No byte. With a positive adjustment no field says that, and the frame is left out of the stream.
+    /// No byte. With a positive adjustment no field can express that, and the frame is left out of the stream.
     Empty,
-    /// The least that the layout can say.
+    /// The least that the layout can express.
     Min,
     /// The limit.
     Max,
-    /// One byte over the limit, where a field can say that.
+    /// One byte over the limit, if the field can express that.
     OverMax,
-    /// So many bytes from the limit.
+    /// This many bytes from the limit.
     Near(i8),
-    /// So many bytes.
+    /// This many bytes.
     Exact(usize),
 }
 
@@ -74,44 +74,45 @@ impl FrameLen {
     }
 }
 
-/// What is wrong with a stream. Places are taken modulo what there is, so that every fault hits every stream.
+/// What is wrong with a stream. Indices and offsets are taken modulo the number there is, so that every fault hits
+/// every stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
     /// Nothing.
     None,
-    /// It ends so many bytes early.
+    /// It ends early.
     Truncate {
-        /// Bytes that are cut off.
+        /// How many bytes are missing.
         missing: usize,
     },
-    /// Bits of one byte are turned.
+    /// Bits of one byte are flipped.
     Flip {
-        /// The place of the byte.
+        /// The offset of the byte.
         at: usize,
         /// The bits.
         mask: u8,
     },
     /// A byte too many.
     Insert {
-        /// Its place.
+        /// Its offset.
         at: usize,
         /// The byte.
         byte: u8,
     },
     /// A byte too few.
     Remove {
-        /// Its place.
+        /// Its offset.
         at: usize,
     },
-    /// A field that says another number than the payload has bytes.
+    /// A length field has the wrong number.
     Field {
         /// Which frame.
         frame: usize,
-        /// The field; its upper bytes are dropped where it has fewer than eight.
+        /// The number; its upper bytes are dropped if the field has fewer than eight.
         field: u64,
     },
-    /// Other bytes behind the frames.
+    /// Other bytes come after the frames.
     Append(Vec<u8>),
 }
 
@@ -119,7 +120,7 @@ pub enum Fault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wire {
     pub(crate) bytes: Vec<u8>,
-    /// Where each frame begins.
+    /// The offset of each frame.
     pub(crate) starts: Vec<usize>,
 }
 
@@ -155,7 +156,7 @@ impl Plan {
         let fault = source.fault();
         let mut frames = Vec::new();
         let mut total = 0;
-        // Streams stay short, so that a fuzzer is quick: but for the last frame, below 1 KiB.
+        // Streams stay short, so that a fuzzer is quick: below 1 KiB without the last frame.
         while !source.is_empty() && frames.len() < 40 && total < 1024 {
             let frame = source.frame_len();
             total += frame.payload_len(&format);
@@ -175,7 +176,7 @@ impl Plan {
         }
     }
 
-    /// The bytes: every frame that the layout can say, then the fault.
+    /// The bytes: every frame that the layout can express, with the fault applied.
     pub fn stream(&self) -> Vec<u8> {
         let layout = self.format.layout();
         let mut wire = Wire::default();
@@ -197,13 +198,13 @@ impl Wire {
         self.fill(usize::from(layout.trailer));
     }
 
-    /// So many bytes of prefix, payload or trailer.
+    /// Appends this many bytes of prefix, payload or trailer.
     pub(crate) fn fill(&mut self, len: usize) {
         let begin = self.bytes.len() as u64;
         self.bytes.extend((begin..begin + len as u64).map(byte_at));
     }
 
-    /// Does what is wrong. A field stands at `offset` in its frame.
+    /// Applies the fault. A length field is at `offset` in its frame.
     pub(crate) fn spoil(&mut self, fault: &Fault, offset: usize, field_bytes: impl Fn(u64) -> Vec<u8>) {
         let len = self.bytes.len();
         match *fault {
@@ -224,12 +225,13 @@ impl Wire {
     }
 }
 
-/// The frame on the wire with this prefix, payload and trailer; `None` where the layout's field cannot say it.
+/// The bytes of the frame with this prefix, payload and trailer; `None` if the layout's field cannot express its
+/// length.
 pub(crate) fn frame_of(layout: &Layout, prefix: &[u8], payload: &[u8], trailer: &[u8]) -> Option<Vec<u8>> {
     Some([prefix, &field_of(layout, payload.len())?, payload, trailer].concat())
 }
 
-/// The header of a payload of this length, with any prefix, where the layout can say it.
+/// The header of a payload of this length, with any prefix, if the layout can express it.
 pub(crate) fn header_of(layout: &Layout, payload_len: usize) -> Option<Vec<u8>> {
     let mut wire = Wire::default();
     wire.fill(usize::from(layout.offset));
@@ -237,7 +239,7 @@ pub(crate) fn header_of(layout: &Layout, payload_len: usize) -> Option<Vec<u8>> 
     Some(wire.bytes)
 }
 
-/// The length field of a payload, where the layout can say it.
+/// The length field of a payload, if the layout can express it.
 fn field_of(layout: &Layout, payload_len: usize) -> Option<Vec<u8>> {
     let greatest = match layout.field {
         Field::Fixed { width, .. } => (1u128 << (8 * width)) - 1,
@@ -266,7 +268,7 @@ fn field_bytes(layout: &Layout, field: u64) -> Vec<u8> {
     }
 }
 
-/// The byte that stands at a place of a stream in every prefix, payload and trailer of a [`Plan`].
-pub fn byte_at(place: u64) -> u8 {
-    (place.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
+/// The byte at an offset of a [`Plan`]'s stream, in every prefix, payload and trailer.
+pub fn byte_at(offset: u64) -> u8 {
+    (offset.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }

@@ -1,4 +1,4 @@
-//! A header with a check over all of its frame, and the same check once more, computed in another way.
+//! A header with a check over the whole frame, and the same check computed in another way.
 
 use alloc::vec::Vec;
 
@@ -12,8 +12,8 @@ const MARK: u8 = 0x68;
 const END: u8 = 0x16;
 const TRAILER: usize = 3;
 
-/// A byte that travels with the frame, a byte that is always the same, and a big-endian u16 that counts the payload; behind
-/// the payload a CRC-16 of all before it, and a byte that ends the frame.
+/// A prefix byte, a constant byte, and a big-endian u16 that counts the payload; after the payload a CRC-16 of all
+/// before it, and an end byte.
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
     pub(super) limit: usize,
@@ -61,7 +61,7 @@ impl Header for Sealed {
     }
 }
 
-/// CRC-16/IBM-3740, a byte at a time; and the byte that ends a frame.
+/// CRC-16/IBM-3740, a byte at a time; and the end byte of a frame.
 #[derive(Clone, Debug)]
 pub(super) struct Crc(u16);
 
@@ -111,11 +111,11 @@ impl Oracle for Sealed {
     }
 }
 
-/// The CRC of bytes, two at least, by what it is: with the first 16 bits turned and 16 zeros behind, what a long division by
-/// x¹⁶ + x¹² + x⁵ + 1 leaves.
+/// The CRC of at least two bytes, by its definition: flip the first 16 bits, append 16 zeros, and take the remainder of
+/// the long division by x¹⁶ + x¹² + x⁵ + 1.
 fn remainder(bytes: &[u8]) -> u64 {
-    let places = || (0..8).rev();
-    let mut bits: Vec<bool> = bytes.iter().flat_map(|byte| places().map(move |at| byte >> at & 1 == 1)).collect();
+    let offsets = || (0..8).rev();
+    let mut bits: Vec<bool> = bytes.iter().flat_map(|byte| offsets().map(move |at| byte >> at & 1 == 1)).collect();
     let len = bits.len();
     bits.resize(len + 16, false);
     bits[..16].iter_mut().for_each(|bit| *bit = !*bit);
@@ -129,8 +129,8 @@ fn remainder(bytes: &[u8]) -> u64 {
     bits[len..].iter().fold(0, |number, bit| number * 2 + u64::from(*bit))
 }
 
-/// One of the good frames, with a bit of its payload turned, a bit of its trailer, and with its trailer cut: each is refused
-/// or truncated there, and all that must hold does.
+/// Takes one good frame and flips a bit of its payload, flips a bit of its trailer, and cuts its trailer: each is
+/// refused or truncated there, and all checks hold.
 #[track_caller]
 pub(super) fn check_spoiled<H: Oracle>(source: &mut Source<'_>, case: &Case<H>) {
     let [which, payload_at, trailer_at, bit] = [(); 4].map(|()| usize::from(source.u8()));
@@ -138,17 +138,17 @@ pub(super) fn check_spoiled<H: Oracle>(source: &mut Source<'_>, case: &Case<H>) 
     let Some(frame) = frames.get(which.checked_rem(frames.len()).unwrap_or(0)) else { return };
     let payload = frame.start + frame.header_len;
     let trailer = payload + frame.payload_len as usize;
-    let mut places = Vec::from([trailer + trailer_at % frame.trailer_len]);
+    let mut offsets = Vec::from([trailer + trailer_at % frame.trailer_len]);
     if frame.payload_len > 0 {
-        places.push(payload + payload_at % frame.payload_len as usize);
+        offsets.push(payload + payload_at % frame.payload_len as usize);
     }
-    for place in places {
+    for offset in offsets {
         let mut spoiled = case.clone();
-        spoiled.stream[place] ^= 1 << (bit % 8);
+        spoiled.stream[offset] ^= 1 << (bit % 8);
         let end = Expected::of(&case.format, Oversize::Reject, &spoiled.stream).end;
         assert!(
             matches!(end, End::Refused { start, decided, shown: 0, .. } if start == frame.start && start + decided == frame.end() as usize),
-            "a bit at {place} is turned, and the stream ends as {end:?}"
+            "a bit at {offset} is flipped, and the stream ends as {end:?}"
         );
         check_stream(&spoiled);
     }
@@ -176,7 +176,7 @@ mod tests {
         wire
     }
 
-    /// What every catalogue of CRCs says of this one.
+    /// The check value that catalogues give for this CRC.
     #[test]
     fn it_is_crc_16_ibm_3740_both_ways() {
         let mut crc = Crc::default();
@@ -192,7 +192,7 @@ mod tests {
         check_stream(&Case::new(Sealed { limit: 9 }, wire()).cut(Cuts::every(4)));
     }
 
-    /// Every bit of every frame but those of a mark and of a length, each turned; and every end.
+    /// Flips every bit of every frame but those of the constant byte and the length; and ends the stream at every byte.
     #[test]
     fn every_turned_bit_is_told_with_its_numbers_where_its_frame_begins() {
         let wire = wire();
@@ -200,16 +200,16 @@ mod tests {
         assert_eq!(frames.len(), 3);
         for frame in &frames {
             let end = frame.end() as usize;
-            for place in (frame.start..end).filter(|place| !(1..4).contains(&(place - frame.start))) {
+            for offset in (frame.start..end).filter(|offset| !(1..4).contains(&(offset - frame.start))) {
                 for bit in 0..8 {
                     let mut case = Case::new(Sealed { limit: 9 }, wire.clone()).cut(Cuts::every(5));
-                    case.stream[place] ^= 1 << bit;
+                    case.stream[offset] ^= 1 << bit;
                     check_stream(&case);
                     let mut decoder = case.decoder();
                     decoder.feed(&case.stream);
                     let error = decoder.finish().expect_err("a turned bit");
                     assert_eq!((error.offset(), error.header()), (frame.start as u64, &b""[..]));
-                    let is_end = place == end - 1;
+                    let is_end = offset == end - 1;
                     assert_eq!(error.kind() == NO_END, is_end, "{error}");
                     assert_eq!(matches!(error.kind(), DecodeErrorKind::Mismatch { .. }), !is_end, "{error}");
                 }
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// What was passed on by then is passed on; the end of the frame is refused.
+    /// Parts that were yielded before stay yielded; the end of the frame is refused.
     #[test]
     fn a_body_in_parts_is_refused_at_its_end() {
         let mut wire = wire();

@@ -10,14 +10,14 @@ use super::source::Source;
 use crate::framing::{DecodeErrorKind, EncodeError, Encoder, Envelope, Format, Frame, Header, Oversize};
 use crate::{CloseReason, Greeting, Halves, PeerName, Responder, ServerConfig, serve_connection};
 
-/// Checks one connection whose format, greeting, choppiness and stream are all made of `data`: the handler gets the frames
-/// that the oracle sees, their replies come whole and in order behind the greeting, and the connection ends for the reason
-/// that the stream gives.
+/// Checks one connection whose format, greeting, choppiness and stream are all made from `data`: the handler gets the
+/// frames that the oracle sees, their replies come whole and in order after the greeting, and the connection ends for
+/// the reason that the stream gives.
 ///
-/// The handler goes by a payload's first byte: 0 is not answered, 1 is an error, 2 is answered twice, all else once.
+/// The handler decides by a payload's first byte: 0 gets no reply, 1 an error, 2 two replies, all else one reply.
 ///
 /// # Panics
-/// Where one of these does not hold.
+/// If one of these does not hold.
 #[track_caller]
 pub fn check_session(data: &[u8]) {
     let mut source = Source::new(data);
@@ -87,7 +87,7 @@ impl core::fmt::Display for Refused {
 
 impl core::error::Error for Refused {}
 
-/// What the oracle makes of a session.
+/// The result of a session, by the oracle.
 struct Session {
     seen: Vec<Vec<u8>>,
     written: Vec<u8>,

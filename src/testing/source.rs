@@ -1,4 +1,4 @@
-//! Plain bytes read as choices, so that a fuzzer, proptest and a loop build the same plans.
+//! Bytes read as choices, so that a fuzzer, proptest and a loop build the same plans.
 
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use crate::framing::{DEFAULT_READ_LEN, Endian, Field, Format, Header, Layout, Ov
 /// The longest limit that a generated format has, in bytes: beyond a u16, so that every width of a field matters.
 const MOST: usize = 70_000;
 
-/// Bytes that are read as choices; where they run out, zeros follow.
+/// Bytes that are read as choices, followed by zeros.
 #[derive(Debug)]
 pub(crate) struct Source<'a> {
     bytes: &'a [u8],
@@ -24,7 +24,7 @@ impl<'a> Source<'a> {
         self.bytes.is_empty()
     }
 
-    /// What is left.
+    /// The bytes that were not yet read.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.bytes)
     }
@@ -48,7 +48,7 @@ impl<'a> Source<'a> {
         self.u8() % n
     }
 
-    /// Any format there is, with a limit whose payloads fit in memory.
+    /// Any format, with a limit whose payloads fit in memory.
     pub(crate) fn format(&mut self) -> Format {
         let layout = self.layout();
         let wanted = match self.below(32) {
@@ -101,7 +101,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Mostly a short one, as a fuzzer spends its time on clearing long buffers otherwise.
+    /// Mostly a short one, as a fuzzer would otherwise spend its time on zeroing long buffers.
     pub(crate) fn read_len(&mut self) -> usize {
         match self.below(32) {
             0..=15 => 1 + usize::from(self.below(16)),
@@ -146,7 +146,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The format of `layout` whose limit is nearest to `wanted`, where its least payload is no more than [`MOST`].
+/// The format of `layout` whose limit is nearest to `wanted`, if its least payload is at most [`MOST`].
 pub(crate) fn format_near(layout: Layout, wanted: usize) -> Option<Format> {
     let least = layout.min_payload_len();
     let greatest = layout.greatest_payload_len()?;

@@ -1,4 +1,4 @@
-//! Any decoder, under the suite.
+//! Any decoder, as the suite tests it.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -11,42 +11,42 @@ use super::case::{Case, Cuts};
 use super::oracle::{End, Expected, Located, Oracle};
 use crate::framing::{DEFAULT_READ_LEN, DecodeErrorKind};
 
-/// A decoder that can be put under the suite: this crate's or anyone's.
+/// A decoder that the suite can test: this crate's or yours.
 ///
-/// [`suite`](super::suite) makes one for each stream, feeds it chunks, takes the frames after each, and says at the end
-/// that the stream ended.
+/// [`suite`](super::suite) makes one for each stream, feeds it chunks, takes all frames after each chunk, and calls
+/// `finish` at the end.
 pub trait Subject {
-    /// What the decoder says is wrong. It is compared, as the error must not depend on the cuts.
+    /// The decoder's error. It is compared, as it must not depend on the cuts.
     type Error: Clone + PartialEq + fmt::Debug;
 
     /// Takes the bytes of one read.
     fn feed(&mut self, chunk: &[u8]);
 
-    /// The payload of the next whole frame, without prefix and trailer; `None` where more bytes are needed. A frame is
-    /// whole once its trailer, where the format has one, is.
+    /// The payload of the next whole frame, without prefix and trailer; `None` if more bytes are needed. A frame is
+    /// whole once its trailer, if the format has one, has arrived.
     ///
     /// # Errors
-    /// Where no frame can begin with the bytes at hand: the same error for ever.
+    /// If no frame can begin with the bytes that were fed; every later call returns the same error.
     fn next_frame(&mut self) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// The stream ended, and [`next_frame`](Subject::next_frame) yields no more.
+    /// Ends the stream. [`next_frame`](Subject::next_frame) has returned `None` before.
     ///
     /// # Errors
-    /// Where the stream may not end here: inside a frame, or after an error.
+    /// If the stream may not end here: inside a frame, or after an error.
     fn finish(&mut self) -> Result<(), Self::Error>;
 
-    /// Bytes of memory held for received bytes, where that can be known; `None` leaves memory unchecked.
+    /// Bytes of memory held for received bytes, if known; `None` leaves memory unchecked.
     fn memory(&self) -> Option<usize> {
         None
     }
 
-    /// Bytes that the decoder may hold beyond those received: those of one read.
+    /// Bytes that the decoder may hold beyond those received: the bytes of one read.
     fn read_len(&self) -> usize {
         DEFAULT_READ_LEN
     }
 }
 
-/// What a decoder did wrong. `received` is always how many bytes of the stream it had been fed by then.
+/// What a decoder did wrong. `received` is always the number of bytes it had been fed by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -54,32 +54,32 @@ pub enum Violation {
     Frame {
         /// Bytes fed so far.
         received: usize,
-        /// Which frame, from 0.
+        /// Index of the frame, from 0.
         index: usize,
-        /// The payload that is due; `None` where no frame is.
+        /// The expected payload; `None` if no frame was expected.
         expected: Option<Vec<u8>>,
-        /// The payload that was yielded; `None` where none was.
+        /// The payload that was yielded; `None` if none was.
         found: Option<Vec<u8>>,
     },
-    /// An error is missing, late, early or none.
+    /// An error is missing, late or early, or there should be none.
     Error {
         /// Bytes fed so far.
         received: usize,
-        /// Why the stream must be refused here; `None` where it must not.
+        /// Why the stream must be refused here; `None` if it must not be.
         expected: Option<DecodeErrorKind>,
-        /// The decoder's error; `None` where it had none.
+        /// The decoder's error; `None` if it had none.
         found: Option<String>,
     },
-    /// The end of the stream is not told truthfully.
+    /// The end of the stream is reported wrongly.
     End {
         /// Bytes fed: all.
         received: usize,
         /// How the stream ends.
         expected: End,
-        /// The decoder's error; `None` where it said that the end is clean.
+        /// The decoder's error; `None` if it reported a clean end.
         found: Option<String>,
     },
-    /// After an error it said something else.
+    /// After an error it returned something else.
     NotFinal {
         /// Bytes fed so far.
         received: usize,
@@ -88,20 +88,20 @@ pub enum Violation {
         /// What came after it.
         then: String,
     },
-    /// More memory is held than was received and a read needs.
+    /// More memory is held than the received bytes and one read need.
     Memory {
         /// Bytes fed so far.
         received: usize,
         /// Bytes held.
         held: usize,
-        /// Bytes that may be held.
+        /// The most bytes that may be held.
         bound: usize,
     },
     /// The error depends on the cuts.
     Cut {
-        /// The error where the stream was not cut.
+        /// The error if the stream is not cut.
         whole: String,
-        /// The error where it was.
+        /// The error if it is cut.
         cut: String,
     },
 }
@@ -110,38 +110,42 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Violation::Frame { received, index, expected: Some(expected), found: None } => {
-                write!(f, "after {received} bytes: frame {index} of {} bytes is whole, and not yielded", expected.len())
+                write!(
+                    f,
+                    "after {received} bytes: frame {index} of {} bytes is whole, but was not yielded",
+                    expected.len()
+                )
             }
             Violation::Frame { received, index, expected: None, found: Some(found) } => {
                 write!(
                     f,
-                    "after {received} bytes: frame {index} of {} bytes is yielded where none is whole",
+                    "after {received} bytes: frame {index} of {} bytes is yielded, but none is whole",
                     found.len()
                 )
             }
             Violation::Frame { received, index, expected, found } => {
-                write!(f, "after {received} bytes: frame {index} is {expected:02x?}, and {found:02x?} was yielded")
+                write!(f, "after {received} bytes: frame {index} is {expected:02x?}, but {found:02x?} was yielded")
             }
             Violation::Error { received, expected: Some(expected), found: None } => {
-                write!(f, "after {received} bytes: no error where there must be one: {expected}")
+                write!(f, "after {received} bytes: an error is missing: {expected}")
             }
             Violation::Error { received, found, .. } => {
-                write!(f, "after {received} bytes: an error where there must be none: {found:?}")
+                write!(f, "after {received} bytes: an unexpected error: {found:?}")
             }
             Violation::End { received, expected, found: None } => {
-                write!(f, "at the end, after {received} bytes: said to be clean, and it is {expected:?}")
+                write!(f, "at the end, after {received} bytes: reported as clean, but it is {expected:?}")
             }
             Violation::End { received, expected, found: Some(found) } => {
-                write!(f, "at the end, after {received} bytes: said to be {found}, and it is {expected:?}")
+                write!(f, "at the end, after {received} bytes: reported as {found}, but it is {expected:?}")
             }
             Violation::NotFinal { received, first, then } => {
                 write!(f, "after {received} bytes: the error is not final: first {first}, then {then}")
             }
             Violation::Memory { received, held, bound } => {
-                write!(f, "after {received} bytes: {held} bytes of memory are held, and at most {bound} may be")
+                write!(f, "after {received} bytes: {held} bytes of memory are held, over the bound of {bound}")
             }
             Violation::Cut { whole, cut } => {
-                write!(f, "the error depends on the cuts: {whole} where there are none, {cut} where there are some")
+                write!(f, "the error depends on the cuts: {whole} without cuts, {cut} with cuts")
             }
         }
     }
@@ -149,12 +153,12 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-/// Puts a decoder through a case: in its cuts, in one chunk, and byte by byte (a stream over 300 bytes in
-/// 300 chunks). `make` gives a new one each time.
+/// Tests a decoder with a case: in its cuts, in one chunk, and byte by byte (a stream over 300 bytes in 300 chunks).
+/// `make` returns a new decoder each time.
 ///
-/// After every chunk the frames that are whole by then, and no others, must be yielded; an error must come with the very
-/// byte that decides it, be the same in all three runs and stay the same for ever; the end of the stream must be told
-/// truthfully; memory must follow what was received.
+/// After every chunk exactly the frames that are whole by then must be yielded. An error must come with the very byte
+/// that decides it, be the same in all three runs, and be final. The end of the stream must be reported correctly.
+/// Memory must follow what was received.
 ///
 /// # Errors
 /// The first [`Violation`].
@@ -170,7 +174,7 @@ pub fn try_case<H: Oracle, S: Subject>(case: &Case<H>, mut make: impl FnMut() ->
     Ok(())
 }
 
-/// As [`try_case`], but panics with all there is to know.
+/// As [`try_case`], but panics, with the case and the violation.
 ///
 /// # Panics
 /// On the first violation.
@@ -181,7 +185,7 @@ pub fn check_case<H: Oracle, S: Subject>(case: &Case<H>, make: impl FnMut() -> S
     }
 }
 
-/// Puts one decoder through the stream in these cuts, and returns its error, if the stream has one.
+/// Feeds one decoder the stream in these cuts, and returns its error, if the stream has one.
 pub(crate) fn follow<H, S: Subject>(
     case: &Case<H>,
     cuts: &Cuts,
@@ -211,22 +215,23 @@ pub(crate) fn follow<H, S: Subject>(
     run.finish(subject)
 }
 
-/// One decoder on its way through a stream.
+/// One decoder reading a stream.
 struct Run<'a> {
     stream: &'a [u8],
     expected: &'a Expected,
     received: usize,
     /// Frames that were yielded.
     index: usize,
-    /// Frames that are all received, or of which the rest is skipped.
+    /// Frames that were received whole, or whose rest is skipped.
     passed: usize,
-    /// The most bytes that were received and not taken since there were none of them, and the most in the time before that.
+    /// The most bytes that were received and not taken at once since there were last none, and in the period before
+    /// that.
     peak: usize,
     peak_before: usize,
 }
 
 impl Run<'_> {
-    /// How many of the received bytes are taken once all frames in them are, and what is skipped is passed over.
+    /// How many of the received bytes are taken once all frames in them were taken or skipped.
     fn taken(&mut self) -> usize {
         let begun = |frame: &Located| match frame.skipped {
             true => frame.start + frame.header_len <= self.received,
@@ -251,7 +256,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// All frames are taken: there is no other, and an error just where one is due.
+    /// All frames were taken: checks that there is no other, and an error exactly if the oracle has one here.
     fn no_frame<S: Subject>(&self, subject: &mut S) -> Result<Option<S::Error>, Violation> {
         let due = match self.expected.end {
             End::Refused { start, decided, kind, .. } if start + decided <= self.received => Some(kind),
@@ -269,7 +274,7 @@ impl Run<'_> {
         }
     }
 
-    /// An error stays, also when more bytes come.
+    /// An error stays the same, also when more bytes come.
     fn stays<'a, S: Subject>(
         &mut self,
         subject: &mut S,
@@ -309,9 +314,9 @@ impl Run<'_> {
         }
     }
 
-    /// No more than the bytes at hand and one read, or than twice those bytes, is held; of bytes that were at hand
-    /// before, too, until there are none for the second time: memory may serve a frame like the one before. `unread` is how
-    /// many are at hand.
+    /// At most the unread bytes plus one read, or twice the unread bytes, may be held. The most unread bytes of before
+    /// count, too, until there were none for the second time: memory may be kept for a frame like the one before.
+    /// `unread` is the current number of unread bytes.
     fn memory<S: Subject>(&mut self, subject: &S, unread: usize) -> Result<(), Violation> {
         let Some(held) = subject.memory() else { return Ok(()) };
         self.peak = self.peak.max(unread);

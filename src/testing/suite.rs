@@ -1,4 +1,4 @@
-//! The streams that any decoder is put through.
+//! The streams that any decoder is tested with.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -13,7 +13,7 @@ use crate::framing::{Format, Header, Oversize};
 /// Payloads over this many bytes are not written out, only declared: 64 KiB.
 const MOST_WRITTEN: usize = 64 * 1024;
 
-/// A case in which a decoder did something wrong. What that was is its [`source`](core::error::Error::source), too.
+/// A case in which a decoder did something wrong. Its [`source`](core::error::Error::source) is the violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
@@ -40,10 +40,10 @@ impl core::error::Error for Failure {
     }
 }
 
-/// Puts a decoder for `format` through a thousand streams and more, always the same: every kind of length, each header cut
-/// at every byte and followed by silence, streams cut and ended at every byte, all the cuts there are of a short stream,
-/// floods of empty frames, generated plans with faults, and bytes that are no frames. Returns how many cases there were.
-/// A limit of some hundred bytes keeps it quick; a payload over 64 KiB is only declared.
+/// Tests a decoder for `format` with over a thousand streams, always the same: every kind of length, each header cut at
+/// every byte and followed by silence, streams cut and ended at every byte, all cuts of a short stream, floods of empty
+/// frames, generated plans with faults, and bytes that are not frames. Returns the number of cases. A limit of a few
+/// hundred bytes keeps it quick; a payload over 64 KiB is only declared.
 ///
 /// # Errors
 /// The first [`Failure`].
@@ -61,7 +61,7 @@ pub fn try_suite<S: Subject>(format: Format, mut make: impl FnMut() -> S) -> Res
 /// As [`try_suite`], but panics.
 ///
 /// # Panics
-/// On the first failure, with the stream and what was wrong.
+/// On the first failure, with the stream and the violation.
 #[track_caller]
 pub fn suite<S: Subject>(format: Format, make: impl FnMut() -> S) -> u64 {
     match try_suite(format, make) {
@@ -88,7 +88,7 @@ fn declared(format: Format) -> impl Iterator<Item = Case> {
     })
 }
 
-/// Frames of every kind of length, cut at each of the first places, and ended at each of the last.
+/// Frames of every kind of length, cut at each of the first offsets, and ended at each of the last.
 fn planned(format: Format) -> impl Iterator<Item = Case> {
     use FrameLen::{Empty, Exact, Max, Min, Near, OverMax};
     let rows = [
@@ -109,9 +109,9 @@ fn planned(format: Format) -> impl Iterator<Item = Case> {
         let case = plan.case();
         let len = case.stream.len();
         let whole = case.clone();
-        let places = if len <= 400 { len.min(100) } else { 10 };
-        let cut = (1..places).map(move |at| case.clone().cut(Cuts::at(&[at])));
-        let ended = (1..=places).map(move |missing| {
+        let count = if len <= 400 { len.min(100) } else { 10 };
+        let cut = (1..count).map(move |at| case.clone().cut(Cuts::at(&[at])));
+        let ended = (1..=count).map(move |missing| {
             let fault = Fault::Truncate { missing };
             Plan { fault, cuts: Cuts::of_lens(vec![1, 0, 7, 2]), ..plan.clone() }.case()
         });
@@ -119,7 +119,7 @@ fn planned(format: Format) -> impl Iterator<Item = Case> {
     })
 }
 
-/// A short stream in all the cuts there are.
+/// A short stream in all possible cuts.
 fn every_cut(format: Format) -> impl Iterator<Item = Case> {
     let least = format.layout().min_payload_len() as usize;
     let frames = vec![FrameLen::Exact(least + 1), FrameLen::Min, FrameLen::Exact(least + 2)];
@@ -129,7 +129,7 @@ fn every_cut(format: Format) -> impl Iterator<Item = Case> {
     (0..1u64 << len.saturating_sub(1)).map(move |mask| case.clone().cut(Cuts::of_mask(mask, len)))
 }
 
-/// Plans with faults, and bytes that are no frames, from numbers that are always the same.
+/// Plans with faults, and bytes that are not frames, from a fixed sequence of numbers.
 fn generated(format: Format) -> impl Iterator<Item = Case> {
     let mut state = 0x2545_F491_4F6C_DD1Du64;
     let mut bytes = move |len: usize| -> Vec<u8> {

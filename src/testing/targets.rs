@@ -1,4 +1,4 @@
-//! What each fuzz target does with its input; `session` calls [`check_session`](super::check_session) itself.
+//! What each fuzz target does with its input; `session` calls `check_session` itself.
 //! `tests/fuzz_corpus.rs` replays the corpus through the same functions.
 
 use alloc::string::String;
@@ -27,7 +27,7 @@ pub fn round_trip(data: &[u8]) {
     check_refused_encode(&plan);
 }
 
-/// Frames with a fault among them, and everything that must hold.
+/// Frames with a fault among them, and all checks.
 #[track_caller]
 pub fn plan(data: &[u8]) {
     check_plan(&Plan::from_bytes(data));
@@ -42,14 +42,14 @@ pub fn stream_body(data: &[u8]) {
     }
 }
 
-/// Headers that are no format: one with a tag and a length for its trailer, too, one that asks for a byte at a time, the
-/// longest, and one with a check over all of a frame.
+/// Headers that are not a format: one with a tag and a length for its trailer, one that asks for a byte at a time, the
+/// longest, and one with a check over the whole frame.
 #[track_caller]
 pub fn custom_header(data: &[u8]) {
     check_custom(&mut Source::new(data));
 }
 
-/// Text in any cuts is the text of the whole.
+/// Text in any cuts gives the text of the whole.
 #[track_caller]
 pub fn text(data: &[u8]) {
     let mut source = Source::new(data);
@@ -66,8 +66,8 @@ pub fn text(data: &[u8]) {
     assert_eq!(text, String::from_utf8_lossy(bytes), "the text does not depend on the cuts");
 }
 
-/// Any text read as a layout: refused with a reason, or a layout that its own text names; and where a format can be made
-/// of it, one that a frame passes through.
+/// Any text parsed as a layout: it is refused with a reason, or the layout's text parses to it again; and if it makes a
+/// format, a frame round-trips.
 #[track_caller]
 pub fn cli_format(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else { return };

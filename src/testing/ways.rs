@@ -1,4 +1,4 @@
-//! This crate's decoder as a subject, in each way that bytes go in and frames come out.
+//! This crate's decoder as a subject, in each way to feed it and to take frames.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -8,26 +8,26 @@ use super::oracle::Oracle;
 use super::subject::Subject;
 use crate::framing::{DecodeError, Decoder, Format, Header, Part};
 
-/// A way to put bytes into a [`Decoder`] and take frames out.
+/// A way to feed a [`Decoder`] and to take frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Way {
     /// `feed`, `next_frame`.
     Feed,
-    /// The frames straight from a chunk: `next_frame_from`.
+    /// `next_frame_from`: frames straight from a chunk.
     Chunk,
-    /// One frame straight from a chunk, the rest of which is fed; the others by `next_frame`.
+    /// `next_frame_from` for one frame of a chunk, then `feed` for its rest, and `next_frame` for the others.
     ChunkLeft,
     /// `space` and `filled`, `has_frame`, `next_frame`.
     Space,
     /// `feed`, and payloads put together from `next_part`.
     Parts,
-    /// As `Space`, with the buffer swapped for another between reads while little is in it.
+    /// As `Space`, with `swap_buffer` between reads while little is buffered.
     Swap,
 }
 
 impl Way {
-    /// All there are.
+    /// All ways.
     pub const ALL: &'static [Way] = &[Way::Feed, Way::Chunk, Way::ChunkLeft, Way::Space, Way::Parts, Way::Swap];
 }
 
@@ -41,7 +41,7 @@ pub struct OwnDecoder<H: Header = Format> {
     queue: VecDeque<Vec<u8>>,
     /// The payload that comes in parts.
     body: Vec<u8>,
-    /// The other buffer, where they are swapped; never longer than a read.
+    /// The other buffer, for swapping; never longer than a read.
     spare: Vec<u8>,
 }
 
@@ -54,14 +54,14 @@ impl<H: Oracle> OwnDecoder<H> {
 
     fn chunk(&mut self, mut chunk: &[u8], most: usize) {
         for _ in 0..most {
-            // An error is final, so the decoder says it again once the queue is empty.
+            // An error is final, so the decoder returns it again once the queue is empty.
             let Ok(Some(frame)) = self.decoder.next_frame_from(&mut chunk) else { return };
             self.queue.push_back(frame.payload().to_vec());
         }
         self.decoder.feed(chunk);
     }
 
-    /// A swap copies what is buffered, so that one at every chunk of a long frame would take quadratic time.
+    /// A swap copies the buffered bytes, so a swap at every chunk of a long frame would take quadratic time.
     fn swap(&mut self) {
         if self.decoder.buffered() > 512 {
             return;

@@ -61,7 +61,7 @@ fn line() -> Format {
 
 const LINE: Envelope<'static> = Envelope { prefix: b"#", trailer: b"\r\n" };
 
-/// A header with what travels around a payload in it.
+/// A header with a prefix and a trailer.
 trait Around: Header + Clone + Unpin {
     const ENVELOPE: Envelope<'static>;
 

@@ -9,13 +9,14 @@ use unstick::codec::{FrameCodec, OwnedFrame};
 use unstick::framing::{self, EncodeError, Endian, Envelope, Format, Header, Layout, PRESETS};
 use unstick::testing::Plan;
 
-use super::{Summed, around};
+use super::{Summed, with_envelope};
 
-/// Every preset, and headers of five to twelve bytes with something around the payload.
+/// Every preset, and headers of five to twelve bytes with a prefix or a trailer.
 fn formats() -> impl Iterator<Item = Format> {
     let wide = Layout::fixed(8, Endian::Little).offset(4).trailer(255);
     let odd = Layout::fixed(3, Endian::Big).offset(2).adjustment(-5);
-    let others = [Format::new(wide, 1000).expect("a format"), Format::new(odd, 1000).expect("a format"), around()];
+    let others =
+        [Format::new(wide, 1000).expect("a format"), Format::new(odd, 1000).expect("a format"), with_envelope()];
     PRESETS.iter().map(|(_, format, _)| *format).chain(others)
 }
 
@@ -23,16 +24,16 @@ fn formats() -> impl Iterator<Item = Format> {
 #[test]
 fn it_writes_what_the_encoder_writes() {
     for format in formats() {
-        let around = format.layout().zeros();
+        let zeros = format.layout().zeros();
         let (encoder, mut codec) = (framing::Encoder::new(format), FrameCodec::new(format));
         for payload_len in [0, 1, 7, 127, 128, 255] {
             let payload = vec![0xA5; payload_len];
             let mut expected = b"before".to_vec();
-            encoder.encode_with(around, &payload, &mut expected).expect("within the limit");
+            encoder.encode_with(zeros, &payload, &mut expected).expect("within the limit");
             let mut out = BytesMut::from(&b"before"[..]);
-            codec.encode((around, &payload), &mut out).expect("within the limit");
+            codec.encode((zeros, &payload), &mut out).expect("within the limit");
             assert_eq!(out, expected, "{format:?}");
-            if around == Envelope::default() {
+            if zeros == Envelope::default() {
                 for owned in [false, true] {
                     out.truncate(6);
                     let payload = Bytes::from(payload.clone());
@@ -58,10 +59,10 @@ proptest! {
         let plan = Plan::from_bytes(&data);
         let (mut codec, encoder) = (FrameCodec::new(&plan.format), framing::Encoder::new(&plan.format));
         let (mut wire, mut expected) = (BytesMut::new(), Vec::new());
-        let around = plan.format.layout().zeros();
+        let zeros = plan.format.layout().zeros();
         for frame in &plan.frames {
             let payload = vec![7; frame.payload_len(&plan.format)];
-            match (codec.encode((around, &payload), &mut wire), encoder.encode_with(around, &payload, &mut expected)) {
+            match (codec.encode((zeros, &payload), &mut wire), encoder.encode_with(zeros, &payload, &mut expected)) {
                 (Ok(()), Ok(())) => {}
                 (Err(WriteError::Encode(error)), Err(refused)) => prop_assert_eq!(error, refused),
                 other => panic!("{other:?}"),
@@ -92,14 +93,14 @@ fn a_checksum_is_computed_anew() {
     sends_on(&mut codec, frame, &wire);
     // A frame of another format, with another trailer.
     let mut other = BytesMut::from(&b"#\x00\x04\x01\x02!"[..]);
-    let frame = FrameCodec::new(around()).decode(&mut other).expect("a frame").expect("a whole frame");
+    let frame = FrameCodec::new(with_envelope()).decode(&mut other).expect("a frame").expect("a whole frame");
     codec.encode(&frame, &mut out).expect("within the limit");
     assert_eq!(out, wire);
 }
 
 #[test]
 fn what_is_refused_leaves_no_trace_and_the_next_frame_goes_out() {
-    let mut codec = FrameCodec::new(around());
+    let mut codec = FrameCodec::new(with_envelope());
     let mut out = BytesMut::from(&b"before"[..]);
     let oversize = EncodeError::Oversize { payload_len: 301, max_payload_len: 300 };
     let good = Envelope { prefix: b"#", trailer: b"!" };
@@ -124,7 +125,7 @@ fn refused(encoded: Result<(), WriteError>, expected: EncodeError) {
 fn a_frame_is_not_copied() {
     let mut src = BytesMut::from(&b"#\x00\x08abcdef!#\x00\x02!"[..]);
     let start = src.as_ptr();
-    let mut codec = FrameCodec::new(around());
+    let mut codec = FrameCodec::new(with_envelope());
     let frame = codec.decode(&mut src).expect("a frame").expect("a whole frame");
     assert_eq!(frame.as_bytes().as_ptr(), start);
     let payload = frame.into_payload();
@@ -151,7 +152,7 @@ fn what_was_written_makes_room() {
 
 #[test]
 fn debug_shows_lengths_and_never_the_bytes() {
-    let mut codec = FrameCodec::new(around());
+    let mut codec = FrameCodec::new(with_envelope());
     let mut wire = BytesMut::new();
     codec.encode((Envelope { prefix: b"P", trailer: b"T" }, "secret"), &mut wire).expect("a good frame");
     let frame = codec.decode(&mut wire).expect("a frame").expect("a whole frame");

@@ -13,7 +13,7 @@ use unstick::codec::FrameCodec;
 use unstick::framing::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError, Envelope, Format, Layout, Phase};
 use unstick::{ReadError, WriteError};
 
-use super::around;
+use super::with_envelope;
 
 fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
@@ -119,7 +119,7 @@ fn an_end_inside_a_frame_is_truncated() {
     ];
     for (cut, phase, have, need) in ends {
         run(async {
-            let (mut framed, mut peer) = framed(around()).await;
+            let (mut framed, mut peer) = framed(with_envelope()).await;
             peer.write_all(b"#\x00\x04hi!").expect("written");
             peer.write_all(cut).expect("written");
             drop(peer);
@@ -184,7 +184,7 @@ fn a_reset_is_the_socket_s_error() {
 #[test]
 fn a_refused_frame_is_about_itself_alone() {
     run(async {
-        let (mut framed, mut peer) = framed(around()).await;
+        let (mut framed, mut peer) = framed(with_envelope()).await;
         let good = Envelope { prefix: b"#", trailer: b"!" };
         framed.feed((good, "one")).await.expect("a good frame");
         let refused = framed.send((good, [0; 301])).await;

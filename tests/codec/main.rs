@@ -17,7 +17,7 @@ use unstick::framing::{Check, DecodeErrorKind, EncodeError, Endian, Envelope, Fo
 use summed::Sum;
 
 /// A byte that travels, a u16 that counts itself and the payload, and a byte behind the payload that travels, too.
-fn around() -> Format {
+fn with_envelope() -> Format {
     Format::new(Layout::fixed(2, Endian::Big).offset(1).inclusive().trailer(1), 300).expect("a format")
 }
 

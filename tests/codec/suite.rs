@@ -9,7 +9,7 @@ use unstick::framing::{DecodeError, Decoder, Encoder, Endian, Envelope, Format, 
 use unstick::testing::{self, Case, Cuts, Oracle, Plan, Subject};
 
 use super::as_framed::{AsFramed, decode_error};
-use super::{Summed, around};
+use super::{Summed, with_envelope};
 
 impl Oracle for Summed {}
 
@@ -24,7 +24,7 @@ fn the_codec_passes_the_suite() {
         Format::new(Layout::fixed(2, Endian::Little).offset(3).adjustment(-5), 40),
         Format::new(late, 200),
         Format::new(Layout::fixed(3, Endian::Big).trailer(4), 60),
-        Ok(around()),
+        Ok(with_envelope()),
     ];
     for format in formats {
         let format = format.expect("a format");
@@ -62,8 +62,8 @@ proptest! {
     }
 }
 
-/// What holds of every decoder; and it is the decoder's word: each frame with all that is around its payload, and the error
-/// with its offset, its header and what that looks like.
+/// What holds of every decoder, and the same as the decoder: each frame with prefix and trailer, and the error with its
+/// offset, its header and what that looks like.
 fn check<H: Oracle>(case: &Case<H>) {
     let case = case.clone().on_oversize(Oversize::Reject);
     testing::check_case(&case, || AsFramed::new(case.format.clone()));

@@ -82,9 +82,9 @@ fn a_full_server_refuses_in_the_way_that_it_is_configured_to() {
         let server = start(config, |_| echo);
         in_time(async {
             let config = ClientConfig::default().greeting(awaited);
-            let mut first = Client::connect(server.addr, config).await.expect("a place");
+            let mut first = Client::connect(server.addr, config).await.expect("it is served");
             for _ in 0..5 {
-                let error = Client::connect(server.addr, config).await.expect_err("no place");
+                let error = Client::connect(server.addr, config).await.expect_err("it is full");
                 assert!(matches!(&error, ConnectError::Refused { text } if text == told), "{error}");
             }
             assert_eq!(first.call(b"still served").await.expect("a reply").payload(), b"still served");
@@ -95,7 +95,7 @@ fn a_full_server_refuses_in_the_way_that_it_is_configured_to() {
         let config = ServerConfig::default().refusal(refusal).max_connections(Some(1));
         let server = start(config, |_| echo);
         in_time(async {
-            let mut first = Client::connect(server.addr, ClientConfig::default()).await.expect("a place");
+            let mut first = Client::connect(server.addr, ClientConfig::default()).await.expect("it is served");
             assert_eq!(first.call(b"hello").await.expect("a reply").payload(), b"hello");
             let mut second = Client::connect(server.addr, ClientConfig::default()).await.expect("connected");
             if let Some(told) = told {
@@ -106,11 +106,12 @@ fn a_full_server_refuses_in_the_way_that_it_is_configured_to() {
     }
 }
 
-/// Only the end of the stream makes a refusal of a text; and a text that does not begin like one is a greeting, end or not.
+/// A text is a refusal only if the stream ends after it; a text that does not begin like one is a greeting, whether the
+/// stream ends or not.
 #[test]
 fn a_greeting_like_a_refusal_is_none_where_the_stream_goes_on() {
     for (greeting, behind, refused) in [
-        (&b"refused: no place"[..], &b""[..], true),
+        (&b"refused: it is full"[..], &b""[..], true),
         (b"refused: none so far", b"hello", false),
         (b"hello", b"", false),
     ] {

@@ -68,9 +68,9 @@ fn malformed_is_not_oversize() {
 }
 
 /// Bytes of a peer that ends then, whole frames among them, and what its FIN truncates: the phase, have and need.
-type Place = (Vec<u8>, u64, Option<(Phase, u64, u64)>);
+type Ending = (Vec<u8>, u64, Option<(Phase, u64, u64)>);
 
-fn places() -> [Place; 5] {
+fn endings() -> [Ending; 5] {
     let two = [frame(b"whole"), frame(b"torn")].concat();
     [
         (Vec::new(), 0, None),
@@ -84,7 +84,7 @@ fn places() -> [Place; 5] {
 #[test]
 fn a_fin_is_clean_at_a_boundary_and_truncated_inside_a_frame() {
     let server = start(ServerConfig::default(), |_| echo);
-    for (bytes, frames_in, truncated) in places() {
+    for (bytes, frames_in, truncated) in endings() {
         let mut socket = connect(server.addr);
         write(&mut socket, &bytes);
         socket.shutdown(Shutdown::Write).expect("a FIN");
@@ -108,7 +108,7 @@ fn a_fin_is_clean_at_a_boundary_and_truncated_inside_a_frame() {
 #[test]
 fn a_reset_is_a_reset_wherever_it_comes() {
     let server = start(ServerConfig::default(), |_| echo);
-    for (bytes, frames_in, _) in places() {
+    for (bytes, frames_in, _) in endings() {
         let mut socket = connect(server.addr);
         write(&mut socket, &bytes);
         if frames_in > 0 {
@@ -282,12 +282,12 @@ fn a_panic_where_a_handler_is_dropped_is_told_as_one() {
     assert_eq!((ended.reason, ended.text.as_str()), ("handler panic", "handler panic: a test's panic"));
 }
 
-/// A connection for which there was no place, and which ended for another reason, was still counted as being refused: from
-/// then on one too many had a place, and once that one had ended nobody had one any more.
+/// A connection over the limit that ended for another reason was still counted as being refused: from then on one too
+/// many was served, and once that one had ended, every connection was refused.
 #[test]
-fn a_panic_while_one_is_refused_takes_nobodys_place() {
-    // Of one that nothing is said to on_open is not told.
-    let config = ServerConfig::default().refusal(Greeting::Frame(b"no place".to_vec())).max_connections(Some(1));
+fn a_panic_while_one_is_refused_frees_its_count() {
+    // `on_open` is not called for a connection that is closed without a refusal.
+    let config = ServerConfig::default().refusal(Greeting::Frame(b"it is full".to_vec())).max_connections(Some(1));
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
     let account = server.account();
     let server = run(server.on_open(move |_| assert!(account.stats().accepted != 2, "a test's panic")), |_| echo);
@@ -304,5 +304,5 @@ fn a_panic_while_one_is_refused_takes_nobodys_place() {
     drop((first, second, third));
     assert_eq!(server.next_close().reason, "clean");
     let mut last = connect(server.addr);
-    assert_eq!(hello(&mut last), b"hello", "there is a place again");
+    assert_eq!(hello(&mut last), b"hello", "it is served again");
 }

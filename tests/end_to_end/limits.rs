@@ -48,7 +48,7 @@ fn more_than_are_allowed_are_refused_at_once_in_the_way_that_is_configured_and_h
         drop(last);
         let (stats, _) = server.served();
         assert_eq!((stats.refused(), stats.closes(CloseKind::Clean), stats.accepted), (40, 3, 43));
-        // Those who have a place are told of, and those who are given time to read that they have none: 16 at a time.
+        // `on_open` is called for those that are served, and for those that get time to read the refusal: 16 at a time.
         let told_of = if tells { 3 + 16..=43 } else { 3..=3 };
         assert!(told_of.contains(&opened.len()), "{} of {told_of:?}", opened.len());
     }
@@ -145,7 +145,7 @@ fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_ser
     write(&mut healthy, &frame(&[7; 200_000]));
     assert_eq!(read_frame(&mut healthy).len(), 200_000);
     let ended = server.next_close();
-    assert_eq!(ended.text, "over budget: 1046532 bytes held, and a fair share of 4194304 is 629145");
+    assert_eq!(ended.text, "over budget: 1046532 bytes held, the fair share of 4194304 is 629145");
     let (gone, mut served) =
         greedy.into_iter().partition::<Vec<_>, _>(|socket| ended.peer.as_socket() == socket.local_addr().ok());
     for mut socket in gone {

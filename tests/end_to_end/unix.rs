@@ -13,7 +13,7 @@ use unstick::{
 
 use crate::common::*;
 
-/// A place for a socket, free again at the end.
+/// A path for a socket, which is removed at the end.
 struct SocketPath(PathBuf);
 
 impl SocketPath {

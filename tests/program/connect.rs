@@ -333,14 +333,18 @@ fn a_line_that_the_format_cannot_say_ends_our_side() {
     let serve = Serve::start_as_it_is(&["--echo", "--format", "width=1,adjustment=3"]);
     let ran = run(&["connect", &serve.addr.to_string(), "--format", "width=1,adjustment=3"], b"abc\nab\n");
     assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
-    assert!(ran.err.contains("line 2 of standard input: a payload of 2 bytes is below the 3"), "{}", ran.err);
+    assert!(
+        ran.err.contains("line 2 of standard input: a payload of 2 bytes is below the format's least of 3"),
+        "{}",
+        ran.err
+    );
     serve.stop();
     let ran = run(&["encode", "--format", "width=1,adjustment=3"], b"abc\nab\n");
     assert_eq!((ran.code, ran.text()), (3, "\0abc"), "{}", ran.err);
 }
 
 #[test]
-fn the_seeds_framed_server_is_spoken_to() {
+fn the_tutorials_framed_server_is_spoken_to() {
     // It greets without framing, and parses what comes.
     let addr = server(|mut stream| {
         stream.write_all(&GREETING[4..10]).unwrap();
@@ -355,7 +359,7 @@ fn the_seeds_framed_server_is_spoken_to() {
 }
 
 #[test]
-fn the_seeds_framed_client_is_served() {
+fn the_tutorials_framed_client_is_served() {
     let serve = Serve::start(&["--raw-greeting"]);
     let mut stream = serve.connect();
     assert_eq!(read(&mut stream, 23), GREETING[4..]);

@@ -172,7 +172,7 @@ fn frames_that_are_too_long_are_skipped_where_that_is_asked_for() {
         "unstick: skipped 3 frames over the limit of 3 bytes: 100009 bytes of payload, the last one at byte 100025\n";
     assert_eq!((ran.code, ran.text(), &*ran.err), (0, "abc\nde\n", note));
     assert_eq!(skip(&["--raw"], &wire).out, b"abcde");
-    // Places in the stream count what was skipped.
+    // Offsets count skipped frames.
     let expected =
         "offset=0 header=03000000 payload_len=3 payload=abc\noffset=100019 header=02000000 payload_len=2 payload=de\n";
     assert_eq!(skip(&["--frame"], &wire).text(), expected);
@@ -295,7 +295,7 @@ fn a_reader_that_goes_away_is_no_error() {
     }
 }
 
-/// What a peer sends cannot reverse, hide or end the text around it on the operator's terminal.
+/// What a peer sends cannot reverse, hide or end other text on the operator's terminal.
 #[test]
 fn characters_that_cannot_be_seen_are_escaped() {
     let hidden: Vec<char> = ('\u{202A}'..='\u{202E}')

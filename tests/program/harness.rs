@@ -2,10 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::{self, Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -230,6 +232,28 @@ impl Serve {
         let ran = self.program.end();
         assert_eq!(ran.code, 0, "{ran:?}");
         ran
+    }
+}
+
+/// A folder of its own, which is removed at the end.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Folder {
+        let folder = env::temp_dir().join(format!("unstick-program-{}-{name}", process::id()));
+        fs::create_dir(&folder).unwrap();
+        Folder(folder)
+    }
+
+    /// The address of a Unix socket in it.
+    pub(crate) fn socket(&self) -> String {
+        format!("unix:{}", self.0.join("socket").display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
     }
 }
 

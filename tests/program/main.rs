@@ -9,6 +9,7 @@ mod encode_decode;
 mod harness;
 mod limits;
 mod observers;
+mod readme;
 mod serve;
 mod starting;
 mod terminal;

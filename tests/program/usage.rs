@@ -1,6 +1,8 @@
 //! Wrong use, and help.
 
-use crate::harness::run;
+use std::fs;
+
+use crate::harness::{Folder, run};
 
 #[test]
 fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
@@ -87,68 +89,116 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
     }
 }
 
+const COMMANDS: [&str; 4] = ["serve", "connect", "encode", "decode"];
+
 #[test]
 fn help_teaches() {
     let ran = run(&["--help"], b"");
     assert_eq!((ran.code, &*ran.err), (0, ""));
-    for part in
-        ["Examples:", "Exit codes:", "u32le", "varint", "adjustment", "trailer", "serve", "connect", "encode", "decode"]
-    {
+    let parts = ["Examples:", "Exit codes:", "u32le", "varint", "adjustment", "trailer"];
+    for part in parts.iter().chain(&COMMANDS) {
         assert!(ran.text().contains(part), "nothing of {part}");
     }
-    for command in ["serve", "connect", "encode", "decode"] {
+    for command in COMMANDS {
         for flag in ["-h", "--help"] {
             let ran = run(&[command, flag], b"");
             assert_eq!((ran.code, &*ran.err), (0, ""));
-            assert!(ran.text().contains("Examples:") && ran.text().contains("--max-payload"), "{command} {flag}");
-            assert_eq!(ran.text().contains("Exit codes:"), flag == "--help");
+            for part in ["Examples:", "--max-payload", "unstick --help"] {
+                assert!(ran.text().contains(part), "{command} {flag}: nothing of {part}");
+            }
             assert!(!ran.text().contains('\x1b'), "colour in a pipe");
         }
     }
     assert!(run(&["--version"], b"").text().starts_with("unstick 0."));
 }
 
-/// Whoever greps for a reason finds it spelled as it is told.
+/// `-h` fits one screen, and all help fits 80 columns, of which a Chinese character takes two.
+#[test]
+fn help_fits_the_screen() {
+    for command in [None, Some("serve"), Some("connect"), Some("encode"), Some("decode")] {
+        for flag in ["-h", "--help"] {
+            let args: Vec<&str> = command.into_iter().chain([flag]).collect();
+            let ran = run(&args, b"");
+            let width = |line: &str| line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
+            for line in ran.text().lines() {
+                assert!(width(line) <= 80, "{args:?}: {line}");
+            }
+            let count = ran.text().lines().count();
+            assert!(flag == "--help" || count <= 40, "{args:?}: {count} lines");
+        }
+    }
+}
+
+/// No sentence of a help text stands in it twice, nor once more in that of the whole program.
+#[test]
+fn help_says_nothing_twice() {
+    let sentences = |text: &str| -> Vec<String> {
+        let (_, text) = text.split_once("Options:").expect("options");
+        let text = text.split("Examples:").next().expect("what is before the examples").to_owned();
+        let lines = text.lines().map(str::trim).filter(|line| line.len() > 30 && !line.starts_with("--"));
+        lines.map(str::to_owned).collect()
+    };
+    let whole = run(&["--help"], b"");
+    for command in COMMANDS {
+        let help = run(&[command, "--help"], b"");
+        let said = sentences(help.text());
+        for (index, sentence) in said.iter().enumerate() {
+            assert!(!said[..index].contains(sentence), "{command}: {sentence}");
+            let elsewhere =
+                sentence != "Print help (see a summary with '-h')" && whole.text().contains(sentence.as_str());
+            assert!(!elsewhere, "{command}: {sentence}");
+        }
+    }
+}
+
+/// Whoever greps for a reason finds it spelled as it is reported.
 #[test]
 fn help_lists_every_reason() {
     let help = run(&["serve", "--help"], b"");
-    let (_, reasons) = help.text().split_once("The reasons are, also in\n--metrics:\n").expect("a list");
+    let (_, reasons) = help.text().split_once("Reasons why a connection closed, also in --metrics:\n").expect("a list");
     let listed: Vec<&str> = reasons.split("\n\n").next().unwrap().split(',').map(str::trim).collect();
     assert_eq!(listed, unstick::CloseKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>());
 }
 
-/// The README's table of limits has every flag of that heading, with the default that the help says.
 #[test]
-fn the_readme_knows_every_limit() {
-    let help = run(&["serve", "-h"], b"");
-    let (_, limits) = help.text().split_once("\nLimits (").expect("a heading");
-    let (limits, _) = limits.split_once("\n\n").expect("its end");
-    let readme = include_str!("../../README.md");
-    let mut count = 0;
-    for (name, help) in limits.split("\n      --").skip(1).map(|limit| limit.split_once(' ').expect("a value")) {
-        let (_, row) = readme.split_once(&format!("| `--{name}")).unwrap_or_else(|| panic!("no row for --{name}"));
-        let (default, _) = row.split_once('`').expect("the end of the flag");
-        let said = help.contains(&format!("[default: {}", default.trim_start()));
-        assert!(said || default == " N", "README.md says --{name}{default}, the help: {help}");
-        count += 1;
-    }
-    assert_eq!(count, 13, "{limits}");
-}
-
-/// The help lists every exit code, and the README, too.
-#[test]
-fn the_readme_knows_every_exit_code() {
+fn help_lists_every_exit_code() {
     let help = run(&["--help"], b"");
     let (_, codes) = help.text().split_once("Exit codes:\n").expect("a heading");
     let codes: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     let codes: Vec<&str> = codes.into_iter().filter(|code| !code.is_empty()).collect();
     assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "130", "143"]);
-    for code in codes {
-        assert!(
-            include_str!("../../README.md").contains(&format!("\n| {code} | ")),
-            "README.md says nothing of code {code}"
-        );
+}
+
+/// A hidden command writes completions and man pages, which know every command and flag.
+#[test]
+fn completions_and_man_pages_are_generated() {
+    let folder = Folder::new("generate");
+    let dir = folder.0.join("share");
+    let ran = run(&["generate", dir.to_str().unwrap()], b"");
+    assert_eq!((ran.code, ran.text(), &*ran.err), (0, "", ""));
+    let mut files: Vec<String> =
+        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort_unstable();
+    let pages = ["unstick-connect.1", "unstick-decode.1", "unstick-encode.1", "unstick-serve.1", "unstick.1"];
+    assert_eq!(files, [&["_unstick"][..], &pages, &["unstick.bash", "unstick.fish"]].concat());
+    let file = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    for name in ["_unstick", "unstick.bash", "unstick.fish"] {
+        for word in COMMANDS.iter().chain(&["first-frame-timeout", "max-payload"]) {
+            assert!(file(name).contains(word), "{name}: nothing of {word}");
+        }
     }
+    for command in COMMANDS {
+        let page = file(&format!("unstick-{command}.1"));
+        for part in [".SH NAME", ".SH OPTIONS", "\\-\\-max\\-payload", ".SH DETAILS", "Examples:"] {
+            assert!(page.contains(part), "{command}: nothing of {part}");
+        }
+        assert!(file("unstick.1").contains(&format!("unstick\\-{command}(1)")), "{command}");
+    }
+    assert!(!run(&["--help"], b"").text().contains("generate"), "it is hidden");
+
+    let ran = run(&["generate", "/dev/null/share"], b"");
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.starts_with("unstick: cannot write to /dev/null/share: "), "{}", ran.err);
 }
 
 #[test]

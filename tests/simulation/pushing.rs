@@ -251,7 +251,7 @@ fn a_peer_that_takes_too_little_is_broken_off() {
     outbox.break_off();
     world.pass(seconds(1));
     let closes = world.closes();
-    assert!(closes.len() == 1 && closes[0].contains("overflow: ") && closes[0].contains(" and 1000 may"), "{closes:?}");
+    assert!(closes.len() == 1 && closes[0].contains("overflow: ") && closes[0].contains(" limit 1000"), "{closes:?}");
     assert_eq!(client.unread(), 0, "it is broken off");
     world.stop();
 }

@@ -14,8 +14,8 @@ use super::{IN_TWO, Replay, all_replays, by_lot, cases, format, is_replayed, lis
 #[path = "as_framed.rs"]
 mod as_framed;
 
-/// Every stream but those with a frame that is skipped, as the codec has no such policy: all at once, byte by byte (one over
-/// 20,000 bytes in as many chunks), at cuts by lot, and cut in two around everything that is decided.
+/// Every stream but those with a frame that is skipped, as the codec has no such policy: all at once, byte by byte (one
+/// over 20,000 bytes in as many chunks), at random cuts, and cut in two next to everything that decides.
 #[test]
 fn every_stream_goes_through_the_codec() {
     let (cases, mut streams, mut count) = (cases(), 0, 0);

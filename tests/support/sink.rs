@@ -60,9 +60,9 @@ fn every_write_case_goes_through_the_sink_that_it_describes() {
     println!("cases: {described}");
 }
 
-/// What a writer may do with a wire image of so many bytes: take all of it; a byte at a time; a byte at a time with a wait and
-/// an interruption before each; all up to each place, and then the rest. (Of a wire image over 600 bytes a six hundredth at
-/// a time, of one over 20,000 a twentieth.)
+/// What a writer may do with a wire image of so many bytes: take all of it; a byte at a time; a byte at a time with a
+/// wait and an interruption before each; all up to each offset, and then the rest. (Of a wire image over 600 bytes a
+/// six hundredth at a time, of one over 20,000 a twentieth.)
 fn scripts(len: usize) -> Vec<Vec<Step>> {
     let step = len.div_ceil(if len > 20_000 { 20 } else { 600 }).max(1);
     let turns = len.div_ceil(step);

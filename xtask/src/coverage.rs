@@ -1,4 +1,4 @@
-//! `cargo xtask coverage`: what of `src` the tests reach, and the reasons for what they do not.
+//! `cargo xtask coverage`: which code of `src` the tests reach, and the reasons for what they do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
@@ -20,14 +20,14 @@ const EXPORT: &str = "coverage-export.json";
 /// Per cent of lines and of regions that all of src but src/framing has to reach.
 const GOAL: f64 = 95.0;
 
-/// See which lines and regions of src the tests reach
+/// Measure which lines and regions of src the tests reach
 ///
-/// Runs `cargo test` under cargo-llvm-cov. All of src/framing is to be covered, and 95 % of the rest of src; each place that is
-/// not covered needs a reason in xtask/reasons/coverage.json. A line or region that several instances of generic code
-/// have is covered if one of them is. Ends with 0 only if all that holds.
+/// Runs `cargo test` under cargo-llvm-cov. All of src/framing must be covered, and 95 % of the rest of src; each line
+/// that is not covered needs a reason in xtask/reasons/coverage.json. Generic code is covered if one of its instances
+/// is. Exits with 0 only if all of this holds.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Args {
-    /// Run nothing, and report the last run
+    /// Report the last run, without running anything
     #[arg(long)]
     report: bool,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 /// # Errors
 /// Where a tool is missing or a test fails.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    let export = evidence::place(EXPORT)?;
+    let export = evidence::path(EXPORT)?;
     if !args.report {
         measure(&export)?;
     }
@@ -94,7 +94,7 @@ struct File {
     regions: BTreeMap<[u64; 4], bool>,
 }
 
-/// Reads llvm-cov's export: each function's regions, those of one place in the source put together.
+/// Reads llvm-cov's export: each function's regions, merged by their position in the source.
 fn read_export(export: &Value, root: &Path) -> Done<BTreeMap<String, File>> {
     let functions = export["data"][0]["functions"].as_array().ok_or("an export of llvm-cov without functions")?;
     let mut files: BTreeMap<String, File> = BTreeMap::new();
@@ -184,11 +184,7 @@ fn report(files: &BTreeMap<String, File>, reasons: &Reasons, again: bool) -> Res
         table[*name] = json!({ "lines": shares[0].json(), "regions": shares[1].json() });
     }
     let (explained, unexplained) = sort_uncovered(files, reasons)?;
-    println!(
-        "{} places are not covered for a reason that is written down, {} without",
-        explained.len(),
-        unexplained.len()
-    );
+    println!("{} uncovered lines have a written reason, {} have none", explained.len(), unexplained.len());
     for place in &unexplained {
         println!("  without a reason: {place}");
     }
@@ -201,9 +197,7 @@ fn report(files: &BTreeMap<String, File>, reasons: &Reasons, again: bool) -> Res
     let save = if again { evidence::save_again } else { evidence::save };
     save(FIGURES, figures)?;
     match is_met {
-        true => println!(
-            "met: all of src/framing, {GOAL} % of the rest of src, and a reason for each place that is not covered"
-        ),
+        true => println!("met: all of src/framing, {GOAL} % of the rest of src, and a reason for each uncovered line"),
         false => println!("not met: {}", lacks.join("; ")),
     }
     Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -221,7 +215,7 @@ fn lacks(sums: &[(&str, [Share; 2]); 2], unexplained: usize) -> Vec<String> {
         }
     }
     if unexplained > 0 {
-        lacks.push(format!("{unexplained} places have no reason in xtask/reasons/coverage.json"));
+        lacks.push(format!("{unexplained} uncovered lines have no reason in xtask/reasons/coverage.json"));
     }
     lacks
 }
@@ -231,7 +225,7 @@ fn print_row(name: &str, [lines, regions]: [Share; 2]) {
     println!("{name:<34} {:>18} {:>18}", cell(lines), cell(regions));
 }
 
-/// The places that are not covered, a line each: those that have a reason, and those that have none.
+/// The lines that are not covered: those that have a reason, and those that have none.
 fn sort_uncovered(files: &BTreeMap<String, File>, reasons: &Reasons) -> Done<(Vec<Value>, Vec<String>)> {
     let (mut explained, mut unexplained) = (Vec::new(), Vec::new());
     for (name, file) in files {
@@ -282,7 +276,7 @@ mod tests {
         let share = |reached| Share { reached, all: 100 };
         let sums = [("src/framing", [share(100), share(99)]), ("the rest of src", [share(95), share(94)])];
         let told = lacks(&sums, 2).join("; ");
-        for part in ["src/framing has 99 of 100 regions", "rest of src has 94 of 100 regions", "2 places"] {
+        for part in ["src/framing has 99 of 100 regions", "rest of src has 94 of 100 regions", "2 uncovered lines"] {
             assert!(told.contains(part), "{told}");
         }
         assert_eq!(lacks(&[("a", [share(100); 2]), ("b", [share(95); 2])], 0), [""; 0]);

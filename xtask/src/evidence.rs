@@ -1,4 +1,5 @@
-//! What the commands that prove share: where their figures go, whose figures they are, and the reasons for what is left.
+//! What the measuring commands share: where their figures are stored, with commit and date, and the reasons for what is
+//! not covered.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -19,8 +20,8 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// A file or folder for figures; its folder is made.
-pub(crate) fn place(name: &str) -> Done<PathBuf> {
+/// The path of a file or folder for figures; its parent folder is created.
+pub(crate) fn path(name: &str) -> Done<PathBuf> {
     let folder = root().join("target/evidence");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder.join(name))
@@ -28,7 +29,7 @@ pub(crate) fn place(name: &str) -> Done<PathBuf> {
 
 /// Writes figures, with the commit and the date that they are of.
 pub(crate) fn save(name: &str, figures: Value) -> Done<()> {
-    let path = place(name)?;
+    let path = path(name)?;
     fs::write(&path, format!("{:#}\n", stamped(figures))).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 
@@ -38,23 +39,23 @@ pub(crate) fn save_again(name: &str, mut figures: Value) -> Done<()> {
     for stamp in ["commit", "date"] {
         figures[stamp] = before[stamp].clone();
     }
-    fs::write(place(name)?, format!("{figures:#}\n")).map_err(|error| format!("{name}: {error}").into())
+    fs::write(path(name)?, format!("{figures:#}\n")).map_err(|error| format!("{name}: {error}").into())
 }
 
 /// Appends figures as one line.
 pub(crate) fn append(name: &str, figures: Value) -> Done<()> {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(place(name)?)?;
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(path(name)?)?;
     Ok(writeln!(file, "{}", stamped(figures))?)
 }
 
 /// The figures of a run before, if there was one.
 pub(crate) fn load(name: &str) -> Option<Value> {
-    serde_json::from_str(&fs::read_to_string(place(name).ok()?).ok()?).ok()
+    serde_json::from_str(&fs::read_to_string(path(name).ok()?).ok()?).ok()
 }
 
 /// All lines of figures that were appended.
 pub(crate) fn load_lines(name: &str) -> Vec<Value> {
-    let text = place(name).and_then(|path| Ok(fs::read_to_string(path)?)).unwrap_or_default();
+    let text = path(name).and_then(|path| Ok(fs::read_to_string(path)?)).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
@@ -105,13 +106,13 @@ pub(crate) fn works(command: &mut Command) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Why a place may stay uncovered, or a mutant alive: an entry of a file in `xtask/reasons/`.
+/// Why a line may stay uncovered, or a mutant alive: an entry of a file in `xtask/reasons/`.
 #[derive(Debug)]
 pub(crate) struct Reason {
     file: String,
     /// A part of the source line.
     code: String,
-    /// The mutant as cargo-mutants names it, without its place; empty where this is about coverage.
+    /// The mutant as cargo-mutants names it, without file and line; empty for coverage.
     mutant: String,
     pub(crate) reason: String,
     used: Cell<bool>,
@@ -148,7 +149,7 @@ impl Reasons {
         }
     }
 
-    /// The reason for a place: its file, its source line, and the mutant where it is about one.
+    /// The reason for a source line of a file, and for the mutant if it is about one.
     pub(crate) fn find(&self, file: &str, line: &str, mutant: &str) -> Option<&str> {
         let fits = |entry: &&Reason| entry.file == file && line.contains(&entry.code) && entry.mutant == mutant;
         let entry = self.0.iter().find(fits)?;
@@ -156,7 +157,7 @@ impl Reasons {
         Some(&entry.reason)
     }
 
-    /// Entries that nothing asked for: the place they are about is gone, or covered now.
+    /// Entries that nothing asked for: the line they are about is gone, or covered now.
     pub(crate) fn unused(&self) -> Vec<String> {
         let unused = self.0.iter().filter(|entry| !entry.used.get());
         unused.map(|Reason { file, code, mutant, .. }| format!("{file}: {code} {mutant}").trim().to_string()).collect()

@@ -16,14 +16,14 @@ use crate::load::count;
 /// The figures of every run, a line each.
 pub(crate) const FIGURES: &str = "fuzz.jsonl";
 
-/// Bytes of an input at most: the kit makes long streams of few bytes, and short inputs run faster.
+/// The most bytes of an input: the checks make long streams of few bytes, and short inputs run faster.
 const MAX_LEN: usize = 300;
 
 /// Run the fuzz targets in turn
 ///
-/// Builds the targets of fuzz/ with the nightly compiler and runs each for the given time, from the seeds in fuzz/corpus and
-/// from what earlier runs found, which is kept in target/fuzz-corpus. Prints executions, new coverage and crashes. Ends
-/// with 0 only if no input failed.
+/// Builds the targets of fuzz/ with the nightly compiler and runs each for the given time, starting from the inputs in
+/// fuzz/corpus and those that earlier runs left in target/fuzz-corpus. Prints executions, new coverage and crashes.
+/// Exits with 0 only if no input failed.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// How long each target runs, in seconds
@@ -111,9 +111,9 @@ fn fuzz(target: &str, seconds: u64, turn: &str) -> Done<Run> {
     fs::create_dir_all(&found)?;
     let mut command = cargo_fuzz(&["run"]);
     command.arg(target).arg(&found);
-    let seeds = root.join("fuzz/corpus").join(target);
-    if seeds.is_dir() {
-        command.arg(seeds);
+    let inputs = root.join("fuzz/corpus").join(target);
+    if inputs.is_dir() {
+        command.arg(inputs);
     }
     command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
     command.arg(format!("-max_len={MAX_LEN}")).arg(format!("-dict={}", root.join("fuzz/dict").display()));

@@ -1,4 +1,4 @@
-//! `cargo xtask public-api`: holds the crate's public interface against the committed list of it.
+//! `cargo xtask public-api`: compares the crate's public API with the committed list.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -10,14 +10,14 @@ use crate::evidence::{self, Done};
 /// The committed list.
 const LIST: &str = "docs/public-api.txt";
 
-/// See whether the public interface is the committed one
+/// Check that the public API is the committed one
 ///
-/// Asks cargo-public-api, which needs a nightly compiler, for every public item of unstick with all features; those that
-/// are derived or that every type has are left out. Prints what docs/public-api.txt has besides (-) and what it lacks (+).
-/// Ends with 0 only if they are the same.
+/// Lists every public item of unstick with all features by cargo-public-api, which needs a nightly compiler; derived
+/// and auto-trait implementations are left out. Prints items that only docs/public-api.txt has (-) and items that it
+/// lacks (+). Exits with 0 only if they are the same.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// Write the list anew instead: for a change that is meant
+    /// Write the list instead, after an intended change
     #[arg(long)]
     bless: bool,
 }
@@ -38,11 +38,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let committed = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let changes = changes(&committed, &now);
     if changes.is_empty() {
-        println!("the public interface is that of {LIST}: {} items", now.lines().count());
+        println!("the public API is that of {LIST}: {} items", now.lines().count());
         return Ok(ExitCode::SUCCESS);
     }
     println!("{}", changes.join("\n"));
-    eprintln!("the public interface is not that of {LIST}; if that is meant: cargo xtask public-api --bless");
+    eprintln!("the public API is not that of {LIST}; if the change is intended: cargo xtask public-api --bless");
     Ok(ExitCode::FAILURE)
 }
 

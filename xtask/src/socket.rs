@@ -33,7 +33,7 @@ impl Addr {
             }
             Addr::Unix(path) => {
                 let socket = socket(Domain::UNIX)?;
-                // It waits for a place in the backlog as for room to write.
+                // It waits for room in the backlog as for room to write.
                 socket.set_write_timeout(Some(within))?;
                 socket.connect(&SockAddr::unix(path)?)?;
                 socket.set_write_timeout(None)?;

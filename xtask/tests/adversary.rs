@@ -17,8 +17,8 @@ fn attack(args: &[&str]) -> Command {
     command
 }
 
-/// Makes an attack over each transport, which must be held: by its verdict, by the server's account, and by the healthy clients
-/// beside it.
+/// Makes an attack over each transport. It must be held by its verdict, by the server's statistics, and by the healthy
+/// clients.
 #[track_caller]
 fn held(name: &str) {
     let Output { status, stdout, stderr } =
@@ -109,7 +109,7 @@ fn every_attack_is_a_test() {
     assert_eq!(listed, TESTED);
 }
 
-/// The map says which attack proves which limit: none is left out, and none is named that is not there.
+/// ARCHITECTURE.md says which attack tests which limit: it names every attack, and no other.
 #[test]
 fn the_map_names_every_attack() {
     let map = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md")).expect("the map");
@@ -135,7 +135,7 @@ fn wrong_arguments_teach() {
     }
 }
 
-/// An attack that is broken off leaves no server behind.
+/// An interrupted attack leaves no server running.
 #[test]
 fn a_server_ends_with_its_attacker() {
     let mut attack = attack(&["--seconds", "60", "zero-flood"]).stdout(Stdio::piped()).spawn().expect("a process");

@@ -103,7 +103,11 @@ fn what_cannot_be_is_refused_with_its_numbers() {
     let cases: [(i32, &[&str], &str); 8] = [
         (1, &["--addr", &free], "connected 0 times"),
         (1, &["--addr", &free, "--format", "u8", "--payload", "256"], "limit of 256"),
-        (1, &["--addr", &free, "--format", "width=2,adjustment=10", "--payload", "9"], "9 bytes is below the 10"),
+        (
+            1,
+            &["--addr", &free, "--format", "width=2,adjustment=10", "--payload", "9"],
+            "9 bytes is below the format's least of 10",
+        ),
         (1, &["--addr", &free, "--frames", "63"], "--frames 63 are fewer than --connections 64"),
         (2, &["--connections", "0"], "--connections"),
         (2, &["--payload", "1.5KiB"], "as in 64, 16KiB or 1MiB"),

@@ -8,7 +8,7 @@ pub use write::FrameWriter;
 
 use std::io;
 
-/// Does it again for as long as it is interrupted by a signal.
+/// Repeats the call while a signal interrupts it.
 fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -10,8 +10,8 @@ use crate::framing::{Decoder, Format, Frame, Header, Part};
 
 /// Takes frames out of any [`Read`]: a socket of `std`, a file, standard input.
 ///
-/// It reads straight into the decoder's buffer, and the frames are borrowed from there. A `BufReader` around the reader would
-/// only copy once more.
+/// It reads straight into the decoder's buffer, and the frames are borrowed from there. Do not wrap the reader in a
+/// `BufReader`: that would only add a copy.
 ///
 /// ```
 /// use std::io::Write;
@@ -27,31 +27,31 @@ use crate::framing::{Decoder, Format, Frame, Header, Part};
 /// let mut frames = FrameReader::new(stream, Format::U32_LE);
 /// assert_eq!(frames.next_frame()?.unwrap().payload(), b"hello");
 /// assert_eq!(frames.next_frame()?.unwrap().payload(), b"bye");
-/// assert!(frames.next_frame()?.is_none()); // the stream ended, and not inside a frame
+/// assert!(frames.next_frame()?.is_none()); // the stream ended at a frame's end
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// In a `for` loop it gives the payloads, owned: see [`FrameIter`].
+/// A `for` loop over it yields owned payloads: see [`FrameIter`].
 pub struct FrameReader<R, H: Header = Format> {
     io: R,
     decoder: Decoder<H>,
-    /// The reader said that there is no more. It is not asked again, as some readers then have more.
+    /// The reader returned 0. It is not read again, as some readers return more after that.
     ended: bool,
     bytes: u64,
 }
 
 impl<R, H: Header> FrameReader<R, H> {
-    /// Frames of `header`, mostly a [`Format`], out of `io`.
+    /// Frames of `header`, usually a [`Format`], out of `io`.
     pub const fn new(io: R, header: H) -> FrameReader<R, H> {
         FrameReader::with_decoder(io, Decoder::new(header))
     }
 
-    /// Frames out of `io` by a decoder with settings of its own, or one that holds bytes already.
+    /// Frames out of `io` by a decoder that you configured, or one that already holds bytes.
     pub const fn with_decoder(io: R, decoder: Decoder<H>) -> FrameReader<R, H> {
         FrameReader { io, decoder, ended: false, bytes: 0 }
     }
 
-    /// The reader. What it reads past us is missing from the stream of frames.
+    /// The reader. Bytes that you read from it directly are missing from the stream of frames.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.io
     }
@@ -66,30 +66,31 @@ impl<R, H: Header> FrameReader<R, H> {
         &self.decoder
     }
 
-    /// The decoder, to take out of it what is at hand: see [`fill`](FrameReader::fill).
+    /// The decoder, to take the frames that have arrived: see [`fill`](FrameReader::fill).
     pub fn decoder_mut(&mut self) -> &mut Decoder<H> {
         &mut self.decoder
     }
 
-    /// Bytes read so far, also those of a stream that failed: its decoder counts no more.
+    /// Bytes read so far, including those read after the decoder failed.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The reader, and the decoder with what is received and not yet taken.
+    /// The reader, and the decoder with the bytes that were received and not yet taken.
     pub fn into_parts(self) -> (R, Decoder<H>) {
         (self.io, self.decoder)
     }
 }
 
 impl<R: Read, H: Header> FrameReader<R, H> {
-    /// The next frame, borrowed until the next call; `None` where the stream ended at a frame's end. It reads, and so may
-    /// wait, only where no whole frame is at hand.
+    /// The next frame, borrowed until the next call; `None` if the stream ended at a frame's end. It reads, and so may
+    /// block, only if no whole frame has arrived.
     ///
     /// # Errors
-    /// [`ReadError::Decode`], the same one for ever, also where the stream ended inside a frame; [`ReadError::Io`], after
-    /// which another call reads again. Nothing is lost by that, so it may be a read timeout
-    /// ([`WouldBlock`](std::io::ErrorKind::WouldBlock) or [`TimedOut`](std::io::ErrorKind::TimedOut), by system):
+    /// [`ReadError::Decode`] if the stream is malformed or ended inside a frame; it is final. [`ReadError::Io`] if
+    /// reading failed; nothing is lost, and another call reads again. So a read timeout is harmless
+    /// ([`WouldBlock`](std::io::ErrorKind::WouldBlock) or [`TimedOut`](std::io::ErrorKind::TimedOut), depending on the
+    /// system):
     ///
     /// ```
     /// # use std::io::Write;
@@ -119,7 +120,7 @@ impl<R: Read, H: Header> FrameReader<R, H> {
         }
     }
 
-    /// The next part of a frame, for frames larger than memory: see [`Decoder::next_part`]. `None` where the stream ended
+    /// The next part of a frame, for frames larger than memory: see [`Decoder::next_part`]. `None` if the stream ended
     /// at a frame's end.
     ///
     /// # Errors
@@ -133,8 +134,8 @@ impl<R: Read, H: Header> FrameReader<R, H> {
         Ok(self.decoder.next_part()?)
     }
 
-    /// Reads once, into the decoder; `false` where the stream ended at a frame's end. For whoever has something to do before
-    /// a read that may wait, and takes all frames at hand out of the decoder before it:
+    /// Reads once into the decoder; `false` if the stream ended at a frame's end. Use it if you have something to do
+    /// before each read that may block: take all frames out of the decoder, do it, then fill:
     ///
     /// ```
     /// # use std::net::{Shutdown, TcpListener, TcpStream};
@@ -164,7 +165,8 @@ impl<R: Read, H: Header> FrameReader<R, H> {
     /// ```
     ///
     /// # Errors
-    /// [`ReadError::Io`], after which another call reads again; [`ReadError::Decode`], where the stream ended inside a frame.
+    /// [`ReadError::Io`], after which another call reads again; [`ReadError::Decode`] if the stream ended inside a
+    /// frame.
     pub fn fill(&mut self) -> Result<bool, ReadError> {
         if !self.ended {
             let n = uninterrupted(|| self.io.read(self.decoder.space()))?;
@@ -179,7 +181,7 @@ impl<R: Read, H: Header> FrameReader<R, H> {
     }
 }
 
-/// Lengths, and no byte that was received: the reader is left out, as one in memory would show them.
+/// Shows lengths, no received bytes: so the reader is left out, as one in memory would show them.
 impl<R, H: Header + fmt::Debug> fmt::Debug for FrameReader<R, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameReader")
@@ -191,7 +193,7 @@ impl<R, H: Header + fmt::Debug> fmt::Debug for FrameReader<R, H> {
     }
 }
 
-/// The payloads, each a copy of its own.
+/// Yields the payloads, each copied.
 impl<R: Read, H: Header> IntoIterator for FrameReader<R, H> {
     type Item = Result<Vec<u8>, ReadError>;
     type IntoIter = FrameIter<R, H>;
@@ -201,8 +203,8 @@ impl<R: Read, H: Header> IntoIterator for FrameReader<R, H> {
     }
 }
 
-/// Payloads as owned `Vec<u8>`, of a [`FrameReader`] in a `for` loop; prefix and trailer are not passed on. The first
-/// error, a read timeout too, is the last item: to go on behind one, call [`FrameReader::next_frame`].
+/// The iterator of a [`FrameReader`]: payloads as owned `Vec<u8>`, without prefix and trailer. The first error, even a
+/// read timeout, is the last item; to continue after a timeout, call [`FrameReader::next_frame`] instead.
 ///
 /// ```
 /// use std::net::{Shutdown, TcpListener, TcpStream};

@@ -8,23 +8,24 @@ use crate::adapters::NO_COPY_LEN;
 use crate::adapters::error::WriteError;
 use crate::framing::{Check, EncodeError, Encoder, Envelope, Format, Header};
 
-/// What is fed is written once so many bytes wait: 64 KiB.
+/// `feed` writes once this many bytes are queued: 64 KiB.
 const HIGH_WATER: usize = 64 * 1024;
 
-/// Memory that an empty queue keeps: as much as feeding needs.
+/// Memory that an empty queue keeps, in bytes: as much as `feed` needs.
 const KEEP: usize = 2 * HIGH_WATER;
 
 /// Puts frames into any [`Write`]: a socket of `std`, a file, standard output.
 ///
-/// [`enqueue`](FrameWriter::enqueue) queues a frame, whole or not at all, and writes nothing; [`flush`](FrameWriter::flush)
-/// writes what waits; [`send`](FrameWriter::send) does both; and [`feed`](FrameWriter::feed) writes once it is worth it. So many
-/// frames cost one write, and a `BufWriter` around the writer would only copy once more.
+/// [`enqueue`](FrameWriter::enqueue) queues a frame, whole or not at all, and writes nothing;
+/// [`flush`](FrameWriter::flush) writes the queue; [`send`](FrameWriter::send) does both; [`feed`](FrameWriter::feed)
+/// queues, and writes once 64 KiB are queued. So one write carries many frames. Do not wrap the writer in a
+/// `BufWriter`: that would only add a copy.
 ///
-/// An error of the writer neither loses nor tears a frame: what is not written stays queued, and the next flush goes on there.
-/// So a write timeout ([`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut), by system) is no
-/// harm, but the frame is taken: flush, and do not send it again.
+/// An error of the writer neither loses nor tears a frame: unwritten bytes stay queued, and the next flush continues
+/// there. So after a write timeout ([`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut),
+/// depending on the system) flush again; do not send the frame again, as it is queued.
 ///
-/// Dropping it writes nothing: flush first.
+/// Dropping it discards the queue: flush first.
 ///
 /// ```
 /// use std::net::{Shutdown, TcpListener, TcpStream};
@@ -46,28 +47,28 @@ const KEEP: usize = 2 * HIGH_WATER;
 pub struct FrameWriter<W, H = Format> {
     io: W,
     encoder: Encoder<H>,
-    /// What waits is `queue[start..]`: `start ≤ queue.len()`.
+    /// The queued bytes are `queue[start..]`: `start ≤ queue.len()`.
     queue: Vec<u8>,
     start: usize,
     max_queued: usize,
 }
 
 impl<W, H: Header> FrameWriter<W, H> {
-    /// Frames of `header`, mostly a [`Format`], into `io`.
+    /// Frames of `header`, usually a [`Format`], into `io`.
     pub const fn new(io: W, header: H) -> FrameWriter<W, H> {
         FrameWriter { io, encoder: Encoder::new(header), queue: Vec::new(), start: 0, max_queued: usize::MAX }
     }
 
-    /// The same with a hard limit, in bytes: where more wait, [`send`](FrameWriter::send) and [`feed`](FrameWriter::feed) fail
-    /// with [`WriteError::Overflow`] and queue nothing. Only who goes on sending after the writer failed gets there, or who
-    /// enqueues as much: `enqueue` does not ask. No limit unless told otherwise.
+    /// Sets a hard limit on the queue, in bytes; none by default. While more bytes are queued,
+    /// [`send`](FrameWriter::send) and [`feed`](FrameWriter::feed) fail with [`WriteError::Overflow`] and queue
+    /// nothing. Reached only by sending again after the writer failed, or by `enqueue`, which does not check the limit.
     #[must_use]
     pub const fn max_queued(mut self, max_queued: usize) -> FrameWriter<W, H> {
         self.max_queued = max_queued;
         self
     }
 
-    /// Queues a frame, for a layout without prefix and trailer. Writes nothing.
+    /// Queues a frame of a layout without prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -75,7 +76,7 @@ impl<W, H: Header> FrameWriter<W, H> {
         self.enqueue_with(Envelope::default(), payload)
     }
 
-    /// Queues a frame with a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
+    /// Queues a frame with a prefix, or with an [`Envelope`] of prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -84,12 +85,12 @@ impl<W, H: Header> FrameWriter<W, H> {
         self.encoder.encode_with(envelope, payload, &mut self.queue)
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes that are queued.
     pub fn queued(&self) -> usize {
         self.queue.len() - self.start
     }
 
-    /// The writer. What is written past us stands between frames only where nothing is queued.
+    /// The writer. Write to it directly only while nothing is queued; otherwise the bytes may land inside a frame.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.io
     }
@@ -104,16 +105,16 @@ impl<W, H: Header> FrameWriter<W, H> {
         self.io
     }
 
-    /// The first `n` bytes that wait were written.
+    /// Removes the first `n` queued bytes, which were written.
     fn written(&mut self, n: usize) {
         self.start += n;
-        debug_assert!(self.start <= self.queue.len(), "more was written than waited");
+        debug_assert!(self.start <= self.queue.len(), "more was written than was queued");
         if self.start == self.queue.len() {
             self.queue.clear();
             self.queue.shrink_to(KEEP);
             self.start = 0;
         } else if self.start >= HIGH_WATER && self.start * 2 >= self.queue.len() {
-            // At least as much was written as is moved.
+            // At least as many bytes were written as are moved.
             self.queue.drain(..self.start);
             self.start = 0;
         }
@@ -124,16 +125,17 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
     /// Sends a frame: [`feed`](FrameWriter::feed) and [`flush`](FrameWriter::flush).
     ///
     /// # Errors
-    /// [`WriteError::Encode`], and nothing is queued; [`WriteError::Io`], and what is not written stays queued;
-    /// [`WriteError::Overflow`], where more waits than [`max_queued`](FrameWriter::max_queued) allows, and nothing is queued.
+    /// [`WriteError::Encode`]: nothing was queued. [`WriteError::Io`]: unwritten bytes stay queued.
+    /// [`WriteError::Overflow`]: more than [`max_queued`](FrameWriter::max_queued) bytes are queued, and nothing was
+    /// added.
     pub fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
         self.feed(payload)?;
         Ok(self.flush()?)
     }
 
-    /// Sends a frame in good time: a small one is queued, and written once 64 KiB wait or by the next
-    /// [`flush`](FrameWriter::flush); one of [`NO_COPY_LEN`] or more is written at once, from where it is, behind what
-    /// waits. So the queue is bounded, and many small frames cost one write. Before you wait for a reply, flush.
+    /// Queues a small frame, and writes the queue once it holds 64 KiB; [`flush`](FrameWriter::flush) writes it
+    /// earlier. A payload of [`NO_COPY_LEN`] bytes or more is written at once, after the queue, without a copy. So the
+    /// queue is bounded, and one write carries many small frames. Flush before you wait for a reply.
     ///
     /// # Errors
     /// As [`send`](FrameWriter::send).
@@ -141,7 +143,7 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
         self.feed_with(Envelope::default(), payload)
     }
 
-    /// [`feed`](FrameWriter::feed) with a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`feed`](FrameWriter::feed) with a prefix, or with an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](FrameWriter::send).
@@ -157,17 +159,16 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
         if self.queued() >= HIGH_WATER { Ok(self.write_queue()?) } else { Ok(()) }
     }
 
-    /// Writes all that waits, and flushes the writer.
+    /// Writes the whole queue, and flushes the writer.
     ///
     /// # Errors
-    /// The writer's. A writer that takes nothing is [`io::ErrorKind::WriteZero`]. What is not written stays queued.
+    /// The writer's; [`io::ErrorKind::WriteZero`] if it accepts no byte. Unwritten bytes stay queued.
     pub fn flush(&mut self) -> io::Result<()> {
         self.write_queue()?;
         uninterrupted(|| self.io.flush())
     }
 
-    /// Writes a frame and all that waits before it. Where that fails, what is left of the frame is queued, so that it comes
-    /// whole.
+    /// Writes the queue and then a frame. If that fails, the rest of the frame is queued, so that it is sent whole.
     #[cold]
     fn feed_large(&mut self, envelope: Envelope<'_>, payload: &[u8]) -> Result<(), WriteError> {
         let mut check = self.encoder.header(envelope, payload.len(), &mut self.queue)?;
@@ -183,7 +184,7 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
         Ok(self.write_queue()?)
     }
 
-    // Cold, as the one above: frames that are only queued are not to pass through its code.
+    // Cold, like the one above: frames that are only queued should not run through its code.
     #[cold]
     fn write_queue(&mut self) -> io::Result<()> {
         while self.queued() > 0 {
@@ -192,7 +193,7 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
         Ok(())
     }
 
-    /// Writes once: of what waits and, behind it, of `payload`; how much of the payload was written.
+    /// Writes once: the queue and, after it, `payload`. Returns how much of the payload was written.
     fn write_with(&mut self, payload: &[u8]) -> io::Result<usize> {
         let waiting = &self.queue[self.start..];
         let queued = waiting.len();
@@ -211,7 +212,7 @@ impl<W: Write, H: Header> FrameWriter<W, H> {
     }
 }
 
-/// Lengths, and no byte that waits: the writer is left out, as one in memory would show them.
+/// Shows lengths, no queued bytes: so the writer is left out, as one in memory would show them.
 impl<W, H: Header + fmt::Debug> fmt::Debug for FrameWriter<W, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameWriter")
@@ -225,7 +226,7 @@ impl<W, H: Header + fmt::Debug> fmt::Debug for FrameWriter<W, H> {
 mod tests {
     use super::*;
 
-    /// A writer that takes so many bytes, and no more for now.
+    /// A writer that accepts this many bytes, and then none.
     struct Room(usize);
 
     impl Write for Room {
@@ -244,7 +245,7 @@ mod tests {
         }
     }
 
-    /// A frame of so many bytes waits, and so many of it are written.
+    /// A writer whose queue is one frame of `frame_len` bytes, of which `written` are written.
     fn written(frame_len: usize, written: usize) -> FrameWriter<Room> {
         let mut writer = FrameWriter::new(Room(written), Format::U32_LE);
         writer.enqueue(&vec![7; frame_len - 4]).expect("within the limit");

@@ -7,10 +7,10 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::framing::{Envelope, Span};
 
-/// One frame: header, payload and trailer, in the memory that they were read into. Nothing was copied for it.
+/// One frame: header, payload and trailer, in the memory that they were read into, without a copy.
 ///
-/// It keeps that memory alive: a small frame all of the read that it came in, as any part of a [`BytesMut`] does. Copy the
-/// payload of one that is kept for long.
+/// It keeps that memory alive, like any part of a [`BytesMut`]: even a small frame keeps the whole read that it came
+/// in. Copy the payload of a frame that you keep for long.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -30,9 +30,9 @@ use crate::framing::{Envelope, Span};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(PartialEq, Eq)]
-// The lengths first, and without a gap between them: each layer of a stream moves a frame on, and so moves these as one word,
-// and the words of the memory as they were written. By the compiler's own order it waits for them at two moves, and the stream
-// takes a quarter longer.
+// The lengths come first, without a gap: each layer of a stream moves a frame, and so moves the lengths as one word,
+// and the other words as they were written. With the compiler's order two of these moves stall, and the stream takes a
+// quarter longer.
 #[repr(C)]
 pub struct OwnedFrame {
     /// `prefix_len ≤ header_len`, and `header_len + trailer_len ≤ bytes.len()`.
@@ -43,7 +43,7 @@ pub struct OwnedFrame {
 }
 
 impl OwnedFrame {
-    /// The frame that `received` begins with, taken from it.
+    /// Takes the frame that `received` begins with.
     // Always inline, as `decode`.
     #[inline(always)]
     pub(super) fn split_from(received: &mut BytesMut, span: Span) -> OwnedFrame {
@@ -59,7 +59,7 @@ impl OwnedFrame {
         &self.bytes[usize::from(self.header_len)..self.payload_end()]
     }
 
-    /// The payload, for whoever keeps it or sends it on: not copied.
+    /// The payload as `Bytes`, to keep it or to forward it, without a copy.
     #[inline]
     pub fn into_payload(mut self) -> Bytes {
         self.bytes.truncate(self.payload_end());
@@ -67,7 +67,7 @@ impl OwnedFrame {
         self.bytes.freeze()
     }
 
-    /// What stands before the length field: the layout's `offset` bytes.
+    /// The bytes before the length field: as many as the layout's `offset`.
     #[inline]
     pub fn prefix(&self) -> &[u8] {
         &self.bytes[..usize::from(self.prefix_len)]
@@ -79,25 +79,25 @@ impl OwnedFrame {
         &self.bytes[..usize::from(self.header_len)]
     }
 
-    /// What stands behind the payload: the layout's `trailer` bytes, or a checksum.
+    /// The bytes after the payload: as many as the layout's `trailer`, or a checksum.
     #[inline]
     pub fn trailer(&self) -> &[u8] {
         &self.bytes[self.payload_end()..]
     }
 
-    /// Its prefix and trailer, to send another payload with them.
+    /// The prefix and the trailer, to send another payload with them.
     #[inline]
     pub fn envelope(&self) -> Envelope<'_> {
         Envelope { prefix: self.prefix(), trailer: self.trailer() }
     }
 
-    /// The whole frame as it stood on the wire.
+    /// The bytes of the whole frame as received.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The whole frame as it stood on the wire: not copied.
+    /// The whole frame as received, as `Bytes`, without a copy.
     #[inline]
     pub fn into_bytes(self) -> Bytes {
         self.bytes.freeze()
@@ -106,7 +106,7 @@ impl OwnedFrame {
     /// The payload as UTF-8 text.
     ///
     /// # Errors
-    /// Where the payload is not UTF-8; the error says up to which byte it is.
+    /// If the payload is not UTF-8; the error says up to which byte it is valid.
     pub fn text(&self) -> Result<&str, Utf8Error> {
         std::str::from_utf8(self.payload())
     }
@@ -117,7 +117,7 @@ impl OwnedFrame {
     }
 }
 
-/// Lengths, and never the payload: it may be nobody's to read in a log.
+/// Shows lengths, never the payload, which may not belong in a log.
 impl fmt::Debug for OwnedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnedFrame")

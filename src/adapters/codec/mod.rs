@@ -12,7 +12,7 @@
 //! let socket = TcpStream::connect(listener.local_addr()?).await?;
 //! let mut ours = Framed::new(socket, FrameCodec::new(Format::U32_LE));
 //! ours.send(&b"hello"[..]).await?;
-//! SinkExt::<&[u8]>::close(&mut ours).await?; // it takes several kinds of item, so closing and flushing name one
+//! SinkExt::<&[u8]>::close(&mut ours).await?; // the sink accepts several item types, so name one to close or flush
 //!
 //! let (socket, _) = listener.accept().await?;
 //! let mut theirs = Framed::new(socket, FrameCodec::new(Format::U32_LE));
@@ -29,9 +29,9 @@
 //! ```
 //!
 //! # From `LengthDelimitedCodec`
-//! Let `o`, `w`, `a`, `s` and `n` be its `length_field_offset`, `length_field_length`, `length_adjustment`, `num_skip` and
-//! `max_frame_length`. It counts `a` from behind the `s` bytes that it skips; a [`Layout`](crate::framing::Layout) counts its
-//! adjustment from behind the length field.
+//! Let `o`, `w`, `a`, `s` and `n` be its `length_field_offset`, `length_field_length`, `length_adjustment`, `num_skip`
+//! and `max_frame_length`. Its `a` counts from the end of the `s` bytes that it skips; the adjustment of a
+//! [`Layout`](crate::framing::Layout) counts from the end of the length field.
 //!
 //! | theirs | ours |
 //! |---|---|
@@ -45,12 +45,13 @@
 //! | `new_framed(io)`, `new_read(io)`, `new_write(io)` | `Framed::new(io, FrameCodec::new(format))`, `FramedRead::new`, `FramedWrite::new` |
 //! | the item, a `BytesMut` | [`frame.payload()`](OwnedFrame::payload), [`frame.into_payload()`](OwnedFrame::into_payload) |
 //! | the item after `num_skip(s)` | `frame.as_bytes().get(s..)`, as a frame may be shorter than `s` where `s > o + w` |
-//! | `send(bytes)`, `send(&bytes[..])` | the same; `send((prefix, bytes))` where there is an offset; theirs does not write what stands there |
+//! | `send(bytes)`, `send(&bytes[..])` | the same; `send((prefix, bytes))` if there is an offset; theirs does not write those bytes |
 //! | `flush()`, `close()` of a sink | `SinkExt::<&[u8]>::flush(&mut framed)`: with several kinds of item, one must be named |
 //! | `io::Error` | [`ReadError`], [`WriteError`] |
 //!
-//! Beside that: [`FrameCodec`] reserves no memory because a length was declared; calls a stream that ends right behind a header
-//! truncated; has one limit with one meaning; and says of an error where in the stream it is, and what the bytes look like.
+//! [`FrameCodec`] also differs in these: it reserves no memory because a length was declared; a stream that ends right
+//! after a header is truncated; the limit has one meaning, the payload's length; and an error has its offset in the
+//! stream, and says what the bytes look like.
 
 mod frame;
 mod room;
@@ -66,24 +67,24 @@ use crate::adapters::error::{ReadError, WriteError};
 use crate::framing::slice::{self, First, Wrong};
 use crate::framing::{self, Check, DecodeError, Envelope, Format, Header, Span};
 
-/// A codec for `tokio_util::codec::{Framed, FramedRead, FramedWrite}`, and for any layout: see the [module](self) for how to
-/// come from `LengthDelimitedCodec`.
+/// A codec for `tokio_util::codec::{Framed, FramedRead, FramedWrite}`, for any layout. To replace
+/// `LengthDelimitedCodec`, see the [module](self).
 ///
-/// It yields [`OwnedFrame`]s. It encodes payloads (`Bytes`, `&[u8]`), pairs of a prefix and a payload, of an [`Envelope`] and a
-/// payload, and frames that were received: all of a frame, or nothing of it.
+/// It yields [`OwnedFrame`]s. It encodes payloads (`Bytes`, `&[u8]`), pairs of a prefix or an [`Envelope`] and a
+/// payload, and received frames: each frame whole, or not at all.
 ///
 /// # Errors
-/// [`ReadError::Decode`] is final: a `Framed` that is polled on after it reads on, and gets the same error for all that comes.
-/// Where the stream ends inside a frame, also right behind its header, that is one such error, and the end behind it.
-/// [`WriteError::Encode`] is about its frame alone, and the next one may be sent.
+/// [`ReadError::Decode`] is final: a `Framed` that is polled again returns the same error. If the stream ends inside a
+/// frame, also right after its header, it yields that error and then the end. After [`WriteError::Encode`], other
+/// frames can be sent.
 ///
 /// # Memory
-/// The buffer of a `Framed` grows by as many bytes as have come of a frame or by 16 KiB, whichever is more, up to the frame's
-/// end: never because a length was declared. Memory that it grew to for a long frame is given back after shorter ones.
+/// The buffer of a `Framed` grows by the number of bytes received of the frame or by 16 KiB, whichever is more, up to
+/// the frame's end: never because a length was declared. Memory that grew for a long frame is freed after shorter ones.
 ///
 /// # Cancel-safety
-/// `next` on a `Framed` loses nothing when it is dropped: all it has is in the `Framed`. A `send` that is dropped either did not
-/// begin, or its frame is whole in the `Framed`, for the next flush.
+/// Dropping the future of `next` on a `Framed` loses nothing: all bytes are in the `Framed`. If the future of `send` is
+/// dropped, its frame is either not sent at all, or whole in the `Framed`, for the next flush.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -107,17 +108,17 @@ pub struct FrameCodec<H: Header = Format> {
     offset: u64,
     /// Why the stream failed.
     failed: Option<DecodeError>,
-    /// Whether `decode_eof` said that: behind it there is the end.
+    /// Whether `decode_eof` returned that error: the end comes after it.
     told_at_end: bool,
     room: Room,
     /// The header or the trailer that is being written.
     scratch: Vec<u8>,
-    /// Bytes in the output when a frame was encoded last.
+    /// Bytes in the output after the last frame was encoded.
     output_len: usize,
 }
 
 impl<H: Header> FrameCodec<H> {
-    /// A codec for `header`, mostly a [`Format`], at the start of a stream.
+    /// A codec for `header`, usually a [`Format`], at the start of a stream.
     pub const fn new(header: H) -> FrameCodec<H> {
         FrameCodec {
             header,
@@ -130,13 +131,13 @@ impl<H: Header> FrameCodec<H> {
         }
     }
 
-    /// The header, mostly a [`Format`].
+    /// The header, usually a [`Format`].
     pub const fn format(&self) -> &H {
         &self.header
     }
 
-    /// The header, to replace it: by one with another limit, mostly. The next frame that is yielded is already read by it, also
-    /// where bytes of it have come.
+    /// The header, to replace it, usually by one with another limit. It applies from the next frame, even if bytes of
+    /// that frame have arrived.
     ///
     /// ```
     /// use unstick::codec::FrameCodec;
@@ -187,7 +188,7 @@ impl<H: Header> FrameCodec<H> {
         OwnedFrame::split_from(src, span)
     }
 
-    /// All but the common case: a frame near the end of the bytes, no whole frame, or an error.
+    /// The rare cases: a frame near the end of the bytes, no whole frame, or an error.
     #[cold]
     fn decode_slow(&mut self, src: &mut BytesMut) -> Result<Option<OwnedFrame>, ReadError> {
         if let Some(error) = &self.failed {
@@ -208,7 +209,7 @@ impl<H: Header> FrameCodec<H> {
         }
     }
 
-    /// Fails for what is wrong at the frame that `src` begins with.
+    /// Fails because of the frame that `src` begins with.
     fn fail(&mut self, src: &mut BytesMut, found: Result<First, Wrong>) -> ReadError {
         let error = DecodeError::from(slice::fault(&self.header, self.offset, src, found));
         self.failed = Some(error.clone());
@@ -251,7 +252,7 @@ impl<H: Header, P: AsRef<[u8]>> Encoder<(Envelope<'_>, P)> for FrameCodec<H> {
     }
 }
 
-/// A frame that was received, with its prefix and trailer. Its header is written anew, and so is a computed trailer.
+/// A received frame, with its prefix and trailer. The length field and a computed trailer are encoded again.
 impl<H: Header> Encoder<&OwnedFrame> for FrameCodec<H> {
     type Error = WriteError;
 
@@ -260,7 +261,7 @@ impl<H: Header> Encoder<&OwnedFrame> for FrameCodec<H> {
     }
 }
 
-/// As a reference to it.
+/// Like a reference to it.
 impl<H: Header> Encoder<OwnedFrame> for FrameCodec<H> {
     type Error = WriteError;
 
@@ -270,18 +271,18 @@ impl<H: Header> Encoder<OwnedFrame> for FrameCodec<H> {
 }
 
 impl<H: Header> FrameCodec<H> {
-    /// Appends a frame, or nothing.
+    /// Appends a whole frame, or nothing.
     #[inline]
     fn put(&mut self, envelope: Envelope<'_>, payload: &[u8], dst: &mut BytesMut) -> Result<(), WriteError> {
         self.scratch.clear();
         let mut check = framing::Encoder::new(&self.header).header(envelope, payload.len(), &mut self.scratch)?;
         if dst.is_empty() {
-            // All was written. Going on behind it would end with a move of what waits then to the front of the memory.
+            // Everything was written. Appending after it would later move the queued bytes to the front of the memory.
             let _is_there = dst.try_reclaim(self.output_len);
         }
         dst.reserve(self.scratch.len() + payload.len());
         match *self.scratch {
-            // An append of a known length is a store, where any other one is a call.
+            // An append of a known length is a store; any other one is a call.
             [a] => dst.extend_from_slice(&[a]),
             [a, b] => dst.extend_from_slice(&[a, b]),
             [a, b, c, d] => dst.extend_from_slice(&[a, b, c, d]),
@@ -301,7 +302,7 @@ impl<H: Header> FrameCodec<H> {
     }
 }
 
-/// Settings and counters, and never the bytes.
+/// Shows settings and counters, never the bytes.
 impl<H: Header + fmt::Debug> fmt::Debug for FrameCodec<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FrameCodec { header, offset, failed, .. } = self;

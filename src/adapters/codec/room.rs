@@ -1,4 +1,4 @@
-//! Room for what is still to come of a frame.
+//! Room for the rest of a frame.
 
 use bytes::BytesMut;
 
@@ -6,14 +6,14 @@ use crate::framing::DEFAULT_READ_LEN;
 
 /// How the buffer that a `Framed` reads into grows and shrinks.
 ///
-/// It grows for a frame that does not fit, by as many bytes as have come of it or by one read, whichever is more, and never
-/// beyond the frame. So its memory follows what was received, not what a header declares. Memory that it grew to for a long
-/// frame is given back once the buffer was empty twice and no frame since was as long.
+/// It grows for a frame that does not fit: by the number of bytes received of it or by one read, whichever is more, and
+/// never beyond the frame. So its memory follows what was received, not what a header declares. Memory that grew for a
+/// long frame is freed once the buffer was empty twice and no frame since was as long.
 #[derive(Clone, Debug)]
 pub(super) struct Room {
     /// Bytes of memory that the buffer had before it first grew; 0 while it has not.
     before: usize,
-    /// The longest frame that was taken since the buffer was empty last, and in the time before that.
+    /// The longest frame taken since the buffer was last empty, and between that and the time before.
     longest: usize,
     longest_before: usize,
 }
@@ -23,17 +23,17 @@ impl Room {
         Room { before: 0, longest: 0, longest_before: 0 }
     }
 
-    /// A frame of so many bytes was taken.
+    /// Notes that a frame of this many bytes was taken.
     #[inline]
     pub(super) fn took(&mut self, frame_len: usize) {
         self.longest = self.longest.max(frame_len);
     }
 
-    /// Makes room for more of a frame of which at least `missing` bytes are to come.
+    /// Makes room for a frame of which at least `missing` bytes have not come.
     pub(super) fn grow(&mut self, buffer: &mut BytesMut, missing: u64) {
         let len = buffer.len();
         let more = missing.min(len.max(DEFAULT_READ_LEN) as u64) as usize;
-        // Where there is as much memory, what is in it is moved to its front: for all of the frame, or for some.
+        // If the memory is large enough, its contents move to the front: for all of the frame, or for some.
         if buffer.try_reclaim(missing as usize) || buffer.try_reclaim(more) {
             return;
         }
@@ -45,7 +45,7 @@ impl Room {
         *buffer = grown;
     }
 
-    /// All that was received is taken.
+    /// Notes that all received bytes were taken.
     pub(super) fn emptied(&mut self, buffer: &mut BytesMut) {
         if self.longest == 0 {
             return; // it is as empty as it was
@@ -54,7 +54,7 @@ impl Room {
         if self.before > 0 && buffer.capacity() > longest.max(self.before) {
             *buffer = BytesMut::with_capacity(self.before);
         }
-        // Then a frame as long fits, if there is memory for it.
+        // Then a frame of this length fits, if there is memory for it.
         let _is_there = buffer.try_reclaim(longest);
         self.longest_before = std::mem::take(&mut self.longest);
     }

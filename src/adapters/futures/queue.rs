@@ -1,17 +1,17 @@
-//! Bytes that wait to be written.
+//! A queue of bytes to write.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// Memory that an empty queue keeps for what comes next: 64 KiB.
+/// Memory that an empty queue keeps by default: 64 KiB.
 const KEEP: usize = 64 * 1024;
 
-/// Large payloads that one vectored write takes along at most.
+/// The most large payloads in one vectored write.
 const MOST_LARGE: usize = 32;
 
-/// Bytes that wait to be written, in order: copied ones in one piece of memory, and large payloads where they are.
+/// Bytes to write, in order: small ones copied into one piece of memory, large payloads by reference.
 ///
 /// ```text
 /// copied:  0 ─── start ═══ large[0].at ═══ large[1].at ═══ copied.len()
@@ -22,9 +22,9 @@ const MOST_LARGE: usize = 32;
 pub(crate) struct Queue {
     pub(super) copied: Vec<u8>,
     pub(super) start: usize,
-    /// In memory of its own, as most queues never have any.
+    /// Boxed, as most queues never have any.
     pub(super) large: Option<Box<LargeOnes>>,
-    /// Memory that it keeps while it is empty.
+    /// Bytes of memory that it keeps while it is empty.
     pub(super) keep: usize,
 }
 
@@ -37,20 +37,20 @@ impl Default for Queue {
 #[derive(Default)]
 pub(super) struct LargeOnes {
     pub(super) queue: VecDeque<Large>,
-    /// Bytes of all of them.
+    /// The bytes of all of them together.
     pub(super) len: usize,
 }
 
-/// A payload that is written from where it is, after `copied[..at]`. Never empty.
+/// A payload that is written without a copy, after `copied[..at]`. Never empty.
 pub(super) struct Large {
     pub(super) at: usize,
     pub(super) bytes: Bytes,
-    /// Its memory is not only its own: where it has to wait, it is better copied.
+    /// It shares its memory with others: if it has to wait, it should be copied.
     pub(super) is_brief: bool,
 }
 
 impl Queue {
-    /// Bytes that wait.
+    /// Bytes that are queued.
     pub(crate) fn len(&self) -> usize {
         self.copied.len() - self.start + self.large.as_deref().map_or(0, |large| large.len)
     }
@@ -59,12 +59,12 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Where to append what is copied.
+    /// The memory to append copied bytes to.
     pub(crate) fn copied(&mut self) -> &mut Vec<u8> {
         &mut self.copied
     }
 
-    /// Appends bytes that stay where they are.
+    /// Appends bytes without a copy.
     pub(crate) fn push(&mut self, bytes: Bytes) {
         self.push_large(bytes, false);
     }
@@ -78,12 +78,12 @@ impl Queue {
         }
     }
 
-    /// All that waits, where it is in one piece.
+    /// All queued bytes, if they are in one piece.
     pub(crate) fn piece(&self) -> Option<&[u8]> {
         self.larges().next().is_none().then(|| &self.copied[self.start..])
     }
 
-    /// The first bytes that wait, as slices for a vectored write; how many slices there are.
+    /// Puts the first queued bytes into `out`, as slices for a vectored write. Returns the number of slices.
     pub(crate) fn slices<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut push = |bytes: &'a [u8]| {
@@ -104,7 +104,7 @@ impl Queue {
         count
     }
 
-    /// The first `n` bytes were written.
+    /// Removes the first `n` bytes, which were written.
     pub(crate) fn written(&mut self, mut n: usize) {
         while n > 0 {
             let until = self.larges().next().map_or(self.copied.len(), |large| large.at);
@@ -116,11 +116,12 @@ impl Queue {
             }
             n -= copied + of_large;
         }
-        debug_assert_eq!(n, 0, "more was written than waited");
+        debug_assert_eq!(n, 0, "more was written than was queued");
         self.tidy();
     }
 
-    /// Gives memory back that is not needed, and moves what waits to the front once as much was written as waits.
+    /// Frees memory that is not needed, and moves the queued bytes to the front once as many bytes were written as are
+    /// queued.
     fn tidy(&mut self) {
         if self.is_empty() {
             self.start = 0;
@@ -140,7 +141,7 @@ impl Queue {
         self.large.iter().flat_map(|large| &large.queue)
     }
 
-    /// How many stay where they are only unless they have to wait.
+    /// How many are to be copied if they have to wait.
     pub(super) fn briefs(&self) -> usize {
         self.larges().filter(|large| large.is_brief).count()
     }
@@ -155,7 +156,7 @@ impl Queue {
 }
 
 impl LargeOnes {
-    /// Up to `n` bytes of the first one were written; how many are so accounted for.
+    /// Removes up to `n` written bytes of the first one. Returns how many.
     fn written(&mut self, n: usize) -> usize {
         let Some(first) = self.queue.front_mut() else { return 0 };
         let len = n.min(first.bytes.len());
@@ -172,7 +173,7 @@ impl LargeOnes {
 mod tests {
     use super::*;
 
-    /// A queue in which so many bytes wait that were copied.
+    /// A queue with this many copied bytes.
     fn queue(copied: usize) -> Queue {
         let mut queue = Queue::default();
         queue.copied().resize(copied, 7);
@@ -185,7 +186,7 @@ mod tests {
         (count, slices[..count].iter().flat_map(|slice| slice.to_vec()).collect())
     }
 
-    /// Whatever is queued and written, in whatever steps: the bytes that wait are those of a plain queue.
+    /// However bytes are queued and written, the queue holds the same bytes as a `VecDeque` would.
     #[test]
     fn it_is_a_queue_of_bytes() {
         let mut state = 1u64;

@@ -15,9 +15,9 @@ use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 
 /// Takes frames out of any `futures` [`AsyncRead`], on any runtime.
 ///
-/// A socket reads straight into the decoder's buffer, and the frames are borrowed from there.
+/// It reads straight into the decoder's buffer, and the frames are borrowed from there.
 ///
-/// Dropping a future of any method loses no byte: each awaits only a read, whose bytes are recorded at once.
+/// Every method is cancel-safe: it awaits only a read, and the bytes of a read are recorded at once.
 ///
 /// ```
 /// use unstick::framing::Format;
@@ -34,23 +34,23 @@ use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 pub struct FramedRead<R, H: Header = Format> {
     io: R,
     decoder: Decoder<H>,
-    /// The reader said that there is no more. It is not asked again, as some readers then have more.
+    /// The reader returned 0. It is not read again, as some readers return more after that.
     ended: bool,
     bytes: u64,
 }
 
 impl<R, H: Header> FramedRead<R, H> {
-    /// Frames of `header`, mostly a [`Format`], out of `io`.
+    /// Frames of `header`, usually a [`Format`], out of `io`.
     pub const fn new(io: R, header: H) -> FramedRead<R, H> {
         FramedRead::with_decoder(io, Decoder::new(header))
     }
 
-    /// Frames out of `io` by a decoder with settings of its own, or one that holds bytes already.
+    /// Frames out of `io` by a decoder that you configured, or one that already holds bytes.
     pub const fn with_decoder(io: R, decoder: Decoder<H>) -> FramedRead<R, H> {
         FramedRead { io, decoder, ended: false, bytes: 0 }
     }
 
-    /// The reader. What it reads past us is missing from the stream of frames.
+    /// The reader. Bytes that you read from it directly are missing from the stream of frames.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.io
     }
@@ -65,23 +65,23 @@ impl<R, H: Header> FramedRead<R, H> {
         &self.decoder
     }
 
-    /// Bytes read so far, also those of a stream that failed: its decoder counts no more.
+    /// Bytes read so far, including those read after the decoder failed.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The reader, and the decoder with what is received and not yet taken.
+    /// The reader, and the decoder with the bytes that were received and not yet taken.
     pub fn into_parts(self) -> (R, Decoder<H>) {
         (self.io, self.decoder)
     }
 }
 
 impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
-    /// The next frame, borrowed until the next call; `None` where the stream ended at a frame's end.
+    /// The next frame, borrowed until the next call; `None` if the stream ended at a frame's end.
     ///
     /// # Errors
-    /// [`ReadError::Decode`], the same one for ever, also where the stream ended inside a frame; [`ReadError::Io`], after
-    /// which another call reads again.
+    /// [`ReadError::Decode`] if the stream is malformed or ended inside a frame; it is final. [`ReadError::Io`] if
+    /// reading failed; nothing is lost, and another call reads again.
     ///
     /// # Cancel-safety
     /// Dropping the future loses nothing.
@@ -97,7 +97,7 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
         }
     }
 
-    /// The next part of a frame, for frames larger than memory: see [`Decoder::next_part`]. `None` where the stream ended
+    /// The next part of a frame, for frames larger than memory: see [`Decoder::next_part`]. `None` if the stream ended
     /// at a frame's end.
     ///
     /// # Errors
@@ -115,16 +115,16 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
         Ok(self.decoder.next_part()?)
     }
 
-    /// The payloads as a [`Stream`] of owned [`Bytes`]; prefixes are not passed on. The first error, an I/O error too, is the
-    /// last item.
+    /// The payloads as a [`Stream`] of owned [`Bytes`], without prefixes and trailers. The first error, even an I/O
+    /// error, is the last item.
     ///
-    /// A payload of up to 4 KiB is copied. A longer one whose frame is at least half of the memory it was read into keeps that
-    /// memory; where the `Bytes` is dropped before the next read, the memory is used again.
+    /// A payload of up to 4 KiB is copied. A longer one is not, if its frame is at least half of the memory it was read
+    /// into: the `Bytes` then keeps that memory, which is used again if the `Bytes` is dropped before the next read.
     pub fn into_stream(self) -> FrameStream<R, H> {
         FrameStream { read: Some(self), lent: Bytes::new() }
     }
 
-    /// Reads once, into the decoder; 0 is the end of the stream.
+    /// Reads once into the decoder; 0 is the end of the stream.
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(cx)).await
     }
@@ -146,7 +146,7 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
     }
 }
 
-/// Lengths, and no byte that was received: the reader is left out, as one in memory would show them.
+/// Shows lengths, no received bytes: so the reader is left out, as one in memory would show them.
 impl<R, H: Header + fmt::Debug> fmt::Debug for FramedRead<R, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FramedRead")
@@ -162,27 +162,27 @@ impl<R, H: Header + fmt::Debug> fmt::Debug for FramedRead<R, H> {
 pub struct FrameStream<R, H: Header = Format> {
     /// `None` after the end or an error.
     read: Option<FramedRead<R, H>>,
-    /// The memory of the payload that was last yielded, where it was not copied.
+    /// The memory of the last payload yielded, if it was not copied.
     lent: Bytes,
 }
 
-/// Up to this length an allocation and a copy are cheaper than memory that is counted by those who hold it.
+/// Up to this length an allocation and a copy are cheaper than reference-counted memory.
 const COPIED_LEN: usize = 4 * 1024;
 
 impl<R, H: Header> FramedRead<R, H> {
-    /// The next payload, owned; and the memory it is in, where it was not copied.
+    /// The next payload, owned. If it was not copied, `lent` becomes the memory it is in.
     fn next_payload(&mut self, lent: &mut Bytes) -> Result<Option<Bytes>, DecodeError> {
         let Some(span) = self.decoder.next_span()? else { return Ok(None) };
         if self.decoder.frame(span).payload().len() > COPIED_LEN
-            && let Some((memory, place)) = self.decoder.detach(span)
+            && let Some((memory, payload)) = self.decoder.detach(span)
         {
             *lent = memory.into();
-            return Ok(Some(lent.slice(place)));
+            return Ok(Some(lent.slice(payload)));
         }
         Ok(Some(Bytes::copy_from_slice(self.decoder.frame(span).payload())))
     }
 
-    /// Reads into memory that was lent, where it has come back: it needs not be cleared again.
+    /// Reuses the lent memory if no one else holds it: it need not be zeroed again.
     fn take_back(&mut self, lent: &mut Bytes) {
         if !lent.is_empty()
             && self.decoder.capacity() == 0

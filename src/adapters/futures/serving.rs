@@ -1,23 +1,23 @@
-//! What the server asks of a queue, beyond what a writer does.
+//! Methods of a queue that only the server needs.
 
 use bytes::Bytes;
 
 use super::queue::{Large, Queue};
 
 impl Queue {
-    /// A queue that keeps memory of so many bytes while it is empty.
+    /// A queue that keeps this many bytes of memory while it is empty.
     pub(crate) fn keeping(keep: usize) -> Queue {
         Queue { keep, ..Queue::default() }
     }
 
-    /// Where nothing waits: the memory of what is copied, if there is any, for others to use meanwhile.
+    /// Takes the memory of an empty queue, if it has any, for others to use.
     pub(crate) fn release(&mut self) -> Option<Vec<u8>> {
         debug_assert!(self.is_empty(), "released while bytes wait");
         self.large = None;
         (self.copied.capacity() > 0).then(|| std::mem::take(&mut self.copied))
     }
 
-    /// Memory to copy into, where it has none of its own.
+    /// Gives it memory to copy into, if it has none.
     pub(crate) fn adopt(&mut self, memory: impl FnOnce() -> Vec<u8>) {
         if self.copied.capacity() == 0 {
             self.copied = memory();
@@ -25,17 +25,17 @@ impl Queue {
         }
     }
 
-    /// Bytes that wait and were copied.
+    /// Queued bytes that were copied.
     pub(crate) fn copied_len(&self) -> usize {
         self.copied.len() - self.start
     }
 
-    /// Bytes of memory for what is copied.
+    /// Bytes of memory for copied bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.copied.capacity()
     }
 
-    /// Moves what was copied to memory of its own length; the memory that it was in, for others.
+    /// Moves the copied bytes to memory of exactly their length. Returns the memory they were in, for others.
     pub(crate) fn fit(&mut self) -> Vec<u8> {
         let exact = self.copied[self.start..].to_vec();
         for large in self.large.iter_mut().flat_map(|large| &mut large.queue) {
@@ -47,7 +47,7 @@ impl Queue {
         before
     }
 
-    /// Appends bytes that stay where they are, unless they have to wait: see [`settle`](Queue::settle).
+    /// Appends bytes without a copy; they are copied if they have to wait: see [`settle`](Queue::settle).
     pub(crate) fn push_brief(&mut self, bytes: Bytes) {
         self.push_large(bytes, true);
     }
@@ -57,11 +57,11 @@ impl Queue {
         self.larges().filter(|large| large.is_brief).map(|large| large.bytes.len()).sum()
     }
 
-    /// Copies what was pushed briefly.
+    /// Copies what [`push_brief`](Queue::push_brief) appended.
     pub(crate) fn settle(&mut self) {
         let Some(larges) = &mut self.large else { return };
         let Some(first) = larges.queue.iter().position(|large| large.is_brief) else { return };
-        // What is before the first one stays as it is.
+        // Bytes before the first one stay as they are.
         let moved = larges.queue.split_off(first);
         larges.len -= moved.iter().map(|large| large.bytes.len()).sum::<usize>();
         let base = moved.front().map_or(0, |large| large.at);
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// A queue in which so many bytes wait that were copied.
+    /// A queue with this many copied bytes.
     fn queue(copied: usize) -> Queue {
         let mut queue = Queue::default();
         queue.copied().resize(copied, 7);
@@ -126,7 +126,7 @@ mod tests {
         assert!(queue.is_empty());
     }
 
-    /// Whatever was queued and written, the bytes that wait are the same.
+    /// Settling never changes the queued bytes, whatever was queued and written.
     #[test]
     fn what_was_pushed_briefly_is_copied_in_its_turn() {
         for written in 0..20 {

@@ -13,10 +13,11 @@ use crate::adapters::error::WriteError;
 use crate::framing::{Format, Header};
 
 impl<W, H> FramedWrite<W, H> {
-    /// The same as a [`Sink`] of payloads, with what is queued.
+    /// Converts it, with its queue, into a [`Sink`] of payloads.
     ///
-    /// It takes a payload at once while less than the [high-water mark](FramedWrite::high_water) waits, 64 KiB unless told
-    /// otherwise, and above it writes first. From [`NO_COPY_LEN`](crate::NO_COPY_LEN) on a payload is not copied.
+    /// While less than the [high-water mark](FramedWrite::high_water) is queued, 64 KiB by default, it accepts a
+    /// payload at once; otherwise it writes first. A payload of [`NO_COPY_LEN`](crate::NO_COPY_LEN) bytes or more is
+    /// not copied.
     ///
     /// ```
     /// use bytes::Bytes;
@@ -38,19 +39,19 @@ impl<W, H> FramedWrite<W, H> {
     }
 }
 
-/// A [`Sink`] of payloads: see [`FramedWrite::into_sink`]. An error of the writer is not its end: what is not written waits for
-/// the next flush.
+/// A [`Sink`] of payloads: see [`FramedWrite::into_sink`]. After an error of the writer it can go on: unwritten bytes
+/// stay queued for the next flush.
 pub struct FrameSink<W, H = Format> {
     write: FramedWrite<W, H>,
 }
 
 impl<W, H> FrameSink<W, H> {
-    /// What puts the frames into the writer: how much is queued, and what has passed.
+    /// The [`FramedWrite`] beneath: it says how much is queued and was sent.
     pub fn get_ref(&self) -> &FramedWrite<W, H> {
         &self.write
     }
 
-    /// What puts the frames into the writer, with what is queued.
+    /// The [`FramedWrite`] beneath, with its queue.
     pub fn into_inner(self) -> FramedWrite<W, H> {
         self.write
     }

@@ -14,20 +14,21 @@ use crate::adapters::NO_COPY_LEN;
 use crate::adapters::error::WriteError;
 use crate::framing::{Check, EncodeError, Encoder, Envelope, Format, Header};
 
-/// Unless told otherwise, sending waits while so many bytes wait: 64 KiB.
+/// By default, `feed` waits while this many bytes are queued: 64 KiB.
 const HIGH_WATER: u32 = 64 * 1024;
 
-/// Slices of one vectored write at most.
+/// The most slices in one vectored write.
 const MAX_SLICES: usize = 64;
 
 /// Puts frames into any `futures` [`AsyncWrite`], on any runtime.
 ///
-/// [`enqueue`](FramedWrite::enqueue) queues a frame, whole or not at all, and writes nothing; [`flush`](FramedWrite::flush)
-/// writes what waits. So many frames cost one write. The queue is bounded by the caller: look at
-/// [`queued`](FramedWrite::queued), or [`feed`](FramedWrite::feed), which waits above 64 KiB
-/// ([`high_water`](FramedWrite::high_water)). Where a `Sink` is asked for, take [`into_sink`](FramedWrite::into_sink).
+/// [`enqueue`](FramedWrite::enqueue) queues a frame, whole or not at all, and writes nothing;
+/// [`flush`](FramedWrite::flush) writes the queue; [`send`](FramedWrite::send) does both. So one write can carry many
+/// frames. `enqueue` does not bound the queue: check [`queued`](FramedWrite::queued), or use
+/// [`feed`](FramedWrite::feed), which waits above 64 KiB ([`high_water`](FramedWrite::high_water)). For a `Sink`, use
+/// [`into_sink`](FramedWrite::into_sink).
 ///
-/// Dropping a future of any method neither loses nor tears a frame: what is not yet written stays queued.
+/// Every method is cancel-safe: a dropped future neither loses nor tears a frame, as unwritten bytes stay queued.
 ///
 /// ```
 /// use unstick::framing::Format;
@@ -50,12 +51,12 @@ pub struct FramedWrite<W, H = Format> {
     max_queued: u32,
     frames: u64,
     bytes: u64,
-    /// The writer is closed. It is not closed again: a socket would say that it is not connected.
+    /// The writer is closed. It is not closed again: a socket would return an error.
     closed: bool,
 }
 
 impl<W, H: Header> FramedWrite<W, H> {
-    /// Frames of `header`, mostly a [`Format`], into `io`.
+    /// Frames of `header`, usually a [`Format`], into `io`.
     pub fn new(io: W, header: H) -> FramedWrite<W, H> {
         FramedWrite {
             io,
@@ -69,8 +70,8 @@ impl<W, H: Header> FramedWrite<W, H> {
         }
     }
 
-    /// The same with another high-water mark: while so many bytes wait or more, [`feed`](FramedWrite::feed) and a
-    /// [sink](FramedWrite::into_sink) write before they take more. 64 KiB unless told otherwise.
+    /// Sets the high-water mark, in bytes; 64 KiB by default. While at least this much is queued,
+    /// [`feed`](FramedWrite::feed) and a [sink](FramedWrite::into_sink) write before they accept more.
     #[must_use]
     pub fn high_water(mut self, high_water: usize) -> FramedWrite<W, H> {
         self.high_water = high_water.try_into().unwrap_or(u32::MAX);
@@ -78,17 +79,17 @@ impl<W, H: Header> FramedWrite<W, H> {
         self
     }
 
-    /// The same with a hard limit, in bytes: where more wait, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail
-    /// with [`WriteError::Overflow`] and queue nothing. Only who gives up sending before it is done, again and again, gets
-    /// there; `enqueue` and a sink do not ask. It is the high-water mark at least, and 4 GiB - 1 at most and unless told
-    /// otherwise.
+    /// Sets a hard limit on the queue, in bytes: at least the high-water mark, at most and by default 4 GiB − 1. While
+    /// more bytes are queued, [`send`](FramedWrite::send) and [`feed`](FramedWrite::feed) fail with
+    /// [`WriteError::Overflow`] and queue nothing. Reached only by repeatedly dropping unfinished `send` or `feed`
+    /// futures; `enqueue` and a sink do not check it.
     #[must_use]
     pub fn max_queued(mut self, max_queued: usize) -> FramedWrite<W, H> {
         self.max_queued = max_queued.try_into().unwrap_or(u32::MAX).max(self.high_water);
         self
     }
 
-    /// Queues a frame, for a layout without prefix and trailer. Writes nothing.
+    /// Queues a frame of a layout without prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -96,7 +97,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         self.enqueue_with(Envelope::default(), payload)
     }
 
-    /// Queues a frame with a prefix, or an [`Envelope`] of prefix and trailer. Writes nothing.
+    /// Queues a frame with a prefix, or with an [`Envelope`] of prefix and trailer. Writes nothing.
     ///
     /// # Errors
     /// [`EncodeError`], and nothing is queued.
@@ -108,7 +109,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         Ok(())
     }
 
-    /// Queues a frame whose payload is owned, for a layout without prefix and trailer: from [`NO_COPY_LEN`] on it is not copied.
+    /// Queues a frame of a layout without prefix and trailer. A payload of [`NO_COPY_LEN`] bytes or more is not copied.
     /// Writes nothing.
     ///
     /// # Errors
@@ -124,7 +125,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         Ok(())
     }
 
-    /// Queues the header of a payload that is written or queued next, and counts both.
+    /// Queues the header of a payload that comes next, and counts both.
     fn enqueue_header(&mut self, envelope: Envelope<'_>, payload_len: usize) -> Result<H::Check, EncodeError> {
         let before = self.queue.len();
         let check = self.encoder.header(envelope, payload_len, self.queue.copied())?;
@@ -132,7 +133,7 @@ impl<W, H: Header> FramedWrite<W, H> {
         Ok(check)
     }
 
-    /// Queues what stands behind a payload, and counts it.
+    /// Queues the trailer of a payload, and counts it.
     fn enqueue_trailer(&mut self, check: &H::Check, envelope: Envelope<'_>) {
         let before = self.queue.len();
         self.encoder.trailer(check, envelope, self.queue.copied());
@@ -144,22 +145,22 @@ impl<W, H: Header> FramedWrite<W, H> {
         self.bytes += frame_len as u64;
     }
 
-    /// Frames taken so far, written or still queued.
+    /// Frames accepted so far, written or still queued.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// Bytes taken so far, headers included, written or still queued.
+    /// Bytes accepted so far, headers included, written or still queued.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes that are queued.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// The writer. What is written past us stands between frames only where nothing is queued.
+    /// The writer. Write to it directly only while nothing is queued; otherwise the bytes may land inside a frame.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.io
     }
@@ -176,23 +177,24 @@ impl<W, H: Header> FramedWrite<W, H> {
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
-    /// Sends a frame: queues it and writes all that waits. A payload of [`NO_COPY_LEN`] or more is not copied.
+    /// Sends a frame: queues it and writes the whole queue. A payload of [`NO_COPY_LEN`] bytes or more is not copied.
     ///
     /// # Errors
-    /// [`WriteError::Encode`], and nothing is queued; [`WriteError::Io`], and what is not written stays queued;
-    /// [`WriteError::Overflow`], where more waits than [`max_queued`](FramedWrite::max_queued) allows, and nothing is queued.
+    /// [`WriteError::Encode`]: nothing was queued. [`WriteError::Io`]: unwritten bytes stay queued.
+    /// [`WriteError::Overflow`]: more than [`max_queued`](FramedWrite::max_queued) bytes are queued, and nothing was
+    /// added.
     ///
     /// # Cancel-safety
-    /// Dropping the future neither loses nor tears the frame: what is not yet written stays queued for the next flush. A
-    /// future that was never polled did not begin.
+    /// A dropped future neither loses nor tears the frame: unwritten bytes stay queued for the next flush. If it was
+    /// never polled, nothing was queued.
     pub async fn send(&mut self, payload: &[u8]) -> Result<(), WriteError> {
         self.feed(payload).await?;
         Ok(self.flush().await?)
     }
 
-    /// Sends a frame in good time: a small one is queued, and written once 64 KiB wait or by the next
-    /// [`flush`](FramedWrite::flush); one of [`NO_COPY_LEN`] or more is written at once, from where it is, behind what
-    /// waits. So the queue is bounded, and many small frames cost one write.
+    /// Queues a small frame, and writes the queue once it holds 64 KiB ([`high_water`](FramedWrite::high_water));
+    /// [`flush`](FramedWrite::flush) writes it earlier. A payload of [`NO_COPY_LEN`] bytes or more is written at once,
+    /// after the queue, without a copy. So the queue is bounded, and one write carries many small frames.
     ///
     /// # Errors
     /// As [`send`](FramedWrite::send).
@@ -204,7 +206,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         self.feed_with(Envelope::default(), payload)
     }
 
-    /// [`feed`](FramedWrite::feed) with a prefix, or an [`Envelope`] of prefix and trailer.
+    /// [`feed`](FramedWrite::feed) with a prefix, or with an [`Envelope`] of prefix and trailer.
     ///
     /// # Errors
     /// As [`send`](FramedWrite::send).
@@ -220,26 +222,25 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         Feeding { write: self, envelope: envelope.into(), payload, step: Step::New }
     }
 
-    /// Writes all that waits, and flushes the writer.
+    /// Writes the whole queue, and flushes the writer.
     ///
     /// # Errors
-    /// The writer's. A writer that takes nothing is [`io::ErrorKind::WriteZero`]. What is not written stays queued.
+    /// The writer's; [`io::ErrorKind::WriteZero`] if it accepts no byte. Unwritten bytes stay queued.
     ///
     /// # Cancel-safety
-    /// Dropping the future loses nothing; another flush goes on where this one was.
+    /// Dropping the future loses nothing; the next flush continues where this one stopped.
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_flush_all(cx)).await
     }
 
-    /// Writes all that waits, then closes the writing side: the peer sees the end of the stream, and reading goes on
-    /// (half-close). With `async_net::TcpStream` and `std`-like sockets that is a FIN; `smol::Async<TcpStream>` by itself
-    /// only flushes.
+    /// Writes the whole queue, then closes the writing side: the peer sees the end of the stream, and reading stays
+    /// open (half-close). `async_net::TcpStream` then sends a FIN; `smol::Async<TcpStream>` only flushes.
     ///
     /// # Errors
     /// The writer's.
     ///
     /// # Cancel-safety
-    /// Dropping the future loses nothing; another close goes on where this one was, and does nothing once it is closed.
+    /// Dropping the future loses nothing; the next close continues where this one stopped. Closing again does nothing.
     pub async fn close(&mut self) -> io::Result<()> {
         poll_fn(|cx| self.poll_close_all(cx)).await
     }
@@ -251,7 +252,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes while as much waits as the high-water mark says.
+    /// Writes while the queue is at the high-water mark or above.
     pub(super) fn poll_below_high_water(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.queue.len() >= self.high_water.max(1) as usize {
             ready!(self.poll_write_with(cx, &[]))?;
@@ -275,7 +276,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes once: of what is queued and, behind it, of `payload`; how much of the payload was written.
+    /// Writes once: the queue and, after it, `payload`. Returns how much of the payload was written.
     fn poll_write_with(&mut self, cx: &mut Context<'_>, payload: &[u8]) -> Poll<io::Result<usize>> {
         let queued = self.queue.len();
         loop {
@@ -301,7 +302,7 @@ impl<W: AsyncWrite + Unpin, H: Header> FramedWrite<W, H> {
     }
 }
 
-/// Lengths, and no byte that waits: the writer is left out, as one in memory would show them.
+/// Shows lengths, no queued bytes: so the writer is left out, as one in memory would show them.
 impl<W, H: Header + fmt::Debug> fmt::Debug for FramedWrite<W, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FramedWrite")
@@ -316,7 +317,7 @@ impl<W, H: Header + fmt::Debug> fmt::Debug for FramedWrite<W, H> {
     }
 }
 
-/// Writes once what is queued, or the first slices of it, and the payload behind it where all that is before it goes.
+/// Writes once: the first slices of the queue, and the payload if the whole queue fits before it.
 fn poll_write_vectored(
     io: &mut (impl AsyncWrite + Unpin),
     cx: &mut Context<'_>,
@@ -333,20 +334,20 @@ fn poll_write_vectored(
     Pin::new(io).poll_write_vectored(cx, &slices[..count])
 }
 
-/// A frame on its way into the queue, or, if it is large, past it. Dropped on its way, it queues what of it is not yet
-/// written, so that a frame whose header is on its way comes whole.
+/// A frame being queued or, if it is large, written without being queued. If it is dropped halfway, it queues the
+/// unwritten rest, so that a frame whose header was queued is sent whole.
 struct Feeding<'a, W, H: Header> {
     write: &'a mut FramedWrite<W, H>,
     envelope: Envelope<'a>,
-    /// What is neither queued nor written.
+    /// The part that is neither queued nor written.
     payload: &'a [u8],
     step: Step<H::Check>,
 }
 
-/// How far a frame is on its way.
+/// How much of a frame was queued or written.
 enum Step<C> {
     New,
-    /// Its header is queued. Its payload is written from where it is, and its trailer comes behind that.
+    /// Its header is queued. Its payload is written without a copy, and its trailer comes after that.
     Begun(C),
     /// All of it is queued or written.
     Queued,
@@ -370,7 +371,7 @@ impl<W: AsyncWrite + Unpin, H: Header> Future for Feeding<'_, W, H> {
 }
 
 impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
-    /// Queues the header of a payload that is written from where it is.
+    /// Queues the header of a payload that is written without a copy.
     fn begin(&mut self) -> Result<(), WriteError> {
         let Feeding { write, envelope, payload, step } = self;
         if write.queue.len() > write.max_queued as usize {
@@ -382,7 +383,7 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
         Ok(())
     }
 
-    /// Writes all that waits, and behind it the payload, where it is large.
+    /// Writes the whole queue, and then the payload, if it is large.
     #[cold]
     fn poll_slow(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         if let Step::New = self.step {
@@ -402,7 +403,7 @@ impl<W: AsyncWrite + Unpin, H: Header> Feeding<'_, W, H> {
 }
 
 impl<W, H: Header> Feeding<'_, W, H> {
-    /// Queues what is left of a frame that has begun.
+    /// Queues the rest of a frame that has begun.
     fn end(&mut self) {
         let Feeding { write, envelope, payload, step } = self;
         if let Step::Begun(check) = step {

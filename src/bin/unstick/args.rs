@@ -1,4 +1,4 @@
-//! Flags that several commands have, and values that teach where they are wrong.
+//! Flags that several commands share, and parsers whose errors say what to write.
 
 use std::fmt;
 use std::io;
@@ -15,23 +15,29 @@ use unstick::framing::{Envelope, Format, FormatError, Layout, PRESETS};
 use crate::exit::Failure;
 use crate::text;
 
-/// The longest time that a flag takes.
+/// The longest time that a flag accepts.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How frames look on the wire.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct FormatArgs {
-    /// How frames say their length: u32le, u32be, u16be, varint, ... or offset=2,width=2,endian=be,adjustment=-4 (--help lists all)
+    /// u32le, u32be, u16be, varint, ...
+    ///
+    /// Where the length is and what it counts: a name, or KEY=VALUE pairs such as
+    /// offset=2,width=2,endian=be,adjustment=-4. `unstick --help` lists all.
     #[arg(long, value_name = "FORMAT", default_value = "u32le")]
     format: Layout,
 
-    /// The longest payload, as in 512, 64KiB or 1MiB [default: 1MiB, or what the length field can say, if less]
+    /// The longest payload [default: 1MiB]
+    ///
+    /// In bytes, or with a unit, as in 64KiB. If the length field cannot
+    /// express 1 MiB, the default is the most that it can express.
     #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     max_payload: Option<usize>,
 }
 
 impl FormatArgs {
-    /// The format that the flags say.
+    /// The format given by the flags.
     pub(crate) fn format(&self) -> Result<Format, Failure> {
         let format = match self.max_payload {
             None => Format::with_default_limit(self.format),
@@ -45,7 +51,7 @@ impl FormatArgs {
     }
 }
 
-/// All formats with what they are for, for `--help`.
+/// All formats and what they are for, for `--help`.
 pub(crate) fn formats_help() -> String {
     use std::fmt::Write;
     let mut help = String::from("Formats (--format NAME):\n");
@@ -54,15 +60,16 @@ pub(crate) fn formats_help() -> String {
     }
     help.push_str(
         "\
-Or --format KEY=VALUE,..., where the length of the payload is the length field + the adjustment:
-  offset            bytes before the length field, 0 to 255 (default 0); they are the frame's prefix
-  width             bytes of the length field, 1 to 8 (default 4), or varint
-  endian            be or le (default be)
-  adjustment        added to the field, as in -4 for four bytes that count themselves (default 0)
-  trailer           bytes behind the payload, 0 to 255 (default 0); they are the frame's trailer
-  max-width         the most bytes of a varint, 1 to 10 (default 10)
-  minimal           true refuses varints that are longer than needed (default false)
-Start with a name to change that format: --format varint,minimal=true",
+Or --format KEY=VALUE,... (in parentheses: the default):
+  offset            bytes before the length field, the prefix: 0 to 255 (0)
+  width             bytes of the length field: 1 to 8, or varint (4)
+  endian            byte order of the field: be or le (be)
+  adjustment        payload length = field + adjustment; -4 for a field of four
+                    bytes that counts itself (0)
+  trailer           bytes after the payload: 0 to 255 (0)
+  max-width         the most bytes of a varint: 1 to 10 (10)
+  minimal           true refuses a varint longer than needed (false)
+To change a named format, start with its name: --format varint,minimal=true",
     );
     help
 }
@@ -70,16 +77,20 @@ Start with a name to change that format: --format varint,minimal=true",
 /// The prefix and the trailer of the frames that are sent.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EnvelopeArgs {
-    /// For a format with an offset: the bytes before the length field of each frame sent [default: zeros]
+    /// Bytes before the length field [default: zeros]
+    ///
+    /// For a format with an offset: the prefix of each frame sent.
     #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
     prefix: Option<Bytes>,
 
-    /// For a format with a trailer: the bytes behind the payload of each frame sent [default: zeros]
+    /// Bytes after the payload [default: zeros]
+    ///
+    /// For a format with a trailer: the trailer of each frame sent.
     #[arg(long, value_name = "HEX", value_parser = parse_bytes)]
     trailer: Option<Bytes>,
 }
 
-/// Bytes: a type of its own, as a list of values would be something else.
+/// A newtype, as clap would take a `Vec` for a list of values.
 #[derive(Clone, Debug)]
 struct Bytes(Vec<u8>);
 
@@ -96,20 +107,20 @@ impl<'a> From<&'a OwnEnvelope> for Envelope<'a> {
 }
 
 impl EnvelopeArgs {
-    /// What the flags say, for `format`.
+    /// The envelope given by the flags, for `format`.
     pub(crate) fn envelope(&self, format: Format) -> Result<OwnEnvelope, Failure> {
         let layout = format.layout();
-        let check = |flag, given: &Option<Bytes>, len: u8, place| match given {
+        let check = |flag, given: &Option<Bytes>, len: u8, position| match given {
             None => Ok(vec![0; usize::from(len)]),
             Some(Bytes(bytes)) if bytes.len() == usize::from(len) => Ok(bytes.clone()),
             Some(Bytes(bytes)) => Err(Failure::usage(format_args!(
-                "{flag}: --format {layout} has {len} bytes {place}, and {} are given",
+                "{flag}: --format {layout} has {len} bytes {position}, but {} are given",
                 bytes.len()
             ))),
         };
         Ok(OwnEnvelope {
             prefix: check("--prefix", &self.prefix, layout.offset, "before its length field")?,
-            trailer: check("--trailer", &self.trailer, layout.trailer, "behind its payload")?,
+            trailer: check("--trailer", &self.trailer, layout.trailer, "after its payload")?,
         })
     }
 }
@@ -120,7 +131,7 @@ fn parse_bytes(text: &str) -> Result<Bytes, String> {
     Ok(Bytes(bytes))
 }
 
-/// Where to listen or to connect: over TCP, or at a Unix socket.
+/// Where to listen or to connect: a TCP address or a Unix socket.
 #[derive(Clone, Debug)]
 pub(crate) enum Addr {
     Tcp(HostPort),
@@ -136,11 +147,11 @@ impl fmt::Display for Addr {
     }
 }
 
-/// Whether the system takes such a path for a socket.
+/// Whether the system accepts this path for a socket.
 pub(crate) fn check_socket_path(path: &Path) -> io::Result<()> {
     let Err(error) = SocketAddr::from_pathname(path) else { return Ok(()) };
-    let is_taken = |len: &usize| SocketAddr::from_pathname("x".repeat(*len)).is_ok();
-    let (len, longest) = (path.as_os_str().len(), (1..).take_while(is_taken).last().unwrap_or_default());
+    let is_accepted = |len: &usize| SocketAddr::from_pathname("x".repeat(*len)).is_ok();
+    let (len, longest) = (path.as_os_str().len(), (1..).take_while(is_accepted).last().unwrap_or_default());
     match len > longest {
         true => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -150,7 +161,7 @@ pub(crate) fn check_socket_path(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A TCP address. The host is a name, an IPv4 address, or an IPv6 address, which stands in brackets and may have a scope:
+/// A TCP address. The host is a name, an IPv4 address, or an IPv6 address in brackets, which may have an interface:
 /// `[fe80::1%eth0]:4747`.
 #[derive(Clone, Debug)]
 pub(crate) struct HostPort {
@@ -160,7 +171,7 @@ pub(crate) struct HostPort {
 }
 
 impl HostPort {
-    /// Host and port, to be resolved: by the system, which knows the interfaces by name.
+    /// Host and port, for the system to resolve: it knows the interfaces by name.
     pub(crate) fn host_port(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
@@ -172,7 +183,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// HOST:PORT, or unix:PATH. A path has a slash, as `unix` may also be a host.
+/// HOST:PORT, or unix:PATH. A path has a slash, as `unix` may also be the name of a host.
 pub(crate) fn parse_addr(text: &str) -> Result<Addr, String> {
     match text.strip_prefix("unix:") {
         Some(path) if path.contains('/') => Ok(Addr::Unix(path.into())),
@@ -194,9 +205,7 @@ pub(crate) fn parse_host_port(text: &str) -> Result<HostPort, String> {
     }
     let port = port.parse().map_err(|_| format!("the port {port:?} is not 0 to 65535; {teach}"))?;
     if host.parse::<Ipv6Addr>().is_ok_and(|host| host.is_unicast_link_local()) {
-        return Err(format!(
-            "{host} is a link-local address: say which interface it is at, as in [{host}%eth0]:{port}"
-        ));
+        return Err(format!("{host} is a link-local address: name its interface, as in [{host}%eth0]:{port}"));
     }
     Ok(HostPort { text: text.into(), host: host.into(), port })
 }
@@ -224,7 +233,7 @@ pub(crate) fn parse_length(text: &str) -> Result<usize, String> {
         .parse::<usize>()
         .ok()
         .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| "too great a number".into())
+        .ok_or_else(|| "the number is too large".into())
 }
 
 /// A number of threads.
@@ -232,7 +241,7 @@ pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number of threads, 1 or more".into())
 }
 
-/// A time: in seconds, also a part of one, or with a unit. A longer one is a mistake, and could not be added to the time of day.
+/// A time in seconds, such as `0.5`, or with a unit. A year at most, so that it can be added to the time of day.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => (number, 1e-3),
@@ -243,12 +252,12 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let time = number.and_then(|number| Duration::try_from_secs_f64(number * unit).ok());
     let possible = time.filter(|time| *time <= LONGEST);
     possible
-        .ok_or_else(|| "write a number of seconds, 0 or more, as in 5, 0.5 or 500ms; a year (31536000) at most".into())
+        .ok_or_else(|| "write a number of seconds, 0 or more, as in 5, 0.5 or 500ms; at most a year (31536000)".into())
 }
 
-/// A time after which something is done again.
+/// An interval.
 pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
-    let teach = "write a number of seconds, 0.01 or more, as in 10, 0.5 or 500ms; a year (31536000) at most";
+    let teach = "write a number of seconds, 0.01 or more, as in 10, 0.5 or 500ms; at most a year (31536000)";
     parse_time(text).ok().filter(|time| *time >= Duration::from_millis(10)).ok_or_else(|| teach.into())
 }
 
@@ -318,7 +327,7 @@ mod tests {
             assert!(matches!(&addr, Addr::Unix(path) if path.as_os_str() == &text[5..]), "{text}");
             assert_eq!(addr.to_string(), text);
         }
-        assert!(matches!(parse_addr("unix:4747"), Ok(Addr::Tcp(_))), "a host of that name");
+        assert!(matches!(parse_addr("unix:4747"), Ok(Addr::Tcp(_))), "a host named unix");
         for wrong in ["unix:", "unix:echo", "unix"] {
             assert!(parse_addr(wrong).unwrap_err().contains("unix:/PATH"), "{wrong}");
         }

@@ -1,4 +1,4 @@
-//! `unstick serve --broadcast`: what one client sends, all others get.
+//! `unstick serve --broadcast`: each frame of a client is sent to all others.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ impl Room {
         Member { room: self.clone(), key }
     }
 
-    /// Nothing panics while it has the lock.
+    /// Nothing panics while it holds the lock.
     fn outboxes(&self) -> MutexGuard<'_, Slab<Outbox>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -30,11 +30,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Pushes a frame to all others. Nobody waits for who reads too slowly: that one is broken off.
+    /// Pushes a frame to all others. No one waits for a client that reads too slowly: its connection is broken off.
     pub(crate) fn tell_others(&self, frame: Frame<'_>) -> Result<(), PushError> {
-        // A copy, as what is shared keeps all the memory that it was received in, which may be much more than the frame.
+        // A copy, as sharing would keep all the memory that the frame was received in, which may be much more.
         let payload = Bytes::copy_from_slice(frame.payload());
-        // One push after the other under the lock, so that all others see all frames in the same order.
+        // One frame after the other under the lock, so that all clients see the frames in the same order.
         for (_, outbox) in self.room.outboxes().iter().filter(|(key, _)| *key != self.key) {
             match outbox.try_send_with(frame.envelope(), &payload) {
                 Ok(()) | Err(PushError::Closed) => {}

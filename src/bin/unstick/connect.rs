@@ -27,44 +27,53 @@ use crate::prompt::{self, Prompt, Typed};
 use crate::show::Show;
 use crate::{reactor, text};
 
-/// So much is written at once, where more is at hand.
+/// Bytes that are written at once, if there are more.
 const WRITE_LEN: usize = 64 * 1024;
 
 /// Bytes of one unframed read.
 const READ_LEN: usize = 64 * 1024;
 
-/// After the server's end the sending side has so long to say that there is more to send.
+/// After the server's end, the time for the sending side to report unsent input.
 const IDLE_GRACE: Duration = Duration::from_millis(100);
 
-/// The same, where it is busy: its last write may be about to end.
+/// The same if it is busy: its last write may be about to end.
 const BUSY_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
-Standard output: a line for each frame received. Standard error: `ADDR connected` and `ADDR closed: REASON`.
-At the end of standard input our side of the connection is closed (half-close), what still comes is printed, and the program
-exits when the server closes its side. Where the server closes first, the program exits at once; if not all that was read from
-standard input is sent by then, it says how much is not, and exits with 8.
-
-At a terminal there is a prompt with line editing and history (kept in ~/.local/state/unstick/history). The line c, or Ctrl-D,
-closes our side; the line \\\"c\" sends a c. Ctrl-C exits at once.
-
-With --raw what is piped in is sent as it is. At the prompt a line is sent without its end; to send one, type it escaped:
-\\\"GET / HTTP/1.0\\r\\n\\r\\n\"
-
 Examples:
   unstick connect 127.0.0.1:4747
-  unstick connect '[fe80::1%eth0]:4747'                   an IPv6 address and its interface
-  unstick connect unix:/run/echo                          a Unix socket
+  unstick connect '[fe80::1%eth0]:4747'   an IPv6 address and its interface
+  unstick connect unix:/run/echo          a Unix socket
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747 --wait 5
-  tail -f app.log | unstick connect logs.example:9000 --format u32be --timestamps
+  tail -f app.log | unstick connect logs.example:9000 --format u32be
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | unstick connect 127.0.0.1:80 --raw";
 
-/// Connect to a server: send each line of standard input as a frame, print each frame received as a line
+const DETAILS: &str = "\
+Output:
+  Standard output has a line for each frame received. Standard error has
+  `ADDR connected` and `ADDR closed: REASON`.
+
+Ending:
+  At the end of standard input, our side of the connection is closed
+  (half-close). Frames that still come are printed, and the program exits when
+  the server closes its side. If the server closes first, the program exits at
+  once; if input that was read has not been sent, it exits with 8.
+
+At a terminal:
+  The prompt has line editing, and a history in ~/.local/state/unstick/history.
+  The line c, or Ctrl-D, closes our side; the line \\\"c\" sends a c. Ctrl-C
+  exits.
+
+With --raw:
+  Piped input is sent as it is. At the prompt, a line is sent without its line
+  end; to send one, type it escaped: \\\"GET / HTTP/1.0\\r\\n\\r\\n\"";
+
+/// Send lines as frames to a server, and print the frames it sends
 #[derive(Args, Debug)]
-#[command(after_help = format!("{}\n\n{EXAMPLES}", lines::HELP))]
-#[command(after_long_help = format!("{}\n\n{EXAMPLES}\n\n{}\n\n{}\n\n{}", lines::HELP, args::formats_help(), text::HELP, exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\nDetails: unstick connect --help. Formats: unstick --help"))]
+#[command(after_long_help = format!("{}\n\n{DETAILS}\n\n{EXAMPLES}\n\n{}", lines::HELP, exit::MORE))]
 pub(crate) struct Connect {
-    /// The server, as HOST:PORT, or as unix:PATH for a Unix socket
+    /// HOST:PORT or unix:PATH
     #[arg(value_name = "ADDR", value_parser = args::parse_addr)]
     addr: Addr,
 
@@ -74,7 +83,9 @@ pub(crate) struct Connect {
     #[command(flatten)]
     envelope: EnvelopeArgs,
 
-    /// Send frames, but print what the server sends as unframed text
+    /// Send frames, print unframed text
+    ///
+    /// For a server whose greeting, and whatever else it sends, is not framed.
     #[arg(long)]
     raw_greeting: bool,
 
@@ -86,11 +97,14 @@ pub(crate) struct Connect {
     #[arg(long)]
     hex: bool,
 
-    /// Print the time, in UTC, before each frame received
+    /// Print the time (UTC) before each frame
     #[arg(long)]
     timestamps: bool,
 
-    /// After the end of standard input, wait at most this long for the server to close its side, then exit with 6
+    /// Limit the wait for the server's end
+    ///
+    /// If the server does not close its side within this time after the end of
+    /// standard input, exit with 6.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = args::parse_time)]
     wait: Option<Duration>,
 }
@@ -108,7 +122,7 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
 
     let (prompt, printer) = prompt::open().unzip();
     if prompt.is_some() {
-        log(format_args!("each line is sent; the line c closes, and \\\"c\" sends it"));
+        log(format_args!("each line is sent; the line c closes; the line \\\"c\" sends a c"));
     }
     let sent = Arc::new(Sent::default());
     let (report, reported) = channel::bounded(1);
@@ -139,7 +153,7 @@ async fn connect(addr: &Addr, config: ClientConfig) -> Result<Client, ConnectErr
     }
 }
 
-/// Says how the connection ended.
+/// Reports how the connection ended.
 fn conclude(peer: &PeerName, reason: &CloseReason, failure: Option<Failure>, passed: &Passed) -> Result<(), Failure> {
     match exit::of_reason(reason) {
         Code::Clean if passed.unsent > 0 => {
@@ -153,11 +167,10 @@ fn conclude(peer: &PeerName, reason: &CloseReason, failure: Option<Failure>, pas
     }
 }
 
-/// What passed, and what did not.
+/// What was sent and received, and what was not sent.
 struct Passed {
     traffic: Traffic,
-    /// Frames, or bytes where there are none, that were taken from standard input and not sent whole. What is still in standard
-    /// input is not counted.
+    /// Frames, or with --raw bytes, that were read from standard input and not sent whole. Unread input is not counted.
     unsent: u64,
     raw: bool,
 }
@@ -173,29 +186,29 @@ impl fmt::Display for Passed {
     }
 }
 
-/// What the sending side did so far, for the receiving one.
+/// What the sending side has done so far, for the receiving one.
 #[derive(Default)]
 struct Sent {
-    /// Frames that were taken from standard input; with --raw, bytes.
+    /// Frames that were read from standard input; with --raw, bytes.
     taken: AtomicU64,
-    /// Frames of which all is written.
+    /// Frames that were written whole.
     frames: AtomicU64,
-    /// Bytes that are written.
+    /// Bytes that were written.
     bytes: AtomicU64,
-    /// Whether something was taken from standard input that is not yet written, or a report is on its way.
+    /// Whether something was read from standard input and not yet written, or a report is being sent.
     busy: AtomicBool,
     /// Whether the server has ended its stream.
     server_ended: AtomicBool,
 }
 
 impl Sent {
-    /// Frames, or bytes, that were taken from standard input and are not written.
+    /// Frames, or bytes, that were read from standard input and not written.
     fn unsent(&self, raw: bool) -> u64 {
         let written = if raw { &self.bytes } else { &self.frames };
         self.taken.load(SeqCst).saturating_sub(written.load(SeqCst))
     }
 
-    /// Ready when the sending side has had its time to report.
+    /// Ready when the time for the sending side to report is over.
     async fn silent<T>(&self) -> Option<T> {
         let start = Instant::now();
         while start.elapsed() < if self.busy.load(SeqCst) { BUSY_GRACE } else { IDLE_GRACE } {
@@ -204,7 +217,7 @@ impl Sent {
         None
     }
 
-    /// So much was taken from standard input: to send it is of no use where the server has ended.
+    /// Counts what was read from standard input. It fails if the server has ended, as there is no use in sending it.
     fn take(&self, count: u64) -> Result<(), Report> {
         self.taken.fetch_add(count, SeqCst);
         self.busy.store(true, SeqCst);
@@ -216,7 +229,7 @@ impl Sent {
 enum Report {
     /// Our side is closed: standard input ended, or could not be sent to its end.
     Closed(Option<Failure>),
-    /// The server ended before, and there is more to send.
+    /// The server ended first, and there is more to send.
     Unsent,
     /// The connection failed.
     Broken(io::Error),
@@ -224,12 +237,12 @@ enum Report {
     Interrupted,
 }
 
-/// The sending side: a thread of its own, so that neither side ever waits for the other.
+/// The sending side, in a thread of its own, so that neither side ever waits for the other.
 struct Sending {
     write: FramedWrite<ClientStream>,
     envelope: OwnEnvelope,
     raw: bool,
-    /// Where each frame ends that is not yet written whole, in bytes of our stream.
+    /// For each frame that is not yet written whole, the offset of its end in our stream.
     ends: VecDeque<u64>,
     sent: Arc<Sent>,
 }
@@ -256,7 +269,7 @@ impl Sending {
             match lines.next() {
                 Ok(Some(line)) => {
                     let encoded = self.write.enqueue_with(&self.envelope, line);
-                    encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.place(), error))))?;
+                    encoded.map_err(|error| Report::Closed(Some(exit::unfit(lines.position(), error))))?;
                     self.took_frame()?;
                 }
                 Ok(None) => return Ok(()),
@@ -277,7 +290,7 @@ impl Sending {
                 Ok(Typed::Interrupt) => return Err(Report::Interrupted),
                 Err(error) => return Err(Report::Closed(Some(Failure::input("the terminal", &error)))),
             };
-            // By hand one may try again.
+            // At the prompt a user may try again.
             match text::parse_text(line.as_bytes(), &mut payload) {
                 Ok(bytes) if self.raw => self.write_raw(bytes)?,
                 Ok(payload) => match self.write.enqueue_with(&self.envelope, payload) {
@@ -325,7 +338,7 @@ impl Sending {
 
     fn flush(&mut self) -> Result<(), Report> {
         self.sent.busy.store(true, SeqCst);
-        // What is written is noted after each write: the next one may wait for ever.
+        // Written bytes are recorded after each write, as the next one may wait forever.
         let flushed = smol::block_on(poll_fn(|cx| {
             let flushed = pin!(self.write.flush()).poll(cx);
             self.note_written();
@@ -344,7 +357,7 @@ impl Sending {
         self.sent.bytes.store(written, SeqCst);
     }
 
-    /// Sends what waits, then the end of our stream.
+    /// Sends the queue, then the end of our stream.
     fn close(&mut self, failure: Option<Failure>) -> Report {
         if !self.raw
             && let Err(report) = self.flush()
@@ -363,14 +376,14 @@ impl Sending {
 struct Receiving {
     reader: FramedRead<ClientStream>,
     show: Show,
-    /// What the server said, where all that it said is that it refuses us.
+    /// The server's refusal, if that is all it has sent.
     refusal: Option<CloseReason>,
     traffic: Traffic,
 }
 
 impl Receiving {
-    /// Receives until the connection's end, or until there is no sense in waiting for it. Gives the reason, and what else
-    /// went wrong.
+    /// Receives until the connection's end, or until waiting for it makes no sense. Returns the reason, and what else
+    /// failed.
     async fn until_end(
         &mut self,
         unframed: bool,
@@ -391,8 +404,7 @@ impl Receiving {
             match wait {
                 Some(wait) if closed => {
                     Timer::after(wait).await;
-                    let text =
-                        format_args!("the server did not end the connection within {wait:?} after our end (--wait)");
+                    let text = format_args!("the server did not close its side within {wait:?} after ours (--wait)");
                     Err(Failure::new(Code::TimedOut, text))
                 }
                 _ => future::pending().await,
@@ -408,7 +420,7 @@ impl Receiving {
             return Ok((refusal, None));
         }
         Ok(match (reason, report.into_inner()) {
-            // The socket tells of a reset once, and it told the sending side.
+            // A socket reports a reset once, and reported it to the sending side.
             (CloseReason::Clean, Some(Report::Broken(error))) => (error.into(), None),
             (reason, Some(Report::Closed(failure))) => (reason, failure),
             (reason, _) => (reason, None),

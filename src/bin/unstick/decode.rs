@@ -8,38 +8,44 @@ use clap::Args;
 use unstick::framing::{DecodeError, DecodeErrorKind, Decoder, Format, Frame, Header, Oversize};
 use unstick::{FrameReader, ReadError};
 
-use crate::args::{self, FormatArgs, parse_length};
+use crate::args::{FormatArgs, parse_length};
 use crate::exit::{self, Chain, Code, Failure};
-use crate::text::{self, push_hex, push_text, put};
+use crate::text::{push_hex, push_text, put};
 
-/// Bytes of one read, and as many are written at once.
+/// Bytes of one read, and of one write.
 const READ_LEN: usize = 64 * 1024;
 
-/// The longest payload that is skipped, unless told otherwise: 16 MiB. As a length, the first bytes of text, HTTP, SSH and TLS
-/// mostly say more, so that another protocol is still told by its hello.
+/// The longest payload that is skipped by default: 16 MiB. Read as a length, the first bytes of text, HTTP, SSH and TLS
+/// are mostly more, so that another protocol is still recognised by its hello.
 const MAX_SKIP: usize = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
   unstick decode capture.bin
-  nc -l 4747 | unstick decode --format u16be       what does this client send?
-  unstick decode --frame capture.bin               where each frame is, and its header
-  unstick decode --hex capture.bin | head -1 | xxd -r -p > first.bin      the bytes of one payload, as they are
-  unstick decode --raw capture.bin > payloads.bin                         the bytes of all payloads
-  unstick decode --oversize skip capture.bin       without the frames that are too long
+  nc -l 4747 | unstick decode --format u16be         what a client sends
+  unstick decode --frame capture.bin                 offsets and headers
+  unstick decode --raw capture.bin > payloads.bin    the bytes of all payloads
+  unstick decode --hex capture.bin | head -1 | xxd -r -p > first.bin
+  unstick decode --oversize skip capture.bin         without too long frames";
 
-With --frame a line is: offset=PLACE IN THE STREAM header=HEX payload_len=BYTES payload=TEXT; a format with an offset has
-prefix=HEX field=HEX in place of header=HEX, and one with a trailer has trailer=HEX before the payload.
-Where the stream ends inside a frame, the exit code is 4, and the bytes that are missing are counted. Where it is not a stream of
-frames, the code is 3, and a guess at what it is instead is printed. The frames before that are printed.
-With --oversize skip, frames over --max-payload are left out. A line on standard error at the end counts them and the bytes of
-their payloads; they do not change the exit code.";
+const DETAILS: &str = "\
+A line of --frame:
+  offset=OFFSET header=HEX payload_len=BYTES payload=TEXT
+  With an offset, prefix=HEX field=HEX instead of header=HEX; with a trailer,
+  also trailer=HEX before the payload.
+
+Errors:
+  All frames before an error are printed. If the input ends inside a frame, the
+  exit code is 4, and the error has the number of missing bytes. If the input is
+  not a stream of frames, the exit code is 3, and the error says what the input
+  looks like.";
 
 /// Turn a stream of frames into lines, one for each frame
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\nDetails: unstick decode --help. Formats: unstick --help"))]
+#[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE))]
 pub(crate) struct Decode {
-    /// The file to read; standard input if it is - or not given
+    /// The file to read [default: standard input]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -50,17 +56,22 @@ pub(crate) struct Decode {
     #[arg(long)]
     hex: bool,
 
-    /// Print where each frame is, its header, the length of its payload, and its payload
+    /// Print offset, header and payload
     #[arg(long)]
     frame: bool,
 
-    /// Write the payloads as they are, one after another, with nothing between, and nothing escaped
+    /// Write payloads as they are
+    ///
+    /// One after another, with nothing between them and nothing escaped.
     #[arg(long, conflicts_with_all = ["hex", "frame"])]
     raw: bool,
 
-    /// What to do with a frame over --max-payload: reject ends with exit code 3; skip leaves it out, if its payload is no longer
-    /// than 16MiB, or than LENGTH
-    #[arg(long, value_name = "reject|skip|skip=LENGTH", default_value = "reject", value_parser = parse_oversize)]
+    /// reject, skip, or skip=LENGTH
+    ///
+    /// What to do with a frame over --max-payload: reject exits with 3; skip leaves
+    /// out frames of up to 16MiB, or of up to LENGTH, and at the end reports how
+    /// many on standard error.
+    #[arg(long, value_name = "WHAT", default_value = "reject", value_parser = parse_oversize)]
     oversize: Oversize,
 }
 
@@ -79,7 +90,7 @@ pub(crate) fn run(command: &Decode) -> Result<(), Failure> {
         && max_discard <= format.max_payload_len() as u64
     {
         return Err(Failure::usage(format_args!(
-            "--oversize skip={max_discard} skips nothing: payloads of up to {} bytes are no oversize; write skip=LENGTH with more",
+            "--oversize skip={max_discard} skips nothing: payloads of up to {} bytes are within the limit; write skip=LENGTH with more",
             format.max_payload_len()
         )));
     }
@@ -115,7 +126,7 @@ fn show(frames: &mut FrameReader<impl Read>, name: &str, command: &Decode) -> Re
     let mut out = Vec::with_capacity(2 * READ_LEN);
     loop {
         let shown = show_frames(frames.decoder_mut(), command, &mut out);
-        // Frames are shown before the next read, which may wait, and before an error.
+        // Frames are printed before the next read, which may block, and before an error.
         write(&mut out)?;
         shown?;
         match frames.fill() {
@@ -128,7 +139,7 @@ fn show(frames: &mut FrameReader<impl Read>, name: &str, command: &Decode) -> Re
     }
 }
 
-/// Shows the frames at hand.
+/// Prints the frames that have been read.
 fn show_frames(decoder: &mut Decoder, command: &Decode, out: &mut Vec<u8>) -> Result<(), Failure> {
     while let Some(span) = decoder.next_span().map_err(|error| refused(error, command.oversize))? {
         let frame = decoder.frame(span);

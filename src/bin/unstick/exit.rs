@@ -9,6 +9,9 @@ use std::process::ExitCode;
 use unstick::framing::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError};
 use unstick::{CloseReason, ConnectError};
 
+/// What `unstick --help` has for all commands.
+pub(crate) const MORE: &str = "Formats, how frames are shown, and exit codes: unstick --help";
+
 /// The exit codes as `--help` shows them.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -18,15 +21,15 @@ Exit codes:
   3    a frame, or a line of input, is malformed or over the limit
   4    truncated: the stream ended inside a frame
   5    reset: the peer broke the connection off
-  6    timed out, or the peer's system does not answer any more
-  7    refused: the server serves as many connections as it may; try again later
+  6    timed out, or the peer's system no longer answers
+  7    refused: the server is full; try again later
   8    connect: the server closed the connection before all was sent
-  9    standard output cannot be written: the disk is full, or the reader of serve went away (when the reader of another
-       command goes away, as head does, that command ends with 0)
-  130  ended by Ctrl-C (SIGINT); serve only by the second one, the first ends it with 0
-  143  ended by SIGTERM; serve only by the second one, the first ends it with 0";
+  9    standard output cannot be written: the disk is full, or, of serve, its
+       reader exited (of another command, the code is then 0)
+  130  Ctrl-C (SIGINT); serve: the second one, after the first it exits with 0
+  143  SIGTERM; serve: the second one, after the first it exits with 0";
 
-/// An exit code that means something.
+/// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
     Clean = 0,
@@ -39,7 +42,7 @@ pub(crate) enum Code {
     Refused = 7,
     Unsent = 8,
     Output = 9,
-    /// Ctrl-C at the prompt, as a shell counts it.
+    /// Ctrl-C at the prompt: 128 and the number of the signal, as in a shell.
     Interrupted = 130,
 }
 
@@ -49,12 +52,12 @@ impl From<Code> for ExitCode {
     }
 }
 
-/// A line on standard error, whole. Where that is gone nobody is left to be told.
+/// Writes a whole line to standard error, and ignores a failure.
 pub(crate) fn log(line: fmt::Arguments<'_>) {
     _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// An error and what it came of, in one line with colons between.
+/// An error and its sources, in one line, separated by colons.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
@@ -68,7 +71,7 @@ impl fmt::Display for Chain<'_> {
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
-    /// `None` where there is nothing to say.
+    /// `None` if there is nothing to report.
     pub(crate) text: Option<String>,
 }
 
@@ -85,13 +88,12 @@ impl Failure {
         Failure::new(Code::Other, text)
     }
 
-    /// The system fails us.
+    /// The system refused something.
     pub(crate) fn cannot(what: impl fmt::Display, error: &io::Error) -> Failure {
         Failure::other(format_args!("cannot {what}: {}", Chain(error)))
     }
 
-    /// Standard output failed, for any command but `serve`. Where its reader went away it has all it wanted, and there is nothing to
-    /// say.
+    /// Standard output failed, for any command but `serve`. A reader that exited has read all it wanted: no failure.
     pub(crate) fn output(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure { code: Code::Clean, text: None },
@@ -99,7 +101,7 @@ impl Failure {
         }
     }
 
-    /// No connection came about.
+    /// Connecting failed.
     pub(crate) fn from_connect(addr: impl fmt::Display, error: &ConnectError) -> Failure {
         let code = match error {
             ConnectError::TimedOut { .. } => Code::TimedOut,
@@ -115,7 +117,7 @@ impl Failure {
     }
 }
 
-/// What the system says, where that is all there is to say.
+/// An error of the system, without more context.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         Failure::other(Chain(&error))
@@ -130,7 +132,7 @@ impl From<DecodeError> for Failure {
 
 fn of_decode(error: &DecodeError) -> Code {
     match (error.kind(), error.diagnosis()) {
-        // Another protocol's hello is no stream of frames, though its first bytes may look like the begin of one.
+        // Another protocol's hello is not a stream of frames, though its first bytes may look like the start of one.
         (DecodeErrorKind::Truncated { .. }, Some(Diagnosis::Tls | Diagnosis::Http | Diagnosis::Ssh)) => Code::Malformed,
         (DecodeErrorKind::Truncated { .. }, _) => Code::Truncated,
         _ => Code::Malformed,
@@ -145,7 +147,7 @@ fn of_io(error: &io::Error) -> Code {
     }
 }
 
-/// The code of a connection's end.
+/// The exit code for a connection's end.
 pub(crate) fn of_reason(reason: &CloseReason) -> Code {
     match reason {
         CloseReason::Clean => Code::Clean,
@@ -159,15 +161,14 @@ pub(crate) fn of_reason(reason: &CloseReason) -> Code {
     }
 }
 
-/// What a server that is full says first, and nothing else: how many connections it serves. It is a text like any other, so
-/// it takes the whole text to know it.
+/// The refusal of a full server, if `text` is exactly that: it says how many connections the server serves.
 pub(crate) fn refusal(text: &[u8]) -> Option<CloseReason> {
     let digits = std::str::from_utf8(text).ok()?.strip_prefix("refused: ")?.split(' ').next()?;
     let reason = CloseReason::Refused { max_connections: digits.parse().ok()? };
     (reason.to_string().as_bytes() == text).then_some(reason)
 }
 
-/// A line of input that makes no frame: `what` says which.
+/// A line of input that cannot be encoded: `what` names the line.
 pub(crate) fn unfit(what: impl fmt::Display, error: EncodeError) -> Failure {
     match error {
         EncodeError::Oversize { .. } => {
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_with_all_that_it_came_of() {
+    fn an_error_is_one_line_with_all_its_sources() {
         let read = || ReadError::Decode(decode_error(b"\x05hi"));
         let why =
             "the stream cannot be read as frames: at byte 0: the stream ended inside a frame: 3 of 6 bytes missing";
@@ -244,13 +245,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_makes_no_frame_is_told_by_what_would_help() {
+    fn a_line_that_cannot_be_encoded_is_reported_with_what_would_help() {
         for (error, code, text) in [
             (EncodeError::Oversize { payload_len: 9, max_payload_len: 3 }, Code::Malformed, "--max-payload sets it"),
             (
                 EncodeError::Undersize { payload_len: 2, least: 3 },
                 Code::Malformed,
-                "line 7: a payload of 2 bytes is below the 3",
+                "line 7: a payload of 2 bytes is below the format's least of 3",
             ),
             (EncodeError::Prefix { prefix_len: 1, offset: 2 }, Code::Usage, "--prefix: a prefix of 1 bytes"),
             (EncodeError::Trailer { trailer_len: 1, expected: 2 }, Code::Usage, "--trailer: a trailer of 1 bytes"),
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_known_by_its_whole_text() {
+    fn a_refusal_is_recognised_by_its_whole_text() {
         let refused = CloseReason::Refused { max_connections: 12 };
         assert_eq!(refusal(refused.to_string().as_bytes()).map(|reason| of_reason(&reason)), Some(Code::Refused));
         for other in ["", "refused: ", "refused: 12", "refused: x connections are served already", "hello"] {

@@ -10,73 +10,90 @@ use unstick::framing::{Format, Header};
 use crate::args::{parse_length, parse_time};
 use crate::exit::{Failure, log};
 
-/// Connections at a time with --raw, which is for looking at TCP and not for serving the world.
+/// Connections at a time with --raw, which is for watching TCP, not for serving many clients.
 const RAW_CONNECTIONS: usize = 512;
 
 /// A limit that can be switched off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct OrOff<T>(Option<T>);
 
-/// What a peer, and all peers together, may cost. Times are in seconds, parts of one included, or with a unit.
+/// What a peer, and all peers together, may cost. Times are in seconds, which may have a fraction, or with a unit.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Limits (in parentheses: the reason that `closed` gives at this limit)")]
+#[command(next_help_heading = "Limits (in parentheses: why `closed` says that a connection ended)")]
 pub(crate) struct Limits {
-    /// Connections served at a time; one more is told so and closed (refused) [default: as many as the limit of open files
-    /// allows; 512 with --raw]
-    #[arg(long, value_name = "N", value_parser = parse_count)]
+    /// The most connections served at a time; one more is told so and closed
+    /// (refused) [default: what the limit of open files allows; with --raw 512]
+    #[arg(long, value_name = "N", value_parser = parse_count, hide_short_help = true)]
     max_connections: Option<NonZeroUsize>,
 
-    /// Memory of all connections above 4KiB each, as in 64MiB, and four times --max-payload at least; where none is left, they
-    /// wait, and only who holds more than its share ends (over budget) [default: 256MiB, or eight times --max-payload; at most a
-    /// quarter of what the process may have]
-    #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw")]
+    /// Memory that all connections share, at least four times --max-payload.
+    /// When it is used up, connections wait for it, and one that holds more
+    /// than its fair share is closed (over budget) [default: 256MiB, or eight
+    /// times --max-payload; at most a quarter of what the process may use]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw", hide_short_help = true)]
     memory: Option<NonZeroUsize>,
 
-    /// The longest time from connecting to the end of the first frame (silent)
+    /// The longest time from connecting to the end of the first frame (silent);
+    /// off with --broadcast
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_timeout, conflicts_with = "raw")]
-    #[arg(default_value_if("broadcast", "true", "off"))]
+    #[arg(default_value_if("broadcast", "true", "off"), hide_short_help = true)]
     first_frame_timeout: OrOff<Duration>,
 
-    /// The longest time from a frame's first byte to its last one; --min-rate adds to it (slow frame)
+    /// The longest time from the first byte of a frame to its last one, extended
+    /// by --min-rate (slow frame)
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
     frame_timeout: OrOff<Duration>,
 
-    /// Each time that this many bytes of a frame have come, --frame-timeout is one second longer for it: a large frame may take its
-    /// time, as long as it comes at this rate a second
+    /// Extend --frame-timeout by 1 s each time this many bytes of the frame
+    /// arrive
     #[arg(long, value_name = "LENGTH|off", default_value = "64KiB", value_parser = parse_rate, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
     min_rate: OrOff<NonZeroU32>,
 
-    /// The longest time without a byte between two frames (idle)
+    /// The longest time without traffic between two frames (idle)
     #[arg(long, value_name = "SECONDS|off", default_value = "off", value_parser = parse_timeout)]
+    #[arg(hide_short_help = true)]
     idle_timeout: OrOff<Duration>,
 
-    /// The longest time in which the peer reads nothing of what is to be sent to it (slow reader)
+    /// The longest time in which the peer reads nothing while bytes are queued
+    /// for it (slow reader)
     #[arg(long, value_name = "SECONDS|off", default_value = "10", value_parser = parse_timeout)]
+    #[arg(hide_short_help = true)]
     write_timeout: OrOff<Duration>,
 
-    /// Over TCP only: after this time without a byte the peer's system is asked whether it is still there; the connection ends
-    /// when it has not answered three times, 10 s apart (unreachable)
+    /// Over TCP: probe the peer's system after this time without traffic; close
+    /// after three unanswered probes, 10 s apart (unreachable)
     #[arg(long, value_name = "SECONDS|off", default_value = "60", value_parser = parse_keepalive)]
+    #[arg(hide_short_help = true)]
     keepalive: OrOff<Duration>,
 
-    /// When this many bytes are to be sent on a connection, nothing more is read from it until they are sent
+    /// Stop reading from a connection while this many reply bytes are unsent
     #[arg(long, value_name = "LENGTH", default_value = "64KiB", value_parser = parse_small_amount, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
     high_water: NonZeroU32,
 
-    /// With --broadcast: frames of others that may wait for one connection at most (overflow)
+    /// With --broadcast: the most bytes queued for a client that reads too
+    /// slowly (overflow)
     #[arg(long, value_name = "LENGTH", default_value = "256KiB", value_parser = parse_amount, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
     outbox_limit: NonZeroUsize,
 
-    /// Frames of one connection that are handled in a row, before it yields to the other connections
+    /// The most frames of one connection handled in a row, before others are
+    /// served
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
     max_frames_per_turn: NonZeroU32,
 
-    /// After a signal, the longest time for connections to finish what is in flight; what is left is closed (stopped)
+    /// After a signal, the longest time for connections to finish what is in
+    /// flight; then they are closed (stopped)
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_time, allow_negative_numbers = true)]
+    #[arg(hide_short_help = true)]
     pub(crate) drain_timeout: Duration,
 
-    /// Connections that may wait to be accepted; the system may allow fewer
+    /// The most connections that wait to be accepted; the system may allow fewer
     #[arg(long, value_name = "N", default_value = "1024", value_parser = parse_small_count, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
     backlog: NonZeroU32,
 }
 
@@ -99,43 +116,43 @@ impl Limits {
             .backlog(self.backlog.get() as usize)
     }
 
-    /// Sees whether the memory is enough for frames of this format.
+    /// Checks that the memory is enough for frames of this format.
     pub(crate) fn check(&self, format: Format) -> Result<(), Failure> {
         let least = format.max_payload_len().saturating_mul(4);
         match self.memory.map(NonZeroUsize::get).filter(|memory| *memory < least) {
             Some(memory) => Err(Failure::usage(format_args!(
-                "--memory {memory} is less than {least}, four of the longest payload: raise it, or lower --max-payload"
+                "--memory {memory} is less than {least}, four times the longest payload: raise it, or lower --max-payload"
             ))),
             None => Ok(()),
         }
     }
 
-    /// Says so where more is asked for than this process may have.
+    /// Warns if a limit is above what this process may use.
     pub(crate) fn warn(&self) {
         self.warn_of_files();
         if let (Some(memory), Some(allowed)) = (self.memory.map(NonZeroUsize::get), ServerConfig::memory_allowed())
             && memory > allowed
         {
             log(format_args!(
-                "unstick: --memory {memory}: without it, it would be {allowed} at most here, a quarter of what this process may have \
-                 (ulimit -v, or its control group); where all of that is used up, the system ends it"
+                "unstick: --memory {memory} is over {allowed}, a quarter of what this process may use (ulimit -v, or its control \
+                 group); if it uses all of that, the system kills it"
             ));
         }
     }
 
-    /// Connections beyond the files that the process may open wait to be accepted, and are not refused.
+    /// Without a file descriptor a connection waits to be accepted, and is not refused.
     fn warn_of_files(&self) {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let (Some(connections), Some(files)) = (self.max_connections, files) else { return };
         if connections.get() as u64 >= files {
             log(format_args!(
-                "unstick: --max-connections {connections}: this process may open {files} files (ulimit -n), so connections beyond \
-                 that wait and are not refused"
+                "unstick: --max-connections {connections} is over the {files} files that this process may open (ulimit -n): \
+                 connections beyond those wait, and are not refused"
             ));
         }
     }
 
-    /// How many connections are served at a time with --raw.
+    /// The most connections at a time with --raw.
     pub(crate) fn max_raw_connections(&self) -> usize {
         self.max_connections.map_or(RAW_CONNECTIONS, NonZeroUsize::get)
     }
@@ -169,19 +186,19 @@ fn parse_small_amount(text: &str) -> Result<NonZeroU32, String> {
     u32::try_from(parse_amount(text)?.get())
         .ok()
         .and_then(NonZeroU32::new)
-        .ok_or_else(|| format!("too great a number: {} at most", u32::MAX))
+        .ok_or_else(|| format!("the number is too large: at most {}", u32::MAX))
 }
 
 fn parse_rate(text: &str) -> Result<OrOff<NonZeroU32>, String> {
-    or_off(text, |text| parse_small_amount(text).map_err(|error| format!("{error} (of bytes a second), or off")))
+    or_off(text, |text| parse_small_amount(text).map_err(|error| format!("{error} (bytes a second), or off")))
 }
 
 fn parse_timeout(text: &str) -> Result<OrOff<Duration>, String> {
-    let teach = "write a number of seconds over 0, as in 5, 0.5 or 500ms, and a year (31536000) at most, or off";
+    let teach = "write a number of seconds over 0, as in 5, 0.5 or 500ms, at most a year (31536000); or off";
     or_off(text, |text| parse_time(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
 }
 
-/// The system counts whole seconds, and in 15 bits.
+/// The system takes whole seconds, in 15 bits.
 fn parse_keepalive(text: &str) -> Result<OrOff<Duration>, String> {
     let teach = "write a number of whole seconds, 1 to 32767, or off";
     let whole = |text: &str| text.parse().ok().filter(|seconds| (1..=32_767).contains(seconds));
@@ -235,7 +252,7 @@ mod tests {
         assert_eq!((set.drain_timeout, set.backlog), (Duration::from_secs(13), 14));
     }
 
-    /// Who only listens is not silent.
+    /// A client that only listens is not silent.
     #[test]
     fn broadcast_has_no_first_frame_timeout_unless_it_is_given() {
         let first = |flags: &[&str]| limits(flags).apply(ServerConfig::default()).first_frame_timeout;
@@ -244,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_switched_off_is() {
+    fn a_limit_can_be_switched_off() {
         let off = ["--first-frame-timeout", "--frame-timeout", "--min-rate", "--write-timeout", "--keepalive"];
         let flags: Vec<&str> = off.into_iter().flat_map(|flag| [flag, "off"]).collect();
         let set = limits(&flags).apply(ServerConfig::default());

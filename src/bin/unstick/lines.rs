@@ -10,13 +10,15 @@ use crate::text::{self, ESCAPED};
 /// Bytes of one read.
 const READ_LEN: usize = 64 * 1024;
 
-/// What a line of input is, as `--help` says it.
+/// What a line of input is, for `--help`.
 pub(crate) const HELP: &str = "\
-Each line of standard input is one frame, without its line feed. A line that begins with \\\" is read as an escaped frame,
-as unstick prints one: \\\"a\\nb\" is a frame of two lines. Nothing else is changed: a line that ends in CR LF keeps its CR.";
+Input:
+  Each line of standard input is one frame, without its line feed. A line that
+  begins with \\\" is an escaped frame, as unstick prints it: \\\"a\\nb\" is a frame
+  of two lines. A line that ends in CR LF keeps its CR.";
 
-/// Lines of an input, as payloads. Exactly one line feed is taken off each; a last line without one counts, too. Of a line no
-/// more is held than the longest payload takes.
+/// Lines of an input, as payloads. Exactly one line feed is removed from each; a last line without one counts, too. No more
+/// of a line is held than the longest payload takes.
 pub(crate) struct Lines<R> {
     input: BufReader<R>,
     max_payload_len: usize,
@@ -31,7 +33,7 @@ pub(crate) struct Lines<R> {
 pub(crate) enum Syntax {
     /// As [`text::parse_text`] reads it.
     Text,
-    /// The same, typed by hand: the line `c` is the end.
+    /// The same at the prompt: the line `c` is the end.
     Typed,
     /// In hexadecimal.
     Hex,
@@ -66,15 +68,15 @@ impl<R: Read> Lines<R> {
             }
         };
         let number = self.number;
-        parsed.map(Some).map_err(|error| Failure::new(Code::Malformed, format_args!("{}: {error}", place(number))))
+        parsed.map(Some).map_err(|error| Failure::new(Code::Malformed, format_args!("{}: {error}", position(number))))
     }
 
-    /// Reads a line and its line feed, but no longer a one than a payload may be; whether that is the whole line.
+    /// Reads a line and its line feed, up to the longest that a payload may need. Returns whether that is the whole line.
     fn read_line(&mut self) -> io::Result<bool> {
         let longest = match self.syntax {
-            // Two digits and a blank for each byte, and some to spare.
+            // Two digits and a blank for each byte, and a reserve.
             Syntax::Hex => self.max_payload_len.saturating_mul(3).saturating_add(64),
-            // So much tells an escaped frame.
+            // This many bytes tell whether it is an escaped frame.
             Syntax::Text | Syntax::Typed => self.max_payload_len.max(ESCAPED.len()),
         };
         if self.read_up_to(longest)? {
@@ -86,24 +88,24 @@ impl<R: Read> Lines<R> {
         self.read_up_to(self.max_payload_len.saturating_mul(text::MAX_ESCAPE).saturating_add(ESCAPED.len() + 1))
     }
 
-    /// Reads on until the line has its line feed, or is over this length; whether it is whole.
+    /// Reads until the line has its line feed or is over this length. Returns whether it is whole.
     fn read_up_to(&mut self, longest: usize) -> io::Result<bool> {
         let more = (longest as u64).saturating_add(1).saturating_sub(self.line.len() as u64);
         (&mut self.input).take(more).read_until(b'\n', &mut self.line)?;
         Ok(self.line.ends_with(b"\n") || self.line.len() <= longest)
     }
 
-    /// Which line the last one was, for an error.
-    pub(crate) fn place(&self) -> String {
-        place(self.number)
+    /// Names the last line, for an error.
+    pub(crate) fn position(&self) -> String {
+        position(self.number)
     }
 
-    /// Whether the next line may have to be waited for.
+    /// Whether reading the next line may block.
     pub(crate) fn is_dry(&self) -> bool {
         self.input.buffer().is_empty()
     }
 
-    /// Reads to the end of a line that is over the limit, to say how long it is.
+    /// Reads to the end of a line that is over the limit, to report its length.
     fn too_long(&mut self) -> Result<Failure, Failure> {
         let rest = self.skip_line().map_err(|error| Failure::input("standard input", &error))?;
         let (line_len, max_payload_len) = (self.line.len() + rest, self.max_payload_len);
@@ -113,13 +115,13 @@ impl<R: Read> Lines<R> {
                 let text = format_args!(
                     "{}: {line_len} bytes of an escaped frame are over the limit of {max_payload_len} for its payload, \
                      however it is escaped; --max-payload sets it",
-                    self.place()
+                    self.position()
                 );
                 return Ok(Failure::new(Code::Malformed, text));
             }
             _ => line_len,
         };
-        Ok(unfit(self.place(), EncodeError::Oversize { payload_len, max_payload_len }))
+        Ok(unfit(self.position(), EncodeError::Oversize { payload_len, max_payload_len }))
     }
 
     fn skip_line(&mut self) -> io::Result<usize> {
@@ -137,7 +139,7 @@ impl<R: Read> Lines<R> {
     }
 }
 
-fn place(number: u64) -> String {
+fn position(number: u64) -> String {
     format!("line {number} of standard input")
 }
 
@@ -203,7 +205,7 @@ mod tests {
         for line in [r#"\"abc""#, r#"\"\x61\x62\x63""#, r#"\"\u{000061}\u{000062}\u{000063}""#] {
             assert_eq!(lines(format!("{line}\nd").as_bytes(), 3, Text).0, [b"abc", &b"d"[..]]);
         }
-        // One byte too many in the payload is for the encoder to tell.
+        // The encoder reports one byte too many in the payload.
         assert_eq!(lines(br#"\"abcd""#, 3, Text).0, [b"abcd"]);
         let failure = lines(format!("x\n\\\"{}\"\n", "y".repeat(1000)).as_bytes(), 3, Text).1.unwrap();
         let text = failure.text.unwrap();

@@ -6,6 +6,7 @@ mod connect;
 mod decode;
 mod encode;
 mod exit;
+mod generate;
 mod limits;
 mod lines;
 mod metrics;
@@ -22,22 +23,28 @@ mod text;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::{Code, Failure};
 
+/// Columns of the help, at most.
+const WIDTH: usize = 80;
+
 const EXAMPLES: &str = "\
 Examples:
-  unstick serve --echo                                    a server at 127.0.0.1:4747 that sends each frame back
-  unstick connect 127.0.0.1:4747                          talk to it; the line c closes
-  printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747        each line is a frame
+  unstick serve --echo              serve 127.0.0.1:4747, send each frame back
+  unstick connect 127.0.0.1:4747    talk to it: each line is a frame, c closes
+  printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
-  unstick decode --format u16be --frame capture.bin       what is in this stream?";
+  unstick decode --format u16be --frame capture.bin";
 
-/// Send and receive length-prefixed frames, over TCP or a Unix socket. A frame is a length, and then that many bytes: its payload
+/// Send and receive length-prefixed frames, over TCP or a Unix socket
+///
+/// A frame is a length, followed by that many bytes: its payload.
 #[derive(Debug, Parser)]
-#[command(name = "unstick", version, arg_required_else_help = true)]
-#[command(after_help = format!("{EXAMPLES}\n\nMore: unstick --help, unstick COMMAND --help"))]
+#[command(name = "unstick", version, arg_required_else_help = true, max_term_width = WIDTH)]
+#[command(disable_help_subcommand = true)]
+#[command(after_help = format!("{EXAMPLES}\n\nMore: unstick --help (formats, escapes, exit codes), unstick COMMAND --help"))]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", args::formats_help(), text::HELP, exit::HELP))]
 struct Cli {
     #[command(subcommand)]
@@ -50,6 +57,8 @@ enum Command {
     Connect(connect::Connect),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    #[command(hide = true)]
+    Generate(generate::Generate),
 }
 
 fn main() -> ExitCode {
@@ -72,10 +81,11 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Connect(command) => connect::run(command),
         Command::Encode(command) => encode::run(command),
         Command::Decode(command) => decode::run(command),
+        Command::Generate(command) => generate::run(command, Cli::command()),
     }
 }
 
-/// What clap has to say: help that was asked for, help for want of a command, or an error, in one line as all of ours.
+/// Prints what clap returned: help that was asked for, help for a missing command, or an error, in one line like our own.
 fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => error.print().map_err(|error| Failure::output(&error)),
@@ -91,7 +101,7 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
     }
 }
 
-/// Clap's paragraphs without the usage and the hint at the end, in one line.
+/// Clap's message in one line, without the usage and the hint at the end.
 fn one_line(text: &str) -> String {
     let paragraphs = text.split("\n\n").take_while(|part| !part.starts_with("Usage:") && !part.starts_with("For more"));
     let lines: Vec<String> = paragraphs.map(|part| part.split_whitespace().collect::<Vec<&str>>().join(" ")).collect();

@@ -1,4 +1,4 @@
-//! `unstick serve --metrics`: the account over HTTP, in the text format of Prometheus.
+//! `unstick serve --metrics`: statistics over HTTP, in the text format of Prometheus.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -27,22 +27,22 @@ use crate::args::HostPort;
 use crate::exit::Failure;
 use crate::serve::{OTHER_PORT, cannot_listen};
 
-/// Requests that are answered at a time; further ones wait to be accepted.
+/// Requests that are answered at a time; more wait to be accepted.
 const AT_ONCE: usize = 16;
 
-/// A request has so long from its connection to the last byte of its answer.
+/// The longest time from a connection to the last byte of its response.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Bytes of a request at most.
+/// The most bytes of a request.
 const MAX_REQUEST_LEN: usize = 16 * 1024;
 
-/// After a failed accept the listener rests so long.
+/// How long the listener waits after a failed accept.
 const REST: Duration = Duration::from_millis(500);
 
-/// `OpenMetrics` 1.0: the text format of Prometheus with an end mark, so that half an answer is known for one.
+/// `OpenMetrics` 1.0: the text format of Prometheus with an end mark, which shows a response that was cut short.
 const CONTENT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Listens for requests, which are answered once it is served.
+/// A listener for requests; `serve` answers them.
 pub(crate) struct Metrics {
     listener: Async<TcpListener>,
     addr: SocketAddr,
@@ -51,7 +51,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn listen(addr: &HostPort) -> Result<Metrics, Failure> {
         let listener = || -> io::Result<Async<TcpListener>> {
-            // A name may have several addresses: the first one that can be had.
+            // A name may have several addresses: take the first one that can be bound.
             let addrs: Vec<SocketAddr> = addr.host_port().to_socket_addrs()?.collect();
             Async::new(TcpListener::bind(&*addrs)?)
         };
@@ -65,8 +65,7 @@ impl Metrics {
         self.addr
     }
 
-    /// Answers from a thread of its own, until the program ends: a busy server can be looked at, and looking does not keep
-    /// it from its work.
+    /// Answers in a thread of its own until the program ends, so that neither the server nor the requests wait for the other.
     pub(crate) fn serve(self, account: Account) -> Result<(), Failure> {
         let mut registry = Registry::with_prefix("unstick");
         registry.register_collector(Box::new(AccountCollector(account)));
@@ -95,7 +94,7 @@ async fn answer_for_ever(listener: &Async<TcpListener>, registry: &Registry) {
     }
 }
 
-/// One request a connection, and then its end: whoever asks every few seconds needs no more.
+/// Answers one request, and closes the connection: a request every few seconds needs no more.
 async fn answer_one(stream: Async<TcpStream>, registry: &Registry) {
     let service = service_fn(async |request| Ok::<_, Infallible>(answer(&request, registry)));
     let http = http1::Builder::new()
@@ -116,8 +115,10 @@ fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<String> 
                 Err(fmt::Error) => respond(StatusCode::INTERNAL_SERVER_ERROR, &[plain], "not encoded\n".into()),
             }
         }
-        ("/metrics", _) => respond(StatusCode::METHOD_NOT_ALLOWED, &[plain, (ALLOW, "GET, HEAD")], "GET it\n".into()),
-        _ => respond(StatusCode::NOT_FOUND, &[plain], "the numbers are at /metrics\n".into()),
+        ("/metrics", _) => {
+            respond(StatusCode::METHOD_NOT_ALLOWED, &[plain, (ALLOW, "GET, HEAD")], "only GET and HEAD\n".into())
+        }
+        _ => respond(StatusCode::NOT_FOUND, &[plain], "statistics are at /metrics\n".into()),
     }
 }
 
@@ -130,7 +131,7 @@ fn respond(status: StatusCode, headers: &[(HeaderName, &'static str)], body: Str
     response
 }
 
-/// Gives the account's numbers as of one moment, so that they balance in each answer.
+/// Encodes the statistics of one moment, so that they balance in each response.
 #[derive(Debug)]
 struct AccountCollector(Account);
 
@@ -141,16 +142,16 @@ impl Collector for AccountCollector {
         let mut counter =
             |name, help, unit: Option<&Unit>, value| put(&mut encoder, name, help, unit, &ConstCounter::new(value));
         counter("connections_accepted", "Connections accepted, refused ones included", None, stats.accepted)?;
-        counter("accept_failures", "Times that the system failed to accept a connection", None, stats.accept_failures)?;
+        counter("accept_failures", "Failed attempts to accept a connection", None, stats.accept_failures)?;
         counter("frames_received", "Whole frames received", None, traffic.frames_in)?;
-        counter("frames_sent", "Frames put on their way, greetings included", None, traffic.frames_out)?;
+        counter("frames_sent", "Frames sent, greetings included", None, traffic.frames_out)?;
         counter("received", "Bytes received", Some(&Unit::Bytes), traffic.bytes_in)?;
-        counter("sent", "Bytes of frames put on their way", Some(&Unit::Bytes), traffic.bytes_out)?;
+        counter("sent", "Bytes sent", Some(&Unit::Bytes), traffic.bytes_out)?;
         let mut gauge =
             |name, help, unit: Option<&Unit>, value| put(&mut encoder, name, help, unit, &ConstGauge::new(value));
         gauge("connections_active", "Connections that have not ended", None, stats.active)?;
         gauge("buffered", "Memory that connections hold while they wait", Some(&Unit::Bytes), stats.buffered as u64)?;
-        let help = "Connections that have ended, by the one reason of each";
+        let help = "Connections that have ended, by reason";
         let mut closed = encoder.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;
         for kind in CloseKind::ALL {
             let labels = [("reason", kind.name())];

@@ -1,4 +1,4 @@
-//! Standard output of `unstick serve`: the address, and what peers send. Where it cannot be written any more, the server stops.
+//! Standard output of `unstick serve`: the address, and what peers send. If it cannot be written, the server stops.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use unstick::PeerName;
 use crate::exit::{Code, Failure, log};
 use crate::text::{push_hex, push_text, put};
 
-/// How what comes is shown.
+/// How received frames are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Print {
     Text,
@@ -29,7 +29,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Standard output, and a receiver that is ready once it is lost.
+    /// Standard output, and a receiver that is ready once it cannot be written.
     pub(crate) fn new(print: Print) -> (Arc<Output>, Receiver<()>) {
         let (lost, when_lost) = channel::bounded(1);
         (Arc::new(Output { print, is_lost: AtomicBool::new(false), lost }), when_lost)
@@ -39,12 +39,12 @@ impl Output {
         self.print
     }
 
-    /// The first line: others may wait for it.
+    /// Prints the first line, which other programs may wait for.
     pub(crate) fn announce(&self, addr: impl fmt::Display) {
         self.write(format!("listening on {addr}\n").as_bytes(), "the address");
     }
 
-    /// Prints what came from a peer: one line. `line` is memory to use again.
+    /// Prints what a peer sent, in one line. `line` is memory to reuse.
     pub(crate) fn show(&self, peer: &PeerName, payload: &[u8], line: &mut Vec<u8>) {
         if self.print == Print::None || self.is_lost.load(SeqCst) {
             return;
@@ -60,7 +60,7 @@ impl Output {
         line.shrink_to(16 * 1024);
     }
 
-    /// Writes a line at once. The first one that cannot be written is told on standard error; those behind it are not tried.
+    /// Writes a line at once. The first failure is reported on standard error; after it nothing is written.
     fn write(&self, line: &[u8], what: impl fmt::Display) {
         let mut out = io::stdout().lock();
         if let Err(error) = out.write_all(line).and_then(|()| out.flush())
@@ -72,7 +72,7 @@ impl Output {
         }
     }
 
-    /// Fails where not all was printed. That has been told.
+    /// Fails if not everything was printed, which has been reported.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         if self.is_lost.load(SeqCst) { Err(Failure { code: Code::Output, text: None }) } else { Ok(()) }
     }

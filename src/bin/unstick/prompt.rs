@@ -27,19 +27,19 @@ pub(crate) struct Prompt {
     stopped_in: StoppedIn,
 }
 
-/// The line in which Ctrl-Z was typed: what is before the cursor, and what is behind it.
+/// The line in which Ctrl-Z was typed: the text before and after the cursor.
 type StoppedIn = Arc<Mutex<Option<(String, String)>>>;
 
 /// Prints above the prompt.
 pub(crate) struct Printer {
     printer: Box<dyn ExternalPrinter + Send>,
-    /// The terminal as it was found.
+    /// The terminal's settings before the prompt.
     found: Termios,
-    /// Whether the prompt is gone, and nothing stands in the way of standard output.
+    /// Whether the prompt has ended, so that standard output can be used.
     prompt_ended: bool,
 }
 
-/// What the keyboard gave.
+/// What was typed.
 pub(crate) enum Typed {
     Line(String),
     /// The line `c`, or Ctrl-D.
@@ -48,22 +48,22 @@ pub(crate) enum Typed {
     Interrupt,
 }
 
-/// A prompt and its printer; `None` where there is no terminal, or one that cannot do it.
+/// A prompt and its printer; `None` without a terminal, or with one that cannot edit lines.
 pub(crate) fn open() -> Option<(Prompt, Printer)> {
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return None;
     }
     let found = tcgetattr(io::stdin()).ok()?;
-    // Without bracketed paste each line that is pasted is a line.
+    // Without bracketed paste, each pasted line is a line.
     let config = Config::builder().bracketed_paste(false).build();
     let mut editor = Editor::with_config(config).ok()?;
-    // Nothing is completed here: a tab is one, as in a line that is pasted.
+    // There is no completion: a tab is inserted, as in a pasted line.
     editor.bind_sequence(KeyEvent(KeyCode::Tab, Modifiers::NONE), Cmd::Insert(1, "\t".into()));
     let stopped_in = StoppedIn::default();
     let stop = EventHandler::Conditional(Box::new(Stop(Arc::clone(&stopped_in))));
     editor.bind_sequence(KeyEvent::ctrl('Z'), stop);
     let printer = Box::new(editor.create_external_printer().ok()?);
-    // A history that cannot be read or kept is no reason not to connect.
+    // Without a readable history connect all the same.
     let history = history_path();
     if let Some(path) = &history {
         _ = editor.load_history(path);
@@ -114,8 +114,8 @@ impl Drop for Prompt {
     }
 }
 
-/// What Ctrl-Z does at the prompt: it ends the editing of the line, which goes on when the process does. rustyline itself would
-/// show the prompt again as soon as it has sent the signal, and that may be before the process stops.
+/// Ctrl-Z at the prompt ends the editing of the line; it continues when the process does. rustyline itself would show
+/// the prompt again as soon as it has sent the signal, which may be before the process stops.
 struct Stop(StoppedIn);
 
 impl ConditionalEventHandler for Stop {
@@ -126,8 +126,8 @@ impl ConditionalEventHandler for Stop {
     }
 }
 
-/// Stops the process and its group, as a terminal does by itself, until a shell continues it. A process that no shell could
-/// continue is not stopped by the system: it goes on after a second.
+/// Stops the process and its group, as a terminal does, until a shell continues it. The system does not stop a process
+/// that no shell could continue: it goes on after a second.
 fn stop() -> io::Result<()> {
     let continued = Arc::new(AtomicBool::new(false));
     let noting = flag::register(SIGCONT, Arc::clone(&continued))?;
@@ -142,8 +142,8 @@ fn stop() -> io::Result<()> {
     Ok(stopped?)
 }
 
-/// Moves the cursor up and down again. To print it after some text is to wait until the prompt has taken that text: there
-/// is room for one text between printer and prompt.
+/// Moves the cursor up and down again. Printing it after some text waits until the prompt has taken that text: there is
+/// room for one text between printer and prompt.
 const NOTHING: &str = "\x1b[1A\n";
 
 impl Printer {
@@ -161,8 +161,8 @@ impl Printer {
         out.flush()
     }
 
-    /// Waits until all is printed, and leaves the terminal as it was found, in the first column. The prompt may still be
-    /// waiting for a line.
+    /// Waits until everything is printed, and restores the terminal, with the cursor in the first column. The prompt
+    /// may still be waiting for a line.
     pub(crate) fn finish(mut self) {
         if !self.prompt_ended && (0..2).all(|_| self.printer.print(NOTHING.to_owned()).is_ok()) {
             _ = io::stdout().write_all(b"\r\x1b[J");

@@ -1,4 +1,4 @@
-//! The reactor that waits for sockets and timers. It begins by itself when it is first needed, and panics where the system has no
+//! Starts the reactor, which waits for sockets and timers. By itself it starts when first needed, and panics if the system has no
 //! thread for it.
 
 use std::any::Any;
@@ -12,7 +12,7 @@ use smol::Timer;
 
 use crate::exit::Failure;
 
-/// Begins it here, where its panic is told as any other failure.
+/// Starts it here, so that its panic is reported like any other failure.
 pub(crate) fn begin() -> Result<(), Failure> {
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));

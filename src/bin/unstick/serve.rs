@@ -18,31 +18,36 @@ use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::output::{Output, Print};
-use crate::{reactor, serve_raw, signals, stats, text};
+use crate::{reactor, serve_raw, signals, stats};
 
 const EXAMPLES: &str = "\
-Standard output: first `listening on ADDR`, then a line `PEER TEXT` for each frame received. PEER is an IP:PORT, or over a Unix
-socket unix:(pid PID, uid UID). Standard error: `PEER connected` and `PEER closed: REASON` for each connection.
-At Ctrl-C (SIGINT) or SIGTERM the server accepts no more connections, lets those that are open finish what is in flight (for
---drain-timeout), and exits with 0. A second signal ends it at once. Where standard output cannot be written any more, as its
-reader went away or the disk is full, the server says so, stops in the same way, and exits with 9.
-
 Examples:
-  unstick serve --echo                        at 127.0.0.1:4747; each frame is sent back
-  unstick serve 0.0.0.0:9000 --format u16be   at every address of this machine; another format
-  unstick serve 127.0.0.1:0 --print hex       at a free port
-  unstick serve unix:/run/echo --echo         at a Unix socket, which is removed at the end
-  unstick serve --broadcast                   a chat: what one client sends, all others get
-  unstick serve --echo --delay 500ms          a slow server, to see how a client takes it
-  unstick serve --raw-greeting                for clients that expect an unframed text first
-  unstick serve --raw                         no framing: see how TCP splits and merges what is sent
-  unstick serve --idle-timeout 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
+  unstick serve --echo                        at 127.0.0.1:4747, an echo
+  unstick serve 0.0.0.0:9000 --format u16be   all addresses, another format
+  unstick serve 127.0.0.1:0 --print hex       a free port
+  unstick serve unix:/run/echo --echo         a Unix socket, removed at the end
+  unstick serve --broadcast                   a chat
+  unstick serve --echo --delay 500ms          a slow server
+  unstick serve --raw                         watch TCP split and merge";
 
-/// Run a server that prints each frame it receives, and sends it back with --echo
+const DETAILS: &str = "\
+Output:
+  Standard output has the line `listening on ADDR`, then a line `PEER PAYLOAD`
+  for each frame. PEER is IP:PORT, or at a Unix socket unix:(pid PID, uid UID).
+  Standard error has the lines `PEER connected` and `PEER closed: REASON`.
+
+Stopping:
+  After Ctrl-C (SIGINT) or SIGTERM the server accepts no more connections, lets
+  the open ones finish what is in flight (--drain-timeout), and exits with 0.
+  A second signal ends it at once. If standard output cannot be written, the
+  server reports that, stops in the same way, and exits with 9.";
+
+/// Run a server that prints each frame it receives
 #[derive(Args, Debug)]
-#[command(after_help = EXAMPLES, after_long_help = long_help(), allow_negative_numbers = true)]
+#[command(after_help = format!("{EXAMPLES}\n\nLimits and details: unstick serve --help. Formats: unstick --help"))]
+#[command(after_long_help = long_help(), allow_negative_numbers = true)]
 pub(crate) struct Serve {
-    /// Where to listen, as HOST:PORT, where port 0 picks a free one; or as unix:PATH, at a Unix socket
+    /// HOST:PORT (port 0: a free one) or unix:PATH
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
     pub(crate) addr: Addr,
 
@@ -53,43 +58,60 @@ pub(crate) struct Serve {
     #[arg(long)]
     pub(crate) echo: bool,
 
-    /// With --echo, wait so long before each frame is sent back; those of one connection are sent one after the other
+    /// With --echo, wait before each reply
+    ///
+    /// The frames of one connection wait one after the other.
     #[arg(long, value_name = "SECONDS", value_parser = args::parse_time, requires = "echo", conflicts_with = "raw")]
     #[arg(allow_negative_numbers = true)]
     delay: Option<Duration>,
 
-    /// Send each frame to all other clients. One that reads too slowly ends (overflow: see --outbox-limit), and no other one waits
-    /// for it. Clients may just listen: --first-frame-timeout is off unless it is given
+    /// Send each frame to all other clients
+    ///
+    /// A client that reads too slowly is closed (overflow: see --outbox-limit);
+    /// the others do not wait for it. --first-frame-timeout is off by default.
     #[arg(long, conflicts_with_all = ["echo", "raw"])]
     broadcast: bool,
 
-    /// How frames are printed
-    #[arg(long, value_enum, default_value_t = Print::Text)]
+    /// Print frames as text, hex or none
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Print::Text, hide_possible_values = true)]
     pub(crate) print: Print,
 
-    /// Greet each client, with "Hello client! 你好..." unless TEXT is given [default: nothing]
+    /// Greet each client
+    ///
+    /// Send a frame when a client connects. Without TEXT it says
+    /// "Hello client! 你好...".
     #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = TUTORIAL_GREETING)]
     greeting: Option<String>,
 
-    /// The same without framing, while all else is framed
+    /// Greet without framing
+    ///
+    /// The greeting is sent as it is; everything else is framed.
     #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true, default_missing_value = TUTORIAL_GREETING)]
     #[arg(conflicts_with = "greeting")]
     raw_greeting: Option<String>,
 
-    /// No framing at all, over TCP: print what each read from the socket brings; a character that was split by TCP is printed
-    /// whole. Of the limits, --max-connections, --keepalive, --idle-timeout, --write-timeout and --drain-timeout hold
+    /// No framing: print what each read brings
+    ///
+    /// Over TCP only. A character that TCP split is printed whole. Of the limits,
+    /// --max-connections, --keepalive, --idle-timeout, --write-timeout and
+    /// --drain-timeout apply.
     #[arg(long, conflicts_with_all = ["format", "max_payload"])]
     raw: bool,
 
-    /// Threads that serve connections [default: one for each core]
+    /// Threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = args::parse_threads)]
     threads: Option<NonZeroUsize>,
 
-    /// Print what the server did so far to standard error at this interval, if it has changed, and once at the end
+    /// Print statistics to stderr at this interval
+    ///
+    /// Only if they changed, and once at the end.
     #[arg(long, value_name = "SECONDS", value_parser = args::parse_interval, conflicts_with = "raw")]
     stats: Option<Duration>,
 
-    /// Answer Prometheus over HTTP at HOST:PORT, path /metrics, with the same numbers as --stats
+    /// Serve statistics to Prometheus
+    ///
+    /// Over HTTP, at the path /metrics: at most 16 requests at a time, two seconds
+    /// each. Use an address that only your Prometheus can reach.
     #[arg(long, value_name = "HOST:PORT", value_parser = args::parse_host_port, conflicts_with = "raw")]
     metrics: Option<HostPort>,
 
@@ -98,7 +120,7 @@ pub(crate) struct Serve {
 }
 
 fn long_help() -> String {
-    format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}\n\n{}", stats::help(), args::formats_help(), text::HELP, exit::HELP)
+    format!("{DETAILS}\n\n{}\n\n{EXAMPLES}\n\n{}", stats::help(), exit::MORE)
 }
 
 impl Serve {
@@ -106,7 +128,7 @@ impl Serve {
         self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// The text of the greeting where nothing is framed, if there is one.
+    /// The text of the greeting with --raw; empty if there is none.
     pub(crate) fn unframed_greeting(&self) -> &str {
         self.raw_greeting.as_deref().or(self.greeting.as_deref()).unwrap_or_default()
     }
@@ -118,12 +140,12 @@ impl Serve {
         let Some(text) = &self.greeting else { return Ok(Greeting::None) };
         match encodes(format, text) {
             Ok(()) => Ok(Greeting::Frame(text.clone().into())),
-            Err(error) => Err(Failure::usage(format_args!("--greeting: {error}; shorten it, or say --raw-greeting"))),
+            Err(error) => Err(Failure::usage(format_args!("--greeting: {error}; shorten it, or use --raw-greeting"))),
         }
     }
 
-    /// What a client is told that there is no place for: by its text `unstick connect` knows it. Where the format cannot say
-    /// it, the end of the stream tells enough.
+    /// What a client is sent when the server is full; `unstick connect` recognises it by its text. If the format cannot encode
+    /// it, the connection is just closed.
     fn refusal(&self, config: &ServerConfig) -> Greeting {
         let text = CloseReason::Refused { max_connections: config.connections_allowed() }.to_string();
         match self.raw_greeting.is_some() {
@@ -134,7 +156,7 @@ impl Serve {
     }
 }
 
-/// Whether the format can say it.
+/// Whether the format can encode it.
 fn encodes(format: Format, text: &str) -> Result<(), EncodeError> {
     Encoder::new(format).encode_with(format.layout().zeros(), text.as_bytes(), &mut Vec::new())
 }
@@ -144,7 +166,7 @@ pub(crate) fn run(command: &Serve) -> Result<(), Failure> {
     reactor::begin()?;
     match (&command.addr, command.raw) {
         (Addr::Unix(_), true) => {
-            Err(Failure::usage("--raw shows what TCP does: write HOST:PORT, not a Unix socket's path"))
+            Err(Failure::usage("--raw is for TCP: write HOST:PORT, not the path of a Unix socket"))
         }
         (Addr::Tcp(addr), true) => serve_raw::run(command, addr),
         (_, false) => serve(command),
@@ -188,7 +210,7 @@ fn serve(command: &Serve) -> Result<(), Failure> {
             }
         },
         async move {
-            // The first poll of this: what serves has begun.
+            // When this is first polled, the server's threads have begun.
             announced.announce(addr);
             _ = stop.recv().or(lost.recv()).await;
         },
@@ -203,7 +225,7 @@ fn serve(command: &Serve) -> Result<(), Failure> {
     output.finish()
 }
 
-/// Listens, and says where.
+/// Listens, and returns the address.
 fn bind(addr: &Addr, config: ServerConfig) -> Result<(Server, String), Failure> {
     match addr {
         Addr::Tcp(addr) => {
@@ -218,7 +240,7 @@ fn bind(addr: &Addr, config: ServerConfig) -> Result<(Server, String), Failure> 
     }
 }
 
-/// What to choose in place of a port that is in use.
+/// What to choose instead of a port that is in use.
 pub(crate) const OTHER_PORT: &str = "port, or 0 for any";
 
 pub(crate) fn cannot_listen(addr: impl fmt::Display, error: &io::Error, other: &str) -> Failure {

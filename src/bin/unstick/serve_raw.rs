@@ -1,4 +1,4 @@
-//! `unstick serve --raw`: no framing at all, what TCP gives.
+//! `unstick serve --raw`: no framing, only what TCP brings.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,13 +21,13 @@ use crate::output::{Output, Print};
 use crate::serve::{OTHER_PORT, Serve, cannot_listen, cannot_serve, log_open};
 use crate::signals;
 
-/// Bytes of one read: more than most segments glued together, and the tutorial's was 1024.
+/// Bytes of one read: more than most merged segments.
 const READ_LEN: usize = 64 * 1024;
 
-/// After a failed accept the listener rests so long.
+/// How long the listener waits after a failed accept.
 const REST: Duration = Duration::from_millis(100);
 
-/// What every connection needs to know.
+/// The settings of every connection.
 struct Settings {
     greeting: Vec<u8>,
     output: Arc<Output>,
@@ -73,7 +73,7 @@ pub(crate) fn run(command: &Serve, addr: &HostPort) -> Result<(), Failure> {
     output.finish()
 }
 
-/// Accepts for ever.
+/// Accepts without end.
 async fn accept(listener: &Async<TcpListener>, executor: &Executor<'static>, settings: &Arc<Settings>, signs: Signs) {
     let allowed = settings.limits.max_raw_connections();
     loop {
@@ -82,10 +82,10 @@ async fn accept(listener: &Async<TcpListener>, executor: &Executor<'static>, set
             continue;
         };
         log_open(&peer.into());
-        // Each connection has a sender, and this function has one.
+        // Each connection has a sender, and so has this function.
         if signs.ended.sender_count() > allowed {
             let refused = CloseReason::Refused { max_connections: allowed };
-            // What the peer cannot be told at once it is not told.
+            // If this would block, the peer is not told.
             _ = stream.get_ref().write_all(refused.to_string().as_bytes());
             log(format_args!("{peer} closed: {refused}"));
             continue;
@@ -112,7 +112,7 @@ async fn serve(
     let mut buffer = vec![0; READ_LEN];
     let (mut reader, mut text, mut line) = (Utf8Reader::new(), String::new(), Vec::new());
     loop {
-        // A stop is heard between a read and the next one: what was read is dealt with.
+        // A stop takes effect between two reads: what was read is handled.
         let stop = async {
             _ = signs.stopped.recv().await;
             Err(CloseReason::Stopped)
@@ -131,7 +131,7 @@ async fn serve(
                 if len == 0 {
                     reader.finish(&mut text);
                 }
-                // A read that brought only a part of a character shows nothing yet.
+                // A read that brought only part of a character prints nothing yet.
                 if !text.is_empty() {
                     settings.output.show(&peer.into(), text.as_bytes(), &mut line);
                 }

@@ -9,10 +9,10 @@ use crate::exit::Failure;
 use crate::prompt::Printer;
 use crate::text::{push_hex, push_text, push_time, push_unframed};
 
-/// So much is shown at once, where more is at hand.
+/// Bytes that are printed at once, if there are more.
 const WRITE_LEN: usize = 64 * 1024;
 
-/// Shows what is received: on standard output, or above the prompt.
+/// Prints what is received: on standard output, or above the prompt.
 pub(crate) struct Show {
     hex: bool,
     timestamps: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Show {
     on_terminal: bool,
     pending: Vec<u8>,
     reader: Utf8Reader,
-    /// Whether standard output ends with a line's end: unframed text need not have one.
+    /// Whether standard output ends with a line end: unframed text need not.
     at_line_start: bool,
 }
 
@@ -32,14 +32,14 @@ impl Show {
         Show { hex, timestamps, printer, on_terminal, pending, reader, at_line_start: true }
     }
 
-    /// A frame is one line.
+    /// Prints a frame as one line.
     pub(crate) fn frame(&mut self, payload: &[u8]) -> Result<(), Failure> {
         self.line(payload);
         if self.pending.len() >= WRITE_LEN { self.flush() } else { Ok(()) }
     }
 
-    /// Unframed bytes, of one read: as they are, or as text on a terminal, or as lines where something is to stand before them or
-    /// beside them.
+    /// Prints the unframed bytes of one read: as they are; as text on a terminal; or as lines if they get a time, are
+    /// in hexadecimal, or go above a prompt.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         if self.hex {
             self.line(bytes);
@@ -73,7 +73,7 @@ impl Show {
         self.pending.push(b'\n');
     }
 
-    /// Shows all that waits.
+    /// Prints everything that is buffered.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let Some(last) = self.pending.last() else {
             return Ok(());
@@ -88,7 +88,7 @@ impl Show {
         shown.map_err(|error| Failure::output(&error))
     }
 
-    /// Shows what waits, and leaves the terminal as it was found.
+    /// Prints everything that is buffered, and restores the terminal.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let mut unfinished = String::new();
         self.reader.finish(&mut unfinished);

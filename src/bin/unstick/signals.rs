@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks for an end, the second is one.
+//! SIGINT and SIGTERM: the first one stops, the second one exits.
 
 use std::process;
 use std::thread;
@@ -9,8 +9,8 @@ use smol::channel::{self, Receiver};
 
 use crate::exit::{Failure, log};
 
-/// Ready once the first SIGINT or SIGTERM has come. The second one exits at once, with 128 and the signal's number as a
-/// shell counts it.
+/// Ready once the first SIGINT or SIGTERM has come. The second one exits at once, with 128 and the number of the signal, as in
+/// a shell.
 pub(crate) fn first() -> Result<Receiver<()>, Failure> {
     let cannot = |error| Failure::cannot("wait for signals", &error);
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(cannot)?;

@@ -1,4 +1,4 @@
-//! `unstick serve --stats`: what a server did so far, in a line.
+//! `unstick serve --stats`: the statistics of a server, in a line.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,24 +8,31 @@ use unstick::{Account, CloseKind, Stats};
 
 use crate::exit::log;
 
-/// What the line says, for `--help`.
+/// The statistics line, and the reasons in it, for `--help`.
 pub(crate) fn help() -> String {
-    let reasons: Vec<&str> = CloseKind::ALL.iter().map(|kind| kind.name()).collect();
+    let mut reasons = String::from("  ");
+    for (index, kind) in CloseKind::ALL.iter().enumerate() {
+        let name = kind.name();
+        let line = reasons.lines().last().unwrap_or_default();
+        match (index, line.len() + name.len() < 76) {
+            (0, _) => {}
+            (_, true) => reasons.push_str(", "),
+            (_, false) => reasons.push_str(",\n  "),
+        }
+        reasons.push_str(name);
+    }
     format!(
         "\
---stats prints lines such as
-  stats: accepted 3, active 1, refused 1; in 9 frames, 81 bytes; out 12 frames, 108 bytes; buffered 0 bytes; \
-         accept failures 0; closed 2: clean 1, refused 1
-where accepted = active + closed, and closed is counted by the one reason of each connection's end. The reasons are, also in
---metrics:
-  {}
-  {}",
-        reasons[..9].join(", ") + ",",
-        reasons[9..].join(", ")
+Statistics (--stats; accepted = active + closed):
+  stats: accepted 3, active 1, refused 1; in 9 frames, 81 bytes; out 12 frames,
+  108 bytes; buffered 0 bytes; accept failures 0; closed 2: clean 1, refused 1
+
+Reasons why a connection closed, also in --metrics:
+{reasons}"
     )
 }
 
-/// Prints the line in this interval where something has changed, for ever.
+/// Prints the line at this interval if it has changed. Never ends.
 pub(crate) async fn report(account: Account, every: Duration) -> Stats {
     let mut last = None;
     loop {
@@ -41,7 +48,7 @@ pub(crate) fn print(stats: &Stats) {
     log(format_args!("stats: {}", Line(stats)));
 }
 
-/// One line, whose fixed part comes first.
+/// One line, with the reasons of closed connections last.
 struct Line<'a>(&'a Stats);
 
 impl fmt::Display for Line<'_> {

@@ -3,14 +3,16 @@
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How a payload is shown, as `--help` says it.
+/// How a payload is shown, for `--help`.
 pub(crate) const HELP: &str = "\
 How a frame is shown:
-  One frame is one line. A payload of plain text is shown as it is. Any other payload is shown as \\\"...\" with the escapes
-  \\n \\r \\t \\\\ \\\" \\xNN (a byte) and \\u{NN} (a character): one that is not UTF-8, that begins with a backslash, or that has a
-  line end, another control character (a tab is plain), or a character that cannot be seen and changes how others look, such
-  as one that reverses the direction of text. So a line that begins with a backslash is an escaped frame, and every other
-  line is the frame itself. With --hex every payload is shown in hexadecimal.";
+  Each frame is one line. A payload of plain text is shown as it is. Any other
+  payload is shown as \\\"...\" with the escapes \\n \\r \\t \\\\ \\\" \\xNN (a byte) and
+  \\u{NN} (a character). Not plain is a payload that is not UTF-8, that begins
+  with a backslash, or that has control characters other than tabs, or invisible
+  characters that change how others look, such as the direction of text.
+  So a line that begins with a backslash is an escaped frame; every other line
+  is the payload itself. With --hex every payload is shown in hexadecimal.";
 
 /// How an escaped frame begins.
 pub(crate) const ESCAPED: &[u8] = b"\\\"";
@@ -21,7 +23,7 @@ pub(crate) const MAX_ESCAPE: usize = 10;
 /// The hexadecimal digits of a character, at most.
 const MAX_DIGITS: usize = 6;
 
-/// Appends a payload as text that has no line end in it, and that says unambiguously what the payload is.
+/// Appends a payload as text without line ends, from which the payload can be read back.
 pub(crate) fn push_text(payload: &[u8], out: &mut Vec<u8>) {
     if is_plain(payload) {
         out.extend_from_slice(payload);
@@ -42,13 +44,12 @@ fn is_plain(payload: &[u8]) -> bool {
     }
 }
 
-/// Characters that end a line, steer a terminal, or cannot be seen and change how others are shown.
+/// Characters that end a line, control a terminal, or are invisible and change how others look.
 fn is_special(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') || is_format(c)
 }
 
-/// Unicode's format characters (the general category Cf, as of Unicode 16): they reverse the direction of text, join, or have no
-/// width.
+/// Unicode's format characters (general category Cf, Unicode 16): they reverse the direction of text, join, or have no width.
 fn is_format(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
@@ -73,7 +74,7 @@ fn push_escaped(payload: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends unframed text as a terminal may show it: its lines and tabs are kept, and other special characters are escaped.
+/// Appends unframed text for a terminal: lines and tabs are kept, other special characters are escaped.
 pub(crate) fn push_unframed(text: &str, out: &mut Vec<u8>) {
     for line in text.split_inclusive('\n') {
         let (line, end) = match line.strip_suffix("\r\n") {
@@ -85,7 +86,7 @@ pub(crate) fn push_unframed(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends a character, escaped where it is special.
+/// Appends a character, escaped if it is special.
 fn push_char(c: char, out: &mut Vec<u8>) {
     match c {
         '\n' => out.extend_from_slice(b"\\n"),
@@ -96,7 +97,7 @@ fn push_char(c: char, out: &mut Vec<u8>) {
     }
 }
 
-/// The payload that a line stands for: what [`push_text`] shows escaped is read back, every other line is the payload itself.
+/// The payload of a line: an escaped frame, as [`push_text`] writes it, is read back; any other line is the payload itself.
 /// `payload` is memory to use.
 ///
 /// # Errors
@@ -117,7 +118,7 @@ pub(crate) fn parse_text<'a>(line: &'a [u8], payload: &'a mut Vec<u8>) -> Result
                 ));
             }
             [b'\\', escape @ ..] => parse_escape(escape, payload).ok_or_else(|| {
-                format!("column {column} has no escape: those are \\n \\r \\t \\\\ \\\" \\xNN \\u{{NN}}")
+                format!("column {column} has no escape; the escapes are \\n \\r \\t \\\\ \\\" \\xNN \\u{{NN}}")
             })?,
             [byte, rest @ ..] => {
                 payload.push(*byte);
@@ -127,7 +128,7 @@ pub(crate) fn parse_text<'a>(line: &'a [u8], payload: &'a mut Vec<u8>) -> Result
     }
 }
 
-/// Appends what the escape at the start of `text` stands for, and gives what is behind it.
+/// Appends the bytes of the escape at the start of `text`, and returns the rest.
 fn parse_escape<'a>(text: &'a [u8], payload: &mut Vec<u8>) -> Option<&'a [u8]> {
     let number = |digits: &[u8]| {
         let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
@@ -156,7 +157,7 @@ fn push_byte_escape(byte: u8, out: &mut Vec<u8>) {
     push_hex(&[byte], out);
 }
 
-/// Appends bytes in hexadecimal, two lowercase digits each, nothing between: what `xxd -r -p` and `encode --hex` read.
+/// Appends bytes in hexadecimal, two lowercase digits each, as `xxd -r -p` and `encode --hex` read them.
 pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
@@ -164,7 +165,7 @@ pub(crate) fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes from hexadecimal text; blanks between bytes are passed over.
+/// Bytes from hexadecimal text; blanks between bytes are ignored.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -176,10 +177,10 @@ pub(crate) fn parse_hex(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
             (Some(digit), None) => high = Some(digit),
             (Some(digit), Some(high)) => out.push(high << 4 | digit),
             (None, None) if byte.is_ascii_whitespace() => {}
-            (None, Some(_)) if byte.is_ascii_whitespace() => return Err("a byte is two hexadecimal digits".into()),
+            (None, Some(_)) if byte.is_ascii_whitespace() => return Err("a byte has two hexadecimal digits".into()),
             (None, _) => {
                 let column = index + 1;
-                return Err(format!("column {column} has {:?}, no hexadecimal digit", char::from(byte)));
+                return Err(format!("column {column}: {:?} is not a hexadecimal digit", char::from(byte)));
             }
         }
     }
@@ -189,7 +190,7 @@ pub(crate) fn parse_hex(text: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     }
 }
 
-/// Appends the time, in UTC with milliseconds, as RFC 3339 has it: `2026-01-31T23:59:59.123Z`.
+/// Appends the time, in UTC with milliseconds, by RFC 3339: `2026-01-31T23:59:59.123Z`.
 pub(crate) fn push_time(now: SystemTime, out: &mut Vec<u8>) {
     // A clock before 1970 is shown as 1970.
     let since: Duration = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -200,7 +201,7 @@ pub(crate) fn push_time(now: SystemTime, out: &mut Vec<u8>) {
     put(out, format_args!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z"));
 }
 
-/// Year, month and day of the day that is so many days after 1970-01-01.
+/// Year, month and day of the day this many days after 1970-01-01.
 fn date_of(days: u64) -> (u64, u64, u64) {
     // Years begin in March here, so that a leap day is the last of its year; a cycle of 400 years has 146,097 days.
     let days = days + 719_468;

@@ -1,4 +1,4 @@
-//! Frames taken without borrowing them, for authors of adapters; and what this crate's server asks beyond that.
+//! Frames taken without borrowing them, for authors of adapters; and what only this crate's server needs.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -8,9 +8,9 @@ use crate::framing::frame::Frame;
 use crate::framing::header::{self, Header, Span};
 
 impl<H: Header> Decoder<H> {
-    /// Takes the next whole frame without borrowing it: [`frame`](Decoder::frame) then shows it. For adapters, which read on
-    /// where there is none; a [`next_frame`](Decoder::next_frame) in a loop that returns what it found is refused by the
-    /// borrow checker.
+    /// Takes the next whole frame without borrowing it; [`frame`](Decoder::frame) then returns it. For adapters that
+    /// read more if there is no whole frame: the borrow checker refuses a loop that returns what
+    /// [`next_frame`](Decoder::next_frame) found.
     ///
     /// # Errors
     /// As [`next_frame`](Decoder::next_frame).
@@ -19,7 +19,7 @@ impl<H: Header> Decoder<H> {
     /// use std::io::{self, Read};
     /// use unstick::framing::{Decoder, Frame};
     ///
-    /// /// The next frame; `None` where the stream ended.
+    /// /// The next frame; `None` if the stream ended.
     /// fn read<'a>(decoder: &'a mut Decoder, mut from: impl Read) -> io::Result<Option<Frame<'a>>> {
     ///     loop {
     ///         if let Some(span) = decoder.next_span().map_err(io::Error::other)? {
@@ -52,25 +52,26 @@ impl<H: Header> Decoder<H> {
         self.next_span_slow()
     }
 
-    /// The frame of a span that was just taken.
+    /// The frame at a span that was just taken.
     ///
     /// # Panics
-    /// Where the decoder was asked for anything else since then and the span is not within what it holds. Where it is, what
-    /// it shows was received, and may be no frame.
+    /// If another method was called since then and the span is no longer within the buffer. If it still is, the bytes
+    /// were received, but may not be a frame.
     #[inline]
     pub fn frame(&self, span: Span) -> Frame<'_> {
         Frame::new(self.buffer.at(span.start, span.end), span)
     }
 
-    /// The memory that holds the frame of a span that was just taken, and the offset of the payload in it, where nothing
-    /// else waits there and the frame is at least half of it: whoever keeps it does not keep much more than the payload.
+    /// Takes the memory that holds the frame of a span that was just taken, with the payload's range in it. `None` if
+    /// other bytes wait in it, or if the frame is less than half of it: so who keeps it keeps little more than the
+    /// payload.
     pub fn detach(&mut self, span: Span) -> Option<(Vec<u8>, Range<usize>)> {
         let memory = self.buffer.detach(span.frame_len())?;
         Some((memory, span.start + span.header_len..span.end - usize::from(span.trailer_len)))
     }
 
-    /// The next frame where it is whole; `None` asks for [`next_frame`](Decoder::next_frame), which says why. A plain
-    /// option is cheaper to hand on to a handler than a result.
+    /// The next frame if it is whole; after `None`, call [`next_frame`](Decoder::next_frame), which says why. An option
+    /// is cheaper to pass to a handler than a result.
     // Always inline, as `next_frame`: a call would hand the frame over in memory, the two lengths written each alone and read
     // together, which the processor cannot forward from its store buffer.
     #[doc(hidden)]
@@ -83,13 +84,13 @@ impl<H: Header> Decoder<H> {
         Some(self.frame(span))
     }
 
-    /// Lends all the memory, and tells where in it the unread bytes are; until it is taken back, nothing is buffered.
+    /// Lends the whole memory, with the range of the unread bytes in it. Until it is taken back, nothing is buffered.
     #[doc(hidden)]
     pub fn lend(&mut self) -> (Vec<u8>, Range<usize>) {
         self.buffer.lend()
     }
 
-    /// Takes the next frame out of memory that was lent, where it is whole.
+    /// Takes the next frame out of lent memory, if it is whole.
     #[doc(hidden)]
     pub fn frame_of_lent<'a>(&mut self, memory: &'a [u8], unread: &mut Range<usize>) -> Option<Frame<'a>> {
         let State::Frame = self.state else { return None };
@@ -100,13 +101,13 @@ impl<H: Header> Decoder<H> {
         Some(Frame::new(&bytes[span.start..span.end], span))
     }
 
-    /// Whether so many bytes more can be fed without more memory.
+    /// Whether this many more bytes can be fed without more memory.
     #[doc(hidden)]
     pub fn fits(&self, more: usize) -> bool {
         self.buffer.fits(more)
     }
 
-    /// Takes back what was lent, with what is still unread in it.
+    /// Takes lent memory back, with the bytes that are still unread in it.
     #[doc(hidden)]
     pub fn take_back(&mut self, memory: Vec<u8>, unread: Range<usize>) {
         self.buffer.take_back(memory, unread);

@@ -1,13 +1,14 @@
-//! Chunks on their way into a decoder.
+//! Feeding chunks to a decoder.
 
 use super::{DecodeError, Decoder, State};
 use crate::framing::frame::Frame;
 use crate::framing::header::{self, Header};
 
 impl<H: Header> Decoder<H> {
-    /// Takes a chunk of the stream: copies it behind what is buffered.
+    /// Takes a chunk of the stream: copies it to the end of the buffer.
     ///
-    /// Where the chunk outlives its frames, [`next_frame_from`](Decoder::next_frame_from) takes them from it without a copy.
+    /// If the chunk outlives its frames, [`next_frame_from`](Decoder::next_frame_from) takes them from it without a
+    /// copy.
     ///
     /// ```
     /// use unstick::framing::{Decoder, Format};
@@ -26,11 +27,10 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// The next whole frame of what is buffered and of `chunk` behind it; `None` where more bytes are needed.
+    /// The next whole frame of the buffered bytes followed by `chunk`; `None` if more bytes are needed.
     ///
-    /// A frame that begins in the chunk and is whole in it is borrowed from there; nothing is copied for it. What was taken of the
-    /// chunk is cut off its front: the rest is still the caller's, to be passed in again, or to [`feed`](Decoder::feed). With
-    /// `None` the rest is buffered, and the chunk is empty.
+    /// A frame that lies whole in the chunk is borrowed from it, not copied. `chunk` then starts after the taken bytes:
+    /// pass the rest in again, or to [`feed`](Decoder::feed). With `None` the rest was buffered, and `chunk` is empty.
     ///
     /// # Errors
     /// As [`next_frame`](Decoder::next_frame).
@@ -39,7 +39,7 @@ impl<H: Header> Decoder<H> {
     /// use unstick::framing::{Decoder, Format};
     /// let mut decoder = Decoder::new(Format::U8);
     /// let mut chunk = &b"\x02hi\x05wor"[..];
-    /// assert_eq!(decoder.next_frame_from(&mut chunk)?.unwrap().payload(), b"hi"); // where it is in the chunk
+    /// assert_eq!(decoder.next_frame_from(&mut chunk)?.unwrap().payload(), b"hi"); // borrowed from the chunk
     /// assert_eq!(chunk, b"\x05wor");
     /// assert!(decoder.next_frame_from(&mut chunk)?.is_none());
     /// assert_eq!((chunk.len(), decoder.buffered()), (0, 4));
@@ -62,20 +62,20 @@ impl<H: Header> Decoder<H> {
             self.buffer.pass(span.end);
             return Ok(Some(Frame::new(frame, span)));
         }
-        // The caller's slice is not lent, so that it has no address and stays in registers.
+        // The caller's slice is passed by value, so that it stays in registers.
         let (found, taken) = self.next_frame_of(bytes);
         *chunk = &bytes[taken..];
         found
     }
 
-    /// Whether the next frame begins behind all that is buffered.
+    /// Whether the next frame begins after all buffered bytes.
     #[inline]
     fn is_direct(&self) -> bool {
         self.buffer.len() == 0 && matches!(self.state, State::Frame)
     }
 
-    /// All but the common case: a frame that began in an earlier chunk, or near the chunk's end, or none. What such a frame
-    /// needs of the chunk is buffered. Returns, too, how many bytes of the chunk are taken then.
+    /// The rare cases: a frame that began in an earlier chunk, or near the chunk's end, or none. The bytes that such a
+    /// frame needs of the chunk are buffered. Also returns how many bytes of the chunk were taken.
     #[cold]
     fn next_frame_of<'a>(&'a mut self, chunk: &'a [u8]) -> (Result<Option<Frame<'a>>, DecodeError>, usize) {
         if self.is_direct()
@@ -87,7 +87,8 @@ impl<H: Header> Decoder<H> {
         let mut taken = 0;
         let found = loop {
             let rest = &chunk[taken..];
-            // An empty buffer is not asked while there are bytes for it: it would give back the memory that they go to.
+            // An empty buffer is not asked for a frame while there are bytes for it: it would free the memory that they
+            // go to.
             if rest.is_empty() || !self.is_direct() {
                 let found = self.next_span_slow();
                 if rest.is_empty() || !matches!(found, Ok(None)) {

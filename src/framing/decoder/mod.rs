@@ -16,23 +16,23 @@ use super::frame::Frame;
 use super::header::Header;
 use super::slice::{self, First};
 
-/// Bytes of one read, unless [`Decoder::with_read_len`] says otherwise: 16 KiB.
+/// Bytes of one read by default: 16 KiB. [`Decoder::with_read_len`] changes it.
 pub const DEFAULT_READ_LEN: usize = 16 * 1024;
 
 /// Takes frames out of a byte stream, however it was cut.
 ///
-/// Bytes go in by [`space`](Decoder::space) and [`filled`](Decoder::filled), which let a socket read straight into the
-/// buffer, or by [`feed`](Decoder::feed). Frames come out of [`next_frame`](Decoder::next_frame), borrowed from where
-/// they arrived; or piece by piece out of [`next_part`](Decoder::next_part), for frames larger than memory.
+/// Bytes go in by [`feed`](Decoder::feed), or by [`space`](Decoder::space) and [`filled`](Decoder::filled), which let a
+/// socket read straight into the buffer. Frames come out of [`next_frame`](Decoder::next_frame), borrowed from the
+/// buffer; or part by part out of [`next_part`](Decoder::next_part), for frames larger than memory.
 /// [`finish`](Decoder::finish) says whether the stream may end here.
 ///
 /// # What holds
 /// - The frames and the error do not depend on how the stream was cut.
-/// - *Incomplete is no error*: `Ok(None)` asks for more bytes. [`need`](Decoder::need) says how many at least.
-/// - *The first error is final*: the same error comes back for ever, and what is fed afterwards is dropped.
+/// - *Incomplete is not an error*: `Ok(None)` asks for more bytes. [`need`](Decoder::need) says how many at least.
+/// - *The first error is final*: every later call returns the same error, and bytes fed later are discarded.
 /// - *Memory follows what was received*: at most the bytes received plus one read (`read_len`), or twice the bytes
-///   received where that is more; nothing for a declared length. Once a large frame is taken, its memory is given back;
-///   where a second one as large followed, it stays for a third, until less than half of it is needed.
+///   received if that is more; nothing because of a declared length. The memory of a large frame is freed after it was
+///   taken; if a second one as large follows, it is kept until less than half of it is needed.
 ///   [`keeping`](Decoder::keeping) keeps more, and [`swap_buffer`](Decoder::swap_buffer) takes what is kept.
 ///
 /// ```
@@ -53,9 +53,9 @@ pub struct Decoder<H: Header = Format> {
     buffer: Buffer,
     state: State<H::Check>,
     read_len: usize,
-    /// Memory of up to so many bytes is kept while it is empty: `read_len`, unless told otherwise.
+    /// Memory of up to this many bytes is kept while it is empty; `read_len` by default.
     keep_len: usize,
-    /// What is skipped, and was, under [`Oversize::Skip`]; in memory of its own, as most decoders never skip.
+    /// What is being skipped and was skipped under [`Oversize::Skip`]; boxed, as most decoders never skip.
     skip: Option<Box<Skip>>,
 }
 
@@ -66,20 +66,20 @@ pub enum Oversize {
     /// Refuse it: [`DecodeErrorKind::Oversize`](super::DecodeErrorKind::Oversize), which is final.
     #[default]
     Reject,
-    /// Discard its payload and trailer as they come, without buffering or checking them, count it in [`Decoder::skipped`], and
-    /// go on behind it.
+    /// Discard its payload and trailer as they come, without buffering or checking them, count it in
+    /// [`Decoder::skipped`], and continue with the next frame.
     Skip {
-        /// The longest payload that is discarded, in bytes; a longer one is refused. It bounds what a peer can make us
-        /// read for nothing.
+        /// The longest payload that is discarded, in bytes; a longer one is refused. It bounds the useless bytes that a
+        /// peer can make us read.
         max_discard: u64,
     },
 }
 
-/// What was skipped so far, under [`Oversize::Skip`].
+/// What was skipped so far under [`Oversize::Skip`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Frames whose header was seen and whose payload is or was discarded.
+    /// Frames whose header was read and whose payload is being or was discarded.
     pub frames: u64,
     /// Bytes of the payloads that they declared.
     pub bytes: u64,
@@ -87,7 +87,7 @@ pub struct Skipped {
     pub last_offset: u64,
 }
 
-/// A frame that comes in parts: one `Start`, any number of `Chunk`s, one `End`.
+/// A part of a frame. Each frame has one `Start`, any number of `Chunk`s, and one `End`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     /// A header came.
@@ -100,9 +100,9 @@ pub enum Part<'a> {
         /// Bytes of the payload that follows in chunks.
         payload_len: usize,
     },
-    /// Bytes of the payload, never empty. Where they are cut depends on the reads.
+    /// The next bytes of the payload, never empty. Where they are cut depends on the reads.
     Chunk(&'a [u8]),
-    /// The payload is complete and, where there is a check, as it says.
+    /// The payload is complete, and its check, if the header has one, held.
     #[non_exhaustive]
     End {
         /// The trailer; empty for most formats.
@@ -110,7 +110,7 @@ pub enum Part<'a> {
     },
 }
 
-/// Lengths, and never the payload.
+/// Shows lengths, never the payload.
 impl fmt::Debug for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,13 +131,14 @@ impl<H: Header> Decoder<H> {
         Decoder::with_read_len(header, DEFAULT_READ_LEN)
     }
 
-    /// A decoder whose [`space`](Decoder::space) offers about `read_len` bytes (at least 1) where nothing else is known.
+    /// A decoder whose [`space`](Decoder::space) offers about `read_len` bytes (at least 1), unless it knows that a
+    /// longer frame needs more.
     pub const fn with_read_len(header: H, read_len: usize) -> Decoder<H> {
         let read_len = if read_len == 0 { 1 } else { read_len };
         Decoder { header, buffer: Buffer::new(), state: State::Frame, read_len, keep_len: read_len, skip: None }
     }
 
-    /// What to do with a frame over the limit; [`Oversize::Reject`] unless said otherwise.
+    /// Sets what to do with a frame over the limit; [`Oversize::Reject`] by default.
     #[must_use]
     pub fn on_oversize(mut self, oversize: Oversize) -> Decoder<H> {
         self.skip = match oversize {
@@ -147,20 +148,21 @@ impl<H: Header> Decoder<H> {
         self
     }
 
-    /// Keeps memory of up to `keep_len` bytes while it is empty, instead of one read's: large frames with small ones between
-    /// them are then not allocated each anew. It is kept until [`swap_buffer`](Decoder::swap_buffer) takes it.
+    /// Keeps up to `keep_len` bytes of memory while the buffer is empty, instead of one read's. So large frames with
+    /// small ones in between need no new allocation each. The memory is kept until
+    /// [`swap_buffer`](Decoder::swap_buffer) takes it.
     #[must_use]
     pub fn keeping(mut self, keep_len: usize) -> Decoder<H> {
         self.keep_len = keep_len;
         self
     }
 
-    /// The next whole frame, borrowed from the buffer; `None` where more bytes are needed.
+    /// The next whole frame, borrowed from the buffer; `None` if more bytes are needed.
     ///
-    /// In the middle of a frame that [`next_part`](Decoder::next_part) began, what is left of that frame is passed over.
+    /// If [`next_part`](Decoder::next_part) has begun a frame, the rest of that frame is skipped.
     ///
     /// # Errors
-    /// [`DecodeError`], the same one for ever.
+    /// [`DecodeError`]; it is final.
     // Always inline, as `Header::whole_frame` in it: a call hands the frame over in memory.
     #[inline(always)]
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, DecodeError> {
@@ -178,13 +180,13 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// The next part of a frame, for frames larger than memory; `None` where more bytes are needed.
+    /// The next part of a frame, for frames larger than memory; `None` if more bytes are needed.
     ///
-    /// Only a header and what one read brought are ever buffered. Do not wait for a whole frame by
-    /// [`has_frame`](Decoder::has_frame) or [`need`](Decoder::need) before the first part: they are about whole frames.
+    /// Only a header and the bytes of one read are ever buffered. Do not call [`has_frame`](Decoder::has_frame) or
+    /// [`need`](Decoder::need) to decide when to ask for the first part: they wait for a whole frame.
     ///
     /// # Errors
-    /// [`DecodeError`], the same one for ever.
+    /// [`DecodeError`]; it is final.
     ///
     /// ```
     /// use unstick::framing::{Decoder, Format, Part};
@@ -217,8 +219,8 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Whether [`next_frame`](Decoder::next_frame) would yield one now. It, too, passes over the rest of a frame that
-    /// [`next_part`](Decoder::next_part) began.
+    /// Whether [`next_frame`](Decoder::next_frame) would yield a frame now. It also skips the rest of a frame that
+    /// [`next_part`](Decoder::next_part) has begun.
     ///
     /// # Errors
     /// As [`next_frame`](Decoder::next_frame).
@@ -239,8 +241,8 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// How many more bytes the next frame needs at least: 0 where a frame, a part of a streamed body or an error is
-    /// ready. Reading just so many, again and again, always leads to the frame and never beyond it.
+    /// How many more bytes the next frame needs at least: 0 if a frame, a part of a frame or an error is ready. Reading
+    /// exactly this many bytes, repeatedly, leads to the end of the frame and never beyond it.
     pub fn need(&self) -> usize {
         let unread = self.buffer.unread();
         match &self.state {
@@ -252,10 +254,10 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Room to read into, at least one byte: as many as the frame at hand still needs where that is known to be more
-    /// than a read, and otherwise what a read of `read_len` bytes takes. Say how many came by [`filled`](Decoder::filled).
+    /// Room to read into, at least one byte: room for a read of `read_len` bytes, or for the rest of the current frame
+    /// if that is known to be longer. Report how many bytes came with [`filled`](Decoder::filled).
     ///
-    /// Its contents are bytes that were received before, or zeros.
+    /// It contains zeros or bytes that were received before.
     ///
     /// ```
     /// use std::io::{self, Read};
@@ -278,16 +280,16 @@ impl<H: Header> Decoder<H> {
     /// assert!(decoder.finish().is_err()); // 2 bytes are missing
     /// # Ok::<(), io::Error>(())
     /// ```
-    /// To return the frame that a loop found, take it by [`next_span`](Decoder::next_span), which does not borrow.
+    /// To return a frame from inside such a loop, use [`next_span`](Decoder::next_span), which does not borrow.
     pub fn space(&mut self) -> &mut [u8] {
         let frame_len = if self.buffer.len() == 0 { None } else { self.frame_len() };
         self.buffer.space(self.read_len, self.keep_len, frame_len)
     }
 
-    /// Says that the first `n` bytes of the last [`space`](Decoder::space) were received.
+    /// Marks the first `n` bytes of the last [`space`](Decoder::space) as received.
     ///
     /// # Panics
-    /// Where `n` is more than the space had.
+    /// If `n` is more than the length of that space.
     #[inline]
     pub fn filled(&mut self, n: usize) {
         self.buffer.filled(n);
@@ -296,13 +298,13 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Whether the stream may end here. Whole frames may still wait to be taken; what is behind them is looked at.
+    /// Whether the stream may end here. Whole frames may still wait to be taken; the bytes after them are checked.
     ///
     /// # Errors
-    /// [`DecodeErrorKind::Truncated`](super::DecodeErrorKind::Truncated) inside a frame, also right after a complete header;
-    /// the stream's own error if it failed before, or fails in a frame that still waits. Inside the stream's first frame it
-    /// says what the stream looks like, where it looks like another protocol's hello or like text: a TLS hello can declare a
-    /// length within the limit.
+    /// [`DecodeErrorKind::Truncated`](super::DecodeErrorKind::Truncated) inside a frame, also right after a complete
+    /// header; the stream's own error if it failed before, or fails in a frame that still waits. If the stream ends
+    /// inside its first frame and looks like another protocol or like text, the error says so: a TLS hello, for
+    /// example, can declare a length within the limit.
     ///
     /// ```
     /// use unstick::framing::{Decoder, Diagnosis, Format};
@@ -328,7 +330,7 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Bytes received and not yet taken.
+    /// Bytes that were received and not yet taken.
     #[inline]
     pub fn buffered(&self) -> usize {
         self.buffer.len()
@@ -349,19 +351,19 @@ impl<H: Header> Decoder<H> {
         self.skip.as_deref().map_or_else(Skipped::default, |skip| skip.skipped)
     }
 
-    /// The header, mostly a [`Format`].
+    /// The header, usually a [`Format`].
     pub fn format(&self) -> &H {
         &self.header
     }
 
-    /// Moves what is buffered into `storage` and returns the memory it was in, so that a connection that waits can hold
-    /// just its unfinished tail: swap in an empty `Vec` to wait, one from a pool to read.
+    /// Moves the buffered bytes into `storage` and returns the memory they were in. So a waiting connection need hold
+    /// no more than its unfinished frame: swap in an empty `Vec` to wait, and one from a pool to read.
     pub fn swap_buffer(&mut self, storage: Vec<u8>) -> Vec<u8> {
         self.buffer.swap(storage)
     }
 }
 
-/// Settings and counters, and never the bytes.
+/// Shows settings and counters, never the bytes.
 impl<H: Header + fmt::Debug> fmt::Debug for Decoder<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Decoder { header, buffer, state, read_len, keep_len, skip } = self;

@@ -1,4 +1,4 @@
-//! How a decoder goes on: what the unread bytes begin with, and what follows from it.
+//! The state of a decoder: what the unread bytes begin with, and what to do with it.
 
 use core::fmt;
 
@@ -7,7 +7,7 @@ use crate::framing::error::{DecodeError, DecodeErrorKind, Fault, Phase};
 use crate::framing::header::{Check, Head, Header, Parsed, Span};
 use crate::framing::slice;
 
-/// What is skipped, and was, under [`Oversize::Skip`](super::Oversize::Skip).
+/// What is being skipped and was skipped under [`Oversize::Skip`](super::Oversize::Skip).
 #[derive(Debug)]
 pub(super) struct Skip {
     pub(super) max_discard: u64,
@@ -18,7 +18,7 @@ pub(super) struct Skip {
 pub(super) enum State<C> {
     /// A frame.
     Frame,
-    /// The rest of a frame that is passed on piece by piece.
+    /// The rest of a frame that is yielded in parts.
     Body(Body<C>),
     /// The rest of a frame that is discarded.
     Skip(Rest),
@@ -26,7 +26,7 @@ pub(super) enum State<C> {
     Failed(DecodeError),
 }
 
-/// Without the check, of which nothing is known.
+/// Leaves out the check, which may not be `Debug`.
 impl<C> fmt::Debug for State<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,30 +38,30 @@ impl<C> fmt::Debug for State<C> {
     }
 }
 
-/// A frame that is passed on piece by piece, behind its header.
+/// A frame that is yielded in parts, after its header.
 pub(super) struct Body<C> {
     pub(super) rest: Rest,
     pub(super) check: C,
 }
 
-/// The rest of a frame whose begin is taken already.
+/// The rest of a frame whose beginning was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
-    /// Bytes of the payload that are not taken yet.
+    /// Bytes of the payload that were not yet taken.
     payload: u64,
-    /// Bytes of the trailer that are not taken yet.
+    /// Bytes of the trailer that were not yet taken.
     trailer: u16,
-    /// Bytes that are taken, header included.
+    /// Bytes that were taken, header included.
     taken: u64,
 }
 
 impl Rest {
-    /// All behind this header.
+    /// Everything after this header.
     pub(super) fn of(head: Head) -> Rest {
         Rest { payload: head.payload_len, trailer: head.trailer_len as u16, taken: head.header_len as u64 }
     }
 
-    /// Bytes that are not taken yet, or the greatest number where there are more.
+    /// Bytes that were not yet taken, saturating.
     pub(super) fn len(self) -> u64 {
         self.payload.saturating_add(u64::from(self.trailer))
     }
@@ -77,7 +77,8 @@ impl Rest {
         Rest { payload: self.payload - of_payload, trailer, taken: self.taken + len as u64 }
     }
 
-    /// The stream ended where `have` more bytes of the frame had come, and `offset` is behind those that were taken.
+    /// The fault of a stream that ended after `have` more bytes of the frame. `offset` is the end of those that were
+    /// taken.
     fn truncated(self, offset: u64, have: u64) -> Fault {
         let phase = if have < self.payload { Phase::Payload } else { Phase::Trailer };
         let need = self.taken.saturating_add(self.len());
@@ -87,7 +88,7 @@ impl Rest {
 }
 
 impl<H: Header> Decoder<H> {
-    /// All but the common case: no whole frame, an error, or the rest of another frame first.
+    /// The rare cases: no whole frame, an error, or the rest of another frame first.
     #[cold]
     pub(super) fn next_span_slow(&mut self) -> Result<Option<Span>, DecodeError> {
         self.pass_over();
@@ -98,7 +99,7 @@ impl<H: Header> Decoder<H> {
         Ok(found)
     }
 
-    /// The next frame, where it is whole. It is not taken.
+    /// The next frame, if it is whole. It is not taken.
     pub(super) fn next_whole(&mut self) -> Result<Option<Span>, DecodeError> {
         let head = self.next_head()?;
         let (bytes, start) = self.buffer.window();
@@ -109,7 +110,7 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// The next frame's header, where it is whole and not to be skipped. It is not taken.
+    /// The next frame's header, if it is whole and the frame is not to be skipped. It is not taken.
     pub(super) fn next_head(&mut self) -> Result<Option<Head>, DecodeError> {
         loop {
             match &self.state {
@@ -156,7 +157,7 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// Whether a frame that is over the limit is passed over.
+    /// Whether a frame over the limit is skipped.
     pub(super) fn skips(&self, head: Head) -> bool {
         self.skip.as_deref().is_some_and(|skip| head.payload_len <= skip.max_discard)
     }
@@ -173,7 +174,7 @@ impl<H: Header> Decoder<H> {
         self.pass_skipped();
     }
 
-    /// Passes over what is left of a streamed or skipped frame, as far as it has come.
+    /// Discards what has come of the rest of a streamed or skipped frame.
     pub(super) fn pass_over(&mut self) {
         if let State::Body(Body { rest, .. }) = self.state {
             self.state = State::Skip(rest);
@@ -191,7 +192,7 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// The length of the frame that the unread bytes begin, where it is known and within the limit.
+    /// The length of the frame that the unread bytes begin, if it is known and within the limit.
     pub(super) fn frame_len(&self) -> Option<usize> {
         match (&self.state, self.header.parse(self.buffer.unread())) {
             (State::Frame, Ok(Parsed::Head(head))) if head.payload_len <= self.header.max_payload_len() as u64 => {
@@ -201,8 +202,8 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// How many more bytes the next frame needs that stands behind `left` bytes to skip. A loop, as any number of frames
-    /// to skip may stand in between.
+    /// How many more bytes the next frame needs, which comes after `left` bytes to skip. A loop, as any number of
+    /// frames to skip may come in between.
     pub(super) fn need_behind(&self, mut left: u64, mut unread: &[u8]) -> usize {
         loop {
             match left.checked_sub(unread.len() as u64) {
@@ -225,7 +226,7 @@ impl<H: Header> Decoder<H> {
         }
     }
 
-    /// How many of the unread bytes still belong to a frame whose begin is taken, if the stream may end behind them.
+    /// How many of the unread bytes belong to a frame whose beginning was taken, if the stream may end after them.
     pub(super) fn unfinished(&self) -> Result<usize, DecodeError> {
         let unread = self.buffer.unread();
         let (rest, check) = match &self.state {
@@ -249,7 +250,7 @@ impl<H: Header> Decoder<H> {
         Ok(end)
     }
 
-    /// Bytes of a frame that is to be skipped and of which `have` bytes came, where it is whole.
+    /// The length of a frame to skip, of which `have` bytes came, if it is whole.
     pub(super) fn skipped_whole(&self, head: Head, offset: u64, have: usize) -> Result<usize, DecodeError> {
         let rest = Rest::of(head);
         let behind = (have - head.header_len) as u64;
@@ -259,7 +260,7 @@ impl<H: Header> Decoder<H> {
         Ok(head.frame_len() as usize)
     }
 
-    /// Fails for what a header says.
+    /// Fails because of what a header says.
     #[cold]
     fn refuse(&mut self, kind: DecodeErrorKind) -> DecodeError {
         self.fail(slice::refused(&self.header, self.offset(), kind, self.buffer.unread()))

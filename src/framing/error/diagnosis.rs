@@ -1,9 +1,9 @@
-//! What a stream that is none of frames looks like: the wrong protocol at the port is the most common cause of all.
+//! What undecodable bytes look like: the most common cause is the wrong protocol at the port.
 
 use core::fmt;
 
-/// What the bytes of a refused header, or of a first frame that never came whole, look like. A hint for people, never a base
-/// for decisions.
+/// What the bytes of a refused header, or of an unfinished first frame, look like. A hint for people; do not base
+/// decisions on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Diagnosis {
@@ -13,7 +13,7 @@ pub enum Diagnosis {
     Http,
     /// An SSH version string (RFC 4253, 4.2).
     Ssh,
-    /// The length field read in the other byte order gives a payload within the limit.
+    /// Read in the other byte order, the length field gives a payload within the limit.
     OtherByteOrder {
         /// That payload's length, in bytes.
         payload_len: u64,
@@ -25,13 +25,13 @@ pub enum Diagnosis {
     },
     /// The bytes are printable UTF-8: text without framing.
     Text,
-    /// Of the first frame just as many bytes are missing as its length field has: it may count itself.
+    /// The first frame lacks exactly as many bytes as its length field has: the field may count itself.
     CountsItself {
-        /// Bytes that it may count beside the payload.
+        /// Bytes that the field may count besides the payload.
         own_len: u64,
-        /// The adjustment that takes them off.
+        /// The adjustment that subtracts them.
         adjustment: i64,
-        /// The preset with that adjustment, where there is one.
+        /// The preset with that adjustment, if there is one.
         preset: Option<&'static str>,
     },
 }
@@ -40,12 +40,12 @@ const HTTP: [&[u8]; 10] =
     [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"CONNECT ", b"PRI ", b"HTTP/"];
 
 impl Diagnosis {
-    /// A protocol that begins with `header`; only the first frame of a stream can be another protocol's hello.
+    /// The protocol that begins with `header`; only the first frame of a stream can be another protocol's hello.
     pub(in crate::framing) fn of_protocol(offset: u64, header: &[u8]) -> Option<Diagnosis> {
         if offset != 0 || header.len() < 2 {
             return None;
         }
-        // As many bytes are compared as there are: a header of two bytes is judged by two.
+        // Only the bytes that there are get compared: a header of two bytes is judged by two.
         let begins = |magic: &[u8]| header.iter().zip(magic).all(|(byte, expected)| byte == expected);
         if (20..=23).contains(&header[0]) && header[1] == 3 {
             Some(Diagnosis::Tls)
@@ -58,8 +58,8 @@ impl Diagnosis {
         }
     }
 
-    /// What a stream that ended inside its first frame looks like by all that came of it: another protocol's hello, with all of
-    /// what marks it, as a length that was within the limit is no evidence yet; or text.
+    /// What a stream that ended inside its first frame looks like: another protocol's hello, or text. All bytes that
+    /// mark a hello must be there, as the declared length, which was within the limit, is no evidence.
     pub(in crate::framing) fn of_begin(bytes: &[u8]) -> Option<Diagnosis> {
         // A record of up to 2^14 bytes: a handshake's first one is a client's or a server's hello; an alert has two bytes.
         let tls = matches!(
@@ -77,7 +77,7 @@ impl Diagnosis {
         }
     }
 
-    /// Text, where there are at least two bytes and all are printable UTF-8; the last character may be cut.
+    /// Text, if there are at least two bytes and all are printable UTF-8; the last character may be cut.
     pub(in crate::framing) fn of_text(bytes: &[u8]) -> Option<Diagnosis> {
         let text = match core::str::from_utf8(bytes) {
             Ok(text) => text,

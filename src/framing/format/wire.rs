@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Endian, Field, Format, Kind, around};
+use super::{Endian, Field, Format, Kind, envelope_lens};
 use crate::framing::envelope::Envelope;
 use crate::framing::error::{DecodeErrorKind, Diagnosis, EncodeError, Phase};
 use crate::framing::header::{Head, Header, Parsed, Span};
@@ -22,8 +22,8 @@ impl Header for Format {
     // Always inline: it is every frame's path, and the decoder's loop is slower by half where this is a call.
     #[inline(always)]
     fn whole_frame(&self, bytes: &[u8], start: usize) -> Option<Span> {
-        // A frame can only be looked for when the field of the one before is known. So the sums, which say what `parse` says,
-        // are such that nothing but one load and one addition stands between `start` and `end`.
+        // The next frame can only be found once the field of this one is known. So these sums, which agree with
+        // `parse`, need only one load and one addition to get from `start` to `end`.
         let fields = bytes.get(usize::from(self.layout.offset)..)?;
         let eight = u64::from_le_bytes(*fields.get(start..)?.first_chunk()?);
         let header_len = usize::from(self.header_len);
@@ -50,11 +50,11 @@ impl Header for Format {
         }
     }
 
-    // Always inline: the compiler takes it for too long, though most of it are refusals and rare formats.
+    // Always inline: the compiler finds it too long, though most of it is refusals and rare formats.
     #[inline(always)]
     fn write(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
-        if above_least <= self.most_above && around(envelope.prefix.len(), envelope.trailer.len()) == 0 {
+        if above_least <= self.most_above && envelope_lens(envelope.prefix.len(), envelope.trailer.len()) == 0 {
             let field = (self.least_field + above_least) as u32;
             match self.alone {
                 Some(Endian::Little) => {
@@ -86,7 +86,7 @@ impl Header for Format {
     }
 }
 
-/// A varint of six to eight bytes that these begin with, and its width.
+/// The varint of six to eight bytes at the start of these, and its width.
 #[cold]
 fn longer_varint(eight: u64) -> Option<(u64, u16)> {
     let mut field = 0;
@@ -126,13 +126,14 @@ impl Format {
         (signed < 0).then_some(Diagnosis::Negative { field: signed })
     }
 
-    /// Whether text that a stream ended in is none in a frame that was cut short: one or two printable bytes are a length that
-    /// a frame of text may well have, and then it is a line's end that tells.
+    /// Whether a stream that ended in text was never framed at all. One or two printable bytes may be the length of a
+    /// framed text that was cut short; then only a line end shows that it is plain text.
     fn is_no_frame_of_text(&self, bytes: &[u8]) -> bool {
         self.header_len > 2 || bytes.last() == Some(&b'\n')
     }
 
-    /// A field that counts itself makes us wait for its own bytes once more; one that counts the prefix, too, for both.
+    /// If a field counts itself, as many bytes are missing as it has; if it also counts the prefix, as many as both
+    /// have.
     fn counts_itself(&self, phase: Phase, missing: u64) -> Option<Diagnosis> {
         let Field::Fixed { width, .. } = self.layout.field else { return None };
         let is_own = missing == u64::from(width) || missing == u64::from(self.header_len);
@@ -164,7 +165,7 @@ impl Format {
     #[inline]
     fn payload_for(&self, field: u64) -> Result<u64, DecodeErrorKind> {
         match field.checked_sub(self.least_field) {
-            // A sum above u64::MAX is above every limit, so the greatest number says the same.
+            // A sum above u64::MAX is above every limit, so saturating changes nothing.
             Some(above_least) => Ok(above_least.saturating_add(self.least_payload)),
             None => Err(DecodeErrorKind::Underflow { field, adjustment: self.layout.adjustment }),
         }
@@ -193,10 +194,10 @@ impl Format {
         Ok(Parsed::Head(self.head(header_len, field, payload_len)))
     }
 
-    /// A varint of two to eight bytes that these begin with, and how many bytes it has beyond the first; `None` says: ask
-    /// `parse_varint`, which knows the reasons.
-    // Bytes are told apart by jumps, which the processor foresees where a stream's varints are alike, and all of their bits
-    // are moved at once: the next frame waits for nothing but the last of it.
+    /// The varint of two to eight bytes at the start of these, and how many bytes it has beyond the first. `None`: call
+    /// `parse_varint`, which returns the error.
+    // The width is found by branches, which the processor predicts if a stream's varints are alike, and all bits move
+    // at once: so the next frame waits only for the last step.
     #[inline(always)]
     fn long_varint(&self, eight: u64) -> Option<(u64, u16)> {
         let (max_width, minimal) = (self.layout.field.max_width(), self.layout.field.is_minimal());
@@ -219,12 +220,12 @@ impl Format {
         (width <= u16::from(max_width) && (is_minimal || !minimal)).then_some((field, width - 1))
     }
 
-    /// Appends any header there is, or says why not.
+    /// Appends the header of any format, or says why not.
     #[inline(always)]
     fn write_any(&self, envelope: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let Envelope { prefix, trailer } = envelope;
         let above_least = (payload_len as u64).wrapping_sub(self.least_payload);
-        if above_least > self.most_above || around(prefix.len(), trailer.len()) != self.around {
+        if above_least > self.most_above || envelope_lens(prefix.len(), trailer.len()) != self.envelope_lens {
             return Err(self.refusal(prefix.len(), payload_len, trailer.len()));
         }
         if !prefix.is_empty() {
@@ -239,7 +240,7 @@ impl Format {
             }
             Field::Fixed { .. } | Field::Varint { .. } => field.to_le_bytes(),
         };
-        // Eight bytes and back to the field's width is one store, where a slice of unknown width is a call.
+        // Writing eight bytes and truncating is one store; a slice of unknown width would be a call.
         out.extend_from_slice(&eight);
         out.truncate(out.len() - usize::from(self.shift / 8));
         Ok(())
@@ -270,7 +271,7 @@ impl Format {
     }
 }
 
-/// Fewer than eight bytes stand behind the offset: they are the field and the begin of a payload at most.
+/// Fewer than eight bytes follow the offset: the field and the first bytes of a payload at most.
 #[cold]
 fn fewer_than_eight(rest: &[u8]) -> [u8; 8] {
     let mut eight = [0; 8];

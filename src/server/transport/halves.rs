@@ -31,7 +31,7 @@ pub struct Halves<R, W> {
     pub writer: W,
 }
 
-/// Without the two halves, which need not have `Debug`.
+/// Leaves out the two halves, which may not be `Debug`.
 impl<R, W> fmt::Debug for Halves<R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Halves")

@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Listeners, which accept connections.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,8 +18,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{Stream, Transport};
 use crate::peer::PeerName;
 
-/// Your own source of connections for [`Server::with_listener`](crate::Server::with_listener): TLS, a pipe, a connection in
-/// memory.
+/// Your own source of connections for [`Server::with_listener`](crate::Server::with_listener), such as pipes or
+/// connections in memory.
 ///
 /// ```
 /// use std::io;
@@ -64,11 +64,12 @@ use crate::peer::PeerName;
 /// # }).unwrap();
 /// ```
 pub trait Listener: Send {
-    /// The next connection, and its peer's name. If there is none now, `Pending`, and the task is woken once there is one.
+    /// The next connection, with its peer's name; `Pending` if there is none now, and the task is woken once there is
+    /// one.
     ///
     /// # Errors
-    /// If accepting failed: the server counts it and tries again. It waits 10 ms before, doubled up to 1 s each further time,
-    /// unless the error is one that a peer can cause, such as [`io::ErrorKind::ConnectionAborted`].
+    /// If accepting failed. The server counts the failure and tries again after 10 ms, doubled each time up to 1 s; at
+    /// once if a peer can cause the error, as for [`io::ErrorKind::ConnectionAborted`].
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(Box<dyn Transport + Send>, PeerName)>>;
 }
 

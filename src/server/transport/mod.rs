@@ -31,10 +31,10 @@ pub use self::listener::Listener;
 pub(super) use self::listener::{Accepted, Listening};
 pub(super) use self::stream::Stream;
 
-/// A connection's bytes in both directions: a socket, a TLS session, a pipe.
+/// The bytes of a connection in both directions: a socket, a TLS session, a pipe.
 ///
-/// One task owns it, and polls it for reading and for writing with the same waker. A transport wakes that task when either can go
-/// on; so reading may wait until something is written, and writing until something is read, as TLS needs.
+/// One task owns it, and polls it for reading and for writing with the same waker. A transport wakes that task when
+/// either can continue; so reading may wait for a write, and writing for a read, as TLS needs.
 ///
 /// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open, as a FIN does. For a reader and a writer that
 /// are two values there is [`Halves`].
@@ -66,15 +66,16 @@ pub(super) use self::stream::Stream;
 /// impl Transport for Canned {}
 /// ```
 pub trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Ready with the error if the peer broke the connection off, as by a RST; the end of its stream is no break. It is polled
-    /// while a handler waits and nothing is read. By default it is always `Pending`, and a break shows at the next read or write.
+    /// Ready with the error if the peer broke the connection off, for example by a RST; not if it only ended its
+    /// stream. It is polled while a handler waits and nothing is read. By default it is always `Pending`, and the next
+    /// read or write fails instead.
     fn poll_broken(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let _ = cx;
         Poll::Pending
     }
 
-    /// Called before the transport is dropped without having been closed: what the peer has not read is to be thrown away, and it
-    /// is to see a reset, where there is one. Does nothing by default.
+    /// Called before the transport is dropped without having been closed: it should discard what the peer has not read,
+    /// and reset the connection if it can. Does nothing by default.
     fn break_off(&mut self) {}
 }
 

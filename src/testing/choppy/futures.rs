@@ -1,4 +1,4 @@
-//! The choppy reader and writer as `futures` I/O: what is not ready is pending.
+//! The choppy reader and writer as `futures` I/O: `WouldBlock` becomes pending.
 
 use std::cell::{Ref, RefCell};
 use std::io::{self, IoSlice, Read, Write};
@@ -40,7 +40,7 @@ impl AsyncWrite for ChoppyWrite {
     }
 }
 
-/// A [`ChoppyWrite`] of which the test keeps a share, to look at it also while a connection has it.
+/// A [`ChoppyWrite`] that a test shares, to look at it while a connection writes to it.
 #[derive(Clone, Debug, Default)]
 pub struct SharedWrite(Rc<RefCell<ChoppyWrite>>);
 
@@ -50,7 +50,7 @@ impl SharedWrite {
         SharedWrite(Rc::new(RefCell::new(ChoppyWrite::new(script))))
     }
 
-    /// What became of it so far. Let go of it before it is written to again.
+    /// The writer and what it has received so far. Drop the borrow before the next write.
     pub fn look(&self) -> Ref<'_, ChoppyWrite> {
         self.0.borrow()
     }
@@ -78,7 +78,7 @@ impl AsyncWrite for SharedWrite {
     }
 }
 
-/// Where it is not ready, the task is woken at once.
+/// If it is not ready, the task is woken at once.
 fn poll<T>(cx: &mut Context<'_>, result: io::Result<T>) -> Poll<io::Result<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

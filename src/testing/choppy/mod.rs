@@ -1,7 +1,7 @@
 //! A reader and a writer over memory that do what a network may do: pass a few bytes, make the caller wait, be
 //! interrupted, fail. What each call does is a script of [`Step`]s, so that a loop, proptest and a fuzzer drive them alike.
 //!
-//! They are of `std`, and with the feature `futures` of `futures`, too.
+//! They implement the traits of `std`, and, with the feature `futures`, those of `futures`.
 //!
 //! ```
 //! use unstick::testing::choppy::{ChoppyRead, Step};
@@ -25,21 +25,22 @@ pub use futures::SharedWrite;
 /// What one call does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Passes so many bytes at most, and at least one where there is one.
+    /// Passes at most this many bytes, and at least one if there is one.
     Pass(usize),
-    /// Is not ready: [`io::ErrorKind::WouldBlock`], as where a time to wait is over. As `futures` I/O it is pending, and wakes
+    /// Is not ready: [`io::ErrorKind::WouldBlock`], as after a read timeout. As `futures` I/O it is pending, and wakes
     /// the task at once.
     Pending,
-    /// Fails with [`io::ErrorKind::Interrupted`]: the caller is to try again. Of flushing and closing it says nothing.
+    /// Fails with [`io::ErrorKind::Interrupted`]: the caller should try again. Ignored when flushing and closing.
     Interrupted,
     /// Fails.
     Fail(io::ErrorKind),
-    /// Passes nothing: a reader's end of the stream, a writer that takes no byte. Of flushing and closing it says nothing.
+    /// Passes nothing: the end of the stream for a reader, a writer that accepts no byte. Ignored when flushing and
+    /// closing.
     Nothing,
 }
 
 impl Step {
-    /// A step that changes nothing about what passes in the end, only how: any byte is one.
+    /// A step that changes only how the bytes pass, not which. Every byte gives one.
     pub fn harmless(byte: u8) -> Step {
         match byte {
             0..=0x7F => Step::Pass(usize::from(byte) + 1),
@@ -49,7 +50,7 @@ impl Step {
         }
     }
 
-    /// Any step: most are harmless, some fail, some pass nothing.
+    /// Any step: most are harmless, some fail, some pass nothing. Every byte gives one.
     pub fn any(byte: u8) -> Step {
         match byte {
             0xF0..=0xF7 => Step::Fail(io::ErrorKind::ConnectionReset),
@@ -58,7 +59,7 @@ impl Step {
         }
     }
 
-    /// How many bytes pass at most.
+    /// The most bytes that pass.
     fn most(self) -> io::Result<usize> {
         match self {
             Step::Pass(most) => Ok(most.max(1)),
@@ -70,7 +71,7 @@ impl Step {
     }
 }
 
-/// A reader over memory that follows a script, and passes all that is asked for once the script is over.
+/// A reader over memory that follows a script, and after it passes all that is asked for.
 #[derive(Debug)]
 pub struct ChoppyRead {
     bytes: VecDeque<u8>,
@@ -78,12 +79,12 @@ pub struct ChoppyRead {
 }
 
 impl ChoppyRead {
-    /// Reads `bytes`, as `script` says.
+    /// A reader of `bytes` that follows `script`.
     pub fn new(bytes: &[u8], script: impl IntoIterator<Item = Step>) -> ChoppyRead {
         ChoppyRead { bytes: bytes.iter().copied().collect(), script: script.into_iter().collect() }
     }
 
-    /// Bytes that nobody has read.
+    /// Bytes that were not yet read.
     pub fn left(&self) -> usize {
         self.bytes.len()
     }
@@ -96,8 +97,7 @@ impl Read for ChoppyRead {
     }
 }
 
-/// A writer into memory that follows a script, takes all it is given once the script is over, and keeps account of what it
-/// was given.
+/// A writer into memory that follows a script, after it accepts everything, and records what it was given.
 #[derive(Debug, Default)]
 pub struct ChoppyWrite {
     script: VecDeque<Step>,
@@ -111,20 +111,20 @@ pub struct ChoppyWrite {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Write {
-    /// The slices that were offered: where each is in memory, and its length in bytes. So a test can see that a payload was
+    /// The slices that were offered: the address of each and its length in bytes. So a test can see that a payload was
     /// not copied.
     pub slices: Vec<(usize, usize)>,
-    /// Bytes of them that were taken.
+    /// Bytes of them that were accepted.
     pub taken: usize,
 }
 
 impl ChoppyWrite {
-    /// Takes what is written as `script` says. Writing, flushing and closing follow the same script.
+    /// A writer that follows `script`. Writing, flushing and closing all take steps of it.
     pub fn new(script: impl IntoIterator<Item = Step>) -> ChoppyWrite {
         ChoppyWrite { script: script.into_iter().collect(), ..ChoppyWrite::default() }
     }
 
-    /// What was written.
+    /// The bytes that were written.
     pub fn written(&self) -> &[u8] {
         &self.written
     }
@@ -139,12 +139,12 @@ impl ChoppyWrite {
         self.flushes
     }
 
-    /// Whether it was closed. It takes nothing afterwards, and closing it again fails, as a socket does.
+    /// Whether it was closed. Like a socket, it then accepts nothing, and closing it again fails.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// The next step, where it is one that concerns flushing and closing.
+    /// The next step, if it applies to flushing and closing.
     fn end(&mut self) -> io::Result<()> {
         if self.closed {
             return Err(io::ErrorKind::NotConnected.into());

@@ -18,11 +18,13 @@ pub use self::stream::{MemoryListener, MemoryStream, Network};
 use crate::framing::{Frame, Header};
 use crate::server::{Clock, Peer, Responder, Server, Stats};
 
-/// Runs a whole [`Server`] and its clients on one thread, with connections in memory and a simulated clock. The time moves only
-/// when no task can go on, to that of the next timer: so hours pass in milliseconds, and two runs give the same.
+/// Runs a whole [`Server`] and its clients on one thread, with connections in memory and a simulated clock. The clock
+/// moves only when every task waits, and then jumps to the next timer: so hours pass in milliseconds, and two runs give
+/// the same result.
 ///
-/// Everything of the server between its sockets and its handlers is the real code: accepting, refusing, timeouts, memory, drain,
-/// pushes. Handlers and clients must wait by this clock ([`Peer::sleep`], [`Simulation::sleep`]), and not by that of the system.
+/// Everything between the server's sockets and its handlers is the real code: accepting, refusing, timeouts, memory,
+/// drain, pushes. Handlers and clients must wait by the simulated clock ([`Peer::sleep`], [`Simulation::sleep`]), not
+/// by the system's.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,7 +54,7 @@ pub struct Simulation {
     clock: Rc<Clock>,
     executor: LocalExecutor<'static>,
     begin: Instant,
-    /// How long tasks blocked the thread in this turn.
+    /// How long tasks have blocked the thread since the clock was last read.
     blocked: Cell<Duration>,
 }
 
@@ -64,8 +66,8 @@ impl Simulation {
         Simulation { clock, executor: LocalExecutor::new(), begin, blocked: Cell::default() }
     }
 
-    /// A listener for a server, and the network by which clients connect to it. `capacity` is how many bytes a connection holds
-    /// in each direction, written and not yet read, before its writer waits; at least 1.
+    /// A listener for a server, and the network through which clients connect to it. `capacity` is how many unread
+    /// bytes a connection holds in each direction before its writer waits; at least 1.
     pub fn network(capacity: usize) -> (MemoryListener, Network) {
         stream::network(capacity.max(1))
     }
@@ -75,12 +77,12 @@ impl Simulation {
         self.clock.now() - self.begin
     }
 
-    /// Waits that long, by the simulated clock.
+    /// Waits this long, by the simulated clock.
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + use<> {
         self.clock.sleep(duration)
     }
 
-    /// Lets that much time pass while no other task goes on, as if the task that calls it computed or blocked that long.
+    /// Lets this much time pass while no other task runs, as if the calling task computed or blocked for so long.
     pub fn block(&self, duration: Duration) {
         self.blocked.set(self.blocked.get() + duration);
     }
@@ -90,8 +92,8 @@ impl Simulation {
         self.executor.spawn(future)
     }
 
-    /// [`Server::serve`] on this thread and by the simulated clock. The server must have been made
-    /// [with](Server::with_listener) a [`MemoryListener`].
+    /// [`Server::serve`] on this thread and by the simulated clock. Create the server with [`Server::with_listener`]
+    /// and a [`MemoryListener`].
     pub fn serve<H, N, F, E, S>(
         &self,
         server: Server<H>,
@@ -108,10 +110,10 @@ impl Simulation {
         server.simulate(Rc::clone(&self.clock), new_handler, stop)
     }
 
-    /// Runs `main`, and the tasks that were spawned, until `main` is ready.
+    /// Runs `main` and the spawned tasks until `main` is ready.
     ///
     /// # Panics
-    /// If all tasks wait and there is no timer, so that no task would ever go on.
+    /// If all tasks wait and there is no timer, so that no task could ever continue.
     #[track_caller]
     pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
         let bell = Arc::new(Bell(AtomicBool::new(false)));
@@ -127,7 +129,7 @@ impl Simulation {
                 false => self.clock.patience(),
             };
             let Some(waited) = patience else {
-                panic!("all wait, and nobody for a time, since {:?}", self.now());
+                panic!("every task waits and there is no timer, since {:?}", self.now());
             };
             self.clock.turn(self.clock.now() + self.blocked.take() + waited, patience);
         }

@@ -1,4 +1,4 @@
-//! Connections in memory, which end as those of TCP do.
+//! Connections in memory that end like TCP connections.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,8 +12,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use crate::peer::PeerName;
 use crate::server::{Listener, Transport};
 
-/// One end of a connection in memory: what is written at one end is read at the other. A writer waits while the capacity of its
-/// direction is used up.
+/// One end of a connection in memory: what is written at one end is read at the other. A writer waits while its
+/// direction is full.
 ///
 /// It ends as a TCP connection does. Closing it is a FIN: the other end reads the rest, then the end of the stream. Dropping it is
 /// a FIN, too, or a RST if bytes are unread. [`reset`](MemoryStream::reset) is a RST: both ends fail.
@@ -165,7 +165,7 @@ impl fmt::Debug for MemoryStream {
     }
 }
 
-/// Connections that are not accepted yet.
+/// Connections that were not yet accepted.
 #[derive(Default)]
 struct Backlog {
     waiting: VecDeque<(MemoryStream, PeerName)>,
@@ -191,7 +191,7 @@ pub(super) fn network(capacity: usize) -> (MemoryListener, Network) {
 }
 
 impl Network {
-    /// Connects, as a peer of this name. If the listener is gone, the connection is reset.
+    /// Connects as a peer of this name. If the listener was dropped, the connection is reset.
     pub fn connect(&self, name: &str) -> MemoryStream {
         let (ours, theirs) = MemoryStream::pair(self.capacity);
         let mut backlog = locked(&self.backlog);

@@ -1,7 +1,7 @@
-//! `cargo xtask attack`: attacks a server in every way we know, beside well-behaved clients, and says whether it held.
+//! `cargo xtask attack`: attacks a server in every known way, beside well-behaved clients, and reports whether it held.
 //!
-//! Each attack has a server of its own, a process of this very program ([`server`]), whose account, memory and time on the
-//! cores are looked at from outside ([`host`]).
+//! Each attack has its own server, a process of this program ([`server`]). Its statistics, memory and CPU time are
+//! measured from outside ([`host`]).
 
 mod healthy;
 mod host;
@@ -24,26 +24,27 @@ pub(crate) use server::{ServerArgs, serve};
 use crate::load::{parse_seconds, raise_open_files};
 use scene::{Over, Pace, Row, Scenario, Verdict};
 
-/// The longest that one attack may take: more than all deadlines in it together.
+/// The longest time for one attack: more than all timeouts in it together.
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// Attack a server in every way we know, and see whether it holds
+/// Attack a server in every known way, and check that it holds
 ///
-/// Each attack has a server of its own, as a process, and well-behaved clients beside it, which verify every byte of their
-/// replies. Prints for each: what was sent, for what reasons the server ended those connections by its own account, its
-/// memory before, at most and after, its time on a core, and the 99th percentile of the healthy clients' round trips without
-/// and with the attack. Ends with 0 only if every attack was held, 1 otherwise, 2 for wrong flags. Stays on the loopback.
+/// Each attack has its own server process, and well-behaved clients beside it, which verify every byte of their
+/// replies. For each attack it prints: what was sent; the reasons for which the server ended those connections; its
+/// memory before, at most and after; its CPU time; and the 99th percentile of the well-behaved clients' round trips
+/// without and with the attack. Exits with 0 only if every attack was held, with 1 otherwise, and with 2 for wrong
+/// flags. Uses only the loopback.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// Only these attacks; see --list
     #[arg(value_name = "NAME", value_parser = parse_name)]
     names: Vec<&'static Scenario>,
 
-    /// Say what the attacks are, and end
+    /// List the attacks, and exit
     #[arg(long)]
     list: bool,
 
-    /// What they are made over: tcp, unix, or both
+    /// Attack over tcp, unix, or both
     #[arg(long, value_name = "TRANSPORT", default_value = "both", value_parser = parse_over)]
     over: Transports,
 
@@ -51,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "T", value_parser = parse_seconds)]
     seconds: Option<Duration>,
 
-    /// Fewer connections and shorter floods: whether each attack is held, but no figures worth telling
+    /// Fewer connections and shorter floods: checks each attack, but its figures mean little
     #[arg(long)]
     quick: bool,
 
@@ -59,15 +60,15 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 
-    /// This process is in a network namespace of its own: print the row, and nothing around it
+    /// This process is in its own network namespace: print only the row
     #[arg(long, hide = true)]
     inside: bool,
 }
 
-/// Plays the attacks and tells what they came to.
+/// Makes the attacks and reports the results.
 ///
 /// # Errors
-/// Where the output fails.
+/// If the output fails.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     if args.list {
         return list();
@@ -100,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Plays an attack; ends the process, and with it its server, where that takes too long.
+/// Makes an attack; exits the process, and with it its server, if that takes too long.
 fn in_time(scenario: &Scenario, over: Over, pace: Pace) -> Row {
     let (done, is_done) = std::sync::mpsc::channel::<()>();
     let (name, longest) = (scenario.name, LONGEST + pace.span * 4);
@@ -132,11 +133,11 @@ impl Args {
         Ok(row.verdict())
     }
 
-    /// Makes an attack in a network namespace of its own, where there can be one, by this program started again.
+    /// Makes an attack in its own network namespace, if that is possible, by starting this program again.
     fn elsewhere(&self, scenario: &Scenario) -> Result<Verdict, Box<dyn Error>> {
         let skip = |why| self.publish(&Row::skipped(scenario.name, Over::Tcp, why));
         if self.quick {
-            return Ok(skip("keepalive takes 31 s to find out; without --quick it is made".into())?);
+            return Ok(skip("keepalive takes 31 s to notice; it runs without --quick".into())?);
         }
         let mut command = match crate::network::own() {
             Ok(command) => command,
@@ -155,7 +156,7 @@ impl Args {
     }
 }
 
-/// What attacks are made over.
+/// The transports to attack over.
 #[derive(Clone, Copy, Debug)]
 struct Transports(&'static [Over]);
 
@@ -172,7 +173,7 @@ fn parse_name(text: &str) -> Result<&'static Scenario, String> {
     let found = scenarios::ALL.iter().find(|scenario| scenario.name == text);
     found.ok_or_else(|| {
         let names: Vec<&str> = scenarios::ALL.iter().map(|scenario| scenario.name).collect();
-        format!("no attack is called so; there are {}", names.join(", "))
+        format!("no attack has this name; there are {}", names.join(", "))
     })
 }
 

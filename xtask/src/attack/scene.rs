@@ -1,4 +1,4 @@
-//! One attack from its begin to its verdict: a server of its own, healthy clients beside it, and what became of all.
+//! One attack, from its start to its verdict: its own server, healthy clients beside it, and the results.
 
 use std::error::Error;
 use std::process::ExitStatus;
@@ -12,7 +12,7 @@ use super::host::{Host, Stats};
 use super::peer::Peer;
 use crate::socket::Addr;
 
-/// What ought to happen happens within this time, or the attack was not held.
+/// What should happen must happen within this time, or the attack was not held.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) type Fallible = Result<(), Box<dyn Error>>;
@@ -21,7 +21,7 @@ pub(super) type Fallible = Result<(), Box<dyn Error>>;
 #[derive(Clone, Copy)]
 pub(super) struct Scenario {
     pub(super) name: &'static str,
-    /// What is done, and what must come of it: a line for `--list`.
+    /// What is done, and what must happen: a line for `--list`.
     pub(super) about: &'static str,
     /// The server's flags.
     pub(super) limits: &'static str,
@@ -272,7 +272,7 @@ impl Scene {
         }
     }
 
-    /// Notes a failure where what ought to be is not.
+    /// Records a failure if a condition does not hold.
     pub(super) fn check(&mut self, ought: bool, otherwise: impl FnOnce() -> String) {
         if !ought {
             self.failures.push(otherwise());
@@ -326,7 +326,7 @@ impl Scene {
         self.await_stats_within(patience, &what, |stats| stats.closes(reason) >= count as u64)
     }
 
-    /// Notes a failure where the server ever held more than this many bytes beyond what it had before the attack.
+    /// Records a failure if the server ever held more than this many bytes more than before the attack.
     pub(super) fn check_memory(&mut self, most: u64) {
         let grown = self.host.peak().saturating_sub(self.base);
         let mib = |bytes: u64| bytes as f64 / 1_048_576.0;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: every goal of speed as a ratio, ours and the peers' in turn within one run.
+//! `cargo xtask bench`: every speed goal as a ratio, ours and the peers' measured in turn within one run.
 
 mod calls;
 mod contest;
@@ -37,14 +37,14 @@ use outcome::Span;
 use peers::Kind;
 use table::{Row, Table};
 
-/// Measure every goal of speed as a ratio to the peers, in one run, and write BENCHMARKS.md
+/// Measure every speed goal as a ratio to the peers, in one run, and write BENCHMARKS.md
 ///
-/// Prints a table with the least, the median and the greatest of each ratio, and whether the median is what is wanted. Ours
-/// and the peers run in turn, so that what else the machine does touches all of them. A server runs on the first core,
-/// its load on the last one, over loopback in a network namespace of its own where there can be one.
+/// Prints a table with the least, the median and the greatest of each ratio, and whether the median meets the goal. Ours and
+/// the peers run in turn, so that other work of the machine affects all of them. A server runs on the first core, its load on
+/// the last one, over loopback, in its own network namespace if possible.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// See only whether everything runs: once, shortly, with few connections; nothing is marked or written
+    /// Only check that everything runs: once, for a short time, with few connections; nothing is judged or written
     #[arg(long)]
     quick: bool,
 
@@ -52,11 +52,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
     only: Vec<Group>,
 
-    /// Of servers under load, only these shapes of each group, numbered from 1 as the table has them
+    /// Of servers under load, only these shapes of each group, numbered from 1 in the order of the table
     #[arg(long, value_name = "N", value_delimiter = ',', requires = "only")]
     shapes: Vec<usize>,
 
-    /// Measure the server of another build of this program, too, under the same load: PATH is its executable
+    /// Also measure the server of another build of this program under the same load: PATH is its executable
     #[arg(long, value_name = "PATH", requires = "only")]
     before: Option<PathBuf>,
 
@@ -68,15 +68,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
     out: Option<PathBuf>,
 
-    /// Count instructions a frame by callgrind instead, and fail where a path takes 5 % more than benches/instructions.json holds
+    /// Instead, count instructions a frame by callgrind, and fail if a path takes 5 % more than benches/instructions.json says
     #[arg(long, conflicts_with_all = ["quick", "only", "rounds", "out"])]
     instructions: bool,
 
-    /// Hold the instructions counted now
+    /// Write the counted instructions to benches/instructions.json
     #[arg(long, requires = "instructions")]
     bless: bool,
 
-    /// This process is in a network namespace of its own
+    /// This process is in its own network namespace
     #[arg(long, hide = true)]
     inside: bool,
 }

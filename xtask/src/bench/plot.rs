@@ -81,7 +81,7 @@ pub(super) fn nanoseconds(value: f64) -> String {
     }
 }
 
-/// A tick for each payload, at the length of its frame: so a payload of 0 has a place too.
+/// A tick for each payload, at the length of its frame: so that a payload of 0 can be shown, too.
 pub(super) fn payload_ticks(payloads: impl Iterator<Item = usize>) -> Vec<(f64, String)> {
     payloads.map(|len| ((len + 4) as f64, bytes(len))).collect()
 }

@@ -24,16 +24,16 @@ pub(crate) const FIGURES: &str = "mutants.json";
 const FILES: [&str; 3] =
     ["src/adapters/futures/read.rs", "src/adapters/futures/write.rs", "src/adapters/futures/queue.rs"];
 
-/// Mutants that are tried between two places where a run can be taken up again.
+/// Mutants in one piece of a run; an interrupted run continues after the last whole piece.
 const PIECE: usize = 16;
 
-/// Change the code in small ways, and see that the tests notice
+/// Change the code in small ways, and check that the tests notice
 ///
-/// Runs cargo-mutants over src/framing and the adapters for futures I/O, in a copy of the sources: first with the
-/// fast tests (tests/fast), then, against what survived, with the exhaustive ones, the corpus and the library's own. A
-/// mutant that survives both needs a reason in xtask/reasons/mutants.json why it is equivalent. What was tried of a file that
-/// did not change since is not tried again, so that a run can be broken off and taken up. Ends with 0 only if all was
-/// tried, and no mutant survives without a reason.
+/// Runs cargo-mutants over src/framing and the adapters for futures I/O, in a copy of the sources: first with the fast
+/// tests (tests/fast), then, for the mutants that survived, with the exhaustive tests, the corpus and the library's
+/// unit tests. A mutant that survives both needs a reason in xtask/reasons/mutants.json why it is equivalent. Mutants
+/// of a file that has not changed are not tried again, so an interrupted run can be continued. Exits with 0 only if all
+/// were tried and no mutant survives without a reason.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Args {
     /// Only the mutants of this file, as in src/framing/slice.rs; may be given several times
@@ -44,11 +44,11 @@ pub(crate) struct Args {
     #[arg(long)]
     fresh: bool,
 
-    /// Try none, and report what was tried
+    /// Report what was tried, without trying any
     #[arg(long)]
     report: bool,
 
-    /// Instead, break each invariant by the change of a line in xtask/reasons/broken.json, and see which tests fail
+    /// Instead, break each invariant by changing a line, from xtask/reasons/broken.json, and list the tests that fail
     #[arg(long, conflicts_with_all = ["file", "fresh", "report"])]
     broken: bool,
 }
@@ -304,7 +304,7 @@ impl Tried {
     fn of(file: &str) -> Done<Tried> {
         Ok(Tried {
             source: evidence::root().join(file),
-            folder: evidence::place("mutants")?.join(file.replace('/', "-")),
+            folder: evidence::path("mutants")?.join(file.replace('/', "-")),
         })
     }
 

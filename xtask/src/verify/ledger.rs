@@ -1,4 +1,4 @@
-//! What is promised, and what holds it: the part of PROOF.md that is written by people. It has no figures.
+//! The promises and what tests them: the part of PROOF.md that is written by hand. It has no figures.
 
 /// A promise and what holds it.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ const CORPUS: &str = "tests/fuzz_corpus.rs";
 pub(crate) const INVARIANTS: [Invariant; 10] = [
     Invariant {
         number: 1,
-        promise: "Chunking never matters: the same frames, and the same error at the same place, for any cuts",
+        promise: "Chunking never matters: the same frames, and the same error at the same offset, for any cuts",
         checks: "`check_chunking`, `check_cuts`, `check_oracle`, `check_streamed_body`, `check_need`",
         tests: &[
             (PROPERTIES, "cuts_never_matter"),
@@ -76,7 +76,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     },
     Invariant {
         number: 4,
-        promise: "Encode mirrors decode: what cannot round-trip cannot be made a format",
+        promise: "Encode mirrors decode: a layout that cannot round-trip is not a format",
         checks: "`check_round_trip`, `check_limits`, `check_layout`, `check_header`",
         tests: &[
             (PROPERTIES, "round_trip"),
@@ -90,8 +90,8 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     },
     Invariant {
         number: 5,
-        promise: "Encode is all or nothing, and no write is half-ignored",
-        checks: "`check_refused_encode`; a writer that chops, waits and fails",
+        promise: "Encode is all or nothing, and no part of a write is ignored",
+        checks: "`check_refused_encode`; a writer that accepts little, waits and fails",
         tests: &[
             (PROPERTIES, "a_refused_frame_leaves_no_trace"),
             (TRAILERS, "what_travels_around_a_payload_is_as_long_as_the_layout_says"),
@@ -104,7 +104,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     },
     Invariant {
         number: 6,
-        promise: "Incomplete is no error; an end at a frame's end is clean, and one inside a frame is truncated",
+        promise: "Incomplete is not an error; an end after a frame is clean, and one inside a frame is truncated",
         checks: "`check_end`, `check_slice`",
         tests: &[
             (PROPERTIES, "the_end_is_told_truthfully"),
@@ -118,7 +118,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     },
     Invariant {
         number: 7,
-        promise: "Cancel-safe: a future that is dropped loses, tears and doubles nothing",
+        promise: "Cancel-safe: a dropped future loses, tears and repeats nothing",
         checks: "every future dropped after k polls, for every k",
         tests: &[
             (ADAPTERS, "reading_dropped_once_after_any_number_of_polls_loses_nothing"),
@@ -139,7 +139,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
     Invariant {
         number: 9,
         promise: "Every limit has a default, a documented worst case, and a named reason when it fires",
-        checks: "each limit reached, over real sockets or by a clock that is made up, and its reason compared",
+        checks: "each limit reached, over real sockets or by a simulated clock, and its reason compared",
         tests: &[
             ("tests/house.rs", "every_limit_has_a_default_that_is_documented"),
             ("tests/adversary.rs", "*"),

@@ -15,10 +15,10 @@ use crate::{coverage, fuzz, mutants};
 
 /// Gather the evidence, and write PROOF.md
 ///
-/// Runs `cargo test`, the coverage, the fuzz targets for a short time, the changes that break invariants and the mutants, then writes PROOF.md from the figures
-/// that they left in target/evidence. Figures of earlier runs count as well, with the date and commit that they are of; what
-/// was never run is shown as missing. The mutants take hours: --run names what to run. Ends with 0 only if what ran
-/// passed and no invariant lacks its evidence.
+/// Runs `cargo test`, the coverage, the fuzz targets for a short time, the changes that break invariants, and the
+/// mutants; then writes PROOF.md from the figures in target/evidence. Figures of earlier runs count, too, with their
+/// date and commit; what was never run is shown as missing. The mutants take hours: --run selects what to run. Exits
+/// with 0 only if everything that ran passed and no invariant lacks evidence.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// What to run before the page is written
@@ -46,7 +46,7 @@ enum Step {
     Mutants,
     /// cargo xtask mutants --broken
     Broken,
-    /// Nothing: write the page from the figures at hand
+    /// Nothing: write the page from the figures there are
     None,
 }
 

@@ -303,7 +303,7 @@ fn covered_files(text: &mut String, figures: &Figures) -> Done<()> {
     let (explained, unexplained) = (len("explained"), len("unexplained"));
     writeln!(
         text,
-        "\n{explained} places are not covered for a reason in `xtask/reasons/coverage.json`, {unexplained} without one.\n"
+        "\n{explained} uncovered lines have a reason in `xtask/reasons/coverage.json`, {unexplained} have none.\n"
     )?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! More connections than there are places, and than there are descriptors.
+//! More connections than are allowed, and than there are descriptors.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::super::healthy::CLIENTS;
 use super::*;
 
-/// Places beside the healthy clients, in the attack below: those have 4 of 20.
-const PLACES: usize = 20 - CLIENTS;
+/// Connections allowed beside the healthy clients, in the attack below: those have 4 of 20.
+const ALLOWED: usize = 20 - CLIENTS;
 
 pub(super) const OVER_CAPACITY: Scenario = Scenario {
     name: "over-capacity",
-    about: "more connections than are allowed: closed at once without a word, and places are given back",
+    about: "more connections than are allowed: closed at once without a word; when others leave, new ones are served",
     limits: "--max-connections 20",
     beside: Beside::Healthy,
     attack: |scene| one_too_many(scene, b""),
@@ -19,7 +19,7 @@ pub(super) const OVER_CAPACITY: Scenario = Scenario {
 
 pub(super) const REFUSAL: Scenario = Scenario {
     name: "refusal",
-    about: "more connections than are allowed, where they are to be told so: each is, and closed",
+    about: "more connections than are allowed, with a refusal: each one is sent it, and closed",
     limits: "--max-connections 20 --refusal full",
     beside: Beside::Healthy,
     attack: |scene| one_too_many(scene, &frame(b"full")),
@@ -27,8 +27,8 @@ pub(super) const REFUSAL: Scenario = Scenario {
 
 fn one_too_many(scene: &mut Scene, told: &[u8]) -> Fallible {
     let over = scene.pace.of(200, 50);
-    scene.sent = format!("{over} connections more than the 20 that are allowed, then {PLACES} when places are free");
-    let mut served = scene.crowd(PLACES)?;
+    scene.sent = format!("{over} connections more than the 20 that are allowed, then {ALLOWED} when others have left");
+    let mut served = scene.crowd(ALLOWED)?;
     served.iter_mut().try_for_each(|peer| peer.echo(b"served"))?;
     let (begin, mut longest) = (Instant::now(), Duration::ZERO);
     let mut refused = Vec::new();
@@ -46,8 +46,8 @@ fn one_too_many(scene: &mut Scene, told: &[u8]) -> Fallible {
     scene.check(said == "refused: 20 connections are served already", || format!("it says {said:?}"));
     served.iter_mut().try_for_each(|peer| peer.echo(b"still served"))?;
     drop(served);
-    scene.await_closes("clean", PLACES)?;
-    let mut served = scene.crowd(PLACES)?;
+    scene.await_closes("clean", ALLOWED)?;
+    let mut served = scene.crowd(ALLOWED)?;
     served.iter_mut().try_for_each(|peer| peer.echo(b"served again"))?;
     Ok(())
 }
@@ -61,7 +61,7 @@ const BACK_WITHIN: Duration = Duration::from_millis(1100);
 
 pub(super) const DESCRIPTORS: Scenario = Scenario {
     name: "descriptors",
-    about: "file descriptors exhausted, then freed: no spinning meanwhile, and service is back within a second",
+    about: "file descriptors exhausted, then freed: no busy loop meanwhile, and connections are served again within a second",
     limits: "--max-connections 10000",
     beside: Beside::Healthy,
     attack: |scene| {

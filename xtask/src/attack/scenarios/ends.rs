@@ -1,4 +1,4 @@
-//! Connections that end in every way and at every place.
+//! Connections that end in every way and at every point.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -39,7 +39,7 @@ pub(super) const RESET: Scenario = Scenario {
 
 pub(super) const FIN_INSIDE: Scenario = Scenario {
     name: "fin-inside",
-    about: "FIN inside a frame is truncated, also right behind its header; at a boundary it is clean",
+    about: "FIN inside a frame is truncated, also right after its header; at a boundary it is clean",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {

@@ -41,7 +41,7 @@ fn misbehave(scene: &mut Scene, how: &[u8], reason: &str, says: &str) -> Fallibl
 
 pub(super) const SLEEPS: Scenario = Scenario {
     name: "handler-sleeps",
-    about: "handlers that wait: the others on the same thread go on, and the waiting ones are answered in the end",
+    about: "handlers that wait: others on the same thread are served, and the waiting ones are answered in the end",
     limits: "--threads 1",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -80,7 +80,7 @@ pub(super) const WAITING_CROWD: Scenario = Scenario {
 
 pub(super) const BLOCKS: Scenario = Scenario {
     name: "handler-blocks",
-    about: "a handler that keeps its thread: those on the other thread go on, and a stop ends all the same",
+    about: "a handler that blocks its thread: connections on the other thread are served, and a stop ends the server",
     limits: "--threads 2 --drain-timeout 0.3",
     beside: Beside::Nobody,
     attack: |scene| {

@@ -70,7 +70,7 @@ pub(super) const OVERSIZE: Scenario = Scenario {
 
 pub(super) const DEAF_FLOOD: Scenario = Scenario {
     name: "flood-after-refusal",
-    about: "goes on sending as fast as it can after it was refused: cut off in a second, and nobody starves beside it",
+    about: "goes on sending as fast as it can after it was refused: ended within a second, and other clients are served",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -93,7 +93,7 @@ pub(super) const DEAF_FLOOD: Scenario = Scenario {
 
 pub(super) const NEGATIVE: Scenario = Scenario {
     name: "negative",
-    about: "a field that counts the header but less than it, and negative numbers: malformed, or oversize and told as signed",
+    about: "a field that counts the header but less than it, and negative numbers: malformed, or oversize and reported as signed",
     limits: "--format u32le-inclusive",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -185,7 +185,7 @@ fn client_hello(padding: usize) -> Vec<u8> {
 
 pub(super) const ZERO_FLOOD: Scenario = Scenario {
     name: "zero-flood",
-    about: "empty frames as fast as they can be sent: answered, and nobody starves beside them",
+    about: "empty frames as fast as they can be sent: answered, and other clients are served",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {

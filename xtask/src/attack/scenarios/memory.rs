@@ -10,7 +10,7 @@ use super::*;
 
 pub(super) const OVER_BUDGET: Scenario = Scenario {
     name: "over-budget",
-    about: "who holds a large unfinished frame is ended only when others wait for memory; those within their share are served",
+    about: "a large unfinished frame ends its connection only when others wait for memory; those within their share are served",
     limits: "--memory-budget 8MiB --frame-timeout 60",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -56,7 +56,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
 
 pub(super) const HOARDERS: Scenario = Scenario {
     name: "hoarders",
-    about: "peers that take the whole budget by unfinished frames, beside handlers that wait: none of the waiting is ended",
+    about: "peers that take the whole budget by unfinished frames, beside handlers that wait: no waiting one is ended",
     limits: "--memory-budget 8MiB --frame-timeout 60 --max-connections 1000",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -90,7 +90,7 @@ pub(super) const HOARDERS: Scenario = Scenario {
 
 pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
     name: "many-small-holds",
-    about: "so many hold a little that hardly anything of the budget is left: who holds nothing is served on all the same",
+    about: "many connections hold a little, so that hardly any budget is left: one that holds nothing is still served",
     limits: "--memory-budget 8MiB --frame-timeout 60",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -119,7 +119,7 @@ const CONNECTIONS: usize = 1200;
 
 pub(super) const EVERYTHING: Scenario = Scenario {
     name: "everything",
-    about: "every limit loaded at once, again and again: memory stays within the documented worst case",
+    about: "every limit loaded at once, repeatedly: memory stays within the documented worst case",
     limits: "--memory-budget 32MiB --threads 2 --max-connections 1200 --push 16384 2 --frame-timeout 60 --write-timeout 60",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -173,7 +173,7 @@ fn everything(scene: &mut Scene, round: usize) -> Fallible {
             waiting.iter_mut().for_each(|peer| _ = peer.send(&waits_now));
         }
         for _ in 0..100 {
-            // Refused while all places are taken, and oversize where one is free.
+            // Refused while as many are served as may be, and oversize otherwise.
             _ = Peer::connect(addr).and_then(|mut peer| peer.send(&[0xFF; 4]));
         }
         thread::sleep(scene.pace.span);

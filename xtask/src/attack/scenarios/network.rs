@@ -13,7 +13,7 @@ const AWAY: [u8; 4] = [127, 0, 0, 2];
 
 pub(super) const HALF_OPEN: Scenario = Scenario {
     name: "half-open",
-    about: "peers vanish without FIN or RST: found by keepalive after 31 s (in a network namespace of its own)",
+    about: "peers vanish without FIN or RST: found by keepalive after 31 s (in its own network namespace)",
     limits: "--keepalive 1",
     beside: Beside::Healthy,
     attack: |scene| {

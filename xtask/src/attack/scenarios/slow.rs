@@ -22,7 +22,7 @@ pub(super) const SILENT: Scenario = Scenario {
 
 pub(super) const DRIP: Scenario = Scenario {
     name: "drip",
-    about: "one byte now and then, so that something always comes: ended by the whole-frame timeout",
+    about: "one byte now and then: ended by the frame timeout",
     limits: "--frame-timeout 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -46,7 +46,7 @@ pub(super) const DRIP: Scenario = Scenario {
 
 pub(super) const PARTIAL_FRAME: Scenario = Scenario {
     name: "partial-frame",
-    about: "a whole frame, half of the next one, and nothing for ever: the whole one is answered, then the frame timeout",
+    about: "a whole frame, half of the next one, and nothing more: the whole one is answered, then the frame timeout",
     limits: "--frame-timeout 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -67,7 +67,7 @@ pub(super) const PARTIAL_FRAME: Scenario = Scenario {
 
 pub(super) const IDLE: Scenario = Scenario {
     name: "idle",
-    about: "a frame, then nothing, where the idle timeout is on: ended by it, and those who send are not",
+    about: "a frame, then nothing, with an idle timeout: it ends them, and not those that send",
     limits: "--idle-timeout 1",
     beside: Beside::Healthy,
     attack: |scene| {
