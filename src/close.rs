@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::adapters::{ReadError, WriteError};
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
+use crate::handshake::HandshakeError;
 use crate::peer::PeerName;
 
 /// The end of one connection: whose it was, why it ended, and how much was sent and received.
@@ -60,6 +61,14 @@ pub enum CloseReason {
     Clean,
     /// The peer ended its stream (FIN) inside a frame. The error says how much of it was received, and how much was needed.
     Truncated(DecodeError),
+    /// The peer's stream was cut off at a frame's end: over TLS, it ended without `close_notify`, so somebody between may have
+    /// ended it. Its kind is [`CloseKind::Truncated`], too.
+    CutOff(io::Error),
+    /// The TLS handshake failed, or did not end in time. No handler was made.
+    Handshake(HandshakeError),
+    /// After the handshake, what the peer sent was no TLS of this session, or broke TLS's rules; or the peer said so of what we
+    /// sent. A `rustls::Error` is in the error.
+    Tls(io::Error),
     /// The peer reset the connection (RST), or it broke.
     Reset(io::Error),
     /// The peer declared a payload over the limit.
@@ -138,7 +147,9 @@ impl CloseReason {
     pub fn kind(&self) -> CloseKind {
         match self {
             CloseReason::Clean => CloseKind::Clean,
-            CloseReason::Truncated(_) => CloseKind::Truncated,
+            CloseReason::Truncated(_) | CloseReason::CutOff(_) => CloseKind::Truncated,
+            CloseReason::Handshake(_) => CloseKind::Handshake,
+            CloseReason::Tls(_) => CloseKind::Tls,
             CloseReason::Reset(_) => CloseKind::Reset,
             CloseReason::Oversize(_) => CloseKind::Oversize,
             CloseReason::Malformed(_) => CloseKind::Malformed,
@@ -170,7 +181,7 @@ impl CloseReason {
 pub enum CloseKind {
     /// [`CloseReason::Clean`].
     Clean,
-    /// [`CloseReason::Truncated`].
+    /// [`CloseReason::Truncated`] or [`CloseReason::CutOff`].
     Truncated,
     /// [`CloseReason::Reset`].
     Reset,
@@ -204,6 +215,10 @@ pub enum CloseKind {
     Unreachable,
     /// [`CloseReason::Ended`].
     Ended,
+    /// [`CloseReason::Handshake`].
+    Handshake,
+    /// [`CloseReason::Tls`].
+    Tls,
 }
 
 impl CloseKind {
@@ -227,6 +242,8 @@ impl CloseKind {
         CloseKind::OverBudget,
         CloseKind::Unreachable,
         CloseKind::Ended,
+        CloseKind::Handshake,
+        CloseKind::Tls,
     ];
 
     /// Its name, as in reports and metrics: "slow frame", say.
@@ -250,6 +267,8 @@ impl CloseKind {
             CloseKind::OverBudget => "over budget",
             CloseKind::Unreachable => "unreachable",
             CloseKind::Ended => "ended",
+            CloseKind::Handshake => "handshake",
+            CloseKind::Tls => "tls error",
         }
     }
 }
@@ -268,7 +287,12 @@ impl fmt::Display for CloseReason {
             CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
                 write!(f, ": {error}")
             }
-            CloseReason::Reset(error) | CloseReason::Io(error) | CloseReason::Unreachable(error) => causes(f, error),
+            CloseReason::Reset(error)
+            | CloseReason::Io(error)
+            | CloseReason::Unreachable(error)
+            | CloseReason::CutOff(error)
+            | CloseReason::Tls(error) => causes(f, error),
+            CloseReason::Handshake(error) => causes(f, error),
             CloseReason::Handler(error) => causes(f, &**error),
             CloseReason::Panic(text) => write!(f, ": {text}"),
             CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
@@ -317,11 +341,15 @@ impl From<DecodeError> for CloseReason {
 impl From<io::Error> for CloseReason {
     fn from(error: io::Error) -> CloseReason {
         use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkUnreachable, TimedOut,
+            UnexpectedEof,
         };
         match error.kind() {
             BrokenPipe | ConnectionAborted | ConnectionReset => CloseReason::Reset(error),
             TimedOut | HostUnreachable | NetworkUnreachable => CloseReason::Unreachable(error),
+            // No socket says these: a transport with a protocol of its own does, as TLS.
+            UnexpectedEof => CloseReason::CutOff(error),
+            InvalidData => CloseReason::Tls(error),
             _ => CloseReason::Io(error),
         }
     }

@@ -11,7 +11,8 @@
 //! | any `futures` `AsyncRead` or `AsyncWrite`, on any runtime | `FramedRead`, `FramedWrite`; `into_stream`, `into_sink` |
 //! | a `tokio_util::codec::Framed` | `codec::FrameCodec`, feature `tokio-codec` |
 //! | a socket to listen on, TCP or Unix | `Server`, feature `server`: an async handler gets each frame, replies, waits; `Outbox` pushes |
-//! | connections of any other kind: TLS, a pipe, memory | `Server::with_listener`, `serve_connection`; the traits `Listener`, `Transport` |
+//! | the same over TLS, with the peer's certificate in its name | `Server::tls`, `Client::connect_tls`, feature `tls` |
+//! | connections of any other kind: a pipe, memory | `Server::with_listener`, `serve_connection`; the traits `Listener`, `Transport` |
 //! | a server to talk to, TCP or Unix | `Client`, feature `client` |
 //! | a server of yours to test | `testing::Simulation`, features `server` and `testing`: the whole server in memory, by a simulated clock |
 //! | a decoder of your own to test | the module `testing`, feature `testing` |
@@ -40,6 +41,7 @@
 //! - `client`: the client, on smol.
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
+//! - `tls`: TLS for `server` and `client`, by rustls, whose configurations are yours; no provider is chosen.
 //! - `testing`: the property kit, to put any decoder under the suite that this one is under; `no_std`, no dependency. Its
 //!   readers and writers that do what a network may do come with `std` (blocking) and with `futures`, its sessions and its `Simulation` with `server`.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
@@ -66,11 +68,15 @@ mod client;
 mod close;
 pub mod framing;
 #[cfg(any(feature = "client", feature = "server"))]
+mod handshake;
+#[cfg(any(feature = "client", feature = "server"))]
 mod peer;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(all(feature = "tls", any(feature = "client", feature = "server")))]
+mod tls;
 
 #[cfg(feature = "tokio-codec")]
 pub use adapters::codec;
@@ -79,11 +85,13 @@ pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, 
 #[cfg(feature = "futures")]
 pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 #[cfg(feature = "client")]
-pub use client::{CallError, Client, ClientConfig, ClientStream, ConnectError, ExpectedGreeting, RecvError};
+pub use client::{CallError, Client, ClientConfig, ClientStream, ConnectError, ExpectedGreeting, RecvError, TlsStream};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use close::{CloseKind, CloseReason, Closed, Traffic};
 #[cfg(any(feature = "client", feature = "server"))]
-pub use peer::{Credentials, PeerName};
+pub use handshake::HandshakeError;
+#[cfg(any(feature = "client", feature = "server"))]
+pub use peer::{Credentials, PeerName, TlsPeer};
 #[cfg(feature = "server")]
 pub use server::{
     Account, Greeting, Halves, Listener, Outbox, Peer, PushError, Responder, Server, ServerConfig, Sleep, Stats,

@@ -6,11 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::adapters::{ReadError, WriteError};
+use crate::handshake::HandshakeError;
 
 /// Why a client did not connect.
 ///
 /// It converts into an [`io::Error`]: that of [`Io`](ConnectError::Io) as it is, any other one with this error in it, of the kind
-/// [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
+/// [`TimedOut`](io::ErrorKind::TimedOut), that of the [`HandshakeError`] or the [`ReadError`], or [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -21,6 +22,8 @@ pub enum ConnectError {
         /// [`ClientConfig::connect_timeout`](crate::ClientConfig::connect_timeout).
         timeout: Duration,
     },
+    /// The TLS handshake failed.
+    Handshake(HandshakeError),
     /// What was received is no greeting, or the connection failed before the whole greeting arrived.
     Greeting(ReadError),
     /// The server accepted the connection, and ended its stream instead of a greeting: mostly because it is full. See
@@ -36,6 +39,7 @@ impl fmt::Display for ConnectError {
         match self {
             ConnectError::Io(_) => f.write_str("cannot connect"),
             ConnectError::TimedOut { timeout } => write!(f, "not connected and greeted within {timeout:?}"),
+            ConnectError::Handshake(_) => f.write_str("cannot connect over TLS"),
             ConnectError::Greeting(_) => f.write_str("no greeting"),
             ConnectError::Refused { text } if text.is_empty() => {
                 f.write_str("no greeting: the server closed the connection before it")
@@ -51,6 +55,7 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ConnectError::Io(error) => Some(error),
+            ConnectError::Handshake(error) => Some(error),
             ConnectError::Greeting(error) => Some(error),
             ConnectError::TimedOut { .. } | ConnectError::Refused { .. } => None,
         }
@@ -62,6 +67,7 @@ impl From<ConnectError> for io::Error {
         let kind = match error {
             ConnectError::Io(error) => return error,
             ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            ConnectError::Handshake(ref error) => error.io_kind(),
             ConnectError::Greeting(ref error) => error.io_kind(),
             ConnectError::Refused { .. } => io::ErrorKind::ConnectionRefused,
         };

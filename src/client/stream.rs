@@ -1,4 +1,4 @@
-//! The socket of a client, TCP or Unix.
+//! The stream of a client: a socket, TCP or Unix, or TLS over one.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,9 +9,11 @@ use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-/// The socket of a [`Client`](crate::Client), TCP or Unix, which the halves of [`split`](crate::Client::split) read and write.
+use super::TlsStream;
+
+/// The stream of a [`Client`](crate::Client), a socket or TLS over one, which the halves of [`split`](crate::Client::split) read and write.
 ///
-/// Closing it ends our stream (FIN); reading stays open. Clones are the same socket.
+/// Closing it ends our stream (FIN); reading stays open. Clones are the same stream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientStream {
@@ -20,6 +22,8 @@ pub enum ClientStream {
     /// Of `Client::connect_unix`.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// Of `Client::connect_tls` or `Client::connect_unix_tls`. Closing it sends TLS's `close_notify` first.
+    Tls(TlsStream),
 }
 
 trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
@@ -32,6 +36,7 @@ impl ClientStream {
             ClientStream::Tcp(stream) => Pin::new(stream),
             #[cfg(unix)]
             ClientStream::Unix(stream) => Pin::new(stream),
+            ClientStream::Tls(stream) => Pin::new(stream),
         }
     }
 }

@@ -91,6 +91,12 @@ pub struct ServerConfig<H = Format> {
     /// Frames of one connection, empty ones included, that are handled before it yields to the other connections of its thread.
     /// 1024 by default.
     pub max_frames_per_turn: usize,
+    /// The time that a TLS handshake has; after it, the connection ends as *handshake*. 10 s by default. One that waits to begin,
+    /// because of [`max_handshakes`](ServerConfig::max_handshakes), has as much time for that.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes that go on at a time; a further one waits. If one waits and another has gone on for a second, that one ends as
+    /// *handshake*: so clients that never finish theirs keep others out for a short time only. 256 by default.
+    pub max_handshakes: usize,
     /// How long a stop waits for frames that have arrived, their handlers and their replies; after it, what is left is cut off. 10
     /// s by default.
     pub drain_timeout: Duration,
@@ -116,6 +122,8 @@ impl Default for ServerConfig {
             high_water: 64 * 1024,
             outbox_limit: 256 * 1024,
             max_frames_per_turn: 1024,
+            handshake_timeout: Duration::from_secs(10),
+            max_handshakes: 256,
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -157,6 +165,8 @@ impl<H> ServerConfig<H> {
         high_water: usize,
         outbox_limit: usize,
         max_frames_per_turn: usize,
+        handshake_timeout: Duration,
+        max_handshakes: usize,
         drain_timeout: Duration,
     }
 
@@ -176,6 +186,7 @@ impl<H> ServerConfig<H> {
             ("high_water", Some(self.high_water)),
             ("outbox_limit", Some(self.outbox_limit)),
             ("max_frames_per_turn", Some(self.max_frames_per_turn)),
+            ("max_handshakes", Some(self.max_handshakes)),
         ];
         limits.into_iter().find_map(|(name, limit)| (limit == Some(0)).then_some(name))
     }
