@@ -18,7 +18,7 @@ impl<H> Server<H> {
     /// *truncated*, also between frames ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). All else is as without TLS; bytes are
     /// counted as plaintext, and [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake.
     ///
-    /// A connection takes 8 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the certificates of its client;
+    /// A connection takes 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the certificates of its client;
     /// beyond that, records that are unfinished or unsent are leased as frames are.
     ///
     /// ```

@@ -27,6 +27,8 @@ pub(crate) struct Channel<S, C> {
     has_ended: bool,
     /// Our `close_notify` was queued.
     is_closing: bool,
+    /// Who writes waits for the stream, and goes on sending when that wakes it.
+    writer_waits: bool,
 }
 
 /// What a read came to.
@@ -49,7 +51,7 @@ impl Received {
 
 impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
     pub(crate) fn new(stream: S, session: Session<C>) -> Channel<S, C> {
-        Channel { stream, session, has_ended: false, is_closing: false }
+        Channel { stream, session, has_ended: false, is_closing: false, writer_waits: false }
     }
 
     pub(crate) fn session(&self) -> &Session<C> {
@@ -102,16 +104,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
         if let Some(end) = self.end() {
             return Poll::Ready(end);
         }
-        // What the session answered by itself. If it cannot be sent, the read says why.
-        _ = self.poll_send(cx);
+        self.answer(cx);
         let (filled, _) = ready!(self.poll_fill(room, buf, cx))?;
-        if !self.session.outgoing().is_empty() {
-            _ = self.poll_send(cx);
-        }
+        self.answer(cx);
         if filled > 0 {
             return Poll::Ready(Ok(Received::Plaintext(filled)));
         }
         Poll::Ready(self.end().unwrap_or(Ok(Received::Other)))
+    }
+
+    /// Sends what the session answered by itself. If that cannot be sent, the read says why. Whoever waits to write does it: were it
+    /// done for him here, nothing would wake him.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        if !self.writer_waits {
+            _ = self.send_more(cx);
+        }
     }
 
     /// Reads what a peer sends after an error, once we have closed: to close with bytes of it unread would reset the connection, and
@@ -194,14 +201,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
 
     /// Sends what was taken and a `close_notify`, and ends our stream.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
         if !std::mem::replace(&mut self.is_closing, true) {
             self.session.close();
+            ready!(self.poll_send(cx))?;
         }
-        ready!(self.poll_send(cx))?;
         Pin::new(&mut self.stream).poll_close(cx)
     }
 
+    /// Sends what is to be sent, for who writes.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let sent = self.send_more(cx);
+        self.writer_waits = sent.is_pending();
+        sent
+    }
+
+    fn send_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Channel { stream, session, .. } = self;
         if session.outgoing().is_empty() {
             return Poll::Ready(Ok(()));

@@ -199,8 +199,8 @@ impl<C: Side> Session<C> {
                 Ok(Step::Ended) => self.is_ended = true,
                 Ok(Step::Blocked | Step::Written(_)) => break,
                 Err(error) => {
-                    // The alert, if rustls has one for the peer.
-                    _ = self.step(&mut [], put, None);
+                    // The alert, if rustls has one for the peer. It may have to look at the same records again.
+                    _ = self.step(&mut records[used..], put, None);
                     self.error = Some(error);
                 }
             }
@@ -309,7 +309,7 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// Ends our stream: a `close_notify` is to be sent, unless the handshake is not over or has failed.
+    /// Ends our stream, where nothing else is to be sent: a `close_notify` is, unless the handshake is not over or has failed.
     pub(crate) fn close(&mut self) {
         let mut sealed = Vec::new();
         if let Ok(Some(len)) = self.encrypt(None, &mut sealed, 0) {

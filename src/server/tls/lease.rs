@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::server::budget::{ALLOWANCE, Budget, For, Lease};
 use crate::tls::{MAX_RECORD_LEN, READ_LEN};
 
-/// Bytes that are leased for each session, from its handshake on: what it keeps while it is idle, as tests/tls/memory.rs measures
+/// Bytes that are leased for each session, from its handshake on: what it keeps while it is idle, as tests/tls_memory.rs measures
 /// it.
-const SESSION_LEN: usize = 8 * 1024;
+const SESSION_LEN: usize = 6 * 1024;
 
 /// Bytes of a read where little is expected: of a handshake, or behind an unfinished one.
 const SHORT_READ_LEN: usize = 4 * 1024;
