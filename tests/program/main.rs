@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod broadcast;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod connect;
 mod encode_decode;
 mod harness;
@@ -12,5 +14,6 @@ mod observers;
 mod serve;
 mod starting;
 mod terminal;
+mod tls;
 mod unix;
 mod usage;

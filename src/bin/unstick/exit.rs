@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use unstick::framing::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError};
 use unstick::{CloseReason, ConnectError};
 
+use crate::tls;
+
 /// The exit codes as `--help` shows them.
 pub(crate) const HELP: &str = "\
 Exit codes:
@@ -16,7 +18,7 @@ Exit codes:
   1    another failure
   2    wrong flags or values
   3    a frame, or a line of input, is malformed or over the limit
-  4    truncated: the stream ended inside a frame
+  4    truncated: the stream ended inside a frame, or over TLS without close_notify
   5    reset: the peer broke the connection off
   6    timed out, or the peer's system does not answer any more
   7    refused: the server serves as many connections as it may; try again later
@@ -107,7 +109,7 @@ impl Failure {
             ConnectError::Refused { .. } => Code::Refused,
             _ => Code::Other,
         };
-        Failure::new(code, format_args!("{addr}: {}", Chain(error)))
+        Failure::new(code, format_args!("{addr}: {}{}", Chain(error), tls::hint(error)))
     }
 
     pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
@@ -152,6 +154,7 @@ pub(crate) fn of_reason(reason: &CloseReason) -> Code {
         CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
             of_decode(error)
         }
+        CloseReason::CutOff(_) => Code::Truncated,
         CloseReason::Reset(_) => Code::Reset,
         CloseReason::Unreachable(_) => Code::TimedOut,
         CloseReason::Refused { .. } => Code::Refused,
@@ -209,6 +212,8 @@ mod tests {
             (CloseReason::Malformed(decode_error(b"\x0A")), Code::Malformed),
             (CloseReason::Reset(io(io::ErrorKind::ConnectionReset)), Code::Reset),
             (CloseReason::Io(io(io::ErrorKind::OutOfMemory)), Code::Other),
+            (CloseReason::CutOff(io(io::ErrorKind::UnexpectedEof)), Code::Truncated),
+            (CloseReason::Tls(io(io::ErrorKind::InvalidData)), Code::Other),
             (CloseReason::Stopped, Code::Other),
         ] {
             assert_eq!(of_reason(&reason), code, "{reason}");

@@ -18,6 +18,7 @@ mod show;
 mod signals;
 mod stats;
 mod text;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
-    Connect(connect::Connect),
+    Connect(Box<connect::Connect>),
     Encode(encode::Encode),
     Decode(decode::Decode),
 }

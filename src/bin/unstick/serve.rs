@@ -18,6 +18,7 @@ use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::output::{Output, Print};
+use crate::tls::ServeTls;
 use crate::{reactor, serve_raw, signals, stats, text};
 
 const EXAMPLES: &str = "\
@@ -34,6 +35,7 @@ Examples:
   unstick serve unix:/run/echo --echo         at a Unix socket, which is removed at the end
   unstick serve --broadcast                   a chat: what one client sends, all others get
   unstick serve --echo --delay 500ms          a slow server, to see how a client takes it
+  unstick serve --echo --tls-cert cert.pem --tls-key key.pem
   unstick serve --raw-greeting                for clients that expect an unframed text first
   unstick serve --raw                         no framing: see how TCP splits and merges what is sent
   unstick serve --idle-timeout 300 --max-connections 1000 --stats 10 --metrics 127.0.0.1:9747";
@@ -92,6 +94,9 @@ pub(crate) struct Serve {
     /// Answer Prometheus over HTTP at HOST:PORT, path /metrics, with the same numbers as --stats
     #[arg(long, value_name = "HOST:PORT", value_parser = args::parse_host_port, conflicts_with = "raw")]
     metrics: Option<HostPort>,
+
+    #[command(flatten)]
+    tls: ServeTls,
 
     #[command(flatten)]
     pub(crate) limits: Limits,
@@ -158,7 +163,11 @@ fn serve(command: &Serve) -> Result<(), Failure> {
         ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads().get());
     let config = command.limits.apply(config);
     let refusal = command.refusal(&config);
-    let (server, addr) = bind(&command.addr, config.refusal(refusal))?;
+    let tls = command.tls.config()?;
+    let (mut server, addr) = bind(&command.addr, config.refusal(refusal))?;
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
     let account = server.account();
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;
