@@ -17,7 +17,10 @@ use super::{Client, ClientConfig, ClientStream, ConnectError, tcp, unix};
 use crate::framing::Header;
 use crate::handshake::HandshakeError;
 use crate::peer::PeerName;
-use crate::tls::{Channel, ClientSide, READ_LEN, Received, Session};
+use crate::tls::{Channel, ClientSide, READ_LEN, Received, Session, WRITE_LEN};
+
+/// Bytes of one read from the socket at least.
+const ROOM_LEN: usize = 16 * 1024;
 
 impl<H: Header + Clone> Client<H> {
     /// [`connect`](Client::connect) over TLS, to a server whose certificate is for this name. With feature `tls`. `Server::tls` has an
@@ -76,7 +79,7 @@ async fn secure(
     let (stream, peer) = socket.await?;
     let mut channel = Channel::new(stream, session);
     loop {
-        match poll_fn(|cx| channel.poll_handshake(READ_LEN, cx)).await {
+        match poll_fn(|cx| channel.poll_handshake(ROOM_LEN, cx)).await {
             Ok(true) => break,
             Ok(false) => {}
             Err(error) => {
@@ -141,7 +144,7 @@ impl AsyncRead for TlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll(&self.shared.wakers.reader, cx, |channel, cx| {
             loop {
-                match channel.poll_receive(READ_LEN, buf, cx) {
+                match channel.poll_receive(buf.len().clamp(ROOM_LEN, READ_LEN), buf, cx) {
                     Poll::Ready(Ok(Received::Other)) => {}
                     received => return received.map_ok(|received| received.len()),
                 }
@@ -160,7 +163,7 @@ impl AsyncWrite for TlsStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll(&self.shared.wakers.writer, cx, |channel, cx| channel.poll_write(bufs, READ_LEN, cx))
+        self.poll(&self.shared.wakers.writer, cx, |channel, cx| channel.poll_write(bufs, WRITE_LEN, cx))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

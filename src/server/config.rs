@@ -33,7 +33,8 @@ const RESERVE: usize = 32;
 /// Whatever the peers do, what the server holds for them is at most
 /// `memory_budget + connections × 6 KiB + threads × (12 MiB + longest payload)`; besides what handlers hold and what the system
 /// buffers in its sockets. 2 KiB are a connection's own, 4 KiB what it may hold without asking; 12 MiB are the buffers that a
-/// thread keeps to use again, and the rest is for the reply that is just being made.
+/// thread keeps to use again, and the rest is for the reply that is just being made. Over TLS a connection may hold 4 KiB more,
+/// and a thread keeps 1 MiB more; what a session takes is part of the budget.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig<H = Format> {

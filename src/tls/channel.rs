@@ -8,11 +8,13 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustls::Error;
 
 use super::scratch::{self, For};
-use super::session::{MAX_RECORD_LEN, Session, Side};
+use super::session::{Session, Side};
 use crate::handshake::HandshakeError;
 
-/// Bytes of one read from the stream below.
-pub(crate) const READ_LEN: usize = 64 * 1024;
+/// Bytes of one read from the stream below at most, and of what is encrypted at once: where much comes, few of many records are
+/// left unfinished, as one that is has to be moved twice.
+pub(crate) const READ_LEN: usize = 256 * 1024;
+pub(crate) const WRITE_LEN: usize = 64 * 1024;
 
 /// Memory that most writes need for their records.
 const SEALED_LEN: usize = 66 * 1024;
@@ -54,8 +56,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
         Channel { stream, session, has_ended: false, is_closing: false, writer_waits: false }
     }
 
-    pub(crate) fn session(&self) -> &Session<C> {
-        &self.session
+    pub(crate) fn session(&mut self) -> &mut Session<C> {
+        &mut self.session
     }
 
     pub(crate) fn stream(&mut self) -> &mut S {
@@ -125,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
     /// the alert that names the error could be lost.
     fn poll_forget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         let stream = Pin::new(&mut self.stream);
-        scratch::with(For::Received, READ_LEN, |memory| {
+        scratch::with(For::Received, WRITE_LEN, |memory| {
             stream.poll_read(cx, memory).map_ok(|n| Received::Plaintext(n.min(1)))
         })
     }
@@ -148,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
     fn poll_fill(&mut self, room: usize, buf: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<(usize, usize)>> {
         let Channel { stream, session, has_ended, .. } = self;
         let before = session.unfinished().len();
-        scratch::with(For::Received, (before + room).max(READ_LEN + MAX_RECORD_LEN), |memory| {
+        scratch::with(For::Received, before + room, |memory| {
             let received = loop {
                 match ready!(Pin::new(&mut *stream).poll_read(cx, &mut memory[before..before + room])) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -2,7 +2,7 @@
 //!
 //! rustls's buffered connections, which `futures-rustls` drives, read 4 KiB at a time into memory of their own, keep 4 to 18 KiB
 //! of it while a connection is idle, and do not say whether a record is unfinished. Its unbuffered ones, which are driven here,
-//! work on 64 KiB of the stream at a time in memory that the connections of a thread share, keep nothing while a connection is
+//! work on 64 KiB and more of the stream at a time, in memory that the connections of a thread share, keep nothing while a connection is
 //! idle, and leave an unfinished record to us: so it counts for timeouts and memory limits.
 
 mod channel;
@@ -14,7 +14,7 @@ mod scratch;
 mod server;
 mod session;
 
-pub(crate) use self::channel::{Channel, READ_LEN, Received};
+pub(crate) use self::channel::{Channel, READ_LEN, Received, WRITE_LEN};
 #[cfg(feature = "client")]
 pub(crate) use self::client::ClientSide;
 #[cfg(feature = "server")]

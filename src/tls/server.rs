@@ -18,6 +18,26 @@ impl Session<ServerSide> {
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session<ServerSide>, Error> {
         UnbufferedServerConnection::new(config).map(|server| Session::new(Box::new(server)))
     }
+
+    /// Bytes of the peer's certificates.
+    pub(crate) fn certificates_len(&self) -> usize {
+        self.certificates().iter().map(|certificate| certificate.len()).sum()
+    }
+
+    /// Bytes of memory for records that are not finished, and for plaintext that is not taken.
+    pub(crate) fn held(&self) -> usize {
+        self.records.capacity() + self.plaintext.capacity()
+    }
+
+    /// Bytes of memory for what is to be sent.
+    pub(crate) fn sending(&self) -> usize {
+        self.outgoing.capacity()
+    }
+
+    /// Nothing is read for a time, which the peer decides: an unfinished record has memory of its own length.
+    pub(crate) fn park(&mut self) {
+        self.records.shrink_to_fit();
+    }
 }
 
 impl Side for ServerSide {

@@ -25,12 +25,12 @@ const FIRST_LEN: usize = 8;
 /// not whole yet.
 pub(crate) struct Session<C> {
     side: C,
-    records: Vec<u8>,
+    pub(super) records: Vec<u8>,
     /// Plaintext that was not taken yet, and how much of it was.
-    plaintext: Vec<u8>,
+    pub(super) plaintext: Vec<u8>,
     taken: usize,
     /// Records that are to be sent, and how much of them was.
-    outgoing: Vec<u8>,
+    pub(super) outgoing: Vec<u8>,
     sent: usize,
     /// The peer's `close_notify` came.
     is_ended: bool,
@@ -99,18 +99,8 @@ impl<C: Side> Session<C> {
         PeerName::Tls(Arc::new(TlsPeer { name, certificates, alpn: alpn.map(<[u8]>::to_vec) }))
     }
 
-    fn certificates(&self) -> &[CertificateDer<'static>] {
+    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
         self.side.common().peer_certificates().unwrap_or_default()
-    }
-
-    /// Bytes of the peer's certificates.
-    pub(crate) fn certificates_len(&self) -> usize {
-        self.certificates().iter().map(|certificate| certificate.len()).sum()
-    }
-
-    /// Bytes of memory for records that are not finished, and for plaintext that is not taken.
-    pub(crate) fn held(&self) -> usize {
-        self.records.capacity() + self.plaintext.capacity()
     }
 
     /// Bytes of unfinished records.
@@ -153,11 +143,9 @@ impl<C: Side> Session<C> {
             filled += n;
             waits.extend_from_slice(&content[n..]);
         });
-        let rest = &memory[used..];
-        if rest.len() != self.records.len() || used > 0 {
-            // Of its own length: a peer decides how long it stays.
-            self.records = rest.to_vec();
-        }
+        self.records.clear();
+        self.records.reserve_exact(memory.len() - used);
+        self.records.extend_from_slice(&memory[used..]);
         filled
     }
 
@@ -234,11 +222,6 @@ impl<C: Side> Session<C> {
     /// These are to be sent, too.
     pub(crate) fn send_later(&mut self, records: &[u8]) {
         self.outgoing.extend_from_slice(records);
-    }
-
-    /// Bytes of memory for what is to be sent.
-    pub(crate) fn sending(&self) -> usize {
-        self.outgoing.capacity()
     }
 
     /// Puts `most` bytes of these pieces or fewer into records at the front of `sealed`, as few records as may be: how many bytes

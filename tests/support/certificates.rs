@@ -94,6 +94,11 @@ impl Certified {
         PrivatePkcs8KeyDer::from(self.key.clone()).into()
     }
 
+    /// The certificate and its key.
+    pub fn own(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        (self.certificate.clone(), self.key())
+    }
+
     /// A server that asks clients for nothing.
     pub fn serving(&self) -> ServerConfig {
         let config = ServerConfig::builder().with_no_client_auth();

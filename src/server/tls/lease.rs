@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use crate::server::budget::{ALLOWANCE, Budget, For, Lease};
-use crate::tls::{MAX_RECORD_LEN, READ_LEN};
+use crate::tls::{MAX_RECORD_LEN, READ_LEN, WRITE_LEN};
 
-/// Bytes that are leased for each session, from its handshake on: what it keeps while it is idle, as tests/tls_memory.rs measures
-/// it.
+/// Bytes that are leased for each session, from its handshake on: what it keeps while it is idle, as `tests/tls_memory.rs`
+/// measures it.
 const SESSION_LEN: usize = 6 * 1024;
 
 /// Bytes of a read where little is expected: of a handshake, or behind an unfinished one.
 const SHORT_READ_LEN: usize = 4 * 1024;
 
 /// Content that is put into records at once, if there is memory for them, and if there is none.
-const LONG_WRITE_LEN: usize = READ_LEN;
+const LONG_WRITE_LEN: usize = WRITE_LEN;
 const SHORT_WRITE_LEN: usize = ALLOWANCE / 2;
 
 /// Bytes by which the records of a long write may be longer than their content.

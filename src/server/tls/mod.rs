@@ -54,7 +54,7 @@ async fn shake_hands<H: Header>(
     entry: &mut Entry,
     header: &Arc<H>,
 ) -> Result<Tls, CloseReason> {
-    let (channel, reading) = {
+    let (mut channel, reading) = {
         let mut handshake = Handshake::new(acceptor, below, &entry.0).map_err(CloseReason::Handshake)?;
         handshake.run(header).await?;
         (handshake.channel, handshake.reading)

@@ -28,7 +28,7 @@ impl Tls {
     }
 
     /// Tells the connection what is kept here, and that so many bytes are waited for.
-    fn keep(&self, wants: usize) {
+    fn keep(&mut self, wants: usize) {
         let session = self.channel.session();
         let (unfinished, unsent) = (session.unfinished().len(), session.outgoing().len());
         let held = self.reading.held() + self.writing.held();
@@ -52,7 +52,10 @@ impl AsyncRead for Tls {
             match received {
                 Poll::Ready(Ok(Received::Other)) => continue,
                 Poll::Ready(_) => {}
-                Poll::Pending => tls.reading.keeps(tls.channel.session().held()),
+                Poll::Pending => {
+                    tls.channel.session().park();
+                    tls.reading.keeps(tls.channel.session().held());
+                }
             }
             tls.keep(wants);
             return received.map_ok(|received| received.len());
