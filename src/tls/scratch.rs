@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-/// The most that a thread keeps of each kind, 288 KiB: what is longer is given back to the system.
-const KEPT: usize = 288 * 1024;
+/// The most that a thread keeps of each kind, 160 KiB: what is longer is given back to the system.
+const KEPT: usize = 160 * 1024;
 
 thread_local! {
     static RECEIVED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

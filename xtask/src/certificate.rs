@@ -1,11 +1,16 @@
 //! A certificate for a server of ours, and what server and client make of it.
 
+use std::env;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use serde::{Deserialize, Serialize};
+
+/// The variable by which a child gets it.
+const GIVEN: &str = "XTASK_CERTIFICATE";
 
 /// A certificate for `localhost` that is its own authority, with its key, as PEM.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,13 +20,21 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// That of this process, which is made when it is first asked for.
+    /// That of this process: the one that it was given by its parent, or one that is made when it is first asked for.
     pub(crate) fn own() -> &'static Certificate {
         static OWN: OnceLock<Certificate> = OnceLock::new();
         OWN.get_or_init(|| {
+            if let Ok(given) = env::var(GIVEN) {
+                return serde_json::from_str(&given).expect("a parent gives a certificate");
+            }
             let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("the system is random");
             Certificate { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
         })
+    }
+
+    /// Gives it to a child.
+    pub(crate) fn give(command: &mut Command) {
+        command.env(GIVEN, serde_json::to_string(Certificate::own()).expect("text"));
     }
 
     /// A server with it. It gives no tickets: so what comes behind the handshake is payload.

@@ -17,7 +17,7 @@ const LONG_WRITE_LEN: usize = WRITE_LEN;
 const SHORT_WRITE_LEN: usize = ALLOWANCE / 2;
 
 /// Bytes by which the records of a long write may be longer than their content.
-const OVERHEAD: usize = 1024;
+const OVERHEAD: usize = 4 * 1024;
 
 /// A session, and what it received and has not handed on.
 pub(super) struct Reading {
