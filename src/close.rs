@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::adapters::{ReadError, WriteError};
 use crate::framing::{DecodeError, DecodeErrorKind, Diagnosis};
+use crate::handshake::HandshakeError;
 use crate::peer::PeerName;
 
 /// The end of one connection: its peer, why it ended, and how much was sent and received.
@@ -61,6 +62,13 @@ pub enum CloseReason {
     /// The peer ended its stream (FIN) inside a frame. The error says how many bytes of the frame were received, and
     /// how many it needed.
     Truncated(DecodeError),
+    /// The stream was cut off at a frame's end: over TLS, it ended without `close_notify`, so someone in between may have
+    /// ended it. Its kind is [`CloseKind::Truncated`], too.
+    CutOff(io::Error),
+    /// The TLS handshake failed, or took too long. No handler was made.
+    Handshake(HandshakeError),
+    /// After the handshake, the peer broke the rules of TLS, or reported that we did. The error holds a `rustls::Error`.
+    Tls(io::Error),
     /// The peer reset the connection (RST), or it was broken off.
     Reset(io::Error),
     /// The peer declared a payload over the limit.
@@ -139,7 +147,9 @@ impl CloseReason {
     pub fn kind(&self) -> CloseKind {
         match self {
             CloseReason::Clean => CloseKind::Clean,
-            CloseReason::Truncated(_) => CloseKind::Truncated,
+            CloseReason::Truncated(_) | CloseReason::CutOff(_) => CloseKind::Truncated,
+            CloseReason::Handshake(_) => CloseKind::Handshake,
+            CloseReason::Tls(_) => CloseKind::Tls,
             CloseReason::Reset(_) => CloseKind::Reset,
             CloseReason::Oversize(_) => CloseKind::Oversize,
             CloseReason::Malformed(_) => CloseKind::Malformed,
@@ -171,7 +181,7 @@ impl CloseReason {
 pub enum CloseKind {
     /// [`CloseReason::Clean`].
     Clean,
-    /// [`CloseReason::Truncated`].
+    /// [`CloseReason::Truncated`] or [`CloseReason::CutOff`].
     Truncated,
     /// [`CloseReason::Reset`].
     Reset,
@@ -205,6 +215,10 @@ pub enum CloseKind {
     Unreachable,
     /// [`CloseReason::Ended`].
     Ended,
+    /// [`CloseReason::Handshake`].
+    Handshake,
+    /// [`CloseReason::Tls`].
+    Tls,
 }
 
 impl CloseKind {
@@ -228,6 +242,8 @@ impl CloseKind {
         CloseKind::OverBudget,
         CloseKind::Unreachable,
         CloseKind::Ended,
+        CloseKind::Handshake,
+        CloseKind::Tls,
     ];
 
     /// Its name, as in reports and metrics, such as "slow frame".
@@ -251,6 +267,8 @@ impl CloseKind {
             CloseKind::OverBudget => "over budget",
             CloseKind::Unreachable => "unreachable",
             CloseKind::Ended => "ended",
+            CloseKind::Handshake => "handshake",
+            CloseKind::Tls => "tls error",
         }
     }
 }
@@ -269,7 +287,12 @@ impl fmt::Display for CloseReason {
             CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
                 write!(f, ": {error}")
             }
-            CloseReason::Reset(error) | CloseReason::Io(error) | CloseReason::Unreachable(error) => causes(f, error),
+            CloseReason::Reset(error)
+            | CloseReason::Io(error)
+            | CloseReason::Unreachable(error)
+            | CloseReason::CutOff(error)
+            | CloseReason::Tls(error) => causes(f, error),
+            CloseReason::Handshake(error) => causes(f, error),
             CloseReason::Handler(error) => causes(f, &**error),
             CloseReason::Panic(text) => write!(f, ": {text}"),
             CloseReason::Refused { max_connections } => write!(f, ": {max_connections} connections are served already"),
@@ -318,11 +341,15 @@ impl From<DecodeError> for CloseReason {
 impl From<io::Error> for CloseReason {
     fn from(error: io::Error) -> CloseReason {
         use io::ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
+            BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkUnreachable, TimedOut,
+            UnexpectedEof,
         };
         match error.kind() {
             BrokenPipe | ConnectionAborted | ConnectionReset => CloseReason::Reset(error),
             TimedOut | HostUnreachable | NetworkUnreachable => CloseReason::Unreachable(error),
+            // No socket says these: a transport with a protocol of its own does, as TLS.
+            UnexpectedEof => CloseReason::CutOff(error),
+            InvalidData => CloseReason::Tls(error),
             _ => CloseReason::Io(error),
         }
     }

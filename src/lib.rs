@@ -44,6 +44,7 @@
 //! - `client`: the client, on smol.
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
+//! - `tls`: TLS for `server` and `client`, by rustls. You bring the rustls configuration; no provider is chosen for you.
 //! - `testing`: the property suite, for your decoder or header; `no_std`, no dependency. With `std` or `futures` it adds
 //!   readers and writers that do what a network may do; with `server` it adds the simulation.
 //! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
@@ -107,11 +108,15 @@ mod client;
 mod close;
 pub mod framing;
 #[cfg(any(feature = "client", feature = "server"))]
+mod handshake;
+#[cfg(any(feature = "client", feature = "server"))]
 mod peer;
 #[cfg(feature = "server")]
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(all(feature = "tls", any(feature = "client", feature = "server")))]
+mod tls;
 
 #[cfg(feature = "tokio-codec")]
 pub use adapters::codec;
@@ -120,11 +125,13 @@ pub use adapters::{FrameIter, FrameReader, FrameWriter, NO_COPY_LEN, ReadError, 
 #[cfg(feature = "futures")]
 pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 #[cfg(feature = "client")]
-pub use client::{CallError, Client, ClientConfig, ClientStream, ConnectError, ExpectedGreeting, RecvError};
+pub use client::{CallError, Client, ClientConfig, ClientStream, ConnectError, ExpectedGreeting, RecvError, TlsStream};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use close::{CloseKind, CloseReason, Closed, Traffic};
 #[cfg(any(feature = "client", feature = "server"))]
-pub use peer::{Credentials, PeerName};
+pub use handshake::HandshakeError;
+#[cfg(any(feature = "client", feature = "server"))]
+pub use peer::{Credentials, PeerName, TlsPeer};
 #[cfg(feature = "server")]
 pub use server::{
     Account, Greeting, Halves, Listener, Outbox, Peer, PushError, Responder, Server, ServerConfig, Sleep, Stats,

@@ -33,6 +33,21 @@ pub enum PeerName {
     },
     /// Any other peer, by the name that its transport gives it.
     Other(Arc<str>),
+    /// A peer over TLS, once the handshake has ended. It is shown as below TLS; its certificate is in [`TlsPeer`].
+    Tls(Arc<TlsPeer>),
+}
+
+/// A peer over TLS, as the handshake showed it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct TlsPeer {
+    /// Its name below TLS: its address, say.
+    pub name: PeerName,
+    /// Its certificates as DER, its own first, as the rustls configuration verified them; empty if it showed none. For names in
+    /// them there are crates, such as `x509-parser`.
+    pub certificates: Vec<Vec<u8>>,
+    /// The protocol that was agreed on by ALPN, if any.
+    pub alpn: Option<Vec<u8>>,
 }
 
 /// The process at the other end of a Unix socket, as the system reports it: its identity when it connected or began to
@@ -48,11 +63,20 @@ pub struct Credentials {
 }
 
 impl PeerName {
-    /// The address of a TCP peer; `None` for any other.
+    /// The address of a TCP peer, also over TLS; `None` for any other.
     pub fn as_socket(&self) -> Option<SocketAddr> {
         match self {
             PeerName::Tcp(addr) => Some(*addr),
+            PeerName::Tls(peer) => peer.name.as_socket(),
             PeerName::Unix { .. } | PeerName::Other(_) => None,
+        }
+    }
+
+    /// Its certificates and the protocol of ALPN; `None` if it is no peer over TLS.
+    pub fn as_tls(&self) -> Option<&TlsPeer> {
+        match self {
+            PeerName::Tls(peer) => Some(peer),
+            _ => None,
         }
     }
 }
@@ -67,6 +91,7 @@ impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PeerName::Tcp(addr) => write!(f, "{addr}"),
+            PeerName::Tls(peer) => peer.name.fmt(f),
             PeerName::Other(name) => in_one_line(f, name),
             PeerName::Unix { path: Some(path), credentials } => {
                 f.write_str("unix:")?;

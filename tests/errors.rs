@@ -5,9 +5,11 @@ use std::fmt::Debug;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use unstick::framing::{DecodeError, Decoder, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError};
+use unstick::framing::{
+    DecodeError, Decoder, Diagnosis, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError,
+};
 use unstick::testing::{self, Failure, Subject, Violation};
-use unstick::{CallError, ConnectError, PushError, ReadError, RecvError, WriteError};
+use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
 fn format() -> Format {
@@ -147,6 +149,31 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io(late, ErrorKind::TimedOut, "no reply within 3s", None);
     let unsent = "the request was not sent: 2 replies to earlier calls may still come";
     check_io(CallError::Outstanding { replies: 2 }, ErrorKind::ResourceBusy, unsent, None);
+}
+
+#[test]
+fn errors_of_a_handshake_have_the_cause_that_they_name() {
+    let timeout = Duration::from_secs(3);
+    let not_tls = |diagnosis, is_frame| HandshakeError::NotTls { first: b"\x05\0\0\0he".into(), diagnosis, is_frame };
+    let first = "the peer speaks no TLS: its first bytes are 05 00 00 00 68 65";
+    let crowded = "no TLS handshake within a second, while others wait and 7 are allowed at a time";
+    let ended = "the peer ended its stream during the TLS handshake";
+    for (error, kind, text) in [
+        (HandshakeError::TimedOut { timeout }, ErrorKind::TimedOut, "no TLS handshake within 3s"),
+        (HandshakeError::Crowded { max_handshakes: 7 }, ErrorKind::TimedOut, crowded),
+        (HandshakeError::Ended, ErrorKind::UnexpectedEof, ended),
+        (not_tls(None, false), ErrorKind::InvalidData, first),
+        (not_tls(None, true), ErrorKind::InvalidData, &format!("{first} (looks like a frame without TLS)")),
+        (not_tls(Some(Diagnosis::Http), false), ErrorKind::InvalidData, &format!("{first} (looks like HTTP)")),
+    ] {
+        check_io(error, kind, text, None);
+    }
+    let tls = || HandshakeError::Tls("the certificate".into());
+    check_io(tls(), ErrorKind::InvalidData, "the TLS handshake failed", Some("the certificate"));
+    let failed = "the connection failed during the TLS handshake";
+    check_io(HandshakeError::Io(io_error()), ErrorKind::ConnectionReset, failed, Some("the cable"));
+    let cannot = "cannot connect over TLS";
+    check_io(ConnectError::Handshake(tls()), ErrorKind::InvalidData, cannot, Some("the TLS handshake failed"));
 }
 
 #[test]

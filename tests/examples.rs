@@ -1,5 +1,7 @@
 //! The examples of the server, over real sockets.
 
+#[path = "support/certificates.rs"]
+mod certificates;
 mod common;
 
 #[allow(dead_code)]
@@ -9,15 +11,22 @@ mod chat;
 #[path = "../examples/job.rs"]
 mod job;
 #[allow(dead_code)]
+#[path = "../examples/mutual_tls.rs"]
+mod mutual_tls;
+#[allow(dead_code)]
 #[path = "../examples/relay.rs"]
 mod relay;
+#[allow(dead_code)]
+#[path = "../examples/tls_echo.rs"]
+mod tls_echo;
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
-use common::{DEADLINE, connect, frame, read_frame, read_to_end, reset, write};
+use certificates::{Authority, Folder, trusting};
+use common::{DEADLINE, connect, frame, in_time, read_frame, read_to_end, reset, write};
 use smol::Task;
-use unstick::{Account, CloseKind, Server, ServerConfig, Stats};
+use unstick::{Account, Client, ClientConfig, CloseKind, Server, ServerConfig, Stats};
 
 /// A server of one of the examples.
 struct Example {
@@ -197,4 +206,38 @@ fn a_relay_pairs_nobody_with_one_that_is_gone() {
     // One that has said nothing ends the other one just as well.
     drop(two);
     assert_eq!(read_to_end(&mut one), b"");
+}
+
+#[test]
+fn the_echo_over_tls_echoes() {
+    let (folder, authority) = (Folder::new("tls_echo"), Authority::new("an authority"));
+    let [certificate, key] = folder.files("server", &authority.server());
+    let tls = tls_echo::tls(certificate.as_ref(), key.as_ref()).expect("a certificate and its key");
+    let server = Example::start(ServerConfig::default(), |server| tls_echo::serve(server.tls(tls.into())));
+    in_time(async {
+        let name = "localhost".try_into().expect("a name");
+        let tls = trusting(&authority, None).into();
+        let mut client = Client::connect_tls(server.addr, name, tls, ClientConfig::default()).await.expect("connected");
+        assert_eq!(client.call(b"hello").await.expect("a reply").payload(), b"hello");
+        client.finish().await;
+    });
+    server.wait_for(CloseKind::Clean, 1);
+}
+
+#[test]
+fn mutual_tls_tells_a_client_by_its_certificate() {
+    let (authority, foreign) = (Authority::new("an authority"), Authority::new("another one"));
+    let server = mutual_tls::server(authority.roots(), authority.server().own()).expect("a server");
+    let (addr, account) = (server.local_addr().expect("an address"), server.account());
+    let _serving = smol::spawn(mutual_tls::serve(server));
+    let (alice, mallory) = (authority.client("alice"), foreign.client("mallory"));
+    let told = in_time(mutual_tls::ask(addr, authority.roots(), alice.own())).expect("an answer");
+    assert_eq!(told, format!("you have a certificate of {} bytes", alice.certificate.len()));
+    let refused = in_time(mutual_tls::ask(addr, authority.roots(), mallory.own())).expect_err("no handler is reached");
+    assert!(refused.to_string().contains("no reply"), "{refused}");
+    let begin = Instant::now();
+    while account.stats().closes(CloseKind::Handshake) < 1 {
+        assert!(begin.elapsed() < DEADLINE, "{account:?}");
+        std::thread::yield_now();
+    }
 }

@@ -65,8 +65,17 @@ fn every_error_is_one_of_those_that_are_tested() {
     // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting or refusal, tested in end_to_end/limits.rs.
     let private = ["Refused", "Unfit"];
     let framing = ["DecodeError", "EncodeError", "Fault", "FormatError", "SpecError"];
-    let above =
-        ["CallError", "ConnectError", "Failure", "PushError", "ReadError", "RecvError", "Violation", "WriteError"];
+    let above = [
+        "CallError",
+        "ConnectError",
+        "Failure",
+        "HandshakeError",
+        "PushError",
+        "ReadError",
+        "RecvError",
+        "Violation",
+        "WriteError",
+    ];
     let mut tested = [&private[..], &framing, &above].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);
@@ -281,6 +290,7 @@ fn every_limit_has_a_default_that_is_documented() {
     assert_eq!(timeouts, [seconds(60), seconds(10), None, seconds(10)]);
     assert_eq!((server.keepalive, server.min_rate), (seconds(60), Some(64 << 10)));
     assert_eq!((server.high_water, server.outbox_limit, server.max_frames_per_turn), (64 << 10, 256 << 10, 1024));
+    assert_eq!((server.handshake_timeout, server.max_handshakes), (Duration::from_secs(10), 256));
     assert_eq!((server.max_connections, server.memory_budget), (None, None));
     assert_eq!((server.greeting, server.refusal), (Greeting::None, Greeting::None));
     let client = ClientConfig::default();

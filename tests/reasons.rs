@@ -4,10 +4,19 @@ use std::io;
 use std::time::Duration;
 
 use unstick::framing::{Decoder, Diagnosis, EncodeError, Format};
-use unstick::{CloseKind, CloseReason, ReadError, ServerConfig, WriteError};
+use unstick::{CloseKind, CloseReason, HandshakeError, ReadError, ServerConfig, WriteError};
 
 fn reset() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
+}
+
+/// What a transport says that is over TLS.
+fn cut_off() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
+}
+
+fn no_tls() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no record")
 }
 
 #[test]
@@ -36,6 +45,12 @@ fn a_reason_is_of_the_error_that_it_was() {
         ),
         (CloseReason::Panic("oh".into()), "handler panic: oh".to_string()),
         (CloseReason::from(late()), format!("unreachable: {}", late())),
+        (CloseReason::from(cut_off()), format!("truncated: {}", cut_off())),
+        (CloseReason::from(ReadError::Io(no_tls())), "tls error: no record".into()),
+        (
+            CloseReason::Handshake(HandshakeError::Tls("the certificate".into())),
+            "handshake: the TLS handshake failed: the certificate".into(),
+        ),
         (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already".into()),
         (CloseReason::Silent { timeout, diagnosis: None }, "silent: no whole frame within 3s".into()),
         (

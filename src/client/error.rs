@@ -6,11 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use crate::adapters::{ReadError, WriteError};
+use crate::handshake::HandshakeError;
 
 /// Why a client did not connect.
 ///
 /// It converts into an [`io::Error`]: [`Io`](ConnectError::Io) into the error in it. Any other variant is wrapped, with
-/// the kind [`TimedOut`](io::ErrorKind::TimedOut), that of the [`ReadError`], or
+/// the kind [`TimedOut`](io::ErrorKind::TimedOut), that of the [`HandshakeError`] or the [`ReadError`], or
 /// [`ConnectionRefused`](io::ErrorKind::ConnectionRefused).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -22,6 +23,8 @@ pub enum ConnectError {
         /// [`ClientConfig::connect_timeout`](crate::ClientConfig::connect_timeout).
         timeout: Duration,
     },
+    /// The TLS handshake failed.
+    Handshake(HandshakeError),
     /// The greeting cannot be decoded, or the connection failed before the whole greeting arrived.
     Greeting(ReadError),
     /// The server accepted the connection, and ended its stream instead of sending a greeting: usually because it is
@@ -37,6 +40,7 @@ impl fmt::Display for ConnectError {
         match self {
             ConnectError::Io(_) => f.write_str("cannot connect"),
             ConnectError::TimedOut { timeout } => write!(f, "no connection, or no greeting, within {timeout:?}"),
+            ConnectError::Handshake(_) => f.write_str("cannot connect over TLS"),
             ConnectError::Greeting(_) => f.write_str("no greeting"),
             ConnectError::Refused { text } if text.is_empty() => {
                 f.write_str("no greeting: the server closed the connection before it")
@@ -52,6 +56,7 @@ impl Error for ConnectError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             ConnectError::Io(error) => Some(error),
+            ConnectError::Handshake(error) => Some(error),
             ConnectError::Greeting(error) => Some(error),
             ConnectError::TimedOut { .. } | ConnectError::Refused { .. } => None,
         }
@@ -63,6 +68,7 @@ impl From<ConnectError> for io::Error {
         let kind = match error {
             ConnectError::Io(error) => return error,
             ConnectError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            ConnectError::Handshake(ref error) => error.io_kind(),
             ConnectError::Greeting(ref error) => error.io_kind(),
             ConnectError::Refused { .. } => io::ErrorKind::ConnectionRefused,
         };

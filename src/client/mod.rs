@@ -1,8 +1,12 @@
-//! The client, over TCP or a Unix socket.
+//! The client, over TCP or a Unix socket, with TLS or without.
 
 mod config;
 mod error;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
 
 use std::fmt;
 use std::future::Future;
@@ -21,6 +25,10 @@ use futures_lite::io::AsyncReadExt;
 pub use self::config::{ClientConfig, ExpectedGreeting};
 pub use self::error::{CallError, ConnectError, RecvError};
 pub use self::stream::ClientStream;
+#[cfg(feature = "tls")]
+pub use self::tls::TlsStream;
+#[cfg(not(feature = "tls"))]
+pub use self::without_tls::TlsStream;
 use crate::adapters::{FramedRead, FramedWrite, ReadError, WriteError};
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::framing::{Envelope, Format, Frame, Header};
@@ -79,13 +87,7 @@ impl<H: Header + Clone> Client<H> {
     /// # Cancel-safety
     /// Dropping the future closes the socket.
     pub async fn connect(addr: impl AsyncToSocketAddrs, config: ClientConfig<H>) -> Result<Client<H>, ConnectError> {
-        let socket = async {
-            let stream = TcpStream::connect(addr).await?;
-            stream.set_nodelay(true)?;
-            let peer = stream.peer_addr()?.into();
-            Ok((ClientStream::Tcp(stream), peer))
-        };
-        Client::open(socket, config).await
+        Client::open(tcp(addr), config).await
     }
 
     /// [`connect`](Client::connect) to a Unix socket. On Unix only. `Server::bind_unix` has an example.
@@ -97,21 +99,16 @@ impl<H: Header + Clone> Client<H> {
     /// As [`connect`](Client::connect).
     #[cfg(unix)]
     pub async fn connect_unix(path: impl AsRef<Path>, config: ClientConfig<H>) -> Result<Client<H>, ConnectError> {
-        let path = path.as_ref().to_owned();
-        let socket = async {
-            let stream = UnixStream::connect(&path).await?;
-            Ok((ClientStream::Unix(stream), PeerName::Unix { path: Some(path), credentials: None }))
-        };
-        Client::open(socket, config).await
+        Client::open(unix(path.as_ref()), config).await
     }
 
     async fn open(
-        socket: impl Future<Output = io::Result<(ClientStream, PeerName)>>,
+        socket: impl Future<Output = Result<(ClientStream, PeerName), ConnectError>>,
         config: ClientConfig<H>,
     ) -> Result<Client<H>, ConnectError> {
         let ClientConfig { format, greeting, connect_timeout, call_timeout, recv_timeout } = config;
         let greeted = async {
-            let (stream, peer) = socket.await.map_err(ConnectError::Io)?;
+            let (stream, peer) = socket.await?;
             let mut client = Client {
                 peer,
                 reader: FramedRead::new(stream.clone(), format.clone()),
@@ -398,6 +395,24 @@ impl<H: Header> fmt::Debug for Client<H> {
             .field("traffic", &self.traffic())
             .finish_non_exhaustive()
     }
+}
+
+/// Connects over TCP.
+async fn tcp(addr: impl AsyncToSocketAddrs) -> Result<(ClientStream, PeerName), ConnectError> {
+    let connected = async {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        let peer = stream.peer_addr()?.into();
+        Ok((ClientStream::Tcp(stream), peer))
+    };
+    connected.await.map_err(ConnectError::Io)
+}
+
+/// Connects to a Unix socket.
+#[cfg(unix)]
+async fn unix(path: &Path) -> Result<(ClientStream, PeerName), ConnectError> {
+    let stream = UnixStream::connect(path).await.map_err(ConnectError::Io)?;
+    Ok((ClientStream::Unix(stream), PeerName::Unix { path: Some(path.to_owned()), credentials: None }))
 }
 
 /// The output of the future, or the timeout if that passes first.

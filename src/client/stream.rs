@@ -1,4 +1,4 @@
-//! The socket of a client, TCP or Unix.
+//! The stream of a client: a socket, TCP or Unix, or TLS over one.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,10 +9,12 @@ use async_net::TcpStream;
 use async_net::unix::UnixStream;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-/// The socket of a [`Client`](crate::Client), TCP or Unix. The halves of [`split`](crate::Client::split) read and write
-/// it.
+use super::TlsStream;
+
+/// The stream of a [`Client`](crate::Client): a socket, TCP or Unix, or TLS over one. The halves of
+/// [`split`](crate::Client::split) read and write it.
 ///
-/// Closing it ends our stream (FIN); reading stays open. Clones are the same socket.
+/// Closing it ends our stream (FIN); reading stays open. Clones are the same stream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientStream {
@@ -21,6 +23,8 @@ pub enum ClientStream {
     /// From `Client::connect_unix`.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// Of `Client::connect_tls` or `Client::connect_unix_tls`. Closing it sends TLS's `close_notify` first.
+    Tls(TlsStream),
 }
 
 trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
@@ -33,6 +37,7 @@ impl ClientStream {
             ClientStream::Tcp(stream) => Pin::new(stream),
             #[cfg(unix)]
             ClientStream::Unix(stream) => Pin::new(stream),
+            ClientStream::Tls(stream) => Pin::new(stream),
         }
     }
 }

@@ -139,7 +139,8 @@ fn turn_away(stream: &Stream, shared: &Shared) -> io::Result<()> {
     // One that cannot be encoded was an error when the server was made.
     _ = shared.config.refusal.append(&shared.encode, &mut refusal);
     stream.set_nonblocking()?;
-    if !refusal.is_empty() {
+    // Over TLS nothing can be said without a handshake.
+    if !refusal.is_empty() && shared.acceptor.is_none() {
         stream.write(&refusal)?;
     }
     stream.end()

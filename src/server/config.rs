@@ -36,7 +36,8 @@ const RESERVE: usize = 32;
 /// `memory_budget + connections × 6 KiB + threads × (12 MiB + longest payload)`,
 /// besides what handlers hold and what the system buffers in its sockets. Of the 6 KiB, 2 KiB are a connection's own
 /// state and 4 KiB what it may hold without a lease from the budget; 12 MiB are the buffers that a thread keeps for
-/// reuse; the longest payload is the reply being encoded.
+/// reuse; the longest payload is the reply being encoded. Over TLS a
+/// connection may hold 4 KiB more, and a thread 1 MiB more; the memory of a session is leased from the budget.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig<H = Format> {
@@ -96,6 +97,13 @@ pub struct ServerConfig<H = Format> {
     /// The most frames of one connection, including empty ones, that are handled in a row before other connections of
     /// its thread are served. 1024 by default.
     pub max_frames_per_turn: usize,
+    /// The longest time for a TLS handshake; after it, the connection ends as *handshake*. 10 s by default. A handshake
+    /// that waits for its turn, because of [`max_handshakes`](ServerConfig::max_handshakes), may wait for as long.
+    pub handshake_timeout: Duration,
+    /// The most TLS handshakes at a time; further ones wait for their turn. 256 by default. If one waits and another has
+    /// taken longer than a second, that one ends as *handshake*: so clients that never finish their handshakes keep
+    /// others out for a short time only.
+    pub max_handshakes: usize,
     /// How long a stop waits for frames that have arrived, their handlers and their replies; then the remaining
     /// connections are ended. 10 s by default.
     pub drain_timeout: Duration,
@@ -121,6 +129,8 @@ impl Default for ServerConfig {
             high_water: 64 * 1024,
             outbox_limit: 256 * 1024,
             max_frames_per_turn: 1024,
+            handshake_timeout: Duration::from_secs(10),
+            max_handshakes: 256,
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -162,6 +172,8 @@ impl<H> ServerConfig<H> {
         high_water: usize,
         outbox_limit: usize,
         max_frames_per_turn: usize,
+        handshake_timeout: Duration,
+        max_handshakes: usize,
         drain_timeout: Duration,
     }
 
@@ -181,6 +193,7 @@ impl<H> ServerConfig<H> {
             ("high_water", Some(self.high_water)),
             ("outbox_limit", Some(self.outbox_limit)),
             ("max_frames_per_turn", Some(self.max_frames_per_turn)),
+            ("max_handshakes", Some(self.max_handshakes)),
         ];
         limits.into_iter().find_map(|(name, limit)| (limit == Some(0)).then_some(name))
     }

@@ -30,7 +30,7 @@ use crate::close::CloseReason;
 use crate::framing::{Frame, Header};
 
 /// How long a peer has to read our last replies after we closed, before it is cut off.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// How often a handler that waited for room goes on at once, before the connection yields to others.
 const ROOMS_A_TURN: u32 = 16;
@@ -81,6 +81,8 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
             CloseReason::Handler(_)
             | CloseReason::Panic(_)
             | CloseReason::Truncated(_)
+            | CloseReason::CutOff(_)
+            | CloseReason::Tls(_)
             | CloseReason::Oversize(_)
             | CloseReason::Malformed(_)
             | CloseReason::Stopped
@@ -158,8 +160,8 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
             match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Woken::End)),
                 Poll::Ready(Ok(_)) => return Poll::Ready(Ok(Woken::Bytes)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Box::new(error.into()))),
-                Poll::Pending => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Box::new(input.broke(error)))),
+                Poll::Pending => input.waits(link.kept.get().unfinished, link.thread.clock.peers_now()),
             }
         }
         input.park();
@@ -366,12 +368,18 @@ fn wait_input<H: Header>(
 ) -> Result<(), CloseReason> {
     let (thread, output) = (&link.thread, link.output.borrow());
     let config = &thread.shared.config;
-    let (reading, writing) = (input.deadline(config), output.deadline(config));
+    let kept = link.kept.get();
+    let (reading, writing) = (input.deadline(config, kept.unfinished), output.deadline(config));
     if thread.wait(link.slot, earlier(reading, writing), cx) {
         let is_reading = writing.is_none_or(|writing| reading.is_some_and(|reading| reading <= writing));
-        return Err(if is_reading { input.overdue(config) } else { output.overdue(config) });
+        return Err(if is_reading {
+            input.overdue(config, kept.unfinished)
+        } else {
+            output.overdue(config, kept.unsent)
+        });
     }
-    member.wait(input.held() + output.held(), input.wants(), cx)
+    let wants = input.wants().or((kept.wants > 0).then_some(kept.wants));
+    member.wait(input.held() + output.held() + kept.held, wants, cx)
 }
 
 /// Waits for what waits to be taken; meanwhile `received` bytes are held, too.
@@ -379,9 +387,9 @@ fn wait_writing(link: &Link, received: usize, member: &mut Member, cx: &Context<
     let (thread, output) = (&link.thread, link.output.borrow());
     let config = &thread.shared.config;
     if thread.wait(link.slot, output.deadline(config), cx) {
-        return Err(output.overdue(config));
+        return Err(output.overdue(config, link.kept.get().unsent));
     }
-    let held = if output.stuck().is_some() { received + output.held() } else { 0 };
+    let held = if output.stuck().is_some() { received + output.held() + link.kept.get().held } else { 0 };
     member.wait(held, output.wants(), cx)
 }
 

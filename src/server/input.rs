@@ -100,14 +100,27 @@ impl<H: Header> Input<H> {
         self.due.took(now);
     }
 
-    /// When the peer is late, if ever.
-    pub(super) fn deadline(&self, config: &ServerConfig<()>) -> Option<Instant> {
-        self.due.until(config, self.decoder.buffered())
+    /// There is nothing to read; the transport has `below` bytes of an unfinished record, which is to be finished as a frame is.
+    pub(super) fn waits(&mut self, below: usize, now: Instant) {
+        self.due.came(now, false, self.decoder.buffered() + below);
+    }
+
+    /// Why the connection ends whose transport failed so: a stream that is cut off inside a frame is truncated.
+    pub(super) fn broke(&self, error: io::Error) -> CloseReason {
+        match self.decoder.finish() {
+            Err(truncated) if error.kind() == io::ErrorKind::UnexpectedEof => truncated.into(),
+            _ => error.into(),
+        }
+    }
+
+    /// When the peer is late, if ever, with `below` bytes of an unfinished record received.
+    pub(super) fn deadline(&self, config: &ServerConfig<()>, below: usize) -> Option<Instant> {
+        self.due.until(config, self.decoder.buffered() + below)
     }
 
     /// Why a late peer's connection ends.
-    pub(super) fn overdue(&self, config: &ServerConfig<()>) -> CloseReason {
-        let mut reason = self.due.overdue(config, self.decoder.buffered(), self.decoder.need());
+    pub(super) fn overdue(&self, config: &ServerConfig<()>, below: usize) -> CloseReason {
+        let mut reason = self.due.overdue(config, self.decoder.buffered() + below, self.decoder.need());
         if let CloseReason::SlowFrame { diagnosis, .. } | CloseReason::Silent { diagnosis, .. } = &mut reason {
             *diagnosis = self.decoder.finish().err().and_then(|error| error.diagnosis());
         }

@@ -12,6 +12,19 @@ use crate::adapters::NO_COPY_LEN;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::peer::PeerName;
 
+/// What a transport keeps between reading and handing on, and between taking and writing: records of TLS.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Kept {
+    /// Bytes received that belong to an unfinished record.
+    pub(super) unfinished: usize,
+    /// Bytes taken that are not written.
+    pub(super) unsent: usize,
+    /// Bytes of memory that are leased for both.
+    pub(super) held: usize,
+    /// Bytes for which a lease is waited for; 0 for none.
+    pub(super) wants: usize,
+}
+
 /// What a connection's task shares with its responder and its peer handle. Only the task has the transport.
 pub(super) struct Link {
     pub(super) thread: Rc<Thread>,
@@ -22,6 +35,8 @@ pub(super) struct Link {
     /// The memory of the frame at hand, where it is large: so its payload can be kept without a copy. In memory of its own, as
     /// most connections have none.
     pub(super) received: RefCell<Option<Box<Bytes>>>,
+    /// What its transport keeps, if that is over TLS.
+    pub(super) kept: Cell<Kept>,
     /// Its slot in its thread.
     pub(super) slot: usize,
     /// Whether it is served, or refused.
@@ -39,6 +54,7 @@ impl Link {
             output: RefCell::new(Output::new(&thread.shared)),
             outbox: OnceCell::new(),
             received: RefCell::default(),
+            kept: Cell::default(),
             slot: thread.enter(),
             is_admitted,
             traffic: Cell::default(),
@@ -123,6 +139,11 @@ impl Entry {
     /// A connection comes, which is admitted or is to be refused.
     pub(super) fn new(thread: &Rc<Thread>, peer: PeerName, is_admitted: bool) -> Entry {
         Entry(Link::new(thread, peer, is_admitted))
+    }
+
+    /// Whether it is served, or refused.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.0.is_admitted
     }
 
     /// It has ended, for this reason.

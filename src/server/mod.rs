@@ -1,6 +1,8 @@
 //! The server: it accepts connections, hands each frame to a handler, and writes replies and pushes.
 
 mod accept;
+#[cfg(feature = "tls")]
+mod acceptor;
 mod account;
 mod budget;
 mod clock;
@@ -19,6 +21,8 @@ mod panic;
 mod peer;
 mod pool;
 mod responder;
+#[cfg(feature = "tls")]
+mod secure;
 mod serve;
 mod shared;
 #[cfg(not(feature = "tracing"))]
@@ -26,9 +30,14 @@ mod silence;
 #[cfg(feature = "testing")]
 mod simulate;
 mod system;
+mod task;
 mod thread;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
 mod worker;
 
 pub use self::account::{Account, Stats};
@@ -46,3 +55,5 @@ use self::silence as events;
 #[cfg(feature = "testing")]
 pub(crate) use self::simulate::any_time;
 pub use self::transport::{Halves, Listener, Transport};
+#[cfg(not(feature = "tls"))]
+use self::{without_tls as acceptor, without_tls as tls};

@@ -110,9 +110,9 @@ impl Output {
         self.stuck?.checked_add(config.write_timeout?)
     }
 
-    /// Why a connection ends whose peer takes nothing.
-    pub(super) fn overdue(&self, config: &ServerConfig<()>) -> CloseReason {
-        CloseReason::SlowReader { queued: self.queued(), timeout: config.write_timeout.unwrap_or_default() }
+    /// Why a connection ends whose peer takes nothing, of this and of what is `unsent` in the transport.
+    pub(super) fn overdue(&self, config: &ServerConfig<()>, unsent: usize) -> CloseReason {
+        CloseReason::SlowReader { queued: self.queued() + unsent, timeout: config.write_timeout.unwrap_or_default() }
     }
 
     /// Bytes that are held for what the peer does not take.

@@ -26,6 +26,7 @@ use super::peer::Peer;
 use super::responder::Responder;
 use super::shared::{OnClose, OnOpen, Shared};
 use super::system;
+use super::task;
 use super::thread::Thread;
 use super::transport::{Listener, Listening, Reactor, Transport};
 use super::worker::{self, Arrival, Service};
@@ -279,7 +280,7 @@ pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) 
     let allowed = config.connections_allowed();
     let account = Account::new(config.threads, &budget);
     let (on_open, on_close): (OnOpen, OnClose) = (Box::new(|_| ()), Box::new(|_| ()));
-    Ok((header, Shared { config, allowed, encode, account, budget, on_open, on_close }))
+    Ok((header, Shared { config, allowed, encode, account, budget, acceptor: None, on_open, on_close }))
 }
 
 /// Starts the threads, each with its reactor, before anything is accepted, as connections may use up the descriptors.
@@ -352,7 +353,7 @@ where
     let clock = Clock::new(system::now());
     let thread = Thread::new(0, &Arc::new(shared), &clock);
     let entry = Entry::new(&thread, peer.into(), true);
-    let serving = worker::serve(transport, header, entry, new_handler);
+    let serving = task::serve(transport, header, entry, new_handler);
     let sweeping = async { match thread.sweep().await {} };
     Ok(system::with_clock(&clock, serving.or(sweeping)).await)
 }

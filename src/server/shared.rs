@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::acceptor::Acceptor;
 use super::account::Account;
 use super::budget::Budget;
 use super::encode::Encoding;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) encode: Arc<Encoding>,
     pub(super) account: Account,
     pub(super) budget: Arc<Budget>,
+    /// If connections are over TLS.
+    pub(super) acceptor: Option<Acceptor>,
     pub(super) on_open: OnOpen,
     pub(super) on_close: OnClose,
 }

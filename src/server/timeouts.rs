@@ -33,7 +33,12 @@ impl Due {
     /// What came is dealt with: whether there was a whole frame among it, and how many bytes are left of an unfinished one.
     pub(super) fn came(&mut self, now: Instant, frames: bool, unfinished: usize) {
         let what = match (frames, unfinished) {
-            (false, 0) => return,
+            (false, 0) => match self.what {
+                // A record of TLS was begun, and came to nothing.
+                What::Frame => What::Next,
+                What::FirstFrame { .. } => What::First,
+                What::First | What::Next => return,
+            },
             (false, _) => match self.what {
                 What::First => {
                     let after = (now - self.since).as_millis();

@@ -1,9 +1,6 @@
 //! One thread that serves connections, each in its own task.
 
-use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +11,13 @@ use smol::LocalExecutor;
 use smol::channel::Receiver;
 
 use super::clock::Clock;
-use super::connection::Connection;
 use super::link::Entry;
-use super::panic;
 use super::peer::Peer;
 use super::responder::Responder;
 use super::shared::Shared;
 use super::thread::Thread;
 use super::transport::{Accepted, Reactor, Transport};
-use crate::close::Closed;
+use super::{task, tls};
 use crate::framing::{Frame, Header};
 use crate::peer::PeerName;
 
@@ -70,16 +65,13 @@ pub(super) async fn run<H, N, F, E>(
         while let Ok(Arrival { accepted, peer, is_admitted }) = arrivals.recv().await {
             let entry = Entry::new(&thread, peer, is_admitted);
             let header = Arc::clone(&header);
+            let begin = Begin { executor: &executor, header: Arc::clone(&header), entry, new_handler: &*new_handler };
             match (accepted, reactor) {
                 (Accepted::Stream(stream), Some(reactor)) => match reactor.socket(stream) {
-                    Ok(socket) if is_admitted => executor.spawn(serve(socket, header, entry, &*new_handler)).detach(),
-                    Ok(socket) => executor.spawn(refuse(socket, header, entry)).detach(),
-                    Err(error) => _ = entry.end(error.into()),
+                    Ok(socket) => begin.with(socket),
+                    Err(error) => _ = begin.entry.end(error.into()),
                 },
-                (Accepted::Other(other), _) if is_admitted => {
-                    executor.spawn(serve(other, header, entry, &*new_handler)).detach();
-                }
-                (Accepted::Other(other), _) => executor.spawn(refuse(other, header, entry)).detach(),
+                (Accepted::Other(other), _) => begin.with(other),
                 (Accepted::Stream(_), None) => unreachable!("a simulation accepts no sockets"),
             }
         }
@@ -93,44 +85,30 @@ pub(super) async fn run<H, N, F, E>(
     // Tasks that are left are dropped with the executor; their entries end as stopped.
 }
 
-/// Serves a connection to its end.
-///
-/// It is no async function: the future of one would keep its arguments beside the connection that is made of them.
-pub(super) fn serve<T, H, N, F, E>(
-    transport: T,
+/// A connection that begins.
+struct Begin<'a, 'b, H, N> {
+    executor: &'b LocalExecutor<'a>,
     header: Arc<H>,
     entry: Entry,
-    new_handler: N,
-) -> impl Future<Output = Closed> + use<T, H, N, F, E>
-where
-    T: Transport,
-    H: Header,
-    N: FnOnce(Peer) -> F,
-    F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    let peer = Peer { link: Rc::clone(&entry.0) };
-    let handler = catch_unwind(AssertUnwindSafe(|| new_handler(peer)));
-    let mut connection = handler.map(|handler| Connection::new(transport, header, Rc::clone(&entry.0), handler));
-    async move {
-        let reason = match &mut connection {
-            Err(panic) => panic::reason(&**panic),
-            Ok(connection) => match AssertUnwindSafe(connection.serve()).catch_unwind().await {
-                Err(panic) => panic::reason(&*panic),
-                Ok(reason) => *reason,
-            },
-        };
-        // The handler goes with it, and what it does then may panic, too.
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(connection)));
-        entry.end(dropped.err().map_or(reason, |panic| panic::reason(&*panic)))
-    }
+    new_handler: &'a N,
 }
 
-/// Sends the refusal to a peer that is not admitted.
-async fn refuse<T: Transport, H: Header>(transport: T, header: Arc<H>, entry: Entry) {
-    let nothing = async |_: Frame<'_>, _: &mut Responder| Ok::<(), Infallible>(());
-    let mut connection = Connection::new(transport, header, Rc::clone(&entry.0), nothing);
-    let reason = connection.refuse().await;
-    drop(connection);
-    entry.end(reason);
+impl<'a, H: Header + 'a, N> Begin<'a, '_, H, N> {
+    /// Spawns its task.
+    fn with<T, F, E>(self, transport: T)
+    where
+        T: Transport + Into<tls::Below> + 'a,
+        N: Fn(Peer) -> F,
+        F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E> + 'a,
+        E: Into<Box<dyn Error + Send + Sync>> + 'a,
+    {
+        let Begin { executor, header, entry, new_handler } = self;
+        match entry.0.thread.shared.acceptor.clone() {
+            Some(acceptor) => {
+                executor.spawn(tls::serve(acceptor, transport.into(), header, entry, new_handler)).detach();
+            }
+            None if entry.is_admitted() => executor.spawn(task::serve(transport, header, entry, new_handler)).detach(),
+            None => executor.spawn(task::refuse(transport, header, entry)).detach(),
+        }
+    }
 }

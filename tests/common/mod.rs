@@ -82,6 +82,11 @@ impl Running {
         in_time(self.closes.recv()).expect("a close")
     }
 
+    /// The next connection to end, if it has.
+    pub fn close_at_hand(&self) -> Option<Ended> {
+        self.closes.try_recv().ok()
+    }
+
     /// Tells the server to stop, and waits until nobody can connect.
     #[track_caller]
     pub fn stop(&self) {

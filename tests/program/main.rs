@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod broadcast;
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod connect;
 mod encode_decode;
 mod harness;
@@ -13,5 +15,6 @@ mod readme;
 mod serve;
 mod starting;
 mod terminal;
+mod tls;
 mod unix;
 mod usage;

@@ -4,6 +4,8 @@
 mod attack;
 #[cfg(target_os = "linux")]
 mod bench;
+#[cfg(target_os = "linux")]
+mod certificate;
 mod coverage;
 mod evidence;
 mod fuzz;

@@ -15,6 +15,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 pub(crate) enum Addr {
     Tcp(SocketAddr),
     Unix(PathBuf),
+    /// TLS over TCP. To connect is to connect below it.
+    Tls(SocketAddr),
 }
 
 impl Addr {
@@ -25,7 +27,7 @@ impl Addr {
     pub(crate) fn connect(&self, within: Duration) -> io::Result<Socket> {
         let socket = |domain| Socket::new(domain, Type::STREAM, None);
         match self {
-            Addr::Tcp(addr) => {
+            Addr::Tcp(addr) | Addr::Tls(addr) => {
                 let socket = socket(Domain::for_address(*addr))?;
                 socket.connect_timeout(&(*addr).into(), within)?;
                 socket.set_tcp_nodelay(true)?;
@@ -54,6 +56,9 @@ impl FromStr for Addr {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Addr, Infallible> {
+        if let Some(Ok(addr)) = text.strip_prefix("tls:").map(str::parse) {
+            return Ok(Addr::Tls(addr));
+        }
         Ok(text.parse().map_or_else(|_| Addr::Unix(text.into()), Addr::Tcp))
     }
 }
@@ -62,6 +67,7 @@ impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Addr::Tcp(addr) => addr.fmt(f),
+            Addr::Tls(addr) => write!(f, "tls:{addr}"),
             Addr::Unix(path) => path.display().fmt(f),
         }
     }

@@ -28,7 +28,7 @@ fn held(name: &str) {
     let rows: Vec<Value> = rows.map(|row| row.unwrap_or_else(|error| panic!("{error}: {stderr}"))).collect();
     assert_eq!(status.code(), Some(0), "{stderr}");
     let over: Vec<_> = rows.iter().map(|row| row["over"].as_str()).collect();
-    assert_eq!(over, [Some("tcp"), Some("unix")], "{stderr}");
+    assert_eq!(over, [Some("tcp"), Some("unix"), Some("tls")], "{stderr}");
     rows.iter().for_each(|row| held_once(name, row));
 }
 
@@ -84,6 +84,13 @@ attacks! {
     over_capacity: "over-capacity",
     refusal: "refusal",
     descriptors: "descriptors",
+    stalled_handshakes: "stalled-handshakes",
+    no_hello: "no-hello",
+    broken_records: "broken-records",
+    unfinished_records: "unfinished-records",
+    cut_off: "cut-off",
+    close_notify_inside: "close-notify-inside",
+    renegotiation: "renegotiation",
     handler_panics: "handler-panics",
     handler_errs: "handler-errs",
     handler_sleeps: "handler-sleeps",
@@ -125,7 +132,7 @@ fn wrong_arguments_teach() {
     for (args, teaches) in [
         (&["slow-loris"][..], "there are declared-oversize, "),
         (&["--seconds", "soon"], "as in 5 or 0.5"),
-        (&["--over", "udp"], "write tcp, unix, or both"),
+        (&["--over", "udp"], "write tcp, unix, tls, or all"),
         (&["--thorough"], "--help"),
     ] {
         let Output { status, stderr, .. } = attack(args).output().expect("the program was built");

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
+use rustls::pki_types::ServerName;
 use smol::Timer;
 use smol::channel::{self, Receiver};
 use unstick::framing::Format;
@@ -25,7 +26,8 @@ use crate::exit::{self, Code, Failure, log};
 use crate::lines::{self, Lines, Syntax};
 use crate::prompt::{self, Prompt, Typed};
 use crate::show::Show;
-use crate::{reactor, text};
+use crate::tls::ConnectTls;
+use crate::{reactor, text, tls};
 
 /// Bytes that are written at once, if there are more.
 const WRITE_LEN: usize = 64 * 1024;
@@ -44,6 +46,7 @@ Examples:
   unstick connect 127.0.0.1:4747
   unstick connect '[fe80::1%eth0]:4747'   an IPv6 address and its interface
   unstick connect unix:/run/echo          a Unix socket
+  unstick connect example.org:4747 --tls  TLS, trusting the system's authorities
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747 --wait 5
   tail -f app.log | unstick connect logs.example:9000 --format u32be
   printf 'GET / HTTP/1.0\\r\\n\\r\\n' | unstick connect 127.0.0.1:80 --raw";
@@ -83,6 +86,9 @@ pub(crate) struct Connect {
     #[command(flatten)]
     envelope: EnvelopeArgs,
 
+    #[command(flatten)]
+    tls: ConnectTls,
+
     /// Send frames, print unframed text
     ///
     /// For a server whose greeting, and whatever else it sends, is not framed.
@@ -113,8 +119,9 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     let format = command.format.format()?;
     let envelope = command.envelope.envelope(format)?;
     let config = ClientConfig::default().format(format);
+    let tls = command.tls.config(&command.addr)?;
     reactor::begin()?;
-    let client = smol::block_on(connect(&command.addr, config));
+    let client = smol::block_on(connect(&command.addr, tls, config));
     let client = client.map_err(|error| Failure::from_connect(&command.addr, &error))?;
     let peer = client.peer().clone();
     log(format_args!("{peer} connected"));
@@ -143,12 +150,22 @@ pub(crate) fn run(command: &Connect) -> Result<(), Failure> {
     conclude(&peer, &reason, failure, &Passed { traffic, unsent: sent.unsent(command.raw), raw: command.raw })
 }
 
-async fn connect(addr: &Addr, config: ClientConfig) -> Result<Client, ConnectError> {
+async fn connect(
+    addr: &Addr,
+    tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+    config: ClientConfig,
+) -> Result<Client, ConnectError> {
     match addr {
-        Addr::Tcp(addr) => Client::connect(addr.host_port(), config).await,
+        Addr::Tcp(addr) => match tls {
+            None => Client::connect(addr.host_port(), config).await,
+            Some((tls, name)) => Client::connect_tls(addr.host_port(), name, tls, config).await,
+        },
         Addr::Unix(path) => {
             args::check_socket_path(path).map_err(ConnectError::Io)?;
-            Client::connect_unix(path, config).await
+            match tls {
+                None => Client::connect_unix(path, config).await,
+                Some((tls, name)) => Client::connect_unix_tls(path, name, tls, config).await,
+            }
         }
     }
 }
@@ -163,7 +180,10 @@ fn conclude(peer: &PeerName, reason: &CloseReason, failure: Option<Failure>, pas
             log(format_args!("{peer} closed: {reason} ({passed})"));
             failure.map_or(Ok(()), Err)
         }
-        code => Err(Failure::new(code, format_args!("{peer} closed: {reason} ({passed})"))),
+        code => {
+            let hint = if let CloseReason::Tls(error) = reason { tls::hint(error) } else { "" };
+            Err(Failure::new(code, format_args!("{peer} closed: {reason}{hint} ({passed})")))
+        }
     }
 }
 

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use unstick::framing::{DecodeError, DecodeErrorKind, Diagnosis, EncodeError};
 use unstick::{CloseReason, ConnectError};
 
+use crate::tls;
+
 /// What `unstick --help` has for all commands.
 pub(crate) const MORE: &str = "Formats, how frames are shown, and exit codes: unstick --help";
 
@@ -19,7 +21,7 @@ Exit codes:
   1    another failure
   2    wrong flags or values
   3    a frame, or a line of input, is malformed or over the limit
-  4    truncated: the stream ended inside a frame
+  4    truncated: the stream ended inside a frame, or over TLS without close_notify
   5    reset: the peer broke the connection off
   6    timed out, or the peer's system no longer answers
   7    refused: the server is full; try again later
@@ -109,7 +111,7 @@ impl Failure {
             ConnectError::Refused { .. } => Code::Refused,
             _ => Code::Other,
         };
-        Failure::new(code, format_args!("{addr}: {}", Chain(error)))
+        Failure::new(code, format_args!("{addr}: {}{}", Chain(error), tls::hint(error)))
     }
 
     pub(crate) fn input(name: &str, error: &io::Error) -> Failure {
@@ -154,6 +156,7 @@ pub(crate) fn of_reason(reason: &CloseReason) -> Code {
         CloseReason::Truncated(error) | CloseReason::Oversize(error) | CloseReason::Malformed(error) => {
             of_decode(error)
         }
+        CloseReason::CutOff(_) => Code::Truncated,
         CloseReason::Reset(_) => Code::Reset,
         CloseReason::Unreachable(_) => Code::TimedOut,
         CloseReason::Refused { .. } => Code::Refused,
@@ -210,6 +213,8 @@ mod tests {
             (CloseReason::Malformed(decode_error(b"\x0A")), Code::Malformed),
             (CloseReason::Reset(io(io::ErrorKind::ConnectionReset)), Code::Reset),
             (CloseReason::Io(io(io::ErrorKind::OutOfMemory)), Code::Other),
+            (CloseReason::CutOff(io(io::ErrorKind::UnexpectedEof)), Code::Truncated),
+            (CloseReason::Tls(io(io::ErrorKind::InvalidData)), Code::Other),
             (CloseReason::Stopped, Code::Other),
         ] {
             assert_eq!(of_reason(&reason), code, "{reason}");

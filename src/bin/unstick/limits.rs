@@ -85,6 +85,17 @@ pub(crate) struct Limits {
     #[arg(hide_short_help = true)]
     max_frames_per_turn: NonZeroU32,
 
+    /// Over TLS: the longest time for a handshake (handshake)
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_some_time, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
+    handshake_timeout: Duration,
+
+    /// Over TLS: the most handshakes at a time; while others wait, one has a
+    /// second (handshake)
+    #[arg(long, value_name = "N", default_value = "256", value_parser = parse_small_count, conflicts_with = "raw")]
+    #[arg(hide_short_help = true)]
+    max_handshakes: NonZeroU32,
+
     /// After a signal, the longest time for connections to finish what is in
     /// flight; then they are closed (stopped)
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_time, allow_negative_numbers = true)]
@@ -112,6 +123,8 @@ impl Limits {
             .high_water(self.high_water.get() as usize)
             .outbox_limit(self.outbox_limit.get())
             .max_frames_per_turn(self.max_frames_per_turn.get() as usize)
+            .handshake_timeout(self.handshake_timeout)
+            .max_handshakes(self.max_handshakes.get() as usize)
             .drain_timeout(self.drain_timeout)
             .backlog(self.backlog.get() as usize)
     }
@@ -193,6 +206,11 @@ fn parse_rate(text: &str) -> Result<OrOff<NonZeroU32>, String> {
     or_off(text, |text| parse_small_amount(text).map_err(|error| format!("{error} (bytes a second), or off")))
 }
 
+fn parse_some_time(text: &str) -> Result<Duration, String> {
+    let teach = "write a number of seconds over 0, as in 5, 0.5 or 500ms, and a year (31536000) at most";
+    parse_time(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into())
+}
+
 fn parse_timeout(text: &str) -> Result<OrOff<Duration>, String> {
     let teach = "write a number of seconds over 0, as in 5, 0.5 or 500ms, at most a year (31536000); or off";
     or_off(text, |text| parse_time(text).ok().filter(|time| !time.is_zero()).ok_or_else(|| teach.into()))
@@ -240,7 +258,7 @@ mod tests {
     fn every_flag_sets_its_limit() {
         let flags = "--max-connections 2 --memory 3MiB --first-frame-timeout 4 --frame-timeout 5 --min-rate 6 \
             --idle-timeout 7 --write-timeout 8 --keepalive 9 --high-water 10 --outbox-limit 1MiB --max-frames-per-turn 12 \
-            --drain-timeout 13 --backlog 14";
+            --drain-timeout 13 --backlog 14 --handshake-timeout 15 --max-handshakes 16";
         let set = limits(&flags.split(' ').filter(|flag| !flag.is_empty()).collect::<Vec<_>>());
         let set = set.apply(ServerConfig::default());
         let seconds = |n| Some(Duration::from_secs(n));
@@ -250,6 +268,7 @@ mod tests {
         assert_eq!((set.min_rate, set.keepalive), (Some(6), seconds(9)));
         assert_eq!((set.high_water, set.outbox_limit, set.max_frames_per_turn), (10, 1 << 20, 12));
         assert_eq!((set.drain_timeout, set.backlog), (Duration::from_secs(13), 14));
+        assert_eq!((set.handshake_timeout, set.max_handshakes), (Duration::from_secs(15), 16));
     }
 
     /// A client that only listens is not silent.

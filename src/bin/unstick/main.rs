@@ -19,6 +19,7 @@ mod show;
 mod signals;
 mod stats;
 mod text;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -54,7 +55,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
-    Connect(connect::Connect),
+    Connect(Box<connect::Connect>),
     Encode(encode::Encode),
     Decode(decode::Decode),
     #[command(hide = true)]

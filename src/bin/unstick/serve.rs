@@ -18,6 +18,7 @@ use crate::exit::{self, Chain, Failure, log};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::output::{Output, Print};
+use crate::tls::ServeTls;
 use crate::{reactor, serve_raw, signals, stats};
 
 const EXAMPLES: &str = "\
@@ -28,6 +29,7 @@ Examples:
   unstick serve unix:/run/echo --echo         a Unix socket, removed at the end
   unstick serve --broadcast                   a chat
   unstick serve --echo --delay 500ms          a slow server
+  unstick serve --tls-cert cert.pem --tls-key key.pem
   unstick serve --raw                         watch TCP split and merge";
 
 const DETAILS: &str = "\
@@ -116,6 +118,9 @@ pub(crate) struct Serve {
     metrics: Option<HostPort>,
 
     #[command(flatten)]
+    tls: ServeTls,
+
+    #[command(flatten)]
     pub(crate) limits: Limits,
 }
 
@@ -180,7 +185,11 @@ fn serve(command: &Serve) -> Result<(), Failure> {
         ServerConfig::default().format(format).greeting(command.greeting(format)?).threads(command.threads().get());
     let config = command.limits.apply(config);
     let refusal = command.refusal(&config);
-    let (server, addr) = bind(&command.addr, config.refusal(refusal))?;
+    let tls = command.tls.config()?;
+    let (mut server, addr) = bind(&command.addr, config.refusal(refusal))?;
+    if let Some(tls) = tls {
+        server = server.tls(tls);
+    }
     let account = server.account();
     if let Some(addr) = &command.metrics {
         let metrics = Metrics::listen(addr)?;

@@ -2,19 +2,18 @@
 //! the server pushes.
 
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use socket2::Socket;
 use unstick::framing::{Decoder, Encoder, Format, Header};
 
 use super::push::{self, Push};
 use super::scene::PATIENCE;
 use super::server;
+use super::stream::Stream;
 use crate::load::Pattern;
 use crate::socket::Addr;
 
@@ -122,7 +121,7 @@ impl Healthy {
 }
 
 struct Client {
-    socket: Socket,
+    stream: Stream,
     index: u64,
     work: Work,
     decoder: Decoder,
@@ -132,11 +131,9 @@ struct Client {
 
 impl Client {
     fn connect(addr: &Addr, work: Work, index: u64) -> io::Result<Client> {
-        let socket = addr.connect(PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        let stream = Stream::connect(addr, PATIENCE)?;
         let format = if let Work::Echo(format) = work { format } else { Format::U32_LE };
-        let mut client = Client { socket, index, work, decoder: Decoder::new(format), next: None };
+        let mut client = Client { stream, index, work, decoder: Decoder::new(format), next: None };
         match work {
             Work::Echo(_) => client.echo(0)?,
             Work::Receive(_) => {
@@ -194,7 +191,7 @@ impl Client {
     fn call(&mut self, payload: &[u8]) -> io::Result<Vec<u8>> {
         let mut wire = Vec::new();
         Encoder::new(*self.decoder.format()).encode(payload, &mut wire).map_err(io::Error::other)?;
-        self.socket.write_all(&wire)?;
+        (&self.stream).write_all(&wire)?;
         self.frame()?.ok_or_else(ended)
     }
 
@@ -217,7 +214,7 @@ impl Client {
             if let Some(frame) = self.decoder.next_frame().map_err(io::Error::other)? {
                 return Ok(Some(frame.payload().to_vec()));
             }
-            let n = (&self.socket).read(self.decoder.space())?;
+            let n = (&self.stream).read(self.decoder.space())?;
             if n == 0 {
                 return self.decoder.finish().map(|()| None).map_err(io::Error::other);
             }
@@ -227,7 +224,7 @@ impl Client {
 
     /// Ends our stream; the server ends its own, and before that nothing comes but pushes.
     fn finish(mut self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)?;
+        self.stream.half_close()?;
         while let Some(payload) = self.frame()? {
             self.verify(&payload)?;
         }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::scene::Over;
 use crate::bench::cpu_of;
+use crate::certificate::Certificate;
 use crate::load::{peak_memory, resident_memory};
 use crate::socket::Addr;
 
@@ -71,6 +72,10 @@ impl Host {
         command.arg("attack-server").args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
         if over == Over::Unix {
             command.arg("--unix").arg(free_path());
+        }
+        if over == Over::Tls {
+            command.arg("--tls");
+            Certificate::give(&mut command);
         }
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().ok_or("no stdout")?);

@@ -11,6 +11,7 @@ mod report;
 mod scenarios;
 mod scene;
 mod server;
+mod stream;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -44,8 +45,8 @@ pub(crate) struct Args {
     #[arg(long)]
     list: bool,
 
-    /// Attack over tcp, unix, or both
-    #[arg(long, value_name = "TRANSPORT", default_value = "both", value_parser = parse_over)]
+    /// Attack over tcp, unix, tls, or all
+    #[arg(long, value_name = "TRANSPORT", default_value = "all", value_parser = parse_over)]
     over: Transports,
 
     /// How long a flood lasts [default: 2; with --quick 0.3]
@@ -164,8 +165,9 @@ fn parse_over(text: &str) -> Result<Transports, String> {
     match text {
         "tcp" => Ok(Transports(&[Over::Tcp])),
         "unix" => Ok(Transports(&[Over::Unix])),
-        "both" => Ok(Transports(&[Over::Tcp, Over::Unix])),
-        _ => Err("write tcp, unix, or both".into()),
+        "tls" => Ok(Transports(&[Over::Tls])),
+        "all" => Ok(Transports(&[Over::Tcp, Over::Unix, Over::Tls])),
+        _ => Err("write tcp, unix, tls, or all".into()),
     }
 }
 

@@ -10,6 +10,7 @@ use unstick::framing::Format;
 use super::healthy::{CLIENTS, Healthy, Seen, Work};
 use super::host::{Host, Stats};
 use super::peer::Peer;
+use super::server::SESSION_LEN;
 use crate::socket::Addr;
 
 /// What should happen must happen within this time, or the attack was not held.
@@ -34,6 +35,8 @@ pub(super) struct Scenario {
 pub(super) enum Over {
     Tcp,
     Unix,
+    /// TLS over TCP.
+    Tls,
 }
 
 impl Over {
@@ -41,6 +44,7 @@ impl Over {
         match self {
             Over::Tcp => "tcp",
             Over::Unix => "unix",
+            Over::Tls => "tls",
         }
     }
 }
@@ -108,6 +112,8 @@ pub(super) struct Scene {
     pub(super) base: u64,
     pub(super) failures: Vec<String>,
     usage: Usage,
+    /// Bytes by which the memory budget is greater over TLS.
+    of_sessions: u64,
     /// The server's end, where the attack is that.
     ended: Option<Stats>,
 }
@@ -194,7 +200,9 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     let host = Host::start(&flags, row.over)?;
     let (sent, noted, failures) = <_>::default();
     let usage = Usage::default();
-    let mut scene = Scene { host, pace, sent, noted, base: 0, failures, usage, ended: None };
+    let sessions = scenario.flag("--sessions").filter(|_| row.over == Over::Tls).map_or(Ok(0), str::parse::<usize>)?;
+    let of_sessions = (sessions * SESSION_LEN) as u64;
+    let mut scene = Scene { host, pace, sent, noted, base: 0, failures, usage, of_sessions, ended: None };
     let healthy = match scenario.beside {
         Beside::Healthy | Beside::Receivers => Some(Healthy::start(scene.addr(), scenario.work()?)?),
         Beside::Nobody => None,
@@ -252,6 +260,7 @@ impl Scene {
         match self.host.addr {
             Addr::Tcp(_) => Over::Tcp,
             Addr::Unix(_) => Over::Unix,
+            Addr::Tls(_) => Over::Tls,
         }
     }
 
@@ -326,6 +335,17 @@ impl Scene {
         self.await_stats_within(patience, &what, |stats| stats.closes(reason) >= count as u64)
     }
 
+    /// A memory budget, with that of the sessions over TLS.
+    pub(super) fn budget(&self, bytes: u64) -> u64 {
+        bytes + self.of_sessions
+    }
+
+    /// Records a failure if more than this budget is held.
+    pub(super) fn check_held(&mut self, stats: &Stats, memory_budget: u64) {
+        let (held, budget) = (stats.buffered, self.budget(memory_budget));
+        self.check(held <= budget, || format!("{held} bytes are held, of a budget of {budget}"));
+    }
+
     /// Records a failure if the server ever held more than this many bytes more than before the attack.
     pub(super) fn check_memory(&mut self, most: u64) {
         let grown = self.host.peak().saturating_sub(self.base);
@@ -337,7 +357,10 @@ impl Scene {
 
     /// The same by the formula that [`unstick::ServerConfig`] documents, where no payload is longer than 1 MiB.
     pub(super) fn check_formula(&mut self, memory_budget: u64, connections: usize, threads: u64) {
-        let most = memory_budget + connections as u64 * (6 << 10) + threads * ((12 << 20) + (1 << 20));
+        // Over TLS a connection and a thread may have a little more.
+        let (of_tls, of_thread) = if self.over() == Over::Tls { (4 << 10, 1 << 20) } else { (0, 0) };
+        let (connections, threads) = (connections as u64 * ((6 << 10) + of_tls), threads * ((13 << 20) + of_thread));
+        let most = self.budget(memory_budget) + connections + threads;
         let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
         let grown = self.host.peak().saturating_sub(self.base);
         self.noted.push(format!("{:.1} MiB more at most, and {:.1} MiB by the formula", mib(grown), mib(most)));

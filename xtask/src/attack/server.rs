@@ -22,6 +22,7 @@ use unstick::framing::{Format, Frame, Layout};
 use unstick::{Account, CloseKind, CloseReason, Greeting, Peer, Responder, Server, ServerConfig, Stats};
 
 use super::push::Hub;
+use crate::certificate::Certificate;
 use crate::load::{parse_length, parse_seconds, raise_open_files};
 
 /// A frame with this payload makes the handler panic, and so on; and then it is sent back, as any other one is.
@@ -33,6 +34,9 @@ pub(super) const SLEEP: &[u8] = b"attack: sleep";
 pub(super) const BLOCK: &[u8] = b"attack: block";
 /// Has the server's pushes from now on.
 pub(super) const SUBSCRIBE: &[u8] = b"attack: subscribe";
+
+/// Bytes of the memory budget that a session of TLS takes.
+pub(super) const SESSION_LEN: usize = 6 << 10;
 
 /// Different texts that are kept for one reason.
 const MOST_SAID: usize = 8;
@@ -46,6 +50,12 @@ pub(crate) struct ServerArgs {
     /// Listen at a Unix socket, and not at a port of the loopback
     #[arg(long)]
     unix: Option<PathBuf>,
+    /// Serve over TLS, with the certificate of the process that runs this one
+    #[arg(long)]
+    tls: bool,
+    /// Over TLS: so many connections are to have their sessions beside the memory budget
+    #[arg(long, default_value = "0")]
+    sessions: usize,
     /// Bytes of each push, and how many are pushed to each subscriber every 10 ms
     #[arg(long, num_args = 2, value_names = ["LENGTH", "BURST"])]
     push: Option<Vec<usize>>,
@@ -82,6 +92,10 @@ pub(crate) struct ServerArgs {
     #[arg(long, default_value = "1024")]
     max_frames_per_turn: usize,
     #[arg(long, default_value = "10", value_parser = parse_seconds)]
+    handshake_timeout: Duration,
+    #[arg(long, default_value = "256")]
+    max_handshakes: usize,
+    #[arg(long, default_value = "10", value_parser = parse_seconds)]
     drain_timeout: Duration,
 }
 
@@ -93,15 +107,18 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     raise_open_files();
     // Panics are asked for here, and counted.
     panic::set_hook(Box::new(|_| ()));
-    let server = match &args.unix {
+    let mut server = match &args.unix {
         Some(path) => Server::bind_unix(path, args.config()?)?,
         None => Server::bind("127.0.0.1:0", args.config()?)?,
     };
+    if args.tls {
+        server = server.tls(Certificate::own().server());
+    }
     let said = Arc::new(Said::default());
     let reporter = Reporter { account: server.account(), said: Arc::clone(&said) };
     match &args.unix {
         Some(path) => println!("listening on {}", path.display()),
-        None => println!("listening on {}", server.local_addr()?),
+        None => println!("listening on {}{}", if args.tls { "tls:" } else { "" }, server.local_addr()?),
     }
     let server = server.on_close(move |closed| said.note(&closed.reason));
     let world = Arc::new(World::default());
@@ -126,6 +143,10 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 impl ServerArgs {
+    fn of_sessions(&self) -> usize {
+        if self.tls { self.sessions * SESSION_LEN } else { 0 }
+    }
+
     fn config(&self) -> Result<ServerConfig, Box<dyn Error>> {
         let format = Format::with_default_limit(self.format)?;
         let format = self.max_payload.map_or(Ok(format), |len| format.with_max_payload_len(len))?;
@@ -136,7 +157,7 @@ impl ServerArgs {
             .backlog(self.backlog)
             .threads(self.threads)
             .max_connections(self.max_connections)
-            .memory_budget(self.memory_budget)
+            .memory_budget(self.memory_budget.map(|budget| budget + self.of_sessions()))
             .first_frame_timeout(Some(self.first_frame_timeout))
             .frame_timeout(Some(self.frame_timeout))
             .min_rate(Some(self.min_rate))
@@ -146,6 +167,8 @@ impl ServerArgs {
             .high_water(self.high_water)
             .outbox_limit(self.outbox_limit)
             .max_frames_per_turn(self.max_frames_per_turn)
+            .handshake_timeout(self.handshake_timeout)
+            .max_handshakes(self.max_handshakes)
             .drain_timeout(self.drain_timeout))
     }
 }

@@ -15,9 +15,12 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::host::Host;
 use super::outcome::{Outcome, Span, Watch};
+use super::sealed::Sealed;
 
 /// Bytes of whole frames that are written again and again.
 const WIRE_LEN: usize = 256 << 10;
+/// Bytes that are encrypted at once.
+const SEALED_LEN: usize = 128 << 10;
 /// Bytes of one read at most.
 const READ_LEN: usize = 1 << 20;
 /// A server that answers nothing for so long has failed.
@@ -48,6 +51,8 @@ pub(super) struct Generator {
 
 struct Connection {
     socket: TcpStream,
+    /// Over TLS.
+    sealed: Option<Box<Sealed>>,
     unsent: usize,
     /// Where in the wire the next byte to send is.
     position: usize,
@@ -91,6 +96,7 @@ impl Generator {
             epoll::add(&generator.epoll, &socket, data, epoll::EventFlags::IN)?;
             generator.connections.push(Connection {
                 socket,
+                sealed: None,
                 unsent: 0,
                 position: 0,
                 received: 0,
@@ -99,6 +105,19 @@ impl Generator {
             });
         }
         Ok(generator)
+    }
+
+    /// The same over TLS.
+    ///
+    /// # Errors
+    /// Where a handshake fails.
+    pub(super) fn over_tls(mut self) -> io::Result<Generator> {
+        for connection in &mut self.connections {
+            connection.socket.set_nonblocking(false)?;
+            connection.sealed = Some(Box::new(Sealed::connect(&mut connection.socket)?));
+            connection.socket.set_nonblocking(true)?;
+        }
+        Ok(self)
     }
 
     /// Every reply has to be of such bytes, instead of those that were sent.
@@ -112,11 +131,28 @@ impl Generator {
     /// # Errors
     /// Where a connection fails, a reply is another one, or the server falls silent.
     pub(super) fn verify(&mut self) -> Result<(), Box<dyn Error>> {
+        if self.connections.iter().any(|connection| connection.sealed.is_some()) {
+            return self.verify_sealed();
+        }
         self.ask()?;
         match self.connections.len() - self.right_replies() {
             0 => Ok(()),
             wrong => Err(format!("on {wrong} of {} connections the reply is wrong", self.connections.len()).into()),
         }
+    }
+
+    fn verify_sealed(&mut self) -> Result<(), Box<dyn Error>> {
+        let mut reply = vec![0; self.frame_len];
+        for Connection { socket, sealed, .. } in &mut self.connections {
+            let sealed = sealed.as_mut().ok_or("all are over TLS, or none")?;
+            socket.set_nonblocking(false)?;
+            sealed.ask(socket, &self.wire[..self.frame_len], &mut reply)?;
+            socket.set_nonblocking(true)?;
+            if reply != self.reply {
+                return Err("over TLS a reply is wrong".into());
+            }
+        }
+        Ok(())
     }
 
     /// Sends one frame on every connection, for [`right_replies`](Generator::right_replies) to read the replies.
@@ -150,7 +186,7 @@ impl Generator {
     }
 
     /// Keeps frames in flight for a time; counts what `host` takes meanwhile. Before and behind it one reply of each connection
-    /// is looked at to its last byte: so the lengths of those between add up.
+    /// is looked at to its last byte: so the lengths of those between add up. Over TLS only before, as those between are not decrypted.
     ///
     /// # Errors
     /// Where a connection fails, a reply is another one, or the server falls silent.
@@ -166,7 +202,9 @@ impl Generator {
         })?;
         let outcome = watch.stop(counted)?;
         let replies = before + counted + self.settle()?;
-        self.verify()?;
+        if self.connections.iter().all(|connection| connection.sealed.is_none()) {
+            self.verify()?;
+        }
         Ok(Outcome { replies_in_all: replies + 2 * self.connections.len() as u64, ..outcome })
     }
 
@@ -257,19 +295,32 @@ impl Generator {
     }
 
     fn write(&mut self, index: usize) -> io::Result<()> {
-        let Connection { socket, unsent, position, awaits_room, .. } = &mut self.connections[index];
+        let Connection { socket, sealed, unsent, position, awaits_room, .. } = &mut self.connections[index];
         let mut full = false;
-        while *unsent > 0 && !full {
-            let len = (*unsent).min(self.wire.len() - *position);
-            let written = match rustix::net::send(&*socket, &self.wire[*position..*position + len], SendFlags::NOSIGNAL)
-            {
-                Ok(written) => written,
-                Err(rustix::io::Errno::AGAIN) => 0,
-                Err(error) => return Err(error.into()),
-            };
-            *unsent -= written;
-            *position = (*position + written) % self.wire.len();
-            full = written < len;
+        match sealed {
+            Some(sealed) => loop {
+                if !sealed.unsent().is_empty() {
+                    let written = send(socket, sealed.unsent())?;
+                    full = written < sealed.unsent().len();
+                    sealed.sent += written;
+                }
+                let len = (*unsent).min(self.wire.len() - *position).min(SEALED_LEN);
+                if full || len == 0 {
+                    break;
+                }
+                sealed.seal(&self.wire[*position..*position + len])?;
+                *unsent -= len;
+                *position = (*position + len) % self.wire.len();
+            },
+            None => {
+                while *unsent > 0 && !full {
+                    let len = (*unsent).min(self.wire.len() - *position);
+                    let written = send(socket, &self.wire[*position..*position + len])?;
+                    *unsent -= written;
+                    *position = (*position + written) % self.wire.len();
+                    full = written < len;
+                }
+            }
         }
         if full != *awaits_room {
             *awaits_room = full;
@@ -282,11 +333,12 @@ impl Generator {
 
     /// Reads once; the number of replies that are complete with it.
     fn receive(&mut self, index: usize) -> io::Result<usize> {
-        let Connection { socket, received, .. } = &mut self.connections[index];
-        match rustix::net::recv(socket, &mut self.scratch[..], RecvFlags::TRUNC) {
+        let Connection { socket, sealed, received, .. } = &mut self.connections[index];
+        let flags = if sealed.is_some() { RecvFlags::empty() } else { RecvFlags::TRUNC };
+        match rustix::net::recv(socket, &mut self.scratch[..], flags) {
             Ok((_, 0)) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed a connection")),
             Ok((_, len)) => {
-                *received += len;
+                *received += sealed.as_mut().map_or(len, |sealed| sealed.count(&self.scratch[..len]));
                 let replies = *received / self.frame_len;
                 *received %= self.frame_len;
                 Ok(replies)
@@ -299,6 +351,15 @@ impl Generator {
     /// Nanoseconds.
     fn now(&self) -> u64 {
         self.start.elapsed().as_nanos() as u64
+    }
+}
+
+/// Sends as much as the socket takes; how much.
+fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
+        Ok(written) => Ok(written),
+        Err(rustix::io::Errno::AGAIN) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -16,6 +16,7 @@ mod plot;
 mod publish;
 mod push;
 mod rounds;
+mod sealed;
 mod serve;
 /// What the benches for people run too: the streams, and the peers' decoders.
 #[path = "../../../benches/peers/mod.rs"]
@@ -110,6 +111,8 @@ enum Group {
     Waiting,
     /// Goal 11: each sender's frames to every receiver
     Push,
+    /// Goal 12: echoes over TLS
+    Tls,
 }
 
 /// How often and how long is measured, and where.
@@ -252,6 +255,7 @@ impl Group {
                 memory::waiting(pace, findings)?;
             }
             Group::Push => push::measure(pace, findings)?,
+            Group::Tls => serve::sealed(pace, findings)?,
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Goal 6, end to end, and goal 10, handlers that wait: our server beside tokio's and the plain loop, on every shape.
+//! Goal 6, end to end, goal 10, handlers that wait, and goal 12, TLS: our server beside tokio's and the plain loop, on every shape.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,11 +18,14 @@ const SHAPES: [Shape; 7] =
 const FASTER_ON: [Shape; 2] = [SHAPES[0], SHAPES[2]];
 /// The shapes where a server's own payloads are measured, too: many bytes in flight.
 const LARGE: [Shape; 4] = [SHAPES[0], SHAPES[2], SHAPES[3], SHAPES[4]];
+/// The shapes over TLS, and how many times the best tokio's rate is wanted.
+const SEALED: [(Shape, f64); 2] = [(SHAPES[2], 1.1), (SHAPES[3], 1.05)];
 const WAITING: Shape = (1000, 1, 64);
 /// How long a handler waits.
 const WAIT: Duration = Duration::from_millis(10);
 
 const BEST: (&str, &[Kind]) = ("best tokio's", &TOKIO);
+const BEST_TLS: (&str, &[Kind]) = ("best tokio-rustls's", &TOKIO);
 const DEFAULT: (&str, &[Kind]) = ("tokio's by default", &[Kind::TokioSend, Kind::TokioFeed]);
 const BEFORE: (&str, &[Kind]) = ("before", &[Kind::Before]);
 const PLAIN: (&str, &[Kind]) = ("plain loop's", &[Kind::Plain]);
@@ -73,6 +76,26 @@ pub(super) fn own(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Er
     Ok(())
 }
 
+/// Measures echoes over TLS.
+///
+/// # Errors
+/// Where a peer cannot be run or fails.
+pub(super) fn sealed(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
+    let mut figures = figures();
+    for (shape, wanted) in pace.chosen(&SEALED) {
+        let kinds = [&[Kind::Ours], &TOKIO[..]].concat();
+        let rounds = run((12, format!("{}, over TLS", name(shape))), &kinds, Service::Sealed, shape, pace)?;
+        findings.rows.extend([
+            rounds.ratio(RATE, BEST_TLS, Wanted::AtLeast(wanted)),
+            rounds.ratio(P99, BEST_TLS, Wanted::Nothing),
+            rounds.ratio(CPU, BEST_TLS, Wanted::Nothing),
+        ]);
+        rounds.add_to(&mut figures);
+    }
+    findings.figures.push(("Over TLS, medians".into(), figures));
+    Ok(())
+}
+
 /// Measures handlers that wait.
 ///
 /// # Errors
@@ -97,8 +120,10 @@ fn run(
 ) -> Result<Rounds, Box<dyn Error>> {
     Rounds::run(what, kinds, service, pace, |host| {
         let mut generator = Generator::connect(host.addr, connections, payload_len)?;
-        if service == Service::Own {
-            generator = generator.answered_by(OWN);
+        match service {
+            Service::Own => generator = generator.answered_by(OWN),
+            Service::Sealed => generator = generator.over_tls()?,
+            _ => {}
         }
         generator.run(host, InFlight::Each(in_flight), pace.span)
     })

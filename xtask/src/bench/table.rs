@@ -78,7 +78,7 @@ pub(super) fn summary(rows: &[Row]) -> Table {
 }
 
 /// The goals in a word.
-const GOALS: [&str; 11] = [
+const GOALS: [&str; 12] = [
     "1 decode, borrowed",
     "2 decode, owned",
     "3 encode",
@@ -90,6 +90,7 @@ const GOALS: [&str; 11] = [
     "9 system calls",
     "10 waiting",
     "11 push",
+    "12 TLS",
 ];
 
 /// A table of text.

@@ -7,6 +7,7 @@ use std::thread;
 use super::super::healthy::CLIENTS;
 use super::super::server;
 use super::*;
+use crate::certificate::Certificate;
 use crate::socket::Addr;
 
 pub(super) const RESET: Scenario = Scenario {
@@ -98,6 +99,7 @@ pub(super) const KILLED_CLIENTS: Scenario = Scenario {
         let count = scene.pace.of(200, 20);
         scene.sent = format!("{count} connections of one process: a frame and half of the next; then SIGKILL");
         let mut command = Command::new(std::env::current_exe()?);
+        Certificate::give(&mut command);
         command.arg("attack-client").args([scene.addr().to_string(), count.to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
@@ -145,7 +147,7 @@ pub(super) const CONNECT_STORM: Scenario = Scenario {
     attack: |scene| {
         let (threads, each) = (2, scene.pace.of(2000, 200));
         let count = threads * each;
-        let resets = if scene.over() == Over::Tcp { count / 2 } else { 0 };
+        let resets = if scene.over() == Over::Unix { 0 } else { count / 2 };
         scene.sent = format!("{count} connections, closed at once: {resets} by RST");
         let addr = scene.addr();
         thread::scope(|scope| -> Fallible {

@@ -60,7 +60,7 @@ pub(super) const SLEEPS: Scenario = Scenario {
 pub(super) const WAITING_CROWD: Scenario = Scenario {
     name: "waiting-crowd",
     about: "2,500 clients whose handlers wait with a frame of a kilobyte or two each: none is ended, and all are answered",
-    limits: "--max-connections 3000 --memory-budget 4MiB",
+    limits: "--max-connections 3000 --memory-budget 4MiB --sessions 2504",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = 2500;

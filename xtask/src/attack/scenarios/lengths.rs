@@ -213,10 +213,10 @@ pub(super) const ZERO_FLOOD: Scenario = Scenario {
 /// Sends empty frames while it may, half-closes, and counts the replies; how many frames there were.
 fn flood(peer: &Peer, flooding: &AtomicBool) -> std::io::Result<u64> {
     use std::io::{Read, Write};
-    let mut socket = peer.socket();
+    let mut socket = peer.stream();
     thread::scope(|scope| {
         let reading = scope.spawn(move || {
-            let mut socket = peer.socket();
+            let mut socket = peer.stream();
             let (mut buffer, mut came) = (vec![1; 64 << 10], 0);
             loop {
                 match socket.read(&mut buffer)? {

@@ -11,7 +11,7 @@ use super::*;
 pub(super) const OVER_BUDGET: Scenario = Scenario {
     name: "over-budget",
     about: "a large unfinished frame ends its connection only when others wait for memory; those within their share are served",
-    limits: "--memory-budget 8MiB --frame-timeout 60",
+    limits: "--memory-budget 8MiB --frame-timeout 60 --sessions 80",
     beside: Beside::Healthy,
     attack: |scene| {
         let hogs = scene.pace.of(100, 40);
@@ -32,7 +32,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
         // One that is ended may fail here.
         peers[4..].iter_mut().for_each(|peer| _ = peer.send(&large[..600_000]));
         let stats = scene.await_closes("over budget", 1)?;
-        scene.check(stats.buffered <= 8 << 20, || format!("{} bytes are held, of a budget of 8 MiB", stats.buffered));
+        scene.check_held(&stats, 8 << 20);
         for peer in &mut modest {
             peer.send(&small[2000..])?;
             peer.expect(&small[4..])?;
@@ -57,7 +57,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
 pub(super) const HOARDERS: Scenario = Scenario {
     name: "hoarders",
     about: "peers that take the whole budget by unfinished frames, beside handlers that wait: no waiting one is ended",
-    limits: "--memory-budget 8MiB --frame-timeout 60 --max-connections 1000",
+    limits: "--memory-budget 8MiB --frame-timeout 60 --max-connections 1000 --sessions 324",
     beside: Beside::Healthy,
     attack: |scene| {
         let waits = scene.pace.of(3000, 500);
@@ -91,7 +91,7 @@ pub(super) const HOARDERS: Scenario = Scenario {
 pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
     name: "many-small-holds",
     about: "many connections hold a little, so that hardly any budget is left: one that holds nothing is still served",
-    limits: "--memory-budget 8MiB --frame-timeout 60",
+    limits: "--memory-budget 8MiB --frame-timeout 60 --sessions 625",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = 600;
@@ -99,9 +99,10 @@ pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
         let part = frame(&[7; 60_000]);
         let mut peers = scene.crowd(count)?;
         peers.iter_mut().for_each(|peer| _ = peer.send(&part[..15_000]));
-        let stats = scene.await_stats("what they sent", |stats| stats.buffered > 5 << 20)?;
+        let much = scene.budget(5 << 20);
+        let stats = scene.await_stats("what they sent", |stats| stats.buffered > much)?;
         scene.noted.push(format!("{} KiB held of 8192", stats.buffered >> 10));
-        scene.check(stats.buffered <= 8 << 20, || format!("{} bytes are held, of a budget of 8 MiB", stats.buffered));
+        scene.check_held(&stats, 8 << 20);
         // The healthy clients, and others that come now.
         for _ in 0..20 {
             let mut peer = scene.connect()?;
@@ -120,7 +121,7 @@ const CONNECTIONS: usize = 1200;
 pub(super) const EVERYTHING: Scenario = Scenario {
     name: "everything",
     about: "every limit loaded at once, repeatedly: memory stays within the documented worst case",
-    limits: "--memory-budget 32MiB --threads 2 --max-connections 1200 --push 16384 2 --frame-timeout 60 --write-timeout 60",
+    limits: "--memory-budget 32MiB --threads 2 --max-connections 1200 --push 16384 2 --frame-timeout 60 --write-timeout 60 --sessions 1200",
     beside: Beside::Healthy,
     attack: |scene| {
         let rounds = scene.pace.of(4, 2);
@@ -183,7 +184,7 @@ fn everything(scene: &mut Scene, round: usize) -> Fallible {
     let stats = scene.host.stats()?;
     let (held, active, over) = (stats.buffered >> 10, stats.active, stats.closes("over budget"));
     scene.noted.push(format!("{held} of {} KiB held, {active} connections, {over} over budget", BUDGET >> 10));
-    scene.check(stats.buffered <= BUDGET, || format!("{held} KiB are held"));
+    scene.check_held(&stats, BUDGET);
     scene.check(over > 0, || "the budget was not reached".into());
     drop(peers);
     scene.host.open_gate()?;

@@ -9,6 +9,7 @@ mod network;
 mod pushes;
 mod signals;
 mod slow;
+mod tls;
 
 pub(crate) use ends::{ClientArgs, be_client};
 pub(super) use network::prepare;
@@ -38,6 +39,13 @@ pub(super) const ALL: &[Scenario] = &[
     crowds::OVER_CAPACITY,
     crowds::REFUSAL,
     crowds::DESCRIPTORS,
+    tls::STALLED_HANDSHAKES,
+    tls::NO_HELLO,
+    tls::BROKEN_RECORDS,
+    tls::UNFINISHED_RECORDS,
+    tls::CUT_OFF,
+    tls::CLOSE_NOTIFY_INSIDE,
+    tls::RENEGOTIATION,
     handlers::PANICS,
     handlers::ERRS,
     handlers::SLEEPS,
@@ -59,9 +67,23 @@ pub(super) const HALF_OPEN: Scenario = network::HALF_OPEN;
 
 /// Why an attack cannot be made over this.
 pub(super) fn not_over(over: Over, name: &str) -> Option<&'static str> {
-    (over == Over::Unix && name == HALF_OPEN.name).then_some(
-        "no peer at a Unix socket vanishes: it is on the same machine, whose system closes it; there is no keepalive",
-    )
+    let is = |scenario: &Scenario| name == scenario.name;
+    match over {
+        Over::Unix if is(&HALF_OPEN) => Some(
+            "no peer at a Unix socket vanishes: it is on the same machine, whose system closes it; there is no keepalive",
+        ),
+        Over::Tls if is(&HALF_OPEN) => Some("it is the socket below that is asked by keepalive: see over tcp"),
+        Over::Tls if is(&crowds::DESCRIPTORS) => {
+            Some("who waits to be accepted has no session yet: what happens is what happens over tcp")
+        }
+        Over::Tls if is(&signals::SIGTERM) => {
+            Some("the load that verifies every byte speaks no TLS; tests/tls has a stop with frames in flight")
+        }
+        Over::Tcp | Over::Unix if tls::ALL.iter().any(is) => {
+            Some("it breaks the rules of TLS, and there are none here")
+        }
+        _ => None,
+    }
 }
 
 /// Each of them sees the end of the server's stream, and nothing before it.

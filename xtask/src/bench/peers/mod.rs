@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::cores;
+use crate::certificate::Certificate;
 
 /// Bytes of a payload at most.
 const LIMIT: usize = 16 << 20;
@@ -69,6 +70,8 @@ impl Kind {
 pub(crate) enum Service {
     /// Sends it back; ours hashes it so many times before.
     Echo { hashes: u32 },
+    /// Sends it back, over TLS.
+    Sealed,
     /// Answers with a payload of its own of the same length, every byte [`OWN`].
     Own,
     /// Waits so long, then sends it back.
@@ -86,6 +89,8 @@ pub(crate) struct Setup {
     pub(super) cores: Vec<usize>,
     /// Threads that serve connections: for ours only.
     pub(super) threads: NonZeroUsize,
+    /// For [`Service::Sealed`].
+    pub(super) certificate: Option<Certificate>,
     /// The build of this program that runs it: this one unless said.
     #[serde(skip)]
     pub(super) program: Option<PathBuf>,
@@ -94,7 +99,8 @@ pub(crate) struct Setup {
 impl Setup {
     /// One thread.
     pub(super) fn new(kind: Kind, service: Service, cores: &[usize]) -> Setup {
-        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN, program: None }
+        let certificate = (service == Service::Sealed).then(|| Certificate::own().clone());
+        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN, certificate, program: None }
     }
 
     /// One thread that sends every payload back.
@@ -123,11 +129,11 @@ pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, B
         process::exit(0);
     });
     match (setup.kind, setup.service) {
-        (Kind::Ours | Kind::Before, service) => ours::serve(setup.threads, service)?,
+        (Kind::Ours | Kind::Before, service) => ours::serve(setup.threads, service, setup.certificate.as_ref())?,
         (Kind::Plain, Service::Echo { hashes: 0 }) => plain::serve()?,
         (Kind::Plain, service) => return Err(format!("the plain loop does not do {service:?}").into()),
         (kind, Service::Push { ahead }) => tokio_push::serve(kind, ahead)?,
-        (kind, service) => tokio::serve(kind, service)?,
+        (kind, service) => tokio::serve(kind, service, setup.certificate.as_ref())?,
     }
     Ok(ExitCode::SUCCESS)
 }

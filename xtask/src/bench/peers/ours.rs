@@ -10,6 +10,7 @@ use unstick::framing::{Format, Frame};
 use unstick::{Outbox, Peer, PushError, Responder, Server, ServerConfig};
 
 use super::{LIMIT, OWN, OWN_LEN, Service, announce};
+use crate::certificate::Certificate;
 
 /// Bytes that may wait in an outbox: 100 senders' windows of 16 frames of 256 B.
 const OUTBOX_LIMIT: usize = 1 << 20;
@@ -18,14 +19,22 @@ const OUTBOX_LIMIT: usize = 1 << 20;
 ///
 /// # Errors
 /// Where it cannot listen, or does not do that.
-pub(super) fn serve(threads: NonZeroUsize, service: Service) -> Result<(), Box<dyn Error>> {
+pub(super) fn serve(
+    threads: NonZeroUsize,
+    service: Service,
+    certificate: Option<&Certificate>,
+) -> Result<(), Box<dyn Error>> {
     let format = Format::U32_LE.with_max_payload_len(LIMIT)?;
     let config = ServerConfig::default().format(format).threads(threads.get()).outbox_limit(OUTBOX_LIMIT);
-    let server = Server::bind("127.0.0.1:0", config)?;
+    let mut server = Server::bind("127.0.0.1:0", config)?;
+    if let Some(certificate) = certificate {
+        server = server.tls(certificate.server());
+    }
     announce(server.local_addr()?)?;
     // A handler for each, so that none pays for another's.
     match service {
-        Service::Echo { hashes } => {
+        Service::Echo { .. } | Service::Sealed => {
+            let hashes = if let Service::Echo { hashes } = service { hashes } else { 0 };
             let handler = move |_: Peer| {
                 async move |frame: Frame<'_>, responder: &mut Responder| {
                     hash(frame.payload(), hashes);

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::{Kind, LIMIT, OWN, OWN_LEN, Service, announce};
+use crate::certificate::Certificate;
 
 /// Bytes that may wait with [`Kind::TokioWide`].
 pub(super) const WIDE: usize = 128 << 10;
@@ -20,14 +23,25 @@ pub(super) const WIDE: usize = 128 << 10;
 ///
 /// # Errors
 /// Where it cannot listen.
-pub(super) fn serve(kind: Kind, service: Service) -> io::Result<()> {
+pub(super) fn serve(kind: Kind, service: Service, certificate: Option<&Certificate>) -> io::Result<()> {
+    if let Some(certificate) = certificate {
+        let acceptor = TlsAcceptor::from(certificate.server());
+        return listen(false, |stream| {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                serve_framed(kind, acceptor.accept(stream).await?, |frame| ready(frame.freeze())).await
+            });
+        });
+    }
     match service {
         Service::Own => {
             let own = Bytes::from(vec![OWN; OWN_LEN]);
             serve_with(kind, false, move |frame| ready(own.slice(..frame.len())))
         }
         Service::Wait(time) => serve_with(kind, true, move |frame| wait(time, frame)),
-        Service::Echo { .. } | Service::Push { .. } => serve_with(kind, false, |frame| ready(frame.freeze())),
+        Service::Echo { .. } | Service::Sealed | Service::Push { .. } => {
+            serve_with(kind, false, |frame| ready(frame.freeze()))
+        }
     }
 }
 
@@ -41,18 +55,25 @@ where
     A: Fn(BytesMut) -> F + Clone + Send + 'static,
     F: Future<Output = Bytes> + Send + 'static,
 {
-    listen(timers, |stream| {
-        let mut framed = Framed::new(stream, codec());
-        match kind {
-            Kind::TokioSend => drop(tokio::spawn(echo_send(framed, answer.clone()))),
-            _ => {
-                if kind == Kind::TokioWide {
-                    framed.set_backpressure_boundary(WIDE);
-                }
-                tokio::spawn(echo_feed(framed, answer.clone()));
+    listen(timers, |stream| drop(tokio::spawn(serve_framed(kind, stream, answer.clone()))))
+}
+
+async fn serve_framed<S, A, F>(kind: Kind, stream: S, answer: A) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Fn(BytesMut) -> F,
+    F: Future<Output = Bytes>,
+{
+    let mut framed = Framed::new(stream, codec());
+    match kind {
+        Kind::TokioSend => echo_send(framed, answer).await,
+        kind => {
+            if kind == Kind::TokioWide {
+                framed.set_backpressure_boundary(WIDE);
             }
+            echo_feed(framed, answer).await
         }
-    })
+    }
 }
 
 /// Hands every connection to `serve`, which spawns what serves it. Timers only where they are needed: they take time.
@@ -76,8 +97,9 @@ pub(super) fn codec() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().little_endian().max_frame_length(LIMIT).new_codec()
 }
 
-async fn echo_send<A, F>(mut framed: Framed<TcpStream, LengthDelimitedCodec>, answer: A) -> io::Result<()>
+async fn echo_send<S, A, F>(mut framed: Framed<S, LengthDelimitedCodec>, answer: A) -> io::Result<()>
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(BytesMut) -> F,
     F: Future<Output = Bytes>,
 {
@@ -87,8 +109,9 @@ where
     Ok(())
 }
 
-async fn echo_feed<A, F>(mut framed: Framed<TcpStream, LengthDelimitedCodec>, answer: A) -> io::Result<()>
+async fn echo_feed<S, A, F>(mut framed: Framed<S, LengthDelimitedCodec>, answer: A) -> io::Result<()>
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(BytesMut) -> F,
     F: Future<Output = Bytes>,
 {

@@ -1,0 +1,199 @@
+//! TLS: certificates and keys from files, and the configurations that are made of them.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
+
+use crate::args::Addr;
+use crate::exit::{Chain, Failure};
+
+/// TLS of a server.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeTls {
+    /// Serve over TLS, with the certificate in this PEM file, and those that certify it behind it
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "raw")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Serve only clients with a certificate of an authority in this PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+impl ServeTls {
+    /// The configuration, if it is to be TLS.
+    pub(crate) fn config(&self) -> Result<Option<Arc<ServerConfig>>, Failure> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let (certificates, own_key) = own(certificate, key)?;
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| Failure::other(Chain(&error)))?;
+        let builder = match &self.tls_client_ca {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                let authorities = Arc::new(authorities("--tls-client-ca", file)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider()).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| cannot("--tls-client-ca", file, &error))?)
+            }
+        };
+        let config = builder.with_single_cert(certificates, own_key);
+        config.map(|config| Some(Arc::new(config))).map_err(|error| unfit(certificate, key, &error))
+    }
+}
+
+/// TLS of a client.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConnectTls {
+    /// Connect over TLS
+    #[arg(long)]
+    tls: bool,
+
+    /// Trust the authorities in this PEM file [default: those that the system trusts]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    tls_ca: Option<PathBuf>,
+
+    /// The name that the server's certificate is for [default: the host of ADDR]
+    #[arg(long, value_name = "NAME", requires = "tls", value_parser = parse_name)]
+    tls_name: Option<ServerName<'static>>,
+
+    /// Show the server the certificate in this PEM file
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_key"])]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in a PEM file
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_cert"])]
+    tls_key: Option<PathBuf>,
+}
+
+impl ConnectTls {
+    /// The configuration and the server's name, if it is to be TLS.
+    pub(crate) fn config(&self, addr: &Addr) -> Result<Option<(Arc<ClientConfig>, ServerName<'static>)>, Failure> {
+        if !self.tls {
+            return Ok(None);
+        }
+        let name = match (&self.tls_name, addr) {
+            (Some(name), _) => name.clone(),
+            (None, Addr::Unix(_)) => return Err(Failure::usage("a Unix socket has no host: say --tls-name NAME, too")),
+            (None, Addr::Tcp(addr)) => {
+                // The scope of an IPv6 address is this machine's matter.
+                let host = addr.host_port().0.split('%').next().unwrap_or_default();
+                parse_name(host)
+                    .map_err(|error| Failure::usage(format_args!("{host}: {error}: say --tls-name NAME, too")))?
+            }
+        };
+        let roots = match &self.tls_ca {
+            Some(file) => authorities("--tls-ca", file)?,
+            None => system()?,
+        };
+        let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| Failure::other(Chain(&error)))?.with_root_certificates(roots);
+        let config = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let (certificates, own_key) = own(certificate, key)?;
+                let config = builder.with_client_auth_cert(certificates, own_key);
+                config.map_err(|error| unfit(certificate, key, &error))?
+            }
+            _ => builder.with_no_client_auth(),
+        };
+        Ok(Some((Arc::new(config), name)))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn parse_name(text: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(text.to_owned()).map_err(|_| "it is no name of a host, and no IP address".to_owned())
+}
+
+/// A certificate, those behind it, and its key.
+fn own(certificate: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
+    let certificates = certificates("--tls-cert", certificate)?;
+    let own_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => nothing("--tls-key", key, "private key"),
+        error => cannot("--tls-key", key, &error),
+    })?;
+    Ok((certificates, own_key))
+}
+
+fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => Err(nothing(flag, file, "certificate")),
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(cannot(flag, file, &error)),
+    }
+}
+
+fn authorities(flag: &str, file: &Path) -> Result<RootCertStore, Failure> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(flag, file)? {
+        roots.add(certificate).map_err(|error| cannot(flag, file, &error))?;
+    }
+    Ok(roots)
+}
+
+/// The authorities that the system trusts. One that is no certificate is left out, as the system's own programs do.
+fn system() -> Result<RootCertStore, Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(Failure::other(format_args!(
+            "the system trusts no authority{why}; --tls-ca FILE says whom to trust"
+        )));
+    }
+    Ok(roots)
+}
+
+fn cannot(flag: &str, file: &Path, error: &(dyn Error + 'static)) -> Failure {
+    // The error of a file that cannot be read says so at length.
+    let error = match error.downcast_ref() {
+        Some(pem::Error::Io(error)) => error,
+        _ => error,
+    };
+    Failure::other(format_args!("{flag} {}: {}", file.display(), Chain(error)))
+}
+
+fn nothing(flag: &str, file: &Path, what: &str) -> Failure {
+    Failure::other(format_args!("{flag} {}: there is no {what} in it, as PEM", file.display()))
+}
+
+fn unfit(certificate: &Path, key: &Path, error: &rustls::Error) -> Failure {
+    let (certificate, key) = (certificate.display(), key.display());
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            Failure::other(format_args!("--tls-key {key}: it is not the key of --tls-cert {certificate}"))
+        }
+        error => Failure::other(format_args!("--tls-cert {certificate} with --tls-key {key}: {}", Chain(error))),
+    }
+}
+
+/// What would help, where an error has a cause that says so.
+pub(crate) fn hint(error: &(dyn Error + 'static)) -> &'static str {
+    use CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    let found = causes.find_map(|error| {
+        let io = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        io.and_then(|error| error.downcast_ref()).or_else(|| error.downcast_ref::<rustls::Error>())
+    });
+    match found {
+        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => "; --tls-ca FILE says whom to trust",
+        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+            "; --tls-name NAME says which name it is to be for"
+        }
+        Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => "; --tls-cert FILE shows one",
+        _ => "",
+    }
+}

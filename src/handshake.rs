@@ -1,0 +1,100 @@
+//! Why a TLS handshake failed, for server and client.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::framing::Diagnosis;
+
+/// Why a TLS handshake failed. Its [`source`](Error::source), where there is one, says more.
+///
+/// As an [`io::Error`] it has this error in it, and is of the kind [`TimedOut`](io::ErrorKind::TimedOut),
+/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer ended its stream, that of the connection's own error, or otherwise
+/// [`InvalidData`](io::ErrorKind::InvalidData).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// It did not end in time.
+    TimedOut {
+        /// How long it had.
+        timeout: Duration,
+    },
+    /// The server ended it, because it had taken a second or more, and as many handshakes as are allowed at a time were going on
+    /// while others waited to begin.
+    Crowded {
+        /// How many are allowed at a time.
+        max_handshakes: usize,
+    },
+    /// The peer ended its stream during the handshake.
+    Ended,
+    /// What the peer sent first is no TLS.
+    NotTls {
+        /// Its first bytes, up to eight.
+        first: Vec<u8>,
+        /// What they look like, if they are known.
+        diagnosis: Option<Diagnosis>,
+        /// Whether they may be the header of a frame that is sent without TLS.
+        is_frame: bool,
+    },
+    /// TLS's own error, a `rustls::Error`: a certificate is missing, expired or of an unknown authority, there is no common
+    /// version, or the peer says that it refused ours. Of TLS 1.3 a client's handshake ends before the server has checked the
+    /// client's certificate: what the server says of it shows at the client's first read.
+    Tls(Box<dyn Error + Send + Sync>),
+    /// The connection failed.
+    Io(io::Error),
+}
+
+impl HandshakeError {
+    /// The kind of the I/O error that it makes.
+    pub(crate) fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            HandshakeError::TimedOut { .. } | HandshakeError::Crowded { .. } => io::ErrorKind::TimedOut,
+            HandshakeError::Ended => io::ErrorKind::UnexpectedEof,
+            HandshakeError::NotTls { .. } | HandshakeError::Tls(_) => io::ErrorKind::InvalidData,
+            HandshakeError::Io(error) => error.kind(),
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandshakeError::TimedOut { timeout } => write!(f, "no TLS handshake within {timeout:?}"),
+            HandshakeError::Crowded { max_handshakes } => {
+                write!(
+                    f,
+                    "no TLS handshake within a second, while others wait and {max_handshakes} are allowed at a time"
+                )
+            }
+            HandshakeError::Ended => f.write_str("the peer ended its stream during the TLS handshake"),
+            HandshakeError::NotTls { first, diagnosis, is_frame } => {
+                f.write_str("the peer speaks no TLS: its first bytes are")?;
+                first.iter().try_for_each(|byte| write!(f, " {byte:02x}"))?;
+                match (diagnosis, is_frame) {
+                    (Some(diagnosis), _) => write!(f, " ({diagnosis})"),
+                    (None, true) => f.write_str(" (looks like a frame without TLS)"),
+                    (None, false) => Ok(()),
+                }
+            }
+            HandshakeError::Tls(_) => f.write_str("the TLS handshake failed"),
+            HandshakeError::Io(_) => f.write_str("the connection failed during the TLS handshake"),
+        }
+    }
+}
+
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            HandshakeError::Tls(error) => Some(&**error),
+            HandshakeError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<HandshakeError> for io::Error {
+    fn from(error: HandshakeError) -> io::Error {
+        io::Error::new(error.io_kind(), error)
+    }
+}

@@ -1,0 +1,56 @@
+//! A server over TLS.
+
+use std::sync::Arc;
+
+use super::acceptor::Acceptor;
+use super::serve::Server;
+
+impl<H> Server<H> {
+    /// Serves over TLS, whatever it listens on. With feature `tls`.
+    ///
+    /// The rustls configuration is yours: certificate, key, crypto provider, versions, ALPN, and whether a client needs a certificate
+    /// and by which authority. A client that it refuses reaches no handler. What it showed is in its
+    /// [`PeerName::Tls`](crate::PeerName::Tls), which `new_handler` and `on_close` get; `on_open` is called before the handshake.
+    ///
+    /// A handshake has [`handshake_timeout`](crate::ServerConfig::handshake_timeout), and
+    /// [`max_handshakes`](crate::ServerConfig::max_handshakes) go on at a time. If it fails, the connection ends as *handshake*
+    /// ([`CloseReason::Handshake`](crate::CloseReason::Handshake)). A peer that ends its stream without TLS's `close_notify` ends as
+    /// *truncated*, also between frames ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). All else is as without TLS; bytes are
+    /// counted as plaintext, and [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake.
+    ///
+    /// The [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too; but of those that are refused only 16 at a time are told, and
+    /// others are just closed.
+    ///
+    /// A connection takes 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the certificates of its client;
+    /// beyond that, records that are unfinished or unsent are leased as frames are.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use unstick::framing::Frame;
+    /// use unstick::{Client, ClientConfig, Responder, Server, ServerConfig};
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (certificate, key) = (made.cert.der().clone(), made.signing_key.serialize_der().try_into()?);
+    /// # let mut roots = rustls::RootCertStore::empty();
+    /// # roots.add(certificate.clone())?;
+    /// # let for_client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    /// # smol::block_on(async {
+    /// let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key)?;
+    /// let server = Server::bind("127.0.0.1:0", ServerConfig::default())?.tls(Arc::new(tls));
+    /// # let addr = server.local_addr()?;
+    /// let serving = smol::spawn(server.serve(
+    ///     |_peer| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await,
+    ///     std::future::pending(),
+    /// ));
+    ///
+    /// let mut client = Client::connect_tls(addr, "localhost".try_into()?, Arc::new(for_client), ClientConfig::default()).await?;
+    /// assert_eq!(client.call(b"hello").await?.payload(), b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Server<H> {
+        self.shared.acceptor = Some(Acceptor::new(config, self.shared.config.max_handshakes));
+        self
+    }
+}

@@ -1,0 +1,65 @@
+//! A server's end of a session.
+
+use std::sync::Arc;
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::ConnectionState;
+use rustls::{CommonState, Error, ServerConfig};
+
+use super::session::{Session, Side, Step, Write, step};
+
+pub(crate) type ServerSide = Box<UnbufferedServerConnection>;
+
+impl Session<ServerSide> {
+    /// A server's end.
+    ///
+    /// # Errors
+    /// rustls's, of the configuration.
+    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session<ServerSide>, Error> {
+        UnbufferedServerConnection::new(config).map(|server| Session::new(Box::new(server)))
+    }
+
+    /// Bytes of the peer's certificates.
+    pub(crate) fn certificates_len(&self) -> usize {
+        self.certificates().iter().map(|certificate| certificate.len()).sum()
+    }
+
+    /// Bytes of memory for records that are not finished, and for plaintext that is not taken.
+    pub(crate) fn held(&self) -> usize {
+        self.records.capacity() + self.plaintext.capacity()
+    }
+
+    /// Bytes of memory for what is to be sent.
+    pub(crate) fn sending(&self) -> usize {
+        self.outgoing.capacity()
+    }
+
+    /// Nothing is read for a time, which the peer decides: an unfinished record has memory of its own length.
+    pub(crate) fn park(&mut self) {
+        self.records.shrink_to_fit();
+    }
+}
+
+impl Side for ServerSide {
+    fn step(
+        &mut self,
+        records: &mut [u8],
+        outgoing: &mut Vec<u8>,
+        put: &mut dyn FnMut(&[u8]),
+        write: Option<Write<'_>>,
+    ) -> (usize, Result<Step, Error>) {
+        let mut status = self.process_tls_records(records);
+        if let Ok(ConnectionState::ReadEarlyData(early)) = &mut status.state {
+            // It comes only if the configuration allows it.
+            while let Some(Ok(record)) = early.next_record() {
+                put(record.payload);
+            }
+            return (status.discard, Ok(Step::Done));
+        }
+        step(status, outgoing, put, write)
+    }
+
+    fn common(&self) -> &CommonState {
+        self
+    }
+}

@@ -1,0 +1,183 @@
+//! `unstick serve` and `connect` over TLS.
+
+use crate::certificates::{Authority, Certified, Folder};
+use crate::harness::{Program, Ran, command_of_shell, run};
+
+/// Files of an authority, a server and a client, and what goes wrong with each.
+struct Files {
+    folder: Folder,
+    authority: Authority,
+    ca: String,
+    server: [String; 2],
+}
+
+impl Files {
+    fn new(name: &str) -> Files {
+        let (folder, authority) = (Folder::new(&format!("program-{name}")), Authority::new("an authority"));
+        let (ca, server) = (folder.file("ca.pem", &authority.pem()), folder.files("server", &authority.server()));
+        Files { folder, authority, ca, server }
+    }
+
+    /// A server over TLS, and where it listens.
+    fn serve(&self, more: &[&str]) -> (Program, String) {
+        self.serve_with(&self.server, more)
+    }
+
+    fn serve_with(&self, [certificate, key]: &[String; 2], more: &[&str]) -> (Program, String) {
+        let flags = ["serve", "127.0.0.1:0", "--echo", "--tls-cert", certificate, "--tls-key", key];
+        let server = Program::start(&[&flags[..], more].concat());
+        let line = server.out_line();
+        let addr = line.strip_prefix("listening on ").unwrap().to_owned();
+        (server, addr)
+    }
+
+    fn connect(&self, addr: &str, more: &[&str]) -> Ran {
+        run(&[&["connect", addr, "--tls", "--tls-ca", &self.ca], more].concat(), b"hello\n")
+    }
+
+    fn files(&self, name: &str, certified: &Certified) -> [String; 2] {
+        self.folder.files(name, certified)
+    }
+}
+
+/// Ran with code 1 and this one line, in which what differs from run to run is passed over.
+#[track_caller]
+fn failed(ran: &Ran, code: i32, parts: &[&str]) {
+    let last = ran.err.lines().last().unwrap();
+    assert_eq!(ran.code, code, "{ran:?}");
+    assert!(parts.iter().all(|part| last.contains(part)), "{parts:?} are not in {last}");
+    assert!(!last.contains('\u{1b}') && last.len() < 400, "{last}");
+}
+
+#[test]
+fn frames_pass_over_tls() {
+    let files = Files::new("pass");
+    let (server, addr) = files.serve(&["--stats", "1000"]);
+    let ran = files.connect(&addr, &[]);
+    assert_eq!((ran.code, ran.text()), (0, "hello\n"), "{ran:?}");
+    assert_eq!(ran.err.lines().next(), Some(&*format!("{addr} connected")));
+    let closed = server.err_line_with("closed");
+    assert!(closed.ends_with("closed: clean (1 frames and 9 bytes in, 1 frames and 9 bytes out)"), "{closed}");
+    server.signal(rustix::process::Signal::TERM);
+    let ran = server.end();
+    assert!(ran.code == 0 && ran.err.contains("stats: accepted 1, active 0"), "{ran:?}");
+}
+
+#[test]
+fn a_unix_socket_and_the_systems_authorities() {
+    let files = Files::new("unix");
+    let addr = format!("unix:{}", files.folder.path().join("socket").display());
+    let [certificate, key] = &files.server;
+    let server = Program::start(&["serve", &addr, "--echo", "--tls-cert", certificate, "--tls-key", key]);
+    assert_eq!(server.out_line(), format!("listening on {addr}"));
+    let ran = files.connect(&addr, &["--tls-name", "localhost"]);
+    assert_eq!((ran.code, ran.text()), (0, "hello\n"), "{ran:?}");
+    failed(&files.connect(&addr, &[]), 2, &["a Unix socket has no host: say --tls-name NAME, too"]);
+    // What the system trusts can be said by a variable, which OpenSSL knows, too.
+    let script = r#"echo hello | SSL_CERT_FILE="$CA" "$@""#;
+    let mut command = command_of_shell(script, &["connect", &addr, "--tls", "--tls-name", "localhost"]);
+    let ran = Program::spawn({
+        command.env("CA", &files.ca);
+        command
+    })
+    .end();
+    assert_eq!((ran.code, ran.text()), (0, "hello\n"), "{ran:?}");
+}
+
+#[test]
+fn a_client_shows_its_certificate_or_is_refused() {
+    let files = Files::new("mutual");
+    let (server, addr) = files.serve(&["--tls-client-ca", &files.ca]);
+    let [certificate, key] = &files.files("alice", &files.authority.client("alice"));
+    let ran = files.connect(&addr, &["--tls-cert", certificate, "--tls-key", key]);
+    assert_eq!((ran.code, ran.text()), (0, "hello\n"), "{ran:?}");
+    server.err_line_with("closed: clean");
+
+    failed(
+        &files.connect(&addr, &[]),
+        1,
+        &["closed: tls error: received fatal alert: CertificateRequired; --tls-cert FILE shows one"],
+    );
+    server.err_line_with("closed: handshake: the TLS handshake failed: peer sent no certificates");
+    let expired = files.files("expired", &files.authority.expired());
+    let foreign = files.files("foreign", &Authority::new("another one").client("mallory"));
+    for ([certificate, key], said, heard) in
+        [(expired, "CertificateExpired", "certificate expired"), (foreign, "UnknownCA", "UnknownIssuer")]
+    {
+        let ran = files.connect(&addr, &["--tls-cert", &certificate, "--tls-key", &key]);
+        failed(&ran, 1, &["closed: tls error: received fatal alert: ", said]);
+        server.err_line_with(heard);
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_trusted_is_told_with_what_would_help() {
+    let files = Files::new("trust");
+    let (_server, addr) = files.serve(&[]);
+    let port = addr.rsplit_once(':').unwrap().1;
+    let begin = format!("{addr}: cannot connect over TLS: the TLS handshake failed: invalid peer certificate: ");
+    let foreign = files.folder.file("foreign.pem", &Authority::new("another one").pem());
+    let ran = run(&["connect", &addr, "--tls", "--tls-ca", &foreign], b"");
+    failed(&ran, 1, &[&begin, "UnknownIssuer; --tls-ca FILE says whom to trust"]);
+    failed(&files.connect(&addr, &["--tls-name", "example.org"]), 1, &["not valid for", "; --tls-name NAME says"]);
+    failed(&run(&["connect", &format!("127.0.0.2:{port}"), "--tls", "--tls-ca", &files.ca], b""), 1, &["connect"]);
+
+    let (_expired, addr) = files.serve_with(&files.files("expired", &files.authority.expired()), &[]);
+    failed(&files.connect(&addr, &[]), 1, &["invalid peer certificate: certificate expired"]);
+}
+
+#[test]
+fn files_that_are_not_what_they_ought_to_be_are_told() {
+    let files = Files::new("bad");
+    let [certificate, key] = &files.server;
+    let other = &files.files("other", &files.authority.server())[1];
+    let text = &files.folder.file("text", "no PEM\n");
+    let broken = &files.folder.file("broken", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+    let nonsense = &files.folder.file("nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let missing = &files.folder.path().join("missing").display().to_string();
+    for (certificate, key, more, parts) in [
+        (missing, key, &[][..], &["--tls-cert", missing, "No such file"][..]),
+        (certificate, missing, &[], &["--tls-key", missing, "No such file"]),
+        (text, key, &[], &["--tls-cert", "there is no certificate in it, as PEM"]),
+        (certificate, text, &[], &["--tls-key", "there is no private key in it, as PEM"]),
+        (broken, key, &[], &["--tls-cert", "base64"]),
+        (nonsense, key, &[], &["--tls-cert", "certificate"]),
+        (certificate, certificate, &[], &["--tls-key", "there is no private key in it, as PEM"]),
+        (certificate, other, &[], &["it is not the key of --tls-cert"]),
+        (certificate, key, &["--tls-client-ca", missing], &["--tls-client-ca", "No such file"]),
+        (certificate, key, &["--tls-client-ca", text], &["--tls-client-ca", "there is no certificate in it"]),
+    ] {
+        let flags = ["serve", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key];
+        let ran = run(&[&flags[..], more].concat(), b"");
+        failed(&ran, 1, parts);
+        assert_eq!((ran.err.lines().count(), ran.out.len()), (1, 0), "{ran:?}");
+    }
+    // A flag that needs another one.
+    for flags in [
+        &["serve", "--tls-cert", certificate][..],
+        &["serve", "--tls-client-ca", certificate],
+        &["serve", "--raw", "--tls-cert", certificate, "--tls-key", key],
+        &["connect", "127.0.0.1:1", "--tls-ca", certificate],
+        &["connect", "127.0.0.1:1", "--tls", "--tls-cert", certificate],
+    ] {
+        assert_eq!(run(flags, b"").code, 2, "{flags:?}");
+    }
+}
+
+#[test]
+fn with_tls_at_one_end_only_it_is_said() {
+    let files = Files::new("one-end");
+    let (server, addr) = files.serve(&[]);
+    failed(&run(&["connect", &addr], b"hello\n"), 3, &["looks like TLS"]);
+    server.err_line_with(
+        "the peer speaks no TLS: its first bytes are 05 00 00 00 68 65 6c 6c (looks like a frame without TLS)",
+    );
+    let plain = Program::start(&["serve", "127.0.0.1:0", "--frame-timeout", "0.2"]);
+    let addr = plain.out_line().strip_prefix("listening on ").unwrap().to_owned();
+    failed(
+        &files.connect(&addr, &[]),
+        1,
+        &["cannot connect over TLS: the peer ended its stream during the TLS handshake"],
+    );
+    plain.err_line_with("looks like TLS");
+}
