@@ -10,11 +10,8 @@ use rustls::{CommonState, Error, InvalidMessage};
 use super::scratch::{self, For};
 use crate::peer::{PeerName, TlsPeer};
 
-/// Bytes of a record on the wire at most (RFC 5246, 6.2.3, which allows more than RFC 8446, 5.2).
-pub(crate) const MAX_RECORD_LEN: usize = 5 + CONTENT_LEN + 2048;
-
 /// Bytes that a record carries at most (RFC 8446, 5.1).
-const CONTENT_LEN: usize = 16 * 1024;
+pub(super) const CONTENT_LEN: usize = 16 * 1024;
 
 /// First bytes that are kept to say what the peer speaks, if not TLS.
 const FIRST_LEN: usize = 8;
