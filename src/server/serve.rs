@@ -145,7 +145,7 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         Server::new(Listening::Unix(Async::new(listener)?, None), config)
     }
 
-    /// Serves the connections of your own [`Listener`], which has an example: TLS, a pipe, a connection in memory.
+    /// Serves the connections of your own [`Listener`], which has an example: a pipe, a connection in memory.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`], as [`bind`](Server::bind).

@@ -216,9 +216,9 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// These are to be sent, too.
+    /// These are to be sent first: what is to be sent else came up when they were sealed, and is behind them.
     pub(crate) fn send_later(&mut self, records: &[u8]) {
-        self.outgoing.extend_from_slice(records);
+        self.outgoing.splice(self.sent..self.sent, records.iter().copied());
     }
 
     /// Puts `most` bytes of these pieces or fewer into records at the front of `sealed`, as few records as may be: how many bytes

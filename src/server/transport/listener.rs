@@ -18,8 +18,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{Stream, Transport};
 use crate::peer::PeerName;
 
-/// Your own source of connections for [`Server::with_listener`](crate::Server::with_listener): TLS, a pipe, a connection in
-/// memory.
+/// Your own source of connections for [`Server::with_listener`](crate::Server::with_listener): a pipe, a connection in memory.
 ///
 /// ```
 /// use std::io;
