@@ -6,17 +6,19 @@ mod common;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::time::Instant;
 
 use certificates::{Authority, trusting};
 use common::*;
 use peak_alloc::PeakAlloc;
-use rustls::{ClientConnection, StreamOwned};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConnection, StreamOwned, SupportedProtocolVersion};
 use unstick::{Server, ServerConfig};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Connects, and has one frame back. The client has its memory in `clients`, which is counted apart.
+/// Connects, and has one frame back.
 fn idle(server: &Running, tls: &Arc<rustls::ClientConfig>) -> StreamOwned<ClientConnection, std::net::TcpStream> {
     let client = ClientConnection::new(Arc::clone(tls), "localhost".try_into().expect("a name")).expect("a client");
     let mut stream = StreamOwned::new(client, connect(server.addr));
@@ -25,9 +27,9 @@ fn idle(server: &Running, tls: &Arc<rustls::ClientConfig>) -> StreamOwned<Client
     stream
 }
 
-/// What `count` connections of this client cost the server, by the bytes of the whole process less those of the clients, which are
-/// given back first: the server does not notice, as their sockets stay.
-fn cost(mutual: bool) -> (usize, usize) {
+/// What a connection costs the server, and what its budget is charged with. Of a client only the socket is left when the bytes are
+/// counted: the server does not notice.
+fn cost(version: &'static SupportedProtocolVersion, mutual: bool) -> (usize, usize) {
     const CONNECTIONS: usize = 200;
     let authority = Authority::new("an authority");
     let own = authority.server();
@@ -39,15 +41,27 @@ fn cost(mutual: bool) -> (usize, usize) {
     let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a port").tls(Arc::new(serving));
     let account = server.account();
     let server = run(server, |_| echo);
-    let mut tls = trusting(&authority, alice.as_ref());
+    let mut tls = rustls::ClientConfig::builder_with_protocol_versions(&[version])
+        .with_root_certificates(authority.roots())
+        .with_no_client_auth();
+    tls.client_auth_cert_resolver = trusting(&authority, alice.as_ref()).client_auth_cert_resolver;
     tls.resumption = rustls::client::Resumption::disabled();
     let tls = Arc::new(tls);
     let first = idle(&server, &tls);
+    // What a session is charged with: so much, and its client's certificates twice.
+    let charged = 6 * 1024 + alice.map_or(0, |alice| 2 * alice.certificate.len());
+    let await_idle = |connections: usize| {
+        let begin = Instant::now();
+        while account.stats().buffered != connections * charged {
+            assert!(begin.elapsed() < DEADLINE, "{account:?}");
+            std::thread::yield_now();
+        }
+    };
+    await_idle(1);
     let before = MEMORY.current_usage();
-    let buffered = account.stats().buffered;
     let sockets: Vec<_> = (0..CONNECTIONS).map(|_| idle(&server, &tls).sock).collect();
+    await_idle(1 + CONNECTIONS);
     let bytes = (MEMORY.current_usage() - before) / CONNECTIONS;
-    let charged = (account.stats().buffered - buffered) / CONNECTIONS;
     drop((first, sockets));
     server.served();
     assert_eq!(account.stats().buffered, 0, "all is given back");
@@ -56,9 +70,9 @@ fn cost(mutual: bool) -> (usize, usize) {
 
 #[test]
 fn an_idle_connection_costs_no_more_than_the_budget_is_charged_with() {
-    for mutual in [false, true] {
-        let (bytes, charged) = cost(mutual);
-        println!("mutual {mutual}: {bytes} bytes, {charged} charged");
+    for (version, mutual) in [(&TLS13, false), (&TLS13, true), (&TLS12, false), (&TLS12, true)] {
+        let (bytes, charged) = cost(version, mutual);
+        println!("{:?}, mutual {mutual}: {bytes} bytes, {charged} charged", version.version);
         assert!(bytes <= charged, "{bytes} bytes, and {charged} are charged");
         assert!(bytes > 1000, "the allocator counts");
     }

@@ -166,7 +166,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         }
         input.park();
         link.output.borrow_mut().park();
-        if stopping && input.decoder.buffered() == 0 {
+        if stopping && input.decoder.buffered() + link.kept.get().unfinished == 0 {
             return Poll::Ready(Err(Box::new(CloseReason::Stopped)));
         }
         match wait_input(link, input, member, cx) {

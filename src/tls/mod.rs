@@ -18,7 +18,5 @@ pub(crate) use self::channel::{Channel, READ_LEN, Received, WRITE_LEN};
 #[cfg(feature = "client")]
 pub(crate) use self::client::ClientSide;
 #[cfg(feature = "server")]
-pub(crate) use self::server::ServerSide;
-#[cfg(feature = "server")]
-pub(crate) use self::session::MAX_RECORD_LEN;
+pub(crate) use self::server::{MAX_RECORD_LEN, ServerSide};
 pub(crate) use self::session::Session;

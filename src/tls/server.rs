@@ -6,7 +6,10 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::ConnectionState;
 use rustls::{CommonState, Error, ServerConfig};
 
-use super::session::{Session, Side, Step, Write, step};
+use super::session::{CONTENT_LEN, Session, Side, Step, Write, step};
+
+/// Bytes of a record on the wire at most (RFC 5246, 6.2.3, which allows more than RFC 8446, 5.2).
+pub(crate) const MAX_RECORD_LEN: usize = 5 + CONTENT_LEN + 2048;
 
 pub(crate) type ServerSide = Box<UnbufferedServerConnection>;
 

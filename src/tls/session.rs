@@ -10,11 +10,8 @@ use rustls::{CommonState, Error, InvalidMessage};
 use super::scratch::{self, For};
 use crate::peer::{PeerName, TlsPeer};
 
-/// Bytes of a record on the wire at most (RFC 5246, 6.2.3, which allows more than RFC 8446, 5.2).
-pub(crate) const MAX_RECORD_LEN: usize = 5 + CONTENT_LEN + 2048;
-
 /// Bytes that a record carries at most (RFC 8446, 5.1).
-const CONTENT_LEN: usize = 16 * 1024;
+pub(super) const CONTENT_LEN: usize = 16 * 1024;
 
 /// First bytes that are kept to say what the peer speaks, if not TLS.
 const FIRST_LEN: usize = 8;
@@ -219,9 +216,9 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// These are to be sent, too.
+    /// These are to be sent first: what is to be sent else came up when they were sealed, and is behind them.
     pub(crate) fn send_later(&mut self, records: &[u8]) {
-        self.outgoing.extend_from_slice(records);
+        self.outgoing.splice(self.sent..self.sent, records.iter().copied());
     }
 
     /// Puts `most` bytes of these pieces or fewer into records at the front of `sealed`, as few records as may be: how many bytes

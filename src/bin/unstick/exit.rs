@@ -21,7 +21,7 @@ Exit codes:
   1    another failure
   2    wrong flags or values
   3    a frame, or a line of input, is malformed or over the limit
-  4    truncated: the stream ended inside a frame, or over TLS without close_notify
+  4    truncated: the stream ended inside a frame, or without TLS's close_notify
   5    reset: the peer broke the connection off
   6    timed out, or the peer's system no longer answers
   7    refused: the server is full; try again later

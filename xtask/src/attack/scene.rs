@@ -10,7 +10,7 @@ use unstick::framing::Format;
 use super::healthy::{CLIENTS, Healthy, Seen, Work};
 use super::host::{Host, Stats};
 use super::peer::Peer;
-use super::server::SESSION_LEN;
+use super::server::of_sessions;
 use crate::socket::Addr;
 
 /// What should happen must happen within this time, or the attack was not held.
@@ -201,7 +201,7 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     let (sent, noted, failures) = <_>::default();
     let usage = Usage::default();
     let sessions = scenario.flag("--sessions").filter(|_| row.over == Over::Tls).map_or(Ok(0), str::parse::<usize>)?;
-    let of_sessions = (sessions * SESSION_LEN) as u64;
+    let of_sessions = of_sessions(sessions) as u64;
     let mut scene = Scene { host, pace, sent, noted, base: 0, failures, usage, of_sessions, ended: None };
     let healthy = match scenario.beside {
         Beside::Healthy | Beside::Receivers => Some(Healthy::start(scene.addr(), scenario.work()?)?),
