@@ -113,7 +113,7 @@ pub(super) struct Scene {
     pub(super) failures: Vec<String>,
     usage: Usage,
     /// Bytes by which the memory budget is greater over TLS.
-    of_sessions: u64,
+    pub(super) of_sessions: u64,
     /// The server's end, where the attack is that.
     ended: Option<Stats>,
 }
