@@ -14,6 +14,7 @@
 //! | connections of any other kind: TLS, a pipe, memory | `Server::with_listener`, `serve_connection`; the traits `Listener`, `Transport` |
 //! | a server to talk to, TCP or Unix | `Client`, feature `client` |
 //! | a server of yours to test | `testing::Simulation`, features `server` and `testing`: the whole server in memory, by a simulated clock |
+//! | a framed server in any language to load | the module `load`, feature `load`; `unstick load` |
 //! | a decoder of your own to test | the module `testing`, feature `testing` |
 //!
 //! ```
@@ -40,6 +41,7 @@
 //! - `client`: the client, on smol.
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
+//! - `load`: the load engine, on Linux: drives any framed server, verifies every byte, and measures.
 //! - `testing`: the property kit, to put any decoder under the suite that this one is under; `no_std`, no dependency. Its
 //!   readers and writers that do what a network may do come with `std` (blocking) and with `futures`, its sessions and its `Simulation` with `server`.
 //! - `tracing`: the server's events, structured, for any subscriber of the crate of that name: `listening`, `opened`, `refused`,
@@ -65,6 +67,8 @@ mod client;
 #[cfg(any(feature = "client", feature = "server"))]
 mod close;
 pub mod framing;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub mod load;
 #[cfg(any(feature = "client", feature = "server"))]
 mod peer;
 #[cfg(feature = "server")]

@@ -21,31 +21,52 @@ Exit codes:
   6    timed out, or the peer's system does not answer any more
   7    refused: the server serves as many connections as it may; try again later
   8    connect: the server closed the connection before all was sent
+       load: bytes were wrong, or frames lost
   9    standard output cannot be written: the disk is full, or the reader of serve went away (when the reader of another
-       command goes away, as head does, that command ends with 0)
+       command goes away, as head does, that command ends with 0); with load that is 1
+       load: what --expect says is missed
+  10   load: not measured as asked: a rate was not reached, the generator was late or out of CPU, connections are missing
   130  ended by Ctrl-C (SIGINT); serve only by the second one, the first ends it with 0
   143  ended by SIGTERM; serve only by the second one, the first ends it with 0";
 
 /// An exit code that means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    Clean = 0,
-    Other = 1,
-    Usage = 2,
-    Malformed = 3,
-    Truncated = 4,
-    Reset = 5,
-    TimedOut = 6,
-    Refused = 7,
-    Unsent = 8,
-    Output = 9,
-    /// Ctrl-C at the prompt, as a shell counts it.
-    Interrupted = 130,
+    Clean,
+    Other,
+    Usage,
+    Malformed,
+    Truncated,
+    Reset,
+    TimedOut,
+    Refused,
+    Unsent,
+    Output,
+    /// Of load, as the three that follow: bytes were wrong.
+    Wrong,
+    Missed,
+    NotAsAsked,
+    /// Ctrl-C at the prompt or during a load, as a shell counts it.
+    Interrupted,
 }
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> ExitCode {
-        ExitCode::from(code as u8)
+        ExitCode::from(match code {
+            Code::Clean => 0,
+            Code::Other => 1,
+            Code::Usage => 2,
+            Code::Malformed => 3,
+            Code::Truncated => 4,
+            Code::Reset => 5,
+            Code::TimedOut => 6,
+            Code::Refused => 7,
+            // What the same number says of load is another thing.
+            Code::Unsent | Code::Wrong => 8,
+            Code::Output | Code::Missed => 9,
+            Code::NotAsAsked => 10,
+            Code::Interrupted => 130,
+        })
     }
 }
 
@@ -137,7 +158,7 @@ fn of_decode(error: &DecodeError) -> Code {
     }
 }
 
-fn of_io(error: &io::Error) -> Code {
+pub(crate) fn of_io(error: &io::Error) -> Code {
     match error.kind() {
         io::ErrorKind::TimedOut => Code::TimedOut,
         io::ErrorKind::ConnectionReset => Code::Reset,

@@ -1,4 +1,4 @@
-//! `unstick`, the program: serve, connect, encode and decode length-prefixed frames from the terminal.
+//! `unstick`, the program: serve, connect, encode, decode and load: length-prefixed frames from the terminal.
 
 mod args;
 mod broadcast;
@@ -8,6 +8,8 @@ mod encode;
 mod exit;
 mod limits;
 mod lines;
+#[cfg(target_os = "linux")]
+mod load;
 mod metrics;
 mod output;
 mod prompt;
@@ -32,7 +34,8 @@ Examples:
   unstick connect 127.0.0.1:4747                          talk to it; the line c closes
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747        each line is a frame
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
-  unstick decode --format u16be --frame capture.bin       what is in this stream?";
+  unstick decode --format u16be --frame capture.bin       what is in this stream?
+  unstick load 127.0.0.1:4747 --rate 1000                 load an echo server, and verify every byte";
 
 /// Send and receive length-prefixed frames, over TCP or a Unix socket. A frame is a length, and then that many bytes: its payload
 #[derive(Debug, Parser)]
@@ -50,6 +53,8 @@ enum Command {
     Connect(connect::Connect),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    #[cfg(target_os = "linux")]
+    Load(Box<load::Load>),
 }
 
 fn main() -> ExitCode {
@@ -72,6 +77,8 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Connect(command) => connect::run(command),
         Command::Encode(command) => encode::run(command),
         Command::Decode(command) => decode::run(command),
+        #[cfg(target_os = "linux")]
+        Command::Load(command) => load::run(command),
     }
 }
 
@@ -85,7 +92,7 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
         }
         ErrorKind::InvalidSubcommand => {
             let line = one_line(&error.render().to_string());
-            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode")))
+            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode, load")))
         }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     }

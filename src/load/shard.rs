@@ -1,0 +1,617 @@
+//! One thread of the load: its connections over one readiness loop, from the first connect to the last end.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+use super::connection::{Connection, Context, Role, Scratch, State};
+use super::control::{ConnectionFault, Control, Report, Snapshot, Wish};
+use super::fault::Fault;
+use super::meter::{Interval, Meter};
+use super::pace::Schedule;
+use super::plan::{Pacing, Plan, Reply};
+use super::poller::{Poller, Ready};
+use super::transport::{Address, Transport};
+
+const MS: u64 = 1_000_000;
+/// How long one connection may take until it is greeted.
+const CONNECT_TIMEOUT: u64 = 10_000 * MS;
+/// Connections that are being made at a time.
+const CONNECTING: usize = 128;
+/// Between two looks at the wishes and at what is overdue.
+const TICK: u64 = 100 * MS;
+/// The same, where others are waited for.
+const SHORT_TICK: u64 = 2 * MS;
+/// With a core to spare, the last part of a wait is spent looking.
+const SPIN: u64 = 60_000;
+/// Connections from one address of the loopback: the system has 28,000 ports for each.
+const FROM_ONE_ADDRESS: u64 = 20_000;
+
+/// What all shards of a run know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Common<'a> {
+    pub(super) plan: &'a Plan,
+    /// The addresses of the server's name, in order.
+    pub(super) addresses: &'a [Address],
+    pub(super) control: &'a Control,
+    /// There is a core for each shard and one more.
+    pub(super) spins: bool,
+}
+
+/// What a shard found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) seconds: Vec<Interval>,
+    /// Frames that were to be sent in the measured time, and those that were sent in it.
+    pub(super) due: u64,
+    pub(super) in_time: u64,
+    /// Frames in all, warm-up included.
+    pub(super) sent: u64,
+    /// Replies, or pushes, that are right; frames that came and are wrong; frames that did not come.
+    pub(super) right: u64,
+    pub(super) wrong: u64,
+    pub(super) lost: u64,
+    /// Frames that were due and not sent when sending ended, and the most there were at any look.
+    pub(super) backlog: u64,
+    pub(super) greatest_backlog: u64,
+    /// Frames in flight on connections that ended before they were answered.
+    pub(super) in_flight: u64,
+    pub(super) faults: Vec<ConnectionFault>,
+    /// Connections that were made and greeted, and those of them that were there until they ended as they should.
+    pub(super) held: usize,
+    pub(super) left: usize,
+    /// Replies that are measured, of each connection that has no part in chaos.
+    pub(super) shares: Vec<u64>,
+    /// Ends that were brought about on purpose.
+    pub(super) resets: u64,
+    pub(super) half_closes: u64,
+    pub(super) slow_ends: u64,
+    /// When sending ended and when the last reply came, by the run's clock.
+    pub(super) stopped: u64,
+    pub(super) last_reply: u64,
+    /// For each shard, the part of a core that it had while it was measured.
+    pub(super) busy: Vec<f64>,
+}
+
+/// One thread of the load.
+pub(super) struct Shard<'a> {
+    common: Common<'a>,
+    number: usize,
+    reports: &'a Sender<Report>,
+    poller: Poller,
+    slots: Vec<Slot>,
+    /// Connections that are neither ended nor at fault.
+    alive: usize,
+    timers: BinaryHeap<Reverse<(u64, usize)>>,
+    scratch: Scratch,
+    meter: Meter,
+    start: Option<u64>,
+    pushed: Option<u64>,
+    found: Found,
+}
+
+/// The place of one connection.
+struct Slot {
+    index: u64,
+    stage: Stage,
+    connection: Option<Connection>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Being made, to the address of this number, by this time at the latest.
+    Connecting {
+        address: usize,
+        until: u64,
+    },
+    /// Made, and the greeting is to come by this time.
+    Greeting {
+        until: u64,
+    },
+    Ready,
+    /// Ended, or at fault.
+    Gone,
+}
+
+impl<'a> Shard<'a> {
+    /// # Errors
+    /// Where the system has no epoll for it.
+    pub(super) fn new(common: Common<'a>, number: usize, reports: &'a Sender<Report>) -> io::Result<Shard<'a>> {
+        let own = (0..common.plan.connections as u64).filter(|index| *index as usize % common.plan.threads == number);
+        let stage = Stage::Connecting { address: 0, until: u64::MAX };
+        let slots: Vec<_> = own.map(|index| Slot { index, stage, connection: None }).collect();
+        Ok(Shard {
+            common,
+            number,
+            reports,
+            poller: Poller::new()?,
+            alive: slots.len(),
+            slots,
+            timers: BinaryHeap::new(),
+            scratch: Scratch::new(),
+            meter: Meter::new(0..0),
+            start: None,
+            pushed: None,
+            found: Found::default(),
+        })
+    }
+
+    /// Connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
+    ///
+    /// # Errors
+    /// Where the system's wait fails.
+    pub(super) fn run(mut self) -> io::Result<Found> {
+        self.connect()?;
+        // Who does not listen any more has no use for it.
+        _ = self.reports.send(Report::Ready { held: self.found.held });
+        if self.await_start()? {
+            self.load()?;
+        }
+        for slot in 0..self.slots.len() {
+            self.leave(slot, None);
+        }
+        self.found.in_time = self.meter.in_time();
+        self.found.seconds = self.meter.finish();
+        Ok(self.found)
+    }
+
+    fn now(&self) -> u64 {
+        self.common.control.now()
+    }
+
+    /// Waits until this time at most, and does what the events ask for.
+    fn wait_until(&mut self, time: u64, now: u64) -> io::Result<()> {
+        let spins = self.common.spins && self.start.is_some();
+        let wait = time.saturating_sub(now);
+        self.poller.wait(if spins { wait.saturating_sub(SPIN) } else { wait })?;
+        let now = self.now();
+        for event in 0..self.poller.len() {
+            let ready = self.poller.ready(event);
+            self.answer_event(ready, now);
+        }
+        Ok(())
+    }
+
+    fn answer_event(&mut self, Ready { key, to_the_end }: Ready, now: u64) {
+        match self.slots[key].stage {
+            Stage::Connecting { address, .. } => self.go_on_connecting(key, address, now),
+            Stage::Gone => {}
+            _ => self.act(key, now, |connection, context| connection.exchange(context, to_the_end)),
+        }
+    }
+
+    /// Has a connection do something, and sees to what comes of it.
+    fn act(
+        &mut self,
+        key: usize,
+        now: u64,
+        act: impl FnOnce(&mut Connection, &mut Context<'_>) -> Result<State, Fault>,
+    ) {
+        let Some(connection) = &mut self.slots[key].connection else { return };
+        let begun = self.start.is_some_and(|start| start <= now);
+        let before = (connection.begun(), connection.received());
+        let Shard { scratch, meter, pushed, .. } = self;
+        let mut context = Context { plan: self.common.plan, scratch, meter, now, begun, pushed: *pushed };
+        let acted = act(connection, &mut context);
+        self.found.sent += connection.begun() - before.0;
+        let received = connection.received() - before.1;
+        if received > 0 {
+            self.found.right += received;
+            self.found.last_reply = now;
+        }
+        match acted {
+            Ok(State::Ended) => self.leave(key, None),
+            Ok(State::Open) => self.set_alarm(key),
+            Err(fault) => self.leave(key, Some(fault)),
+        }
+    }
+
+    fn set_alarm(&mut self, key: usize) {
+        let Slot { stage, connection: Some(connection), .. } = &mut self.slots[key] else { return };
+        if matches!(stage, Stage::Greeting { .. }) && connection.is_greeted() {
+            *stage = Stage::Ready;
+        }
+        let next = connection.next_alarm();
+        if next != connection.alarm {
+            connection.alarm = next;
+            self.timers.extend(next.map(|time| Reverse((time, key))));
+        }
+    }
+
+    /// A connection ends, and is counted.
+    fn leave(&mut self, key: usize, fault: Option<Fault>) {
+        let slot = &mut self.slots[key];
+        let was = std::mem::replace(&mut slot.stage, Stage::Gone);
+        if was == Stage::Gone {
+            return;
+        }
+        self.alive -= 1;
+        let begun = self.start.is_some();
+        let (sequence, offset) =
+            slot.connection.as_ref().map_or((0, 0), |connection| (connection.received(), connection.offset()));
+        let fault = fault.map(|fault| if begun { fault } else { before_the_start(fault) });
+        let (lost, wrong) =
+            fault.as_ref().map_or((0, 0), |fault| (fault.lost(), u64::from(begun && fault.is_of_a_frame())));
+        self.found.lost += lost;
+        self.found.wrong += wrong;
+        let fault = fault.map(|fault| ConnectionFault { connection: slot.index, sequence, offset, fault });
+        self.found.faults.extend(fault);
+        self.found.left += usize::from(
+            lost + wrong == 0 && self.found.faults.last().is_none_or(|fault| fault.connection != slot.index),
+        );
+        if let Some(connection) = slot.connection.take() {
+            self.found.in_flight += connection.in_flight().saturating_sub(lost + wrong);
+            self.found.account(&connection);
+            if let Role::Reset { .. } = connection.role() {
+                connection.break_off();
+            }
+        }
+    }
+}
+
+/// What is wrong before the run has begun is that the server does not want us.
+fn before_the_start(fault: Fault) -> Fault {
+    match fault {
+        Fault::Surplus { text, .. } => Fault::Refused { text },
+        Fault::EndedEarly { .. } => Fault::Refused { text: String::new() },
+        other => other,
+    }
+}
+
+impl Found {
+    fn account(&mut self, connection: &Connection) {
+        match connection.role() {
+            Role::Steady => self.shares.push(connection.measured()),
+            Role::SlowReader => self.slow_ends += 1,
+            Role::Reset { .. } => self.resets += 1,
+            Role::HalfClose { .. } => self.half_closes += 1,
+        }
+    }
+
+    /// Adds what another shard found.
+    pub(super) fn add(&mut self, other: Found) {
+        if self.seconds.len() < other.seconds.len() {
+            self.seconds.resize_with(other.seconds.len(), Interval::default);
+        }
+        self.seconds.iter_mut().zip(&other.seconds).for_each(|(all, one)| all.add(one));
+        self.due += other.due;
+        self.in_time += other.in_time;
+        self.sent += other.sent;
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.lost += other.lost;
+        self.in_flight += other.in_flight;
+        self.backlog += other.backlog;
+        self.greatest_backlog += other.greatest_backlog;
+        self.faults.extend(other.faults);
+        self.held += other.held;
+        self.left += other.left;
+        self.shares.extend(other.shares);
+        self.resets += other.resets;
+        self.half_closes += other.half_closes;
+        self.slow_ends += other.slow_ends;
+        self.stopped = self.stopped.max(other.stopped);
+        self.last_reply = self.last_reply.max(other.last_reply);
+        self.busy.extend(other.busy);
+    }
+}
+
+/// Connecting.
+impl Shard<'_> {
+    fn connect(&mut self) -> io::Result<()> {
+        let Common { plan, control, .. } = self.common;
+        let begin = self.now();
+        let gap = plan.connect_rate.map_or(0.0, |rate| 1e9 / rate);
+        let mut waiting: VecDeque<usize> = (0..self.slots.len()).collect();
+        let mut last_look = begin;
+        loop {
+            let now = self.now();
+            let mut making = self.making() - waiting.len();
+            let mut next = now + SHORT_TICK;
+            while let Some(key) = waiting.front().copied()
+                && making < CONNECTING
+            {
+                let due = begin + (self.slots[key].index as f64 * gap) as u64;
+                if due > now {
+                    next = next.min(due);
+                    break;
+                }
+                waiting.pop_front();
+                self.begin_connecting(key, 0, now);
+                making += 1;
+            }
+            if self.making() == 0 || control.wish() == Wish::Abort {
+                self.found.held = self.slots.iter().filter(|slot| slot.stage == Stage::Ready).count();
+                return Ok(());
+            }
+            self.wait_until(next, now)?;
+            if now - last_look >= TICK {
+                last_look = now;
+                self.give_up_on_late_ones(now);
+                self.report_progress(0);
+            }
+        }
+    }
+
+    /// How many are not yet ready.
+    fn making(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot.stage, Stage::Ready | Stage::Gone)).count()
+    }
+
+    fn begin_connecting(&mut self, key: usize, address: usize, now: u64) {
+        let Common { plan, addresses, .. } = self.common;
+        let index = self.slots[key].index;
+        let transport = Transport::connect(&addresses[address], local(plan, &addresses[address], index));
+        let made = transport.and_then(|transport| {
+            self.poller.register(&transport, key)?;
+            Ok(transport)
+        });
+        match made {
+            Ok(transport) => {
+                let quota = plan.frames.map_or(u64::MAX, |frames| share(frames, plan.connections as u64, index));
+                let slot = &mut self.slots[key];
+                slot.stage = Stage::Connecting { address, until: now + CONNECT_TIMEOUT };
+                slot.connection = Some(Connection::new(transport, index, quota, plan));
+            }
+            Err(error) => self.try_the_next_address(key, address, error, now),
+        }
+    }
+
+    fn go_on_connecting(&mut self, key: usize, address: usize, now: u64) {
+        let Some(connection) = &mut self.slots[key].connection else { return };
+        match connection.establish() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.slots[key].stage = Stage::Greeting { until: now + CONNECT_TIMEOUT };
+                self.act(key, now, |connection, context| connection.exchange(context, false));
+            }
+            Err(error) => self.try_the_next_address(key, address, error, now),
+        }
+    }
+
+    fn try_the_next_address(&mut self, key: usize, address: usize, error: io::Error, now: u64) {
+        self.slots[key].connection = None;
+        if address + 1 < self.common.addresses.len() {
+            self.begin_connecting(key, address + 1, now);
+        } else {
+            self.leave(key, Some(Fault::Unconnected(error)));
+        }
+    }
+
+    fn give_up_on_late_ones(&mut self, now: u64) {
+        for key in 0..self.slots.len() {
+            match self.slots[key].stage {
+                Stage::Connecting { address, until } if until < now => {
+                    self.try_the_next_address(key, address, io::ErrorKind::TimedOut.into(), now);
+                }
+                Stage::Greeting { until } if until < now => self.leave(key, Some(Fault::NoGreeting)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits until the run begins; whether it does.
+    fn await_start(&mut self) -> io::Result<bool> {
+        let Common { plan, control, .. } = self.common;
+        loop {
+            let now = self.now();
+            if control.wish() == Wish::Abort {
+                return Ok(false);
+            }
+            if let Some(start) = control.start() {
+                let from = start + plan.warm_up.as_nanos() as u64;
+                self.meter = Meter::new(from..from + plan.duration.as_nanos() as u64);
+                self.start = Some(start);
+                self.give_parts(plan, start);
+                return Ok(true);
+            }
+            self.wait_until(now + SHORT_TICK, now)?;
+        }
+    }
+
+    /// Tells each connection what it is for, and when it begins.
+    fn give_parts(&mut self, plan: &Plan, start: u64) {
+        for key in 0..self.slots.len() {
+            let role = role(plan, self.slots[key].index, start);
+            if let Some(connection) = &mut self.slots[key].connection {
+                connection.start(plan, start, role);
+                connection.alarm = Some(start);
+                self.timers.push(Reverse((start, key)));
+            }
+        }
+    }
+}
+
+/// One part of `total` in `parts` that are as equal as can be.
+fn share(total: u64, parts: u64, index: u64) -> u64 {
+    total / parts + u64::from(index < total % parts)
+}
+
+/// The address that a connection is made from, where the system is not to choose.
+fn local(plan: &Plan, to: &Address, index: u64) -> Option<IpAddr> {
+    match (&plan.local_addrs[..], to) {
+        ([], Address::Tcp(to)) if to.ip().is_loopback() && to.is_ipv4() && index >= FROM_ONE_ADDRESS => {
+            let own = u32::from(Ipv4Addr::LOCALHOST) + (index / FROM_ONE_ADDRESS) as u32;
+            Some(Ipv4Addr::from(own).into())
+        }
+        ([], _) => None,
+        (given, _) => Some(given[index as usize % given.len()]),
+    }
+}
+
+/// What a connection is for: the first ones have their part in chaos, at times of the measured part of the run.
+fn role(plan: &Plan, index: u64, start: u64) -> Role {
+    let chaos = plan.chaos;
+    let [slow, reset, half_close] = [chaos.slow_readers, chaos.reset, chaos.half_close].map(|count| count as u64);
+    let mut random = fastrand::Rng::with_seed(plan.run ^ index.rotate_left(40));
+    let middle = 0.2 + 0.6 * random.f64();
+    let at = start + (plan.warm_up + plan.duration.mul_f64(middle)).as_nanos() as u64;
+    match index {
+        _ if index < slow => Role::SlowReader,
+        _ if index < slow + reset => Role::Reset { at },
+        _ if index < slow + reset + half_close => Role::HalfClose { at },
+        _ => Role::Steady,
+    }
+}
+
+/// Loading.
+impl Shard<'_> {
+    fn load(&mut self) -> io::Result<()> {
+        let Common { plan, control, .. } = self.common;
+        let start = self.start.unwrap_or_default();
+        let from = start + plan.warm_up.as_nanos() as u64;
+        let until = from + plan.duration.as_nanos() as u64;
+        let (mut usage, mut next_tick) = (None, start);
+        while self.alive > 0 && control.wish() == Wish::GoOn {
+            let now = self.now();
+            if now >= until {
+                break;
+            }
+            if now >= from && usage.is_none() {
+                usage = Some((now, on_core()));
+            }
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.report_progress(now);
+            }
+            self.fire_timers(now);
+            let next = self.timers.peek().map_or(u64::MAX, |Reverse((time, _))| *time);
+            self.wait_until(next.min(next_tick).min(until), now)?;
+        }
+        let now = self.now();
+        let busy =
+            usage.filter(|(since, _)| *since < now).map(|(since, cpu)| (on_core() - cpu) as f64 / (now - since) as f64);
+        self.found.busy.extend(busy);
+        self.stop(from, now.min(until));
+        self.drain(now)
+    }
+
+    fn fire_timers(&mut self, now: u64) {
+        while let Some(Reverse((time, key))) = self.timers.peek().copied()
+            && time <= now
+        {
+            self.timers.pop();
+            if let Some(connection) = &mut self.slots[key].connection
+                && connection.alarm == Some(time)
+            {
+                connection.alarm = None;
+                self.act(key, now, Connection::look_after);
+            }
+        }
+    }
+
+    /// No more frames are begun.
+    fn stop(&mut self, from: u64, now: u64) {
+        self.found.stopped = now;
+        self.found.due = self.due(from..now.max(from));
+        self.found.backlog = self.backlog(now);
+        self.found.greatest_backlog = self.found.greatest_backlog.max(self.found.backlog);
+        for slot in &mut self.slots {
+            if let Some(connection) = &mut slot.connection {
+                connection.stop();
+            }
+        }
+        self.common.control.fall_silent(self.found.sent);
+        self.look_after_all();
+    }
+
+    fn look_after_all(&mut self) {
+        let now = self.now();
+        for key in 0..self.slots.len() {
+            self.act(key, now, Connection::look_after);
+        }
+    }
+
+    /// Frames that were to be sent in this time.
+    fn due(&self, time: std::ops::Range<u64>) -> u64 {
+        let Common { plan, .. } = self.common;
+        if plan.pacing == Pacing::Closed {
+            return 0;
+        }
+        let (start, connections) = (self.start.unwrap_or_default(), plan.connections as u64);
+        let of = |slot: &Slot| {
+            let end = match role(plan, slot.index, start) {
+                Role::Steady => time.end,
+                Role::SlowReader => return None,
+                Role::Reset { at } | Role::HalfClose { at } => time.end.min(at),
+            };
+            let quota = plan.frames.map_or(u64::MAX, |frames| share(frames, connections, slot.index));
+            let schedule = Schedule::new(plan.pacing, plan.run, start, slot.index, connections)?;
+            Some(schedule.due(end, quota).saturating_sub(schedule.due(time.start, quota)))
+        };
+        self.slots.iter().filter_map(of).sum()
+    }
+
+    fn backlog(&self, now: u64) -> u64 {
+        self.slots.iter().filter_map(|slot| slot.connection.as_ref()).map(|connection| connection.backlog(now)).sum()
+    }
+
+    /// Awaits what is in flight, and the end of each connection.
+    fn drain(&mut self, stopped: u64) -> io::Result<()> {
+        let Common { plan, control, .. } = self.common;
+        let patience = plan.drain.as_nanos() as u64;
+        let mut next_tick = stopped;
+        while self.alive > 0 && control.wish() < Wish::Abort {
+            let now = self.now();
+            if plan.reply == Reply::Push && self.pushed.is_none() {
+                self.pushed = control.sent(plan.threads);
+                if self.pushed.is_some() {
+                    self.look_after_all();
+                }
+            }
+            if now.saturating_sub(self.found.last_reply.max(stopped)) > patience {
+                self.give_up();
+            }
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.report_progress(now);
+            }
+            self.fire_timers(now);
+            let next = self.timers.peek().map_or(u64::MAX, |Reverse((time, _))| *time);
+            let tick = if plan.reply == Reply::Push { SHORT_TICK } else { TICK };
+            self.wait_until(next.min(now + tick), now)?;
+        }
+        Ok(())
+    }
+
+    /// Those that are left have not done what they should. A slow reader may.
+    fn give_up(&mut self) {
+        for key in 0..self.slots.len() {
+            let Some(connection) = &self.slots[key].connection else { continue };
+            let expected = match self.pushed {
+                Some(pushed) => pushed - connection.begun(),
+                None => connection.begun(),
+            };
+            let fault = match connection.role() {
+                Role::SlowReader | Role::Reset { .. } => None,
+                _ if self.common.plan.reply == Reply::None => Some(Fault::NoEnd),
+                _ => Some(connection.overdue(expected)),
+            };
+            self.leave(key, fault);
+        }
+    }
+
+    fn report_progress(&mut self, now: u64) {
+        let backlog = if self.common.plan.pacing == Pacing::Closed { 0 } else { self.backlog(now) };
+        self.found.greatest_backlog = self.found.greatest_backlog.max(backlog);
+        let snapshot = Snapshot {
+            sent: self.found.sent,
+            received: self.found.right,
+            backlog,
+            connections: self.alive,
+            faults: self.found.faults.len(),
+        };
+        _ = self.reports.send(Report::Progress { shard: self.number, snapshot });
+    }
+}
+
+/// Nanoseconds that this thread was on a core.
+fn on_core() -> u64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32).as_nanos() as u64
+}
