@@ -153,7 +153,7 @@ impl Check {
                 compare(pattern, LEAST_PUSH, &frame.payload()[LEAST_PUSH..], frame)?;
                 push(came);
             } else if *received >= begun || plan.reply == Reply::None {
-                return Err(surplus(frame.payload()));
+                return Err(surplus(plan, (*connection, *received, begun), frame.payload()));
             } else if plan.reply == Reply::Echo {
                 let len = plan.payload.len(plan.run, *connection, *received);
                 let pattern = Pattern::new(plan.run, *connection, *received);
@@ -337,8 +337,15 @@ fn explain(plan: &Plan, (connection, received, begun): Place, (len, position): (
     }
 }
 
+/// What a frame is that comes where nothing was asked.
 #[cold]
-fn surplus(payload: &[u8]) -> Fault {
+fn surplus(plan: &Plan, place: Place, payload: &[u8]) -> Fault {
+    if plan.reply == Reply::Echo
+        && let fault @ (Fault::Repeated { .. } | Fault::Foreign { .. }) =
+            explain(plan, place, (payload.len(), 0), payload)
+    {
+        return fault;
+    }
     let text = String::from_utf8_lossy(&payload[..payload.len().min(4 * SHOWN)]);
     Fault::Surplus { payload_len: payload.len(), text: text.chars().take(SHOWN).collect() }
 }

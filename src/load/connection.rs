@@ -179,6 +179,11 @@ impl Connection {
         self.quota = 0;
     }
 
+    /// Whether it has no frame to send.
+    pub(super) fn is_spent(&self) -> bool {
+        self.quota == 0
+    }
+
     /// When it has to be looked after, where no event says so.
     pub(super) fn next_alarm(&self) -> Option<u64> {
         let slow = (self.unread && self.role == Role::SlowReader).then_some(self.next_read);
@@ -362,13 +367,15 @@ impl Connection {
     #[inline]
     fn begin(&mut self, plan: &Plan, out: &mut Vec<u8>, now: u64, meter: &mut Meter) -> Result<(), Fault> {
         let len = plan.payload.len(plan.run, self.index, self.begun);
-        let offset = usize::from(plan.format.layout().offset);
-        let header = match offset {
-            0 => self.encoder.header(Envelope::default(), len, out),
-            _ => {
-                let mut prefix = Vec::new();
-                Pattern::new(plan.run, self.index, self.begun).append_prefix(offset, &mut prefix);
-                self.encoder.header(&prefix, len, out)
+        let layout = plan.format.layout();
+        let header = match (layout.offset, layout.trailer) {
+            (0, 0) => self.encoder.header(Envelope::default(), len, out),
+            (offset, trailer) => {
+                let (mut prefix, mut behind) = (Vec::new(), Vec::new());
+                let pattern = Pattern::new(plan.run, self.index, self.begun);
+                pattern.append_prefix(offset.into(), &mut prefix);
+                pattern.append_trailer(trailer.into(), &mut behind);
+                self.encoder.header(Envelope { prefix: &prefix, trailer: &behind }, len, out)
             }
         };
         header.map_err(Fault::Unencodable)?;

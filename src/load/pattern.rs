@@ -22,9 +22,9 @@ const UNSEQUENCE: u64 = inverse(SEQUENCE);
 const SEQUENCE_BITS: u32 = 40;
 const SEQUENCES: u64 = (1 << SEQUENCE_BITS) - 1;
 
-/// Where the bytes of a prefix and of a trailer stand: behind any payload.
-const PREFIX_POSITION: usize = 1 << 40;
-const TRAILER_POSITION: usize = 1 << 41;
+/// Where the bytes of a prefix and of a trailer stand: behind any payload, and such that they differ in every byte.
+const PREFIX_POSITION: usize = (1 << 40) + 8 * 1001;
+const TRAILER_POSITION: usize = (1 << 40) + 8 * 5003;
 
 /// Bytes that are made at a time: so many go through registers, and memory is written once.
 const BLOCK_LEN: usize = 64;

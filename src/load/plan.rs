@@ -21,7 +21,6 @@ const MOST_CONNECTIONS: usize = 1 << 24;
 
 /// What a run is to do. [`Plan::new`] has the defaults; change what is to be other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct Plan {
     /// Makes payloads, lengths and random times those of this run: two runs with one number send the same bytes. By default 1.
     pub run: u64,
@@ -137,7 +136,6 @@ impl Pacing {
 
 /// What is done to the server on purpose. How such a connection ends is expected, and no fault; its frames are verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
 pub struct Chaos {
     /// Writes frames in pieces of random length.
     pub split: bool,

@@ -148,7 +148,7 @@ impl<'a> Shard<'a> {
     pub(super) fn run(mut self) -> io::Result<Found> {
         self.connect()?;
         // Who does not listen any more has no use for it.
-        _ = self.reports.send(Report::Ready { held: self.found.held });
+        _ = self.reports.send(Report::Ready { held: self.ready() });
         if self.await_start()? {
             self.load()?;
         }
@@ -167,12 +167,12 @@ impl<'a> Shard<'a> {
     /// Waits until this time at most, and does what the events ask for.
     fn wait_until(&mut self, time: u64, now: u64) -> io::Result<()> {
         let spins = self.common.spins && self.start.is_some();
-        let wait = time.saturating_sub(now);
-        self.poller.wait(if spins { wait.saturating_sub(SPIN) } else { wait })?;
+        self.poller.wait(if spins { time.saturating_sub(SPIN) } else { time }, now)?;
         let now = self.now();
         for event in 0..self.poller.len() {
-            let ready = self.poller.ready(event);
-            self.answer_event(ready, now);
+            if let Some(ready) = self.poller.ready(event) {
+                self.answer_event(ready, now);
+            }
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl<'a> Shard<'a> {
             return;
         }
         self.alive -= 1;
-        let begun = self.start.is_some();
+        let begun = self.start.is_some_and(|start| start <= self.common.control.now());
         let (sequence, offset) =
             slot.connection.as_ref().map_or((0, 0), |connection| (connection.received(), connection.offset()));
         let fault = fault.map(|fault| if begun { fault } else { before_the_start(fault) });
@@ -326,7 +326,6 @@ impl Shard<'_> {
                 making += 1;
             }
             if self.making() == 0 || control.wish() == Wish::Abort {
-                self.found.held = self.slots.iter().filter(|slot| slot.stage == Stage::Ready).count();
                 return Ok(());
             }
             self.wait_until(next, now)?;
@@ -336,6 +335,10 @@ impl Shard<'_> {
                 self.report_progress(0);
             }
         }
+    }
+
+    fn ready(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.stage == Stage::Ready).count()
     }
 
     /// How many are not yet ready.
@@ -466,8 +469,13 @@ impl Shard<'_> {
         let start = self.start.unwrap_or_default();
         let from = start + plan.warm_up.as_nanos() as u64;
         let until = from + plan.duration.as_nanos() as u64;
-        let (mut usage, mut next_tick) = (None, start);
-        while self.alive > 0 && control.wish() == Wish::GoOn {
+        while self.now() < start {
+            self.wait_until(start, self.now())?;
+        }
+        self.found.held = self.ready();
+        let goal = self.goal();
+        let (mut usage, mut next_tick, mut spent) = (None, start, false);
+        while self.alive > 0 && self.found.sent < goal && !spent && control.wish() == Wish::GoOn {
             let now = self.now();
             if now >= until {
                 break;
@@ -478,6 +486,7 @@ impl Shard<'_> {
             if now >= next_tick {
                 next_tick = now + TICK;
                 self.report_progress(now);
+                spent = self.is_spent();
             }
             self.fire_timers(now);
             let next = self.timers.peek().map_or(u64::MAX, |Reverse((time, _))| *time);
@@ -489,6 +498,19 @@ impl Shard<'_> {
         self.found.busy.extend(busy);
         self.stop(from, now.min(until));
         self.drain(now)
+    }
+
+    /// Frames that end the run, if a number of frames does.
+    fn goal(&self) -> u64 {
+        let Common { plan, .. } = self.common;
+        plan.frames.map_or(u64::MAX, |frames| {
+            self.slots.iter().map(|slot| share(frames, plan.connections as u64, slot.index)).sum()
+        })
+    }
+
+    /// Whether no connection that is left has a frame to send.
+    fn is_spent(&self) -> bool {
+        self.slots.iter().filter_map(|slot| slot.connection.as_ref()).all(Connection::is_spent)
     }
 
     fn fire_timers(&mut self, now: u64) {

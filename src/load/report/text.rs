@@ -192,13 +192,17 @@ fn response_beside_service(outcome: &Outcome) -> Option<String> {
     let (response, service) = (outcome.response_ns.quantile(0.99)?, outcome.service_ns.quantile(0.99)?);
     let [response_text, service_text] = [response, service].map(duration);
     if response > service.saturating_mul(2) {
+        let own = outcome.own_lag_ns.quantile(0.99).is_some_and(|own| own > response / 2);
         let held = match outcome.plan.in_flight {
-            Some(bound) => format!("waited for one of the {bound} places in flight"),
-            None => "waited for the socket, or for the generator".into(),
+            _ if own => "as the generator itself was late".into(),
+            Some(bound) => {
+                format!("as they waited, while the server was slow, for one of the {bound} places in flight")
+            }
+            None => "as they waited, while the server was slow, for its socket".into(),
         };
         return Some(format!(
-            "1 % of the frames took {response_text} or more from when they were to be sent, and only {service_text} from when \
-             they were: they {held}, while the server was slow. Users feel the response time"
+            "1 % of the frames took {response_text} or more from when they were to be sent, but {service_text} from when they \
+             were, {held}: users feel the response time, and the service time hides the wait"
         ));
     }
     Some(
