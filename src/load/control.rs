@@ -104,7 +104,7 @@ pub(super) struct Snapshot {
 }
 
 /// What a shard says while it runs.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Report {
     /// All its connections are made, or failed; so many are made.
     Ready { held: usize },

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Outcome;
-use super::plan::PlanError;
+use super::error::PlanError;
+use super::show::duration;
 use super::times::Times;
 
 /// What a run has to show. As text: a measure, a relation (`<`, `<=`, `=`, `>=`, `>`), and a value.
@@ -31,8 +31,9 @@ pub struct Expectation {
     value: f64,
 }
 
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Measure {
+pub(super) enum Measure {
     Response(Statistic),
     Service(Statistic),
     Rate,
@@ -40,8 +41,9 @@ enum Measure {
     Fairness,
 }
 
+/// What is asked of many times.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Statistic {
+pub(super) enum Statistic {
     Quantile(f64),
     Min,
     Max,
@@ -67,14 +69,19 @@ const RELATIONS: [(&str, Relation); 5] = [
 ];
 
 impl Expectation {
-    /// What is missed, in words; `None` where it is met. What was not measured is missed.
-    pub(super) fn missed(&self, outcome: &Outcome) -> Option<String> {
+    /// What it is about.
+    pub(super) fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// What is missed by what was measured, in words; `None` where it is met. What was not measured is missed.
+    pub(super) fn missed(&self, measured: Option<f64>) -> Option<String> {
         let shown = |was: f64| match self.measure {
-            Measure::Response(_) | Measure::Service(_) => super::report::duration(was as u64),
+            Measure::Response(_) | Measure::Service(_) => duration(was as u64),
             Measure::Errors => (was as u64).to_string(),
             Measure::Rate | Measure::Fairness => format!("{was:.4}"),
         };
-        match self.measure.of(outcome) {
+        match measured {
             None => Some(format!("{self} was expected, and it was not measured")),
             Some(was) if self.relation.holds(was, self.value) => None,
             Some(was) => Some(format!("{self} was expected, and it was {}", shown(was))),
@@ -88,16 +95,6 @@ impl Expectation {
 }
 
 impl Measure {
-    fn of(self, outcome: &Outcome) -> Option<f64> {
-        match self {
-            Measure::Response(statistic) => statistic.of(&outcome.response_ns),
-            Measure::Service(statistic) => statistic.of(&outcome.service_ns),
-            Measure::Rate => outcome.sent_in_time(),
-            Measure::Errors => Some(outcome.errors() as f64),
-            Measure::Fairness => outcome.fairness.map(|fairness| fairness.jain),
-        }
-    }
-
     fn parse(text: &str) -> Option<Measure> {
         match text {
             "rate" => Some(Measure::Rate),
@@ -120,7 +117,8 @@ impl Measure {
 }
 
 impl Statistic {
-    fn of(self, times: &Times) -> Option<f64> {
+    /// In nanoseconds; `None` where there is no time.
+    pub(super) fn of(self, times: &Times) -> Option<f64> {
         let nanoseconds = match self {
             Statistic::Quantile(quantile) => times.quantile(quantile),
             Statistic::Min => times.min(),

@@ -22,6 +22,7 @@
 mod check;
 mod connection;
 mod control;
+mod error;
 mod expect;
 mod fault;
 mod flight;
@@ -34,15 +35,17 @@ mod poller;
 mod report;
 mod run;
 mod shard;
+mod show;
 mod sizes;
 mod times;
 mod transport;
 
 pub use control::Wish;
+pub use error::PlanError;
 pub use expect::Expectation;
 pub use meter::Interval;
 pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
-pub use plan::{Chaos, Greeting, Pacing, Plan, PlanError, Reply, Target};
+pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
 pub use report::{from_json, json, text};
 pub use run::{Progress, RunError, run};
 pub use sizes::Sizes;

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::control::ConnectionFault;
+use super::expect::Measure;
 use super::fault::Class;
 use super::meter::Interval;
 use super::plan::{Pacing, Plan, Reply};
-use super::report::{count, duration, plural};
 use super::shard::Found;
+use super::show::{count, duration, plural};
 use super::times::Times;
 
 /// Faults that are kept one by one; of more, the number is known.
@@ -283,6 +284,17 @@ impl Outcome {
         (self.frames_due > 0).then(|| self.frames_in_time as f64 / self.frames_due as f64)
     }
 
+    /// What was measured of this; `None` where nothing was.
+    fn measured(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Response(statistic) => statistic.of(&self.response_ns),
+            Measure::Service(statistic) => statistic.of(&self.service_ns),
+            Measure::Rate => self.sent_in_time(),
+            Measure::Errors => Some(self.errors() as f64),
+            Measure::Fairness => self.fairness.map(|fairness| fairness.jain),
+        }
+    }
+
     /// Whether an open loop was measured as asked: the rate reached, the generator in time, and with CPU to spare.
     pub fn is_healthy(&self) -> bool {
         self.not_as_asked().is_empty()
@@ -296,7 +308,7 @@ impl Outcome {
         let mut not_as_asked = by_kind(&self.faults, self.fault_count, false);
         not_as_asked.extend(self.not_as_asked());
         let missed: Vec<String> =
-            self.plan.expectations.iter().filter_map(|expectation| expectation.missed(self)).collect();
+            self.plan.expectations.iter().filter_map(|it| it.missed(self.measured(it.measure()))).collect();
         self.verdict = if !wrong.is_empty() {
             Verdict::Wrong
         } else if self.interrupted {

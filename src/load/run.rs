@@ -8,9 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::control::{Control, Report, Snapshot, Wish};
+use super::error::PlanError;
 use super::fault::Fault;
 use super::outcome::{Origin, Outcome};
-use super::plan::{Plan, PlanError, Reply, Target};
+use super::plan::{Plan, Reply, Target};
 use super::shard::{Common, Found, Shard};
 use super::transport::Address;
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::PlanError;
+use super::error::PlanError;
 
 /// The lengths of the payloads, in bytes.
 ///

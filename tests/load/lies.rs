@@ -10,8 +10,11 @@ use super::{plan, run, said};
 /// Frames of each of the four connections.
 const FRAMES: u64 = 200;
 
+/// Changes a plan.
+type Prepare = fn(&mut Plan);
+
 /// The ways in which a load may be run.
-const WAYS: [(&str, fn(&mut Plan)); 6] = [
+const WAYS: [(&str, Prepare); 6] = [
     ("closed", |_| ()),
     ("open", |plan| plan.pacing = Pacing::Open { rate: 20_000.0, poisson: false }),
     ("at random times", |plan| plan.pacing = Pacing::Open { rate: 20_000.0, poisson: true }),
@@ -24,7 +27,7 @@ const WAYS: [(&str, fn(&mut Plan)); 6] = [
     }),
 ];
 
-fn lied_to(lie: Lie, prepare: fn(&mut Plan)) -> Outcome {
+fn lied_to(lie: Lie, prepare: Prepare) -> Outcome {
     let mut plan = plan(liar(lie), 4 * FRAMES);
     prepare(&mut plan);
     run(&plan)

@@ -207,7 +207,8 @@ fn a_push_that_does_not_arrive_is_told() {
 
 #[test]
 fn plans_that_do_not_fit_together_are_refused_with_their_numbers() {
-    let cases: [(fn(&mut Plan), &str); 9] = [
+    type Spoil = fn(&mut Plan);
+    let cases: [(Spoil, &str); 9] = [
         (|plan| plan.connections = 0, "a run needs connections"),
         (|plan| plan.frames = Some(3), "3 frames are too few for 4 connections"),
         (|plan| plan.pacing = Pacing::Open { rate: 0.0, poisson: false }, "a run needs a rate"),

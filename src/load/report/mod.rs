@@ -5,4 +5,3 @@ mod text;
 
 pub use json::{from_json, json};
 pub use text::text;
-pub(super) use text::{count, duration, plural};

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::load::outcome::{Fairness, Outcome, ServerUse, Verdict};
 use crate::load::plan::{Pacing, Reply};
+use crate::load::show::{count, duration, plural};
 use crate::load::times::Times;
 
 /// The quantiles that are shown, by name.
@@ -191,68 +192,26 @@ fn response_beside_service(outcome: &Outcome) -> Option<String> {
     let Pacing::Open { .. } = outcome.plan.pacing else { return None };
     let (response, service) = (outcome.response_ns.quantile(0.99)?, outcome.service_ns.quantile(0.99)?);
     let [response_text, service_text] = [response, service].map(duration);
+    let own = outcome.own_lag_ns.quantile(0.99).filter(|own| *own > response / 2).map(duration);
+    if let Some(own) = own {
+        return Some(format!(
+            "the generator itself was late: by {own} or more with 1 % of the frames. So the response time is in part its own, and \
+             the service time is nearer to the server's"
+        ));
+    }
     if response > service.saturating_mul(2) {
-        let own = outcome.own_lag_ns.quantile(0.99).is_some_and(|own| own > response / 2);
         let held = match outcome.plan.in_flight {
-            _ if own => "as the generator itself was late".into(),
-            Some(bound) => {
-                format!("as they waited, while the server was slow, for one of the {bound} places in flight")
-            }
-            None => "as they waited, while the server was slow, for its socket".into(),
+            Some(bound) => format!("for one of the {bound} places in flight"),
+            None => "for its socket".into(),
         };
         return Some(format!(
             "1 % of the frames took {response_text} or more from when they were to be sent, but {service_text} from when they \
-             were, {held}: users feel the response time, and the service time hides the wait"
+             were, as they waited, while the server was slow, {held}: users feel the response time, and the service time hides \
+             the wait"
         ));
     }
     Some(
         "response and service time agree: frames were sent when they were to be, and whatever waited, waited in flight"
             .into(),
     )
-}
-
-/// So many of a thing: `1 thread`, `2 threads`.
-pub(in crate::load) fn plural(number: usize, thing: &str) -> String {
-    format!("{} {thing}{}", count(number as u64), if number == 1 { "" } else { "s" })
-}
-
-/// A number with its thousands apart: `1,234,567`.
-pub(in crate::load) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Nanoseconds to three digits, with their unit: `12.3 µs`.
-pub(in crate::load) fn duration(nanoseconds: u64) -> String {
-    let (number, unit) = match nanoseconds {
-        0..1_000 => return format!("{nanoseconds} ns"),
-        1_000..1_000_000 => (nanoseconds as f64 / 1e3, "µs"),
-        1_000_000..1_000_000_000 => (nanoseconds as f64 / 1e6, "ms"),
-        _ => (nanoseconds as f64 / 1e9, "s"),
-    };
-    let decimals = if number < 9.995 { 2 } else { usize::from(number < 99.95) };
-    format!("{number:.decimals$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_read_well() {
-        let counts = [0, 999, 1_000, 1_234_567].map(count);
-        assert_eq!(counts, ["0", "999", "1,000", "1,234,567"]);
-        let times = [0, 999, 1_000, 9_994, 9_996, 99_940, 99_960, 999_499, 1_500_000, 61_000_000_000].map(duration);
-        let expected =
-            ["0 ns", "999 ns", "1.00 µs", "9.99 µs", "10.0 µs", "99.9 µs", "100 µs", "999 µs", "1.50 ms", "61.0 s"];
-        assert_eq!(times, expected);
-        assert_eq!((plural(1, "thread"), plural(2000, "thread")), ("1 thread".into(), "2,000 threads".into()));
-    }
 }
