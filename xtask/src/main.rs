@@ -4,15 +4,20 @@
 mod attack;
 #[cfg(target_os = "linux")]
 mod bench;
+#[cfg(target_os = "linux")]
+mod child;
 mod coverage;
 mod evidence;
 mod fuzz;
+#[cfg(target_os = "linux")]
 mod load;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
 mod public_api;
+#[cfg(target_os = "linux")]
 mod socket;
+mod text;
 mod verify;
 
 use std::process::ExitCode;
@@ -33,6 +38,7 @@ enum Task {
     AttackClient(attack::ClientArgs),
     Coverage(coverage::Args),
     Fuzz(fuzz::Args),
+    #[cfg(target_os = "linux")]
     Load(load::Args),
     #[cfg(target_os = "linux")]
     Bench(bench::Args),
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
         Task::AttackClient(args) => attack::be_client(&args),
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        #[cfg(target_os = "linux")]
         Task::Load(args) => load::run(&args),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),

@@ -21,7 +21,8 @@ use std::time::Duration;
 pub(crate) use scenarios::{ClientArgs, be_client};
 pub(crate) use server::{ServerArgs, serve};
 
-use crate::load::{parse_seconds, raise_open_files};
+use crate::child::raise_open_files;
+use crate::text::parse_seconds;
 use scene::{Over, Pace, Row, Scenario, Verdict};
 
 /// The longest that one attack may take: more than all deadlines in it together.

@@ -2,7 +2,6 @@
 
 mod calls;
 mod contest;
-mod cores;
 mod cost;
 mod generator;
 mod host;
@@ -29,10 +28,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub(crate) use host::cpu_of;
 pub(crate) use peers::{PeerArgs, serve_as_peer};
 
-use cores::Cores;
+use crate::child::{self, Cores};
 use outcome::Span;
 use peers::Kind;
 use table::{Row, Table};
@@ -185,11 +183,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     } else if let Some(code) = network::run_inside()? {
         return Ok(code);
     }
-    crate::load::raise_open_files();
+    crate::child::raise_open_files();
     let pace = args.pace()?;
     // The commit now, as it may be another one when the run ends.
     let folder = args.folder().map(|folder| Ok::<_, Box<dyn Error>>((folder, publish::commit()?))).transpose()?;
-    cores::stay_on(pace.cores.load())?;
+    child::stay_on(pace.cores.load())?;
     let mut findings = Findings::default();
     for group in args.groups() {
         group.measure(&pace, &mut findings)?;
