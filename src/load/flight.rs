@@ -25,13 +25,13 @@ impl Flight {
         self.frames
     }
 
-    /// A frame is sent.
+    /// So many frames are sent.
     #[inline]
-    pub(super) fn push(&mut self, intended: u64, sent: u64) {
-        self.frames += 1;
+    pub(super) fn push(&mut self, intended: u64, sent: u64, frames: u64) {
+        self.frames += frames;
         match self.groups.back_mut() {
-            Some(last) if last.intended == intended && last.sent == sent => last.frames += 1,
-            _ => self.groups.push_back(Group { intended, sent, frames: 1 }),
+            Some(last) if last.intended == intended && last.sent == sent => last.frames += frames,
+            _ => self.groups.push_back(Group { intended, sent, frames }),
         }
     }
 
@@ -62,7 +62,7 @@ mod tests {
     fn frames_are_answered_in_order_those_of_one_time_together() {
         let mut flight = Flight::default();
         for (intended, sent) in [(10, 12), (10, 12), (11, 12), (30, 30)] {
-            flight.push(intended, sent);
+            flight.push(intended, sent, 1);
         }
         assert_eq!((flight.frames(), flight.groups.len()), (4, 3));
         let mut seen = Vec::new();
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_group_may_be_answered_in_parts() {
         let mut flight = Flight::default();
-        (0..5).for_each(|_| flight.push(1, 1));
+        flight.push(1, 1, 5);
         let mut parts = Vec::new();
         for count in [2, 2, 1] {
             flight.settle(count, |group| parts.push(group.frames));

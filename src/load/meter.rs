@@ -94,15 +94,15 @@ impl Meter {
         self.in_time
     }
 
-    /// A frame of a closed loop is sent.
+    /// So many frames of a closed loop are sent.
     #[inline]
-    pub(super) fn sent(&mut self, sent: u64) {
+    pub(super) fn sent(&mut self, sent: u64, frames: u64) {
         if self.measures(sent) {
-            self.in_time += 1;
+            self.in_time += frames;
             let second = self.second(sent);
             match self.is_now(second) {
-                true => self.now.sent += 1,
-                false => self.seconds[second].sent += 1,
+                true => self.now.sent += frames,
+                false => self.seconds[second].sent += frames,
             }
         }
     }
@@ -205,7 +205,7 @@ mod tests {
     fn warm_up_and_what_comes_after_the_window_are_not_measured() {
         let mut meter = Meter::new(1000 * MS..2000 * MS);
         for intended in [0, 999 * MS, 2000 * MS] {
-            meter.sent(intended);
+            meter.sent(intended, 1);
             meter.sent_late(intended, 0, intended);
             assert!(!meter.answered(group(intended, intended, 1), intended + 1));
         }

@@ -64,6 +64,8 @@ pub struct Outcome {
     pub connections_held: usize,
     /// Those of them that were there until they ended as they should.
     pub connections_kept: usize,
+    /// Connections without a single right reply, those with a part in chaos aside.
+    pub connections_silent: usize,
     /// Ends that were brought about on purpose: resets by us.
     pub ended_by_reset: u64,
     /// Half-closes by us in the middle of the run.
@@ -247,6 +249,7 @@ impl Outcome {
             backlog_end: found.backlog,
             connections_held: found.held,
             connections_kept: found.left.min(found.held),
+            connections_silent: found.silent,
             ended_by_reset: found.resets,
             ended_by_half_close: found.half_closes,
             ended_as_slow_readers: found.slow_ends,
@@ -346,9 +349,9 @@ impl Outcome {
         if let Some(frames) = self.plan.frames.filter(|frames| self.frames_sent < *frames && !self.has_chaos()) {
             lines.push(format!("{} frames were sent where {} were asked for", count(self.frames_sent), count(frames)));
         }
-        let silent = self.fairness.filter(|fairness| fairness.min == 0 && self.plan.pacing == Pacing::Closed);
-        if silent.is_some() {
-            lines.push("connections are without a single reply in the measured time".into());
+        if self.connections_silent > 0 && self.plan.reply != Reply::None && self.plan.pacing == Pacing::Closed {
+            let asked = count(asked as u64);
+            lines.push(format!("{} of {asked} connections got no right reply", count(self.connections_silent as u64)));
         }
         lines.extend(self.rate_missed());
         lines

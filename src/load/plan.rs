@@ -107,6 +107,13 @@ pub enum Reply {
     Push,
 }
 
+impl Reply {
+    /// Whether each frame has one reply, on its own connection.
+    pub(super) fn is_one_for_each(self) -> bool {
+        matches!(self, Reply::Echo | Reply::Count)
+    }
+}
+
 /// When frames are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +214,11 @@ impl Plan {
         })
     }
 
+    /// With [`Reply::Push`], the connections that send what another one that sends receives: slow readers only listen.
+    pub(super) fn others(&self) -> u64 {
+        (self.connections - self.chaos.slow_readers).saturating_sub(1) as u64
+    }
+
     /// Whether the plan can be carried out.
     ///
     /// # Errors
@@ -256,7 +268,8 @@ impl Plan {
         if least < LEAST_PUSH {
             return Err(PlanError::ShortPush { least, needed: LEAST_PUSH });
         }
-        if self.connections < 2 {
+        // In a closed loop what comes from the others sets the pace.
+        if self.connections < 2 || self.pacing == Pacing::Closed && self.others() == 0 {
             return Err(PlanError::LonelyPush);
         }
         match self.chaos.reset + self.chaos.half_close {

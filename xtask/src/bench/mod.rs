@@ -6,6 +6,7 @@ mod cost;
 mod generator;
 mod host;
 mod instructions;
+mod load;
 mod memory;
 mod micro;
 mod network;
@@ -108,6 +109,8 @@ enum Group {
     Waiting,
     /// Goal 11: each sender's frames to every receiver
     Push,
+    /// Goal 12: the load engine's own speed
+    Load,
 }
 
 /// How often and how long is measured, and where.
@@ -250,6 +253,7 @@ impl Group {
                 memory::waiting(pace, findings)?;
             }
             Group::Push => push::measure(pace, findings)?,
+            Group::Load => load::measure(pace, findings)?,
         }
         Ok(())
     }
