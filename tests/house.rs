@@ -76,7 +76,8 @@ fn every_error_is_one_of_those_that_are_tested() {
         "Violation",
         "WriteError",
     ];
-    let mut tested = [&private[..], &framing, &above].concat();
+    let load = ["PlanError", "RunError"];
+    let mut tested = [&private[..], &framing, &above, &load].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);
 }
@@ -231,8 +232,19 @@ fn below(uses: &BTreeMap<String, BTreeSet<String>>, unit: &str) -> BTreeSet<Stri
 /// A file of the core or of the server, or a folder with its files, uses those below it and never, by whatever way, itself.
 #[test]
 fn nothing_goes_round_in_a_circle_of_imports() {
-    let (framing, server) = (imports("framing"), imports("server"));
+    let (framing, server, load) = (imports("framing"), imports("server"), imports("load"));
     for (folder, uses, upper_and_lower) in [
+        (
+            "load",
+            &load,
+            [
+                ("run", "shard"),
+                ("shard", "connection"),
+                ("connection", "check"),
+                ("check", "pattern"),
+                ("meter", "times"),
+            ],
+        ),
         (
             "framing",
             &framing,

@@ -23,7 +23,8 @@ use unstick::{Account, CloseKind, CloseReason, Greeting, Peer, Responder, Server
 
 use super::push::Hub;
 use crate::certificate::Certificate;
-use crate::load::{parse_length, parse_seconds, raise_open_files};
+use crate::child::raise_open_files;
+use crate::text::{parse_length, parse_seconds};
 
 /// A frame with this payload makes the handler panic, and so on; and then it is sent back, as any other one is.
 pub(super) const PANIC: &[u8] = b"attack: panic";
