@@ -52,8 +52,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "FORMAT", default_value = "u32le")]
     format: Layout,
 
-    /// The longest payload of a reply [default: 1MiB, or that of --payload]
-    #[arg(long, value_name = "LENGTH", value_parser = parse_length, hide_short_help = true)]
+    /// The longest payload of a reply [default: 1MiB]
+    ///
+    /// With longer ones in --payload, the longest of these.
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
     max_payload: Option<usize>,
 
     /// What the server sends first: none, frame, or raw:N (N unframed bytes)
@@ -123,8 +125,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_threads)]
     threads: NonZeroUsize,
 
-    /// Fail unless this holds: p99<5ms, service.max<1s, rate>=0.99,
-    /// errors=0; may be given more than once
+    /// Fail unless, for example, p99<5ms or errors=0
+    ///
+    /// A measure, a sign and a value: also service.max<1s or rate>=0.99. May be
+    /// given more than once.
     #[arg(long, value_name = "EXPECTATION")]
     expect: Vec<Expectation>,
 
