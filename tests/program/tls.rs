@@ -1,5 +1,8 @@
 //! `unstick serve` and `connect` over TLS.
 
+use unstick::framing::Frame;
+use unstick::{Responder, Server, ServerConfig};
+
 use crate::certificates::{Authority, Certified, Folder};
 use crate::harness::{Program, Ran, command_of_shell, run};
 
@@ -99,15 +102,14 @@ fn a_client_shows_its_certificate_or_is_refused() {
         &["closed: tls error: received fatal alert: CertificateRequired; --tls-cert FILE shows one"],
     );
     server.err_line_with("closed: handshake: the TLS handshake failed: peer sent no certificates");
-    let expired = files.files("expired", &files.authority.expired());
-    let foreign = files.files("foreign", &Authority::new("another one").client("mallory"));
-    for ([certificate, key], said, heard) in
-        [(expired, "CertificateExpired", "certificate expired"), (foreign, "UnknownCA", "UnknownIssuer")]
-    {
-        let ran = files.connect(&addr, &["--tls-cert", &certificate, "--tls-key", &key]);
-        failed(&ran, 1, &["closed: tls error: received fatal alert: ", said]);
-        server.err_line_with(heard);
-    }
+    let [certificate, key] = &files.files("foreign", &Authority::new("another one").client("mallory"));
+    let ran = files.connect(&addr, &["--tls-cert", certificate, "--tls-key", key]);
+    failed(&ran, 1, &["closed: tls error: received fatal alert: UnknownCA"]);
+    server.err_line_with("UnknownIssuer");
+    // Of what is of no use the server is not even asked.
+    let [certificate, key] = &files.files("expired", &files.authority.expired());
+    let ran = files.connect(&addr, &["--tls-cert", certificate, "--tls-key", key]);
+    failed(&ran, 1, &["--tls-cert", "certificate expired"]);
 }
 
 #[test]
@@ -122,7 +124,18 @@ fn a_server_that_cannot_be_trusted_is_told_with_what_would_help() {
     failed(&files.connect(&addr, &["--tls-name", "example.org"]), 1, &["not valid for", "; --tls-name NAME says"]);
     failed(&run(&["connect", &format!("127.0.0.2:{port}"), "--tls", "--tls-ca", &files.ca], b""), 1, &["connect"]);
 
-    let (_expired, addr) = files.serve_with(&files.files("expired", &files.authority.expired()), &[]);
+    // What `openssl req -x509` makes, unless it is told otherwise.
+    let alone = files.files("alone", &Authority::alone());
+    let (_alone, addr) = files.serve_with(&alone, &[]);
+    let ran = run(&["connect", &addr, "--tls", "--tls-ca", &alone[0]], b"");
+    failed(&ran, 1, &["CaUsedAsEndEntity", "; it is an authority's: a server's own says CA:FALSE"]);
+
+    // The program would not begin to serve with it.
+    let server = Server::bind("127.0.0.1:0", ServerConfig::default()).unwrap();
+    let addr = server.local_addr().unwrap().to_string();
+    let server = server.tls(files.authority.expired().serving().into());
+    let echo = async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
+    let _serving = smol::spawn(server.serve(move |_| echo, std::future::pending()));
     failed(&files.connect(&addr, &[]), 1, &["invalid peer certificate: certificate expired"]);
 }
 
@@ -134,6 +147,7 @@ fn files_that_are_not_what_they_ought_to_be_are_told() {
     let text = &files.folder.file("text", "no PEM\n");
     let broken = &files.folder.file("broken", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
     let nonsense = &files.folder.file("nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let [expired, expired_key] = &files.files("expired", &files.authority.expired());
     let missing = &files.folder.path().join("missing").display().to_string();
     for (certificate, key, more, parts) in [
         (missing, key, &[][..], &["--tls-cert", missing, "No such file"][..]),
@@ -144,6 +158,7 @@ fn files_that_are_not_what_they_ought_to_be_are_told() {
         (nonsense, key, &[], &["--tls-cert", "certificate"]),
         (certificate, certificate, &[], &["--tls-key", "there is no private key in it, as PEM"]),
         (certificate, other, &[], &["it is not the key of --tls-cert"]),
+        (expired, expired_key, &[], &["--tls-cert", "certificate expired"]),
         (certificate, key, &["--tls-client-ca", missing], &["--tls-client-ca", "No such file"]),
         (certificate, key, &["--tls-client-ca", text], &["--tls-client-ca", "there is no certificate in it"]),
     ] {
