@@ -195,6 +195,11 @@ fn what_is_pushed_to_every_other_connection_is_verified_and_timed() {
     assert_eq!((outcome.frames_sent, outcome.frames_verified), (200, 600), "{}", said(&outcome));
     assert_eq!(outcome.response_ns.count(), 600);
     assert!(said(&outcome).starts_with("every byte of 600 deliveries verified"), "{}", said(&outcome));
+    // What comes from the others sets the pace, and who reads slowly only listens.
+    let mut closed = push_plan(broadcaster(false));
+    (closed.pacing, closed.chaos.slow_readers) = (Pacing::Closed, 1);
+    let outcome = is_verified(&closed);
+    assert_eq!((outcome.frames_sent, outcome.frames_verified), (150, 450), "{}", said(&outcome));
 }
 
 #[test]
