@@ -13,7 +13,9 @@ use unstick::{Responder, Server, ServerConfig};
 use super::liar::{frame, read_frame, serve};
 use super::{plan, run, said};
 
+/// However busy this machine is, nobody is broken off for being late.
 fn echo_server(config: ServerConfig) -> SocketAddr {
+    let config = config.first_frame_timeout(None).frame_timeout(None).write_timeout(None);
     let server = Server::bind("127.0.0.1:0", config).unwrap();
     let addr = server.local_addr().unwrap();
     let echo = |_| {
@@ -153,7 +155,8 @@ fn broadcaster(loses: bool) -> SocketAddr {
     use std::sync::{Arc, Mutex};
     use unstick::Outbox;
 
-    let server = Server::bind("127.0.0.1:0", ServerConfig::default().first_frame_timeout(None)).unwrap();
+    let config = ServerConfig::default().first_frame_timeout(None).frame_timeout(None).write_timeout(None);
+    let server = Server::bind("127.0.0.1:0", config).unwrap();
     let addr = server.local_addr().unwrap();
     let room = Arc::new(Mutex::new(Vec::<(u64, Outbox)>::new()));
     thread::spawn(move || {
