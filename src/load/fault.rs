@@ -109,7 +109,7 @@ impl fmt::Display for Fault {
             Fault::Refused { text } if text.is_empty() => f.write_str("the server ended it before anything was sent"),
             Fault::Refused { text } => write!(f, "the server said {text:?} and ended it before anything was sent"),
             Fault::NoGreeting => f.write_str("no greeting came"),
-            Fault::Malformed(error) => write!(f, "no stream of frames: {error}"),
+            Fault::Malformed(error) => write!(f, "no stream of frames: {}", error.kind()),
             Fault::Unencodable(error) => write!(f, "{error}"),
             Fault::Length { sent, came } => write!(f, "{came} bytes of payload where {sent} were sent"),
             Fault::Altered { part, difference: Difference { position, sent, came } } => {

@@ -214,6 +214,11 @@ impl Plan {
         })
     }
 
+    /// Whether frames have neither prefix nor trailer.
+    pub(super) fn is_bare(&self) -> bool {
+        self.format.layout().offset == 0 && self.format.layout().trailer == 0
+    }
+
     /// With [`Reply::Push`], the connections that send what another one that sends receives: slow readers only listen.
     pub(super) fn others(&self) -> u64 {
         (self.connections - self.chaos.slow_readers).saturating_sub(1) as u64

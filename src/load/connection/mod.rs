@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::flight::Flight;
 use super::meter::Meter;
 use super::pace::Schedule;
-use super::plan::{Plan, Reply};
+use super::plan::{Pacing, Plan, Reply};
 use super::transport::Transport;
 use crate::framing::{Encoder, Format};
 
@@ -60,6 +60,8 @@ pub(super) struct Connection {
     merges: bool,
     /// Frames have neither prefix nor trailer.
     is_bare: bool,
+    /// The next frame does not wait for its time, and has nothing to carry.
+    makes_whole_frames: bool,
     encoder: Encoder<Format>,
     /// `None` in a closed loop.
     schedule: Option<Schedule>,
@@ -99,7 +101,8 @@ impl Connection {
             index,
             role: Role::Steady,
             merges: plan.chaos.merge,
-            is_bare: plan.format.layout().offset == 0 && plan.format.layout().trailer == 0,
+            is_bare: plan.is_bare(),
+            makes_whole_frames: plan.is_bare() && plan.pacing == Pacing::Closed && plan.reply != Reply::Push,
             encoder: Encoder::new(plan.format),
             schedule: None,
             bound: plan.bound().map_or(u64::MAX, u64::from),

@@ -10,9 +10,12 @@ use crate::load::meter::Meter;
 use crate::load::pace::Schedule;
 use crate::load::pattern::Pattern;
 use crate::load::plan::{Plan, Reply};
+use crate::load::sizes::Sizes;
 
 /// Nanoseconds in which frames gather that are to be sent at once.
 const MERGED: u64 = 1_000_000;
+/// Bytes of a payload that is made at once with its header.
+const SHORT: usize = 1024;
 /// Pieces that are written before other connections have their turn.
 const PIECES: usize = 8;
 
@@ -109,6 +112,12 @@ impl Connection {
             limit = before;
         }
         limit = limit.min(before.saturating_add(self.quota));
+        if let Sizes::Fixed(len @ ..=SHORT) = plan.payload
+            && self.makes_whole_frames
+            && self.unmade == 0
+        {
+            self.make_whole(plan, len, limit, out)?;
+        }
         while out.len() < PIECE_LEN {
             if self.unmade == 0 {
                 if self.begun >= limit || !self.is_due(now) {
@@ -125,6 +134,17 @@ impl Connection {
             if plan.reply.is_one_for_each() {
                 self.flight.push(now, now, frames);
             }
+        }
+        Ok(())
+    }
+
+    /// Makes frames of one short length, whole and without a look at anything else: that is most of what is made at high rates.
+    fn make_whole(&mut self, plan: &Plan, len: usize, limit: u64, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.payload_len = len;
+        while self.begun < limit && out.len() < PIECE_LEN {
+            self.encoder.header(Envelope::default(), len, out).map_err(Fault::Unencodable)?;
+            Pattern::new(plan.run, self.index, self.begun).append(0, len, out);
+            self.begun += 1;
         }
         Ok(())
     }

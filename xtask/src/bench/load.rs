@@ -24,7 +24,7 @@ const CORES: usize = 4;
 /// # Errors
 /// Where a peer cannot be run or fails.
 pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
-    findings.rows.push(verified(pace)?);
+    findings.rows.extend(verified(pace)?);
     match pace.cores.all.len() {
         CORES.. => findings.rows.push(threads(pace)?),
         cores => eprintln!("skipped: a second thread of the load needs {CORES} cores, and there are {cores}"),
@@ -33,25 +33,30 @@ pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
 }
 
 /// The engine, which verifies every byte, beside the generator of these benches, whose replies the kernel throws away.
-fn verified(pace: &Pace) -> Result<Row, Box<dyn Error>> {
+fn verified(pace: &Pace) -> Result<[Row; 2], Box<dyn Error>> {
     let (connections, in_flight, payload_len) = SHAPE;
     pace.say("the load engine, verified beside unverified");
     let host = Host::start(&Setup::echo(Kind::Ours, pace.cores.server()), None)?;
     let plan = plan(host.addr, pace);
-    let (mut engine, mut unverified) = (Vec::new(), Vec::new());
+    // Frames a second, and seconds of CPU a frame.
+    let (mut engine, mut unverified) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
     for _ in 0..pace.rounds {
         let mut generator = Generator::connect(host.addr, connections, payload_len)?;
         let outcome = generator.run(&host, InFlight::Each(in_flight as usize), pace.span)?;
-        unverified.push(outcome.frames_per_second);
-        engine.push(run(&plan)?.frames_per_second);
+        unverified[0].push(outcome.frames_per_second);
+        unverified[1].push(outcome.load_busy / outcome.frames_per_second);
+        let outcome = run(&plan)?;
+        engine[0].push(outcome.frames_per_second);
+        engine[1].push(outcome.generator_busy.iter().sum::<f64>() / outcome.frames_per_second);
     }
-    Ok(Row {
+    let row = |what: &str, at: usize, wanted| Row {
         goal: 12,
         what: format!("{connections} × {in_flight} × {payload_len} B"),
-        measure: "frames/s, every byte verified ÷ none".into(),
-        wanted: Wanted::AtLeast(1.0),
-        samples: ratios(&engine, &unverified),
-    })
+        measure: format!("{what}, every byte verified ÷ none"),
+        wanted,
+        samples: ratios(&engine[at], &unverified[at]),
+    };
+    Ok([row("frames/s", 0, Wanted::AtLeast(1.0)), row("the load's CPU a frame", 1, Wanted::Nothing)])
 }
 
 /// Two threads of the engine beside one, to a peer that costs as little as can be: it throws away what comes.

@@ -9,6 +9,8 @@ use unstick::load::{Plan, Progress, Wish};
 
 use crate::exit::log;
 
+/// On a terminal the line is drawn anew so often.
+const DRAW_EVERY: Duration = Duration::from_millis(500);
 /// Without a terminal a line is printed so often: only long runs show any.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
@@ -18,9 +20,9 @@ pub(super) struct Watcher {
     wish: Wish,
     whole: Duration,
     on_terminal: bool,
-    /// Without a terminal: when the next line is due.
+    /// When the next line is due.
     next_line: Duration,
-    /// What was there when it was last looked at.
+    /// What was there when the last one was shown.
     last: (Duration, Progress),
 }
 
@@ -31,7 +33,7 @@ impl Watcher {
             wish: Wish::GoOn,
             whole: plan.warm_up + plan.duration,
             on_terminal: io::stderr().is_terminal(),
-            next_line: LINE_EVERY,
+            next_line: if io::stderr().is_terminal() { Duration::ZERO } else { LINE_EVERY },
             last: (Duration::ZERO, Progress::default()),
         })
     }
@@ -47,20 +49,23 @@ impl Watcher {
             }
         }
         let elapsed = progress.elapsed.unwrap_or_default();
-        if self.on_terminal {
-            eprint!("\r\x1B[K{}", self.line(progress));
-            _ = io::stderr().flush();
-        } else if elapsed >= self.next_line {
-            self.next_line += LINE_EVERY;
-            log(format_args!("{}", self.line(progress)));
+        if elapsed >= self.next_line {
+            let line = self.line(progress);
+            if self.on_terminal {
+                eprint!("\r\x1B[K{line}");
+                _ = io::stderr().flush();
+            } else {
+                log(format_args!("{line}"));
+            }
+            self.next_line = elapsed + if self.on_terminal { DRAW_EVERY } else { LINE_EVERY };
+            self.last = (elapsed, progress);
         }
-        self.last = (elapsed, progress);
         self.wish
     }
 
     fn line(&self, progress: Progress) -> String {
         let Progress { connections, sent, received, backlog, faults, .. } = progress;
-        let Some(elapsed) = progress.elapsed else { return format!("connecting: {connections} connections") };
+        let Some(elapsed) = progress.elapsed else { return format!("connecting {connections} connections") };
         let (before, last) = self.last;
         let seconds = elapsed.saturating_sub(before).as_secs_f64().max(1e-3);
         let a_second = |now: u64, before: u64| (now.saturating_sub(before) as f64 / seconds) as u64;
