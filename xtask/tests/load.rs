@@ -85,7 +85,7 @@ fn a_newcomer_is_shown_around() {
 fn what_cannot_be_is_refused_with_its_numbers() {
     let cases: [(i32, &[&str], &str); 5] = [
         (1, &["--format", "u8", "--payload", "256"], "256"),
-        (1, &["--format", "width=2,adjustment=10", "--payload", "9"], "below the 10"),
+        (1, &["--format", "width=2,adjustment=10", "--payload", "9"], "least of 10"),
         (2, &["--connections", "0"], "--connections"),
         (2, &["--payload", "1.5KiB"], "as in 64, 16KiB or 1MiB"),
         (2, &["--format", "u17"], "no format is named"),
