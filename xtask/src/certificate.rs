@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The variable by which a child gets it.
 const GIVEN: &str = "XTASK_CERTIFICATE";
 
-/// A certificate for `localhost` that is its own authority, with its key, as PEM.
+/// A self-signed certificate for `localhost`, with its key, in PEM format.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Certificate {
     certificate: String,

@@ -12,7 +12,7 @@ use crate::socket::Addr;
 
 pub(super) const RESET: Scenario = Scenario {
     name: "reset",
-    about: "RST inside a header, inside a payload, at a boundary, and with replies under way: a reset each time; over a \
+    about: "RST inside a header, inside a payload, at a boundary, and with replies pending: each ends as reset; over a \
             Unix socket a close with a reply unread",
     limits: "",
     beside: Beside::Healthy,
@@ -40,7 +40,7 @@ pub(super) const RESET: Scenario = Scenario {
 
 pub(super) const FIN_INSIDE: Scenario = Scenario {
     name: "fin-inside",
-    about: "FIN inside a frame is truncated, also right after its header; at a boundary it is clean",
+    about: "FIN inside a frame, also right after its header: ends as truncated; at a boundary: clean",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -92,7 +92,7 @@ pub(super) const HALF_CLOSE: Scenario = Scenario {
 
 pub(super) const KILLED_CLIENTS: Scenario = Scenario {
     name: "killed-clients",
-    about: "a client process with many connections is killed (SIGKILL) in the middle of a frame: truncated each",
+    about: "a client process with many connections is killed (SIGKILL) in the middle of a frame: each ends as truncated",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {

@@ -47,7 +47,7 @@ pub(super) const DECLARED_SILENCE: Scenario = Scenario {
 
 pub(super) const OVERSIZE: Scenario = Scenario {
     name: "oversize",
-    about: "good frames, then one that is a byte over the limit, with its payload: the good ones are answered, then the end",
+    about: "good frames, then one a byte over the limit: the good ones are answered, then the connection ends",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -93,7 +93,7 @@ pub(super) const DEAF_FLOOD: Scenario = Scenario {
 
 pub(super) const NEGATIVE: Scenario = Scenario {
     name: "negative",
-    about: "a field that counts the header but less than it, and negative numbers: malformed, or oversize and reported as signed",
+    about: "a field that counts the header but is less than its length: malformed; negative numbers: oversize, shown as signed",
     limits: "--format u32le-inclusive",
     beside: Beside::Healthy,
     attack: |scene| {

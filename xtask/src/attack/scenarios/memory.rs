@@ -56,7 +56,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
 
 pub(super) const HOARDERS: Scenario = Scenario {
     name: "hoarders",
-    about: "peers that take the whole budget by unfinished frames, beside handlers that wait: no waiting one is ended",
+    about: "peers that fill the budget with unfinished frames while handlers wait: no connection with a waiting handler is ended",
     limits: "--memory-budget 8MiB --frame-timeout 60 --max-connections 1000 --sessions 324",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -90,7 +90,7 @@ pub(super) const HOARDERS: Scenario = Scenario {
 
 pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
     name: "many-small-holds",
-    about: "many connections hold a little, so that hardly any budget is left: one that holds nothing is still served",
+    about: "many connections each hold a little, hardly any budget is left: one that holds nothing is still served",
     limits: "--memory-budget 8MiB --frame-timeout 60 --sessions 625",
     beside: Beside::Healthy,
     attack: |scene| {
