@@ -62,12 +62,13 @@ pub enum CloseReason {
     /// The peer ended its stream (FIN) inside a frame. The error says how many bytes of the frame were received, and
     /// how many it needed.
     Truncated(DecodeError),
-    /// Over TLS, the stream ended at a frame's end, but without `close_notify`: someone on the way may have cut it off. Its
-    /// kind is [`CloseKind::Truncated`], too.
+    /// Over TLS, the stream ended at a frame's end, but without `close_notify`: someone on the way may have cut it off.
+    /// Its kind is [`CloseKind::Truncated`], too.
     CutOff(io::Error),
     /// The TLS handshake failed, or took too long. No handler was made.
     Handshake(HandshakeError),
-    /// After the handshake, the peer broke the rules of TLS, or reported that we did. The error holds a `rustls::Error`.
+    /// After the handshake, the peer broke the rules of TLS, or reported that we did. The error holds a
+    /// `rustls::Error`.
     Tls(io::Error),
     /// The peer reset the connection (RST), or it was broken off.
     Reset(io::Error),

@@ -9,8 +9,8 @@ use crate::framing::Diagnosis;
 
 /// Why a TLS handshake failed. Its [`source`](Error::source), if there is one, says more.
 ///
-/// It converts into an [`io::Error`] that wraps it, with the kind [`TimedOut`](io::ErrorKind::TimedOut) for `TimedOut` and
-/// `Crowded`, [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for `Ended`, that of the error in it for `Io`, and
+/// It converts into an [`io::Error`] that wraps it, with the kind [`TimedOut`](io::ErrorKind::TimedOut) for `TimedOut`
+/// and `Crowded`, [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for `Ended`, that of the error in it for `Io`, and
 /// [`InvalidData`](io::ErrorKind::InvalidData) for the others.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -20,8 +20,8 @@ pub enum HandshakeError {
         /// The timeout.
         timeout: Duration,
     },
-    /// The server ended this handshake to let another one begin: it had taken a second or more, others waited, and as many
-    /// as are allowed at a time had begun.
+    /// The server ended this handshake to let another one begin: it had taken a second or more, others waited, and as
+    /// many as are allowed at a time had begun.
     Crowded {
         /// How many are allowed at a time.
         max_handshakes: usize,
@@ -37,9 +37,9 @@ pub enum HandshakeError {
         /// Whether they may be the header of a frame sent without TLS.
         is_frame: bool,
     },
-    /// An error of TLS, a `rustls::Error`: a certificate is missing, expired or from an unknown authority, there is no common
-    /// version, or the peer refused our certificate. In TLS 1.3, a client's handshake ends before the server has checked the
-    /// client's certificate: if the server refuses it, the client's first read fails.
+    /// An error of TLS, a `rustls::Error`: a certificate is missing, expired or from an unknown authority, there is no
+    /// common version, or the peer refused our certificate. In TLS 1.3, a client's handshake ends before the server has
+    /// checked the client's certificate: if the server refuses it, the client's first read fails.
     Tls(Box<dyn Error + Send + Sync>),
     /// The connection failed.
     Io(io::Error),

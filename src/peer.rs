@@ -43,8 +43,8 @@ pub enum PeerName {
 pub struct TlsPeer {
     /// Its name below TLS, such as its address.
     pub name: PeerName,
-    /// Its certificate chain in DER, its own certificate first; empty if it sent none. The rustls configuration has verified
-    /// it. Crates such as `x509-parser` read the names in it.
+    /// Its certificate chain in DER, its own certificate first; empty if it sent none. The rustls configuration has
+    /// verified it. Crates such as `x509-parser` read the names in it.
     pub certificates: Vec<Vec<u8>>,
     /// The protocol agreed on by ALPN, if any.
     pub alpn: Option<Vec<u8>>,

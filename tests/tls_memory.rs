@@ -1,4 +1,5 @@
-//! The memory of an idle connection over TLS, as a counting allocator measures it, and what the budget is charged for it.
+//! The memory of an idle connection over TLS, as a counting allocator measures it, and what the budget is charged for
+//! it.
 
 #[path = "support/certificates.rs"]
 mod certificates;
@@ -27,8 +28,8 @@ fn idle(server: &Running, tls: &Arc<rustls::ClientConfig>) -> StreamOwned<Client
     stream
 }
 
-/// Bytes that a connection costs the server, and bytes that its budget is charged for it. When they are counted, only the
-/// socket of a client is left, which makes no difference to the server.
+/// Bytes that a connection costs the server, and bytes that its budget is charged for it. When they are counted, only
+/// the socket of a client is left, which makes no difference to the server.
 fn cost(version: &'static SupportedProtocolVersion, mutual: bool) -> (usize, usize) {
     const CONNECTIONS: usize = 200;
     let authority = Authority::new("an authority");

@@ -31,8 +31,8 @@ impl<H: Header + Clone> Client<H> {
     /// [`PeerName::Tls`](crate::PeerName::Tls). The handshake counts towards
     /// [`connect_timeout`](ClientConfig::connect_timeout).
     ///
-    /// In TLS 1.3, a client's handshake ends before the server has checked the client's certificate. If the server refuses
-    /// it, the first [`recv`](Client::recv) fails with the server's alert.
+    /// In TLS 1.3, a client's handshake ends before the server has checked the client's certificate. If the server
+    /// refuses it, the first [`recv`](Client::recv) fails with the server's alert.
     ///
     /// # Errors
     /// As [`connect`](Client::connect), or [`ConnectError::Handshake`].

@@ -11,8 +11,9 @@ use super::scratch::{self, For};
 use super::session::{Session, Side};
 use crate::handshake::HandshakeError;
 
-/// The most bytes of one read from the stream, and of plaintext encrypted at once. With 10 × 4 frames of 64 KiB, each of
-/// the two takes 8 % less CPU than with 64 KiB: fewer records are left unfinished and moved twice. 256 KiB is no better.
+/// The most bytes of one read from the stream, and of plaintext encrypted at once. With 10 × 4 frames of 64 KiB, each
+/// of the two takes 8 % less CPU than with 64 KiB: fewer records are left unfinished and moved twice. 256 KiB is no
+/// better.
 pub(crate) const READ_LEN: usize = 128 * 1024;
 pub(crate) const WRITE_LEN: usize = 128 * 1024;
 
@@ -91,8 +92,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
     /// Moves buffered plaintext to `buf`. If there is none, reads once, at most `room` bytes.
     ///
     /// # Errors
-    /// The stream's; [`io::ErrorKind::UnexpectedEof`] if it ended without `close_notify`; [`io::ErrorKind::InvalidData`],
-    /// which holds rustls's error.
+    /// The stream's; [`io::ErrorKind::UnexpectedEof`] if it ended without `close_notify`;
+    /// [`io::ErrorKind::InvalidData`], which holds rustls's error.
     pub(crate) fn poll_receive(
         &mut self,
         room: usize,
@@ -118,16 +119,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
         Poll::Ready(self.end().unwrap_or(Ok(Received::Other)))
     }
 
-    /// Sends records that the session made by itself, such as an alert. If that fails, the next read returns the error. A
-    /// writer that waits for the stream sends them instead: if they were sent here, nothing would wake it.
+    /// Sends records that the session made by itself, such as an alert. If that fails, the next read returns the error.
+    /// A writer that waits for the stream sends them instead: if they were sent here, nothing would wake it.
     fn answer(&mut self, cx: &mut Context<'_>) {
         if !self.writer_waits {
             _ = self.send_more(cx);
         }
     }
 
-    /// After an error, once our stream has ended, reads and discards what the peer sends. Closing a socket with unread bytes
-    /// resets the connection, and the alert that names the error could be lost.
+    /// After an error, once our stream has ended, reads and discards what the peer sends. Closing a socket with unread
+    /// bytes resets the connection, and the alert that names the error could be lost.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         let stream = Pin::new(&mut self.stream);
         scratch::with(For::Received, DISCARDED_LEN, |memory| {
@@ -169,8 +170,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, C: Side> Channel<S, C> {
         })
     }
 
-    /// Encrypts at most `most` bytes of these slices, once all earlier records are sent. Records that the stream does not
-    /// take at once are sent by the next write or flush.
+    /// Encrypts at most `most` bytes of these slices, once all earlier records are sent. Records that the stream does
+    /// not take at once are sent by the next write or flush.
     ///
     /// # Errors
     /// The stream's; [`io::ErrorKind::InvalidData`], which holds rustls's error.

@@ -145,8 +145,8 @@ impl<C: Side> Session<C> {
         filled
     }
 
-    /// Keeps the first bytes, and checks whether they begin a TLS record: a type of 20 to 23, then a version 3.x. rustls
-    /// would wait for five bytes, and the peer may send fewer.
+    /// Keeps the first bytes, and checks whether they begin a TLS record: a type of 20 to 23, then a version 3.x.
+    /// rustls would wait for five bytes, and the peer may send fewer.
     fn look(&mut self, received: &[u8]) {
         self.first.extend(received.iter().take(FIRST_LEN - self.first.len()));
         if self.not_tls().is_some() {
@@ -220,8 +220,8 @@ impl<C: Side> Session<C> {
         self.outgoing.splice(self.sent..self.sent, records.iter().copied());
     }
 
-    /// Encrypts at most `most` bytes of these slices into as few records as possible, at the start of `sealed`. Returns how
-    /// many bytes were encrypted, and the length of the records; `None` if other records must be sent first.
+    /// Encrypts at most `most` bytes of these slices into as few records as possible, at the start of `sealed`. Returns
+    /// how many bytes were encrypted, and the length of the records; `None` if other records must be sent first.
     ///
     /// # Errors
     /// The session's, or that its keys are exhausted.
@@ -239,7 +239,8 @@ impl<C: Side> Session<C> {
         let (mut put, mut len) = (0, 0);
         let mut pieces = Pieces { pieces, at: 0 };
         while put < most {
-            // Whole records of one slice are encrypted without a copy; one record of several slices is copied together first.
+            // Whole records of one slice are encrypted without a copy; one record of several slices is copied together
+            // first.
             let whole = pieces.first().len().min(most - put) / CONTENT_LEN * CONTENT_LEN;
             let (content_len, record) = if whole > 0 {
                 (whole, self.encrypt(Some(&pieces.first()[..whole]), sealed, len)?)
@@ -259,8 +260,8 @@ impl<C: Side> Session<C> {
         Ok((put > 0).then_some((put, len)))
     }
 
-    /// Encrypts into `sealed`, from `at` on, which grows as needed; without content, a `close_notify`. Returns the length of
-    /// the records, or `None` if other records must be sent first.
+    /// Encrypts into `sealed`, from `at` on, which grows as needed; without content, a `close_notify`. Returns the
+    /// length of the records, or `None` if other records must be sent first.
     fn encrypt(&mut self, content: Option<&[u8]>, sealed: &mut Vec<u8>, at: usize) -> Result<Option<usize>, Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -288,7 +289,8 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// Queues a `close_notify`, unless the handshake is unfinished or has failed. All other records must be sent before.
+    /// Queues a `close_notify`, unless the handshake is unfinished or has failed. All other records must be sent
+    /// before.
     pub(crate) fn close(&mut self) {
         let mut sealed = Vec::new();
         if let Ok(Some(len)) = self.encrypt(None, &mut sealed, 0) {

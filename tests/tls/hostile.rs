@@ -148,8 +148,8 @@ fn a_peer_without_tls_is_named_and_gets_an_alert() {
     assert_eq!((stats.closes(CloseKind::Handshake), stats.active), (9, 0));
 }
 
-/// A client without TLS and a server with it, and the other way round. To most formats, a hello begins with a length within
-/// the limit, so the server first waits for that frame.
+/// A client without TLS and a server with it, and the other way round. To most formats, a hello begins with a length
+/// within the limit, so the server first waits for that frame.
 #[test]
 fn tls_at_one_end_only_is_reported_by_the_other() {
     let authority = Authority::new("an authority");

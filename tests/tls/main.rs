@@ -1,4 +1,5 @@
-//! The server and the client over TLS: with each other, with OpenSSL, with Python's `ssl`, and with peers that break the rules of TLS.
+//! The server and the client over TLS: with each other, with OpenSSL, with Python's `ssl`, and with peers that break
+//! the rules of TLS.
 
 #[path = "../support/certificates.rs"]
 mod certificates;

@@ -14,7 +14,7 @@ use crate::handshake::HandshakeError;
 use crate::server::acceptor::{Acceptor, Permit};
 use crate::server::budget::{ALLOWANCE, Member};
 use crate::server::connection::LINGER;
-use crate::server::input::{Forgotten, read_and_forget};
+use crate::server::input::{Discarded, read_and_discard};
 use crate::server::link::Link;
 use crate::server::transport::Transport;
 use crate::tls::{Channel, ServerSide, Session};
@@ -140,10 +140,10 @@ impl<'a> Handshake<'a> {
         let thread = &self.link.thread;
         match self.channel.poll_close(cx) {
             Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Ready(Ok(())) => match read_and_forget(self.channel.stream(), cx) {
-                Forgotten::End => return Poll::Ready(()),
-                Forgotten::Turn => thread.clock.wake_next_turn(cx),
-                Forgotten::Nothing => {}
+            Poll::Ready(Ok(())) => match read_and_discard(self.channel.stream(), cx) {
+                Discarded::End => return Poll::Ready(()),
+                Discarded::Yield => thread.clock.wake_next_turn(cx),
+                Discarded::Nothing => {}
             },
             Poll::Pending => {}
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::server::budget::{ALLOWANCE, Budget, For, Lease};
 use crate::tls::{MAX_RECORD_LEN, READ_LEN, WRITE_LEN};
 
-/// Bytes leased for each session from its handshake on: what an idle one takes at most, as `tests/tls_memory.rs` measures.
+/// Bytes leased for each session from its handshake on: what an idle one takes at most, as `tests/tls_memory.rs`
+/// measures.
 const SESSION_LEN: usize = 6 * 1024;
 
 /// The most bytes of a read that continues a long handshake message.
@@ -44,8 +45,8 @@ impl Reading {
         Ok(())
     }
 
-    /// How many bytes may be read after `unfinished` ones, if the reader has room for `wanted` bytes of plaintext. Memory is
-    /// leased for all that may be left unfinished then.
+    /// How many bytes may be read after `unfinished` ones, if the reader has room for `wanted` bytes of plaintext.
+    /// Memory is leased for all that may be left unfinished then.
     ///
     /// # Errors
     /// The bytes needed, if they are not available now: then nothing is read.

@@ -139,7 +139,8 @@ pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
             scene.check(said.contains(looks), || format!("nothing {looks}: {said}"));
             scene.noted.push(looks.to_owned());
         }
-        // Its first four bytes are the length of a frame of 66 KB, which is within the limit: only the end gives it away.
+        // Its first four bytes are the length of a frame of 66 KB, which is within the limit: only the end gives it
+        // away.
         for (reason, half_closes) in [("truncated", true), ("slow frame", false)] {
             let mut peer = scene.connect()?;
             peer.send(&client_hello(0))?;

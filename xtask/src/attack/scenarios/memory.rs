@@ -136,7 +136,8 @@ pub(super) const EVERYTHING: Scenario = Scenario {
     },
 };
 
-/// Loads every limit at once. What is held is of other lengths in each round, so that memory given back does not just fit.
+/// Loads every limit at once. What is held is of other lengths in each round, so that memory given back does not just
+/// fit.
 fn everything(scene: &mut Scene, round: usize) -> Fallible {
     let mut peers = scene.crowd(CONNECTIONS - CLIENTS)?;
     let (readers, rest) = peers.split_at_mut(30);
