@@ -60,7 +60,7 @@ where
     check(&error.downcast::<E>().expect("the error itself"), text, cause);
 }
 
-/// The same, where it came of an I/O error: it gives just that one.
+/// The same for one that holds an I/O error: it converts into that error.
 #[track_caller]
 fn check_io_itself<E: Error + Into<io::Error> + Debug + 'static>(error: E, text: &str) {
     check(&error, text, Some("the cable"));

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_sleep_to_the_end_leaves_no_timer() {
+    fn a_dropped_sleep_leaves_no_timer() {
         let (clock, mut cx) = (clock(), Context::from_waker(Waker::noop()));
         let mut sleep = Box::pin(clock.sleep(SECOND));
         assert!(sleep.as_mut().poll(&mut cx).is_pending());
@@ -169,7 +169,7 @@ mod tests {
 
     /// A delay of up to a tenth of a second counts against peers; the rest does not.
     #[test]
-    fn the_time_for_which_nobody_looked_is_not_the_peers() {
+    fn late_checks_do_not_count_against_peers() {
         let clock = clock();
         let begin = clock.now();
         let judged = |clock: &Clock| clock.peers_now() - begin;

@@ -25,7 +25,7 @@ const SEALED_LEN: usize = 132 * 1024;
 
 /// A TLS session and the stream below it.
 ///
-/// A read may have to write, and a write to read: whoever has one task for each must wake both.
+/// A read may have to write, and a write to read: if a task does each, both must be woken.
 pub(crate) struct Channel<S, C> {
     stream: S,
     session: Session<C>,

@@ -22,7 +22,7 @@ const FIRST_LEN: usize = 8;
 pub(crate) struct Session<C> {
     side: C,
     pub(super) records: Vec<u8>,
-    /// Plaintext that did not fit where it was to go, and how many bytes of it are taken since.
+    /// Plaintext that did not fit into the reader's buffer, and how many bytes of it are taken since.
     pub(super) plaintext: Vec<u8>,
     taken: usize,
     /// Records to send, and how many bytes of them are sent.

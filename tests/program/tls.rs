@@ -18,7 +18,7 @@ impl Files {
         Files { folder, authority, ca, server }
     }
 
-    /// A server over TLS, and where it listens.
+    /// A server over TLS, and its address.
     fn serve(&self, more: &[&str]) -> (Program, String) {
         self.serve_with(&self.server, more)
     }

@@ -117,7 +117,7 @@ fn a_handshake_that_never_ends_has_a_timeout() {
 /// A thousand clients that never finish their handshake: another client waits for some seconds at most, and connections
 /// after their handshake are not affected.
 #[test]
-fn a_thousand_unfinished_handshakes_keep_nobody_out() {
+fn a_thousand_unfinished_handshakes_keep_no_client_out() {
     let world = World::new(ServerConfig::default().max_handshakes(100));
     let (mut before, _) = world.client();
     let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";

@@ -172,7 +172,7 @@ fn the_program_is_started_loaded_measured_and_ended() {
     }
 }
 
-/// The program as a test run of the whole workspace has just built it, beside the xtask; built now where it is not there.
+/// The program beside the xtask, as a test run of the whole workspace builds it. If it does not exist, it is built now.
 fn program() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name(format!("unstick{}", env::consts::EXE_SUFFIX));
     if !program.exists() {

@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_lets_others_have_their_turn_lets_events_come_first() {
+    fn a_task_that_yields_runs_after_new_events() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
         let reactor = Reactor::new().expect("an epoll");

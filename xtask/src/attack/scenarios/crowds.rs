@@ -25,7 +25,7 @@ pub(super) const REFUSAL: Scenario = Scenario {
     attack: |scene| one_too_many(scene, &frame(b"full")),
 };
 
-/// Connections that are told over TLS, where the others have not gone yet.
+/// Over TLS, the most refused connections at a time that get the refusal.
 const TOLD_AT_ONCE: usize = 16;
 
 fn one_too_many(scene: &mut Scene, told: &[u8]) -> Fallible {

@@ -122,7 +122,7 @@ pub(crate) struct ClientArgs {
 /// Says `ready` once each connection had a reply and is in the middle of the next frame.
 ///
 /// # Errors
-/// Where the server does not answer.
+/// If the server does not answer.
 pub(crate) fn be_client(args: &ClientArgs) -> Result<std::process::ExitCode, Box<dyn std::error::Error>> {
     let torn = frame(b"torn in the middle");
     let hold = |_| {
@@ -163,7 +163,8 @@ pub(super) const CONNECT_STORM: Scenario = Scenario {
             }
             Ok(())
         })?;
-        // Where the system's queue is full, who goes by RST is gone before it was accepted; who goes by FIN is not.
+        // If the system's queue is full, a connection ended by RST is gone before it is accepted; one ended by FIN is
+        // not.
         let stats = scene.await_stats("the end of each", |stats| {
             stats.closes("clean") == (count - resets) as u64 && stats.active == CLIENTS as u64
         })?;

@@ -156,7 +156,7 @@ pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
     },
 };
 
-/// What a TLS 1.3 client says first (RFC 8446, 4.1.2), for `localhost`, with so many bytes of padding (RFC 7685).
+/// The `ClientHello` of TLS 1.3 (RFC 8446, 4.1.2) for `localhost`, with this many bytes of padding (RFC 7685).
 fn client_hello(padding: usize) -> Vec<u8> {
     fn sized(len: usize, body: &[u8]) -> Vec<u8> {
         [&(body.len() as u32).to_be_bytes()[4 - len..], body].concat()

@@ -21,7 +21,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
         let large = frame(&[7; 1_000_000]);
         let mut modest = scene.crowd(10)?;
         modest.iter_mut().try_for_each(|peer| peer.send(&small[..2000]))?;
-        // Four of them are more than the share that each of many has; but nobody waits yet.
+        // Each of the four holds more than the fair share of many; but none waits yet.
         let mut peers = scene.crowd(4)?;
         peers.iter_mut().try_for_each(|peer| peer.send(&large[..600_000]))?;
         scene.await_stats("what they sent", |stats| stats.buffered > 4 * 590_000)?;
@@ -37,7 +37,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
             peer.send(&small[2000..])?;
             peer.expect(&small[4..])?;
         }
-        // Who is left may finish, as there is room again when others are done.
+        // The remaining ones may finish, as there is room again when others are done.
         let mut finished = 0;
         for mut peer in peers {
             finished += usize::from(peer.send(&large[600_000..]).and_then(|()| peer.expect(&large[4..])).is_ok());

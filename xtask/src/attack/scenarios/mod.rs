@@ -1,4 +1,4 @@
-//! The attacks, those of one kind in one file.
+//! The attacks, one file for each kind.
 
 mod crowds;
 mod ends;

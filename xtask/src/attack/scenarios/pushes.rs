@@ -24,7 +24,7 @@ pub(super) const PUSH_LARGE: Scenario = Scenario {
     attack: |scene| slow_and_dead(scene, 16384),
 };
 
-/// The write timeout is later than any patience: it is the publisher that breaks off whose outbox is full.
+/// The write timeout is never reached: the publisher breaks off connections with a full outbox.
 fn slow_and_dead(scene: &mut Scene, len: usize) -> Fallible {
     let (dead, slow) = (2, 3);
     scene.sent = format!("{dead} receivers read nothing, {slow} only every 50 ms; the pushes have {len} bytes");

@@ -18,7 +18,7 @@ fn sockets(scene: &Scene, count: usize) -> Result<Vec<Peer>, Box<dyn std::error:
     (0..count).map(|_| Ok(Peer::of(scene.addr().connect(PATIENCE)?)?)).collect()
 }
 
-/// The first bytes of a ClientHello, which announces more of them.
+/// The first bytes of a `ClientHello`, which announces more of them.
 const HELLO: &[u8] = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
 
 pub(super) const STALLED_HANDSHAKES: Scenario = Scenario {
