@@ -1,7 +1,7 @@
 //! An echo over TLS.
 //!
-//!     openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
-//!         -keyout key.pem -out cert.pem
+//!     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
+//!         -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
 //!     cargo run --example tls_echo -- cert.pem key.pem
 //!     cargo unstick connect localhost:4747 --tls --tls-ca cert.pem     in another terminal
 

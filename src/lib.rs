@@ -45,6 +45,7 @@
 //! - `client`: the client, on smol.
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
+//! - `load`: the load engine, on Linux: it drives any framed server, verifies every byte, and measures.
 //! - `tls`: TLS for `server` and `client`, by rustls. You bring the rustls configuration; no provider is chosen for you.
 //! - `testing`: the property suite, for your decoder or header; `no_std`, no dependency. With `std` or `futures` it adds
 //!   readers and writers that do what a network may do; with `server` it adds the simulation.
@@ -112,6 +113,8 @@ mod close;
 pub mod framing;
 #[cfg(any(feature = "client", feature = "server"))]
 mod handshake;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub mod load;
 #[cfg(any(feature = "client", feature = "server"))]
 mod peer;
 #[cfg(feature = "server")]

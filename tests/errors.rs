@@ -8,6 +8,7 @@ use std::time::Duration;
 use unstick::framing::{
     DecodeError, Decoder, Diagnosis, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError,
 };
+use unstick::load::{Expectation, Plan, PlanError, RunError, Sizes};
 use unstick::testing::{self, Failure, Subject, Violation};
 use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
 
@@ -212,4 +213,33 @@ impl Subject for YieldsNothing {
     fn finish(&mut self) -> Result<(), DecodeError> {
         Ok(())
     }
+}
+
+#[test]
+fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
+    for (error, text) in [
+        ("uniform:9..3".parse::<Sizes>().map(drop), "payloads \"uniform:9..3\": the least is above the greatest"),
+        (
+            "p99<5".parse::<Expectation>().map(drop),
+            "expectation \"p99<5\": write a time with its unit, as in 5ms, 200us or 1.5s",
+        ),
+        (
+            Plan::fit(Format::U8.layout(), &Sizes::Fixed(256)).map(drop),
+            "format u8: a limit of 256 bytes of payload cannot be expressed: the greatest is 255",
+        ),
+        (Err(PlanError::Zero { what: "connections" }), "a run needs connections"),
+        (Err(PlanError::LonelyPush), "a push goes to every other connection: 2 connections are needed"),
+    ] {
+        check(&error.expect_err("it does not fit"), text, None);
+    }
+    let plan = PlanError::Zero { what: "connections" };
+    check(&RunError::Plan(plan), "the run cannot be carried out", Some("a run needs connections"));
+    let not_connected = RunError::NotConnected { asked: 4, error: io_error() };
+    check(&not_connected, "not one of 4 connections could be made", Some("the cable"));
+    check(&RunError::System(io_error()), "the system does not let the load run", Some("the cable"));
+    check(&RunError::Nowhere, "the target has no address", None);
+    let refused = RunError::Refused { text: "no room".into() };
+    check(&refused, "the server said \"no room\" before anything was sent", None);
+    let unfit = RunError::Unfit { why: "no greeting came".into() };
+    check(&unfit, "no connection can be used: no greeting came", None);
 }

@@ -78,7 +78,8 @@ fn every_error_is_one_of_those_that_are_tested() {
         "Violation",
         "WriteError",
     ];
-    let mut tested = [&private[..], &framing, &above].concat();
+    let load = ["PlanError", "RunError"];
+    let mut tested = [&private[..], &framing, &above, &load].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);
 }
@@ -235,8 +236,19 @@ fn below(uses: &BTreeMap<String, BTreeSet<String>>, unit: &str) -> BTreeSet<Stri
 /// itself.
 #[test]
 fn nothing_goes_round_in_a_circle_of_imports() {
-    let (framing, server) = (imports("framing"), imports("server"));
+    let (framing, server, load) = (imports("framing"), imports("server"), imports("load"));
     for (folder, uses, upper_and_lower) in [
+        (
+            "load",
+            &load,
+            [
+                ("run", "shard"),
+                ("shard", "connection"),
+                ("connection", "check"),
+                ("check", "pattern"),
+                ("meter", "times"),
+            ],
+        ),
         (
             "framing",
             &framing,

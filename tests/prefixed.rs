@@ -33,7 +33,7 @@ fn greeting_has_a_zero_prefix_and_replies_have_their_own() {
             let frame = reader.next_frame().await.unwrap().unwrap();
             assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]));
         }
-        assert_eq!(reader.bytes(), [7 + 23, 7 + 5, 7 + NO_COPY_LEN as u64 + 1].iter().sum());
+        assert_eq!(reader.bytes(), [7 + 23, 7 + 5, 7 + NO_COPY_LEN as u64 + 1].iter().sum::<u64>());
         writer.close().await.unwrap();
         assert!(reader.next_frame().await.unwrap().is_none());
         drop(stop);

@@ -57,7 +57,7 @@ pub struct ServerConfig<H = Format> {
     pub max_connections: Option<usize>,
     /// The most bytes that all connections together may hold beyond 4 KiB each: unfinished frames, frames that a
     /// handler works on, and unwritten replies and pushes. `None` by default: 256 MiB, or eight times the longest
-    /// payload if that is more, but at most a quarter of the memory that the process may use. Less than four times the
+    /// payload if that is more, but at most [`memory_allowed`](ServerConfig::memory_allowed). Less than four times the
     /// longest payload is an error: a handler that holds one payload and waits to send another could wait forever.
     ///
     /// When it is used up, nothing more is read and handlers wait to send until memory is free again: backpressure. A
@@ -207,9 +207,9 @@ impl<H> ServerConfig<H> {
 }
 
 impl ServerConfig {
-    /// The most bytes of the default [`memory_budget`](ServerConfig::memory_budget): a quarter of what this process may
-    /// use, by its limit of address space (`RLIMIT_AS`) and that of its control group (version 2). `None` if neither
-    /// limits it. With a greater budget the process may run out of memory, and the system kills it.
+    /// The most bytes of the default [`memory_budget`](ServerConfig::memory_budget): a quarter of the memory of this
+    /// process's control group (version 2), and an eighth of its address space (`RLIMIT_AS`), if these are limited;
+    /// `None` if neither is. With a greater budget the process may run out of memory, and end.
     ///
     /// ```
     /// use unstick::ServerConfig;
@@ -219,7 +219,7 @@ impl ServerConfig {
     /// # assert!(config.memory_budget.is_some_and(|budget| budget > 0));
     /// ```
     pub fn memory_allowed() -> Option<usize> {
-        memory_allowed().map(|allowed| allowed / 4)
+        memory_allowed()
     }
 }
 
@@ -246,12 +246,13 @@ fn descriptors_allowed() -> usize {
     16 * 1024
 }
 
-/// The most bytes of memory that this process may use: by its limit of address space, and by that of its control group.
+/// A quarter of the memory of this process's control group, or an eighth of its address space, if these are limited. An
+/// allocator takes more of the address space than is used: glibc 64 MiB for each thread.
 #[cfg(unix)]
 fn memory_allowed() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
     let address_space = limit.and_then(|limit| usize::try_from(limit).ok());
-    [address_space, group_allowed()].into_iter().flatten().min()
+    [address_space.map(|space| space / 8), group_allowed().map(|memory| memory / 4)].into_iter().flatten().min()
 }
 
 /// Not on Unix there is no such limit to ask for.

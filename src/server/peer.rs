@@ -34,7 +34,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The peer's name: its address over TCP, its process over a Unix socket.
+    /// The peer's name: its address over TCP, its process over a Unix socket; over TLS with its certificates.
     pub fn name(&self) -> &PeerName {
         &self.link.peer
     }

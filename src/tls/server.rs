@@ -22,6 +22,11 @@ impl Session<ServerSide> {
         UnbufferedServerConnection::new(config).map(|server| Session::new(Box::new(server)))
     }
 
+    /// Whether plaintext is buffered.
+    pub(crate) fn has_plaintext(&self) -> bool {
+        !self.plaintext.is_empty()
+    }
+
     /// Bytes of the peer's certificates.
     pub(crate) fn certificates_len(&self) -> usize {
         self.certificates().iter().map(|certificate| certificate.len()).sum()

@@ -245,20 +245,20 @@ fn more_connections_than_files_are_warned_of() {
     serve.stop();
 }
 
-/// An address space of 200 MB, of which frames may take a quarter.
+/// An address space of 200 MiB, of which frames may take an eighth.
 const SMALL: &str = "ulimit -v 204800; exec \"$@\"";
 
 #[test]
 fn more_memory_than_there_is_is_warned_of() {
     let serve = Serve::start_by_shell(SMALL, &["--memory", "1GiB"]);
     let line = serve.program.err_line();
-    assert!(line.starts_with("unstick: --memory 1073741824 is over 52428800, "), "{line}");
+    assert!(line.starts_with("unstick: --memory 1073741824 is over 26214400: "), "{line}");
     serve.stop();
-    let serve = Serve::start_by_shell(SMALL, &["--memory", "50MiB"]);
+    let serve = Serve::start_by_shell(SMALL, &["--memory", "25MiB"]);
     assert_eq!(serve.stop().err.lines().filter(|line| line.contains("--memory")).count(), 0);
 }
 
-/// 60 MB of frames that lack a byte, where 50 MB may be held.
+/// 60 MiB of frames that lack a byte, where 25 MiB may be held.
 #[test]
 fn frames_that_are_never_whole_do_not_use_up_the_memory_of_the_process() {
     let flags = ["--threads", "2", "--echo", "--print", "none", "--stats", "1000"];

@@ -10,6 +10,8 @@ mod connect;
 mod encode_decode;
 mod harness;
 mod limits;
+#[cfg(target_os = "linux")]
+mod load;
 mod observers;
 mod readme;
 mod serve;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::{env, fs, process};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -32,6 +32,14 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key");
         Authority(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// A self-signed certificate for a server that is an authority's, too.
+    pub fn alone() -> Certified {
+        let mut params = server_params();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        Certified::new(&params.self_signed(&key).expect("a certificate"), &key)
     }
 
     pub fn pem(&self) -> String {
@@ -65,13 +73,7 @@ impl Authority {
 
     fn certify(&self, params: &CertificateParams) -> Certified {
         let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
-        Certified {
-            certificate: certificate.der().clone(),
-            certificate_pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-            key: key.serialize_der(),
-        }
+        Certified::new(&params.signed_by(&key, &self.0).expect("a certificate"), &key)
     }
 }
 
@@ -90,6 +92,15 @@ fn server_params() -> CertificateParams {
 }
 
 impl Certified {
+    fn new(certificate: &Certificate, key: &KeyPair) -> Certified {
+        Certified {
+            certificate: certificate.der().clone(),
+            certificate_pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            key: key.serialize_der(),
+        }
+    }
+
     fn key(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key.clone()).into()
     }

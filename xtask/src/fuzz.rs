@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::evidence::{self, Done};
-use crate::load::count;
+use crate::text::count;
 
 /// The figures of every run, a line each.
 pub(crate) const FIGURES: &str = "fuzz.jsonl";

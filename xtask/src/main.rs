@@ -6,15 +6,20 @@ mod attack;
 mod bench;
 #[cfg(target_os = "linux")]
 mod certificate;
+#[cfg(target_os = "linux")]
+mod child;
 mod coverage;
 mod evidence;
 mod fuzz;
+#[cfg(target_os = "linux")]
 mod load;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
 mod public_api;
+#[cfg(target_os = "linux")]
 mod socket;
+mod text;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +40,7 @@ enum Task {
     AttackClient(attack::ClientArgs),
     Coverage(coverage::Args),
     Fuzz(fuzz::Args),
+    #[cfg(target_os = "linux")]
     Load(load::Args),
     #[cfg(target_os = "linux")]
     Bench(bench::Args),
@@ -56,6 +62,7 @@ fn main() -> ExitCode {
         Task::AttackClient(args) => attack::be_client(&args),
         Task::Coverage(args) => coverage::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+        #[cfg(target_os = "linux")]
         Task::Load(args) => load::run(&args),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),

@@ -26,31 +26,53 @@ Exit codes:
   6    timed out, or the peer's system no longer answers
   7    refused: the server is full; try again later
   8    connect: the server closed the connection before all was sent
+       load: bytes were wrong, or frames lost
   9    standard output cannot be written: the disk is full, or, of serve, its
-       reader exited (of another command, the code is then 0)
+       reader exited (of another command, the code is then 0; of load, 1)
+       load: an --expect was missed
+  10   load: not measured as asked: a rate was not reached, the load generator
+       was late or out of CPU, or connections are missing
   130  Ctrl-C (SIGINT); serve: the second one, after the first it exits with 0
   143  SIGTERM; serve: the second one, after the first it exits with 0";
 
 /// An exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    Clean = 0,
-    Other = 1,
-    Usage = 2,
-    Malformed = 3,
-    Truncated = 4,
-    Reset = 5,
-    TimedOut = 6,
-    Refused = 7,
-    Unsent = 8,
-    Output = 9,
-    /// Ctrl-C at the prompt: 128 and the number of the signal, as in a shell.
-    Interrupted = 130,
+    Clean,
+    Other,
+    Usage,
+    Malformed,
+    Truncated,
+    Reset,
+    TimedOut,
+    Refused,
+    Unsent,
+    Output,
+    /// Of load, as the three that follow: bytes were wrong.
+    Wrong,
+    Missed,
+    NotAsAsked,
+    /// Ctrl-C at the prompt or during a load, as a shell counts it.
+    Interrupted,
 }
 
 impl From<Code> for ExitCode {
     fn from(code: Code) -> ExitCode {
-        ExitCode::from(code as u8)
+        ExitCode::from(match code {
+            Code::Clean => 0,
+            Code::Other => 1,
+            Code::Usage => 2,
+            Code::Malformed => 3,
+            Code::Truncated => 4,
+            Code::Reset => 5,
+            Code::TimedOut => 6,
+            Code::Refused => 7,
+            // What the same number says of load is another thing.
+            Code::Unsent | Code::Wrong => 8,
+            Code::Output | Code::Missed => 9,
+            Code::NotAsAsked => 10,
+            Code::Interrupted => 130,
+        })
     }
 }
 
@@ -141,7 +163,7 @@ fn of_decode(error: &DecodeError) -> Code {
     }
 }
 
-fn of_io(error: &io::Error) -> Code {
+pub(crate) fn of_io(error: &io::Error) -> Code {
     match error.kind() {
         io::ErrorKind::TimedOut => Code::TimedOut,
         io::ErrorKind::ConnectionReset => Code::Reset,

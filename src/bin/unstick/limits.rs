@@ -29,7 +29,8 @@ pub(crate) struct Limits {
     /// Memory that all connections share, at least four times --max-payload.
     /// When it is used up, connections wait for it, and one that holds more
     /// than its fair share is closed (over budget) [default: 256MiB, or eight
-    /// times --max-payload; at most a quarter of what the process may use]
+    /// times --max-payload; at most a quarter of the memory, or an eighth of
+    /// the address space, that the process may use]
     #[arg(long, value_name = "LENGTH", value_parser = parse_amount, conflicts_with = "raw", hide_short_help = true)]
     memory: Option<NonZeroUsize>,
 
@@ -147,8 +148,8 @@ impl Limits {
             && memory > allowed
         {
             log(format_args!(
-                "unstick: --memory {memory} is over {allowed}, a quarter of what this process may use (ulimit -v, or its control \
-                 group); if it uses all of that, the system kills it"
+                "unstick: --memory {memory} is over {allowed}: an eighth of the address space (ulimit -v), or a quarter of the \
+                 memory of the control group; if all of it is used, the server may run out of memory and end"
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! `unstick`, the program: serve, connect, encode and decode length-prefixed frames from the terminal.
+//! `unstick`, the program: serve, connect, encode, decode and load: length-prefixed frames from the terminal.
 
 mod args;
 mod broadcast;
@@ -9,6 +9,8 @@ mod exit;
 mod generate;
 mod limits;
 mod lines;
+#[cfg(target_os = "linux")]
+mod load;
 mod metrics;
 mod output;
 mod prompt;
@@ -37,7 +39,8 @@ Examples:
   unstick connect 127.0.0.1:4747    talk to it: each line is a frame, c closes
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
-  unstick decode --format u16be --frame capture.bin";
+  unstick decode --format u16be --frame capture.bin
+  unstick load 127.0.0.1:4747       load an echo server, verify every byte";
 
 /// Send and receive length-prefixed frames, over TCP or a Unix socket
 ///
@@ -58,6 +61,8 @@ enum Command {
     Connect(Box<connect::Connect>),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    #[cfg(target_os = "linux")]
+    Load(Box<load::Load>),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -82,6 +87,8 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Connect(command) => connect::run(command),
         Command::Encode(command) => encode::run(command),
         Command::Decode(command) => decode::run(command),
+        #[cfg(target_os = "linux")]
+        Command::Load(command) => load::run(command),
         Command::Generate(command) => generate::run(command, Cli::command()),
     }
 }
@@ -96,7 +103,7 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
         }
         ErrorKind::InvalidSubcommand => {
             let line = one_line(&error.render().to_string());
-            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode")))
+            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode, load")))
         }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     }

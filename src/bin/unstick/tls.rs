@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
 
 use crate::args::Addr;
@@ -118,12 +119,34 @@ fn parse_name(text: &str) -> Result<ServerName<'static>, String> {
 
 /// A certificate chain and its key.
 fn own(certificate: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
-    let certificates = certificates("--tls-cert", certificate)?;
+    let file = certificate;
+    let certificates = certificates("--tls-cert", file)?;
+    if let Some(own) = certificates.first() {
+        check_time(own).map_err(|error| cannot("--tls-cert", file, &error))?;
+    }
     let own_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
         pem::Error::NoItemsFound => missing("--tls-key", key, "private key"),
         error => cannot("--tls-key", key, &error),
     })?;
     Ok((certificates, own_key))
+}
+
+/// Checks that the certificate is valid today. Every peer would refuse it otherwise.
+fn check_time(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
+    let parsed = ParsedCertificate::try_from(certificate)?;
+    let algorithms = provider().signature_verification_algorithms.all;
+    // Without any trusted authority this always fails; but validity in time is checked first.
+    let no_roots = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &no_roots, &[], UnixTime::now(), algorithms) {
+        Err(error) if is_about_time(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn is_about_time(error: &rustls::Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let rustls::Error::InvalidCertificate(error) = error else { return false };
+    matches!(error, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
 }
 
 fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -180,20 +203,23 @@ fn unfit(certificate: &Path, key: &Path, error: &rustls::Error) -> Failure {
 
 /// The flag that would help, if a cause of the error is known.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> &'static str {
-    use CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+    use CertificateError::{NotValidForName, NotValidForNameContext, Other};
+    use rustls::Error::{AlertReceived, InvalidCertificate};
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     let found = causes.find_map(|error| {
         let io = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
         io.and_then(|error| error.downcast_ref()).or_else(|| error.downcast_ref::<rustls::Error>())
     });
     match found {
-        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => "; to trust its authority, use --tls-ca FILE",
-        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+        Some(error) if is_about_time(error) => "",
+        Some(InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
             "; to accept another name, use --tls-name NAME"
         }
-        Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => {
-            "; to send one, use --tls-cert FILE"
+        Some(InvalidCertificate(Other(error))) if error.to_string().contains("CaUsedAsEndEntity") => {
+            "; it is an authority's: a server's certificate needs CA:FALSE"
         }
+        Some(InvalidCertificate(_)) => "; to trust its authority, use --tls-ca FILE",
+        Some(AlertReceived(AlertDescription::CertificateRequired)) => "; to send one, use --tls-cert FILE",
         _ => "",
     }
 }

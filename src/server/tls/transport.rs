@@ -45,7 +45,12 @@ impl AsyncRead for Tls {
                 let text = "after the handshake, the peer sent a handshake message longer than a record";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
             }
-            let (received, wants) = match tls.reading.room(unfinished, buf.len()) {
+            // Decrypted bytes need no more memory.
+            let room = match tls.channel.session().has_plaintext() {
+                true => Ok(0),
+                false => tls.reading.room(unfinished, buf.len()),
+            };
+            let (received, wants) = match room {
                 Ok(room) => (tls.channel.poll_receive(room, buf, cx), 0),
                 Err(wants) => (Poll::Pending, wants),
             };

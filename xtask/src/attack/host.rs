@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde::Deserialize;
 
 use super::scene::Over;
-use crate::bench::cpu_of;
 use crate::certificate::Certificate;
-use crate::load::{peak_memory, resident_memory};
+use crate::child::{Listening, cpu_of, peak_memory, resident_memory};
 use crate::socket::Addr;
 
 /// The server's statistics, at one moment or at its end.
@@ -56,9 +54,7 @@ impl Stats {
 /// A running server. Dropping it closes its standard input, which ends it.
 #[derive(Debug)]
 pub(super) struct Host {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    child: Listening,
     pub(super) addr: Addr,
 }
 
@@ -69,7 +65,7 @@ impl Host {
     /// If it cannot be run or does not listen.
     pub(super) fn start(flags: &[String], over: Over) -> Result<Host, Box<dyn Error>> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("attack-server").args(flags).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg("attack-server").args(flags);
         if over == Over::Unix {
             command.arg("--unix").arg(free_path());
         }
@@ -77,24 +73,8 @@ impl Host {
             command.arg("--tls");
             Certificate::give(&mut command);
         }
-        let mut child = command.spawn()?;
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().ok_or("no stdout")?);
-        let mut host = Host { child, stdin, stdout: BufReader::new(stdout), addr: Addr::Unix(PathBuf::new()) };
-        let first = host.line()?;
-        let addr = first.strip_prefix("listening on ");
-        host.addr = addr.ok_or_else(|| format!("the server does not listen with {flags:?}: {first:?}"))?.parse()?;
-        Ok(host)
-    }
-
-    fn line(&mut self) -> Result<String, Box<dyn Error>> {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        Ok(line.trim_end().to_owned())
-    }
-
-    fn tell(&mut self, line: &str) -> Result<(), Box<dyn Error>> {
-        let stdin = self.stdin.as_mut().ok_or("the server was told to end")?;
-        Ok(writeln!(stdin, "{line}").map_err(|error| format!("the server is gone: {error}"))?)
+        let child = Listening::start(command)?;
+        Ok(Host { addr: child.addr().parse()?, child })
     }
 
     /// The server's account as of now.
@@ -102,20 +82,20 @@ impl Host {
     /// # Errors
     /// If it has ended.
     pub(super) fn stats(&mut self) -> Result<Stats, Box<dyn Error>> {
-        self.tell("account")?;
-        let line = self.line()?;
+        self.child.tell("account")?;
+        let line = self.child.line()?;
         Ok(serde_json::from_str(&line).map_err(|error| format!("the server's account: {error}: {line:?}"))?)
     }
 
     /// Handlers that sleep or block continue, and none sleeps or blocks from now on.
     pub(super) fn open_gate(&mut self) -> Result<(), Box<dyn Error>> {
-        self.tell("open")?;
+        self.child.tell("open")?;
         self.stats().map(drop)
     }
 
     /// Handlers that are asked to sleep or block do so again.
     pub(super) fn shut_gate(&mut self) -> Result<(), Box<dyn Error>> {
-        self.tell("shut")?;
+        self.child.tell("shut")?;
         self.stats().map(drop)
     }
 
@@ -124,7 +104,7 @@ impl Host {
     /// # Errors
     /// As [`ended`](Host::ended).
     pub(super) fn end(&mut self) -> Result<(Stats, ExitStatus), Box<dyn Error>> {
-        drop(self.stdin.take());
+        self.child.end_input();
         self.ended()
     }
 
@@ -133,7 +113,7 @@ impl Host {
     /// # Errors
     /// If it does not print its statistics.
     pub(super) fn ended(&mut self) -> Result<(Stats, ExitStatus), Box<dyn Error>> {
-        let line = self.line()?;
+        let line = self.child.line()?;
         let status = self.child.wait()?;
         let stats = serde_json::from_str(&line).map_err(|_| format!("the server ended with {status}: {line:?}"))?;
         Ok((stats, status))
@@ -145,12 +125,12 @@ impl Host {
     }
 
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Box<dyn Error>> {
-        Ok(kill_process(Pid::from_child(&self.child), signal)?)
+        Ok(self.child.signal(signal)?)
     }
 
     /// CPU time so far.
     pub(super) fn cpu(&self) -> Duration {
-        cpu_of(self.child.id())
+        cpu_of(self.child.pid())
     }
 
     /// The share of one core that it uses within this time.
@@ -162,22 +142,22 @@ impl Host {
 
     /// The most resident memory so far, in bytes.
     pub(super) fn peak(&self) -> u64 {
-        peak_memory(self.child.id()).unwrap_or(0)
+        peak_memory(self.child.pid()).unwrap_or(0)
     }
 
     /// The resident memory now, in bytes.
     pub(super) fn resident(&self) -> u64 {
-        resident_memory(self.child.id()).unwrap_or(0)
+        resident_memory(self.child.pid()).unwrap_or(0)
     }
 
     /// The number of open descriptors.
     pub(super) fn descriptors(&self) -> Result<u64, Box<dyn Error>> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.pid()))?.count() as u64)
     }
 
     /// Limits its descriptors to this number.
     pub(super) fn limit_descriptors(&self, most: u64) -> Result<(), Box<dyn Error>> {
-        let pid = Some(Pid::from_child(&self.child));
+        let pid = Pid::from_raw(self.child.pid() as i32);
         let limit = rustix::process::getrlimit(Resource::Nofile);
         prlimit(pid, Resource::Nofile, Rlimit { current: Some(most), ..limit })?;
         Ok(())
@@ -186,10 +166,6 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It ends with its standard input. If the attack was broken off, it need not drain.
-        drop(self.stdin.take());
-        _ = self.child.kill();
-        _ = self.child.wait();
         if let Addr::Unix(path) = &self.addr {
             // It exists only if the server had no time to remove it.
             _ = fs::remove_file(path);

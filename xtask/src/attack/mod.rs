@@ -22,7 +22,8 @@ use std::time::Duration;
 pub(crate) use scenarios::{ClientArgs, be_client};
 pub(crate) use server::{ServerArgs, serve};
 
-use crate::load::{parse_seconds, raise_open_files};
+use crate::child::raise_open_files;
+use crate::text::parse_seconds;
 use scene::{Over, Pace, Row, Scenario, Verdict};
 
 /// The longest time for one attack: more than all timeouts in it together.

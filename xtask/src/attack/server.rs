@@ -24,7 +24,8 @@ use unstick::{Account, CloseKind, CloseReason, Greeting, Peer, Responder, Server
 
 use super::push::Hub;
 use crate::certificate::Certificate;
-use crate::load::{parse_length, parse_seconds, raise_open_files};
+use crate::child::raise_open_files;
+use crate::text::{parse_length, parse_seconds};
 
 /// A frame with this payload makes the handler panic, fail and so on. Then it is sent back, like any other frame.
 pub(super) const PANIC: &[u8] = b"attack: panic";

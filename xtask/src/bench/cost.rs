@@ -7,7 +7,8 @@ use super::host::Host;
 use super::outcome::Outcome;
 use super::peers::{Kind, Service, Setup};
 use super::table::{Row, Table, Wanted, bytes, median, number, ratios};
-use super::{Findings, Pace, cores};
+use super::{Findings, Pace};
+use crate::child;
 
 const PAYLOAD_LEN: usize = 64;
 /// Connections that are compared; the frames in flight are the same in all.
@@ -86,7 +87,7 @@ fn over_connections(
 /// # Errors
 /// Where a peer cannot be run or fails.
 pub(super) fn threads(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
-    cores::stay_on(&pace.cores.all)?;
+    child::stay_on(&pace.cores.all)?;
     let header = vec!["handler", "threads", "frames/s", "CPU/frame, ns", "server busy", "load busy"];
     let mut figures = Table { header, text_columns: 2, rows: Vec::new() };
     for (handler, work, wanted) in [("works 20 µs", WORK, Wanted::AtLeast(1.6)), ("plain", 0, Wanted::Nothing)] {
@@ -114,7 +115,7 @@ pub(super) fn threads(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
         }
     }
     findings.figures.push(("A second thread, server and load on the same cores, medians".into(), figures));
-    Ok(cores::stay_on(pace.cores.load())?)
+    Ok(child::stay_on(pace.cores.load())?)
 }
 
 fn over_threads(hashes: u32, pace: &Pace) -> Result<[Vec<Outcome>; 2], Box<dyn Error>> {

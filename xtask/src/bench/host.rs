@@ -2,18 +2,18 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use super::peers::Setup;
+use crate::child::{Listening, cpu_of};
 
 /// A running peer. Dropped, it ends.
 #[derive(Debug)]
 pub(super) struct Host {
-    child: Child,
+    child: Listening,
     pub(super) addr: SocketAddr,
 }
 
@@ -29,24 +29,20 @@ impl Host {
             command.args(["-c", "-f", "-o"]).arg(counts).arg(&this);
         }
         command.args(["bench-peer", &serde_json::to_string(setup)?]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut first = String::new();
-        BufReader::new(child.stdout.take().ok_or("no stdout")?).read_line(&mut first)?;
-        let addr = first.trim_end().strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
-        let mut host = Host { child, addr: ([0, 0, 0, 0], 0).into() };
-        host.addr = addr.ok_or_else(|| format!("{} did not start to listen: {first:?}", setup.kind.name()))?;
-        Ok(host)
+        let child = Listening::start(command)?;
+        let addr = child.addr().parse().map_err(|error| format!("{}: {error}", setup.kind.name()))?;
+        Ok(Host { child, addr })
     }
 
-    /// Ends the peer and waits for its end.
+    /// Ends the peer, which ends with its standard input, and waits for its end.
     pub(super) fn stop(mut self) -> std::io::Result<()> {
-        drop(self.child.stdin.take());
+        self.child.end_input();
         self.child.wait().map(drop)
     }
 
     /// Time on the cores so far, all threads together.
     pub(super) fn cpu(&self) -> Duration {
-        cpu_of(self.child.id())
+        cpu_of(self.child.pid())
     }
 
     /// Resident memory, in bytes.
@@ -66,26 +62,10 @@ impl Host {
     }
 
     fn memory(&self, file: &str, name: &str) -> Result<u64, Box<dyn Error>> {
-        let path = format!("/proc/{}/{file}", self.child.id());
+        let path = format!("/proc/{}/{file}", self.child.pid());
         let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
         memory_in(&text, name).ok_or_else(|| format!("{path} says nothing of {name}").into())
     }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // A peer ends with its standard input. After `stop` there is nothing left to end.
-        drop(self.child.stdin.take());
-        _ = self.child.wait();
-    }
-}
-
-/// Time on the cores of a process's threads that still run, as the scheduler counts it: to the nanosecond.
-pub(crate) fn cpu_of(pid: u32) -> Duration {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
-    let nanoseconds = |text: String| text.split(' ').next().and_then(|field| field.parse::<u64>().ok());
-    Duration::from_nanos(texts.filter_map(nanoseconds).sum())
 }
 
 fn memory_in(text: &str, name: &str) -> Option<u64> {
@@ -103,11 +83,5 @@ mod tests {
         let text = "5580-7ffd ---p 0 0 [rollup]\nRss:                1234 kB\nPss:    7 kB\n";
         assert_eq!(memory_in(text, "Rss:"), Some(1234 * 1024));
         assert_eq!(memory_in("Pss: 7 kB\n", "Rss:"), None);
-    }
-
-    #[test]
-    fn a_process_that_runs_has_taken_time_and_one_that_is_not_has_none() {
-        assert!(cpu_of(std::process::id()) > Duration::ZERO);
-        assert_eq!(cpu_of(0), Duration::ZERO);
     }
 }

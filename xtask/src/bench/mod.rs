@@ -2,11 +2,11 @@
 
 mod calls;
 mod contest;
-mod cores;
 mod cost;
 mod generator;
 mod host;
 mod instructions;
+mod load;
 mod memory;
 mod micro;
 mod network;
@@ -30,10 +30,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub(crate) use host::cpu_of;
 pub(crate) use peers::{PeerArgs, serve_as_peer};
 
-use cores::Cores;
+use crate::child::{self, Cores};
 use outcome::Span;
 use peers::Kind;
 use table::{Row, Table};
@@ -113,6 +112,8 @@ enum Group {
     Push,
     /// Goal 12: echoes over TLS
     Tls,
+    /// Goal 13: the load engine's own speed
+    Load,
 }
 
 /// How often and how long is measured, and where.
@@ -188,11 +189,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     } else if let Some(code) = network::run_inside()? {
         return Ok(code);
     }
-    crate::load::raise_open_files();
+    crate::child::raise_open_files();
     let pace = args.pace()?;
     // The commit now, as it may be another one when the run ends.
     let folder = args.folder().map(|folder| Ok::<_, Box<dyn Error>>((folder, publish::commit()?))).transpose()?;
-    cores::stay_on(pace.cores.load())?;
+    child::stay_on(pace.cores.load())?;
     let mut findings = Findings::default();
     for group in args.groups() {
         group.measure(&pace, &mut findings)?;
@@ -256,6 +257,7 @@ impl Group {
             }
             Group::Push => push::measure(pace, findings)?,
             Group::Tls => serve::sealed(pace, findings)?,
+            Group::Load => load::measure(pace, findings)?,
         }
         Ok(())
     }

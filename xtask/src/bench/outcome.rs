@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::host::{Host, cpu_of};
+use super::host::Host;
+use crate::child::cpu_of;
 
 /// The longest time that is told apart, in nanoseconds: a minute.
 const LONGEST: u64 = 60_000_000_000;

@@ -166,7 +166,7 @@ fn connections_plot(cost: &[(Kind, usize, f64)]) -> Plot {
         points: cost.iter().filter(|(of, ..)| *of == kind).map(|(_, count, cpu)| (*count as f64, *cpu)).collect(),
     };
     let lines: Vec<Line> = [(Kind::Ours, "ours"), (Kind::TokioFeed, "tokio")].into_iter().map(line).collect();
-    let ticks = lines[0].points.iter().map(|(count, _)| (*count, crate::load::count(*count as u64))).collect();
+    let ticks = lines[0].points.iter().map(|(count, _)| (*count, crate::text::count(*count as u64))).collect();
     Plot {
         title: "Server: CPU time for a frame as connections grow",
         x_label: "open connections (64 B echoed, 10 frames in flight in all)",

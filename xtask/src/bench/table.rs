@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::load::count;
+use crate::text::count;
 
 /// What is wanted of a row's median.
 #[derive(Clone, Copy, Debug, PartialEq)]

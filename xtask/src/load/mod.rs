@@ -1,91 +1,72 @@
-//! `cargo xtask load`: loads an echo server over real sockets, and verifies every byte and the order of every reply.
+//! `cargo xtask load`: loads the crate's own echo server over real sockets, and verifies every byte and the order of every reply.
 
-mod connection;
-mod fault;
-mod generator;
-mod pattern;
-mod pin;
-mod process;
-mod report;
+mod search;
 mod server;
-#[cfg(test)]
-mod tests;
+mod watch;
 
 use std::error::Error;
-use std::fs;
-use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::fs::File;
+use std::io::{self, Write};
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use unstick::framing::{Encoder, Format, FormatError, Header, Layout};
+use serde_json::json;
+use unstick::framing::{Format, Layout};
+use unstick::load::{self, Outcome, Pacing, Plan, RunError, Sizes, Target, Verdict};
 
-use generator::Progress;
-pub(crate) use generator::{Greeting, Plan, Wish, run as generate};
-pub(crate) use pattern::Pattern;
-use pin::Cores;
-use process::Cpu;
-pub(crate) use process::{peak_memory, resident_memory};
-pub(crate) use report::count;
-use report::{Report, ServerUse, Verdict};
+use crate::child::{Cores, raise_open_files, stay_on};
+use crate::text::{count, parse_seconds};
 use server::Server;
+use watch::Watcher;
 
-/// Load an echo server over real sockets, and verify every byte and the order of every reply
+/// How long each rate is tried in the search, and warmed up before.
+const TRY: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(200);
+/// How late the generator may be with 1 % of the frames for a rate to count as healthy.
+const GREATEST_LAG: Duration = Duration::from_millis(5);
+
+/// Load our own echo server over real sockets, and verify every byte and the order of every reply
 ///
-/// Builds the program `unstick` in release, runs it as an echo server, and keeps frames in flight on many connections. Each
-/// payload is a function of connection, sequence and position, so that what is altered, swapped, repeated, lost or cut
-/// off shows. Ends with 0 only if all that was asked for happened and every byte was right, 1 otherwise, 2 for wrong flags.
+/// Builds the program `unstick` in release and runs it as an echo server. Without flags, in about 15 s: how many frames it answers
+/// as fast as it can (closed loop); the greatest steady rate that this machine keeps up with (open loop); and how long a reply takes
+/// at half of that. With flags, one run. Exits with 0 if all that was asked for happened and every byte was right, with 8 for wrong
+/// bytes or lost frames, 10 where a rate that was asked for was not measured as asked, 2 for wrong flags, 130 after Ctrl-C. A server
+/// elsewhere, and more: `unstick load`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// Connections
-    #[arg(long, value_name = "N", default_value = "64")]
-    connections: NonZeroUsize,
-
-    /// Frames in flight on each connection: the next one is sent when a reply has come (closed loop)
-    #[arg(long, value_name = "D", default_value = "16")]
-    in_flight: NonZeroUsize,
-
-    /// Bytes of each payload, as in 0, 64, 16KiB or 1MiB
-    #[arg(long, value_name = "LENGTH", default_value = "64", value_parser = parse_length)]
-    payload: usize,
-
-    /// How long frames are sent
-    #[arg(long, value_name = "T", default_value = "5", value_parser = parse_seconds)]
-    seconds: Duration,
-
-    /// Frames in all: the load ends when they are answered, and fails if that takes longer than --seconds
+    /// Connections [default: 64]
     #[arg(long, value_name = "N")]
-    frames: Option<u64>,
+    connections: Option<NonZeroUsize>,
 
-    /// How long to wait for replies that are in flight at the end
-    #[arg(long, value_name = "T", default_value = "10", value_parser = parse_seconds)]
-    drain: Duration,
+    /// Frames in flight on each connection at most [default: 16, and with --rate no bound]
+    #[arg(long, value_name = "D")]
+    in_flight: Option<NonZeroU32>,
+
+    /// Bytes of each payload: 64, uniform:16..4KiB, or list:64=0.9,64KiB=0.1 [default: 64]
+    #[arg(long, value_name = "SIZES")]
+    payload: Option<Sizes>,
+
+    /// How long is measured [default: 5]
+    #[arg(long, value_name = "T", value_parser = parse_seconds)]
+    seconds: Option<Duration>,
+
+    /// Frames a second, whatever the server does (open loop); without it, the next frame when a reply has come (closed loop)
+    #[arg(long, value_name = "RATE")]
+    rate: Option<f64>,
+
+    /// The frame format, as the program takes it: u32le, u16be, varint, offset=2,width=2,endian=be,adjustment=-4 [default: u32le]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Layout>,
 
     /// Threads of the server
-    #[arg(long, value_name = "N", default_value = "1", conflicts_with = "addr")]
+    #[arg(long, value_name = "N", default_value = "1")]
     threads: NonZeroUsize,
 
-    /// The frame format, as the program takes it: u32le, u16be, varint, offset=2,width=2,endian=be,adjustment=-4
-    #[arg(long, value_name = "FORMAT", default_value = "u32le")]
-    format: Layout,
-
     /// Run this build of the program instead of building one
-    #[arg(long, value_name = "FILE", conflicts_with = "addr")]
+    #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
-
-    /// Load the echo server that runs there, in whatever language it is written
-    #[arg(long, value_name = "IP:PORT")]
-    addr: Option<SocketAddr>,
-
-    /// What the server at --addr says first: frame, none, or raw:N for N bytes without framing
-    #[arg(long, value_name = "KIND", default_value = "none", requires = "addr", value_parser = parse_greeting)]
-    greeting: Greeting,
 
     /// Keep the server on the first cores and the load on the last one
     #[arg(long)]
@@ -99,176 +80,208 @@ pub(crate) struct Args {
 /// Runs the load and reports it.
 ///
 /// # Errors
-/// Where the run could not begin: the flags do not fit together, the program does not build or listen, a connection
-/// cannot be made.
+/// Where the run could not begin: the flags do not fit together, the program does not build or listen, no connection can be made.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    let plan = args.plan()?;
+    let payload = args.payload.clone().unwrap_or(Sizes::Fixed(64));
+    let format = Plan::fit(args.format.unwrap_or(Format::U32_LE.layout()), &payload)?;
     raise_open_files();
-    let cores = args.pin.then(|| Cores::share_out(args.threads.get())).transpose()?;
-    let server = match args.addr {
-        Some(_) => None,
-        None => {
-            let program = args.program.clone().map_or_else(server::build, Ok)?;
-            cores.as_ref().map_or(Ok(()), Cores::go_to_servers)?;
-            Some(Server::start(&program, &args.server_flags(&plan))?)
-        }
-    };
-    cores.as_ref().map_or(Ok(()), Cores::go_to_loads)?;
-    let plan = Plan { addr: server.as_ref().map_or(plan.addr, |server| server.addr().into()), ..plan };
-    let report = measure(plan, server, args.threads.get())?;
-    args.publish(&report)?;
-    Ok(if report.verdict() == Verdict::Verified { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Loads the server and takes stock of it before it ends.
-fn measure(plan: Plan, server: Option<Server>, threads: usize) -> Result<Report, Box<dyn Error>> {
-    let mut watcher = Watcher::new(&plan)?;
-    let load = std::process::id();
-    let cpu = |pid| Cpu::of(pid).zip(Some(pid));
-    let (server_before, load_before) = (server.as_ref().and_then(|server| cpu(server.pid())), cpu(load));
-    let begin = Instant::now();
-    let outcome = generator::run(&plan, &mut |progress| watcher.watch(progress))?;
-    let wall = begin.elapsed();
-    let since = |before: Option<(Cpu, u32)>| before.and_then(|(before, pid)| Some(Cpu::of(pid)? - before));
-    let (server_cpu, load_cpu) = (since(server_before), since(load_before));
-    let server = server.map(|server| stop(server, threads, server_cpu)).transpose()?;
-    Ok(Report { plan, outcome, server, load_cpu, wall })
-}
-
-fn stop(server: Server, threads: usize, cpu: Option<Cpu>) -> Result<ServerUse, Box<dyn Error>> {
-    let peak_memory = peak_memory(server.pid());
-    let ended = server.stop()?;
-    let failure = (!ended.status.success()).then(|| format!("the server ended with {}", ended.status));
-    Ok(ServerUse { threads, cpu, peak_memory, failure, said: ended.said.into() })
+    let program = args.program.clone().map_or_else(server::build, Ok)?;
+    let mut output = Output::open(args)?;
+    let cores = if args.pin { Some(Cores::allowed()?) } else { None };
+    if let Some(cores) = &cores {
+        let threads = args.threads.get();
+        let first = cores.servers(threads).ok_or_else(|| {
+            format!(
+                "--pin with --threads {threads} needs a core for each and one for the load, and there are {}",
+                cores.all.len()
+            )
+        })?;
+        stay_on(first)?;
+    }
+    let server = Server::start(&program, format, args.threads.get())?;
+    cores.as_ref().map_or(Ok(()), |cores| stay_on(cores.load()))?;
+    let mut plan = Plan::new(Target::Tcp(vec![server.addr]));
+    (plan.format, plan.payload, plan.warm_up) = (format, payload, WARM_UP);
+    let session = Session { server, watcher: Watcher::new()?, output: &mut output };
+    let code = if args.is_plain() { session.tour(plan)? } else { session.one(args, plan)? };
+    output.finish()?;
+    Ok(code)
 }
 
 impl Args {
-    fn plan(&self) -> Result<Plan, Box<dyn Error>> {
-        let in_all = self.connections.get() as u64;
-        if let Some(frames) = self.frames.filter(|frames| *frames < in_all) {
-            return Err(format!("--frames {frames} are fewer than --connections {in_all}: each needs one").into());
+    /// Whether nothing of a single run is asked for.
+    fn is_plain(&self) -> bool {
+        let numbers = self.connections.is_none() && self.in_flight.is_none() && self.seconds.is_none();
+        numbers && self.payload.is_none() && self.rate.is_none() && self.format.is_none()
+    }
+}
+
+/// A server, and what is done with it.
+struct Session<'a> {
+    server: Server,
+    watcher: Watcher,
+    output: &'a mut Output,
+}
+
+impl Session<'_> {
+    /// One run, as the flags say.
+    fn one(mut self, args: &Args, mut plan: Plan) -> Result<ExitCode, Box<dyn Error>> {
+        plan.connections = args.connections.map_or(plan.connections, NonZeroUsize::get);
+        plan.in_flight = args.in_flight.map(NonZeroU32::get);
+        plan.duration = args.seconds.unwrap_or(plan.duration);
+        if let Some(rate) = args.rate {
+            plan.pacing = Pacing::Open { rate, poisson: false };
         }
-        Ok(Plan {
-            addr: self.addr.unwrap_or(([127, 0, 0, 1], 0).into()).into(),
-            connections: self.connections.get(),
-            in_flight: self.in_flight.get() as u64,
-            payload_len: self.payload,
-            duration: self.seconds,
-            frames: self.frames,
-            drain: self.drain,
-            format: self.format()?,
-            greeting: self.greeting,
+        let outcome = self.measure(&plan)?;
+        let outcome = self.server.stop(outcome)?;
+        self.output.say(&load::text(&outcome));
+        self.output.json = serde_json::to_value(&outcome)?;
+        Ok(code(outcome.verdict))
+    }
+
+    /// What a newcomer wants to know: three runs, and what they say.
+    fn tour(mut self, mut plan: Plan) -> Result<ExitCode, Box<dyn Error>> {
+        self.output.say("1. As fast as it answers: 16 frames in flight on each of 64 connections, the next when a reply has come (closed loop)");
+        plan.duration = Duration::from_secs(4);
+        let peak = self.measure(&plan)?;
+        self.output.say(&load::text(&peak));
+        let most = peak.frames_per_second.max(1.0);
+        let is_over = self.watcher.is_interrupted() || peak.verdict == Verdict::Wrong;
+        let rate = if is_over { None } else { self.search(&plan, most)? };
+        let last = match rate.filter(|_| !self.watcher.is_interrupted()) {
+            Some(rate) => Some(self.half(&plan, rate)?),
+            None => None,
+        };
+        let json = json!({ "peak": peak, "greatest_healthy_rate": rate, "half": last });
+        let verdicts: Vec<Verdict> = [Some(&peak), last.as_ref()].into_iter().flatten().map(|it| it.verdict).collect();
+        let ended = self.server.stop(last.unwrap_or(peak))?;
+        let server_failed = ended.server.and_then(|server| server.failure);
+        if let Some(failure) = &server_failed {
+            self.output.say(&format!("  ! {failure}"));
+        }
+        self.output.json = json;
+        let is_wrong = verdicts.contains(&Verdict::Wrong) || server_failed.is_some();
+        Ok(match is_wrong {
+            true => code(Verdict::Wrong),
+            false if self.watcher.is_interrupted() => code(Verdict::Incomplete),
+            // No rate was asked for, so none is missed.
+            false => ExitCode::SUCCESS,
         })
     }
 
-    /// The format, with a limit that the payload keeps.
-    fn format(&self) -> Result<Format, Box<dyn Error>> {
-        let fails = |error: FormatError| format!("--format {} with --payload {}: {error}", self.format, self.payload);
-        let format = Format::with_default_limit(self.format).map_err(fails)?;
-        let format = match self.payload > format.max_payload_len() {
-            true => format.with_max_payload_len(self.payload).map_err(fails)?,
-            false => format,
-        };
-        let prefix = vec![0; usize::from(self.format.offset)];
-        let header = Encoder::new(format).header(&prefix, self.payload, &mut Vec::new());
-        header.map_err(|error| format!("--format {} with --payload {}: {error}", self.format, self.payload))?;
-        Ok(format)
-    }
-
-    fn server_flags(&self, plan: &Plan) -> Vec<String> {
-        let limit = plan.format.max_payload_len().to_string();
-        let (format, threads) = (self.format.to_string(), self.threads.to_string());
-        let flags = ["--threads", &threads, "--format", &format, "--max-payload", &limit];
-        flags.map(String::from).into()
-    }
-
-    fn publish(&self, report: &Report) -> Result<(), Box<dyn Error>> {
-        let text = match &self.json {
-            Some(path) if path.as_os_str() == "-" => {
-                eprintln!("{report}");
-                format!("{:#}\n", report.json())
+    /// The greatest steady rate that is healthy.
+    fn search(&mut self, plan: &Plan, most: f64) -> Result<Option<f64>, Box<dyn Error>> {
+        self.output.say(
+            "\n2. At a steady rate, whatever the server does (open loop): which does this machine, server and generator together, keep up with?",
+        );
+        let mut plan = Plan { duration: TRY, greatest_lag: GREATEST_LAG, ..plan.clone() };
+        let found = search::greatest(most, |rate| {
+            if self.watcher.is_interrupted() {
+                return Ok::<bool, RunError>(false);
             }
+            plan.pacing = Pacing::Open { rate, poisson: false };
+            let outcome = self.measure(&plan)?;
+            let (is_healthy, line) = judge(&outcome);
+            self.output.say(&format!("  {:>9} frames/s   {line}", count(rate as u64)));
+            Ok(is_healthy)
+        })?;
+        if found.is_none() && !self.watcher.is_interrupted() {
+            self.output.say(
+                "  No rate is healthy on this machine as it is now: other programs may have its cores. So there is no third part; \
+                 `unstick load --rate` measures a rate of your choice.",
+            );
+        }
+        Ok(found)
+    }
+
+    /// How long a reply takes at half of this rate.
+    fn half(&mut self, plan: &Plan, rate: f64) -> Result<Outcome, Box<dyn Error>> {
+        let half = (rate / 2.0).round();
+        self.output.say(&format!(
+            "\n3. At half of the greatest healthy rate, {} frames/s: how long does a reply take?",
+            count(half as u64)
+        ));
+        let pacing = Pacing::Open { rate: half, poisson: false };
+        let plan = Plan { pacing, duration: Duration::from_secs(3), greatest_lag: GREATEST_LAG, ..plan.clone() };
+        let outcome = self.measure(&plan)?;
+        self.output.say(&load::text(&outcome));
+        Ok(outcome)
+    }
+
+    fn measure(&mut self, plan: &Plan) -> Result<Outcome, RunError> {
+        let Session { server, watcher, .. } = self;
+        server.measure(plan, |plan| load::run(plan, &mut watcher.watch(plan)))
+    }
+}
+
+/// Whether a rate is healthy, and why.
+fn judge(outcome: &Outcome) -> (bool, String) {
+    let milliseconds = |nanoseconds: Option<u64>| nanoseconds.map_or(0.0, |nanoseconds| nanoseconds as f64 / 1e6);
+    let p99 = milliseconds(outcome.response_ns.quantile(0.99));
+    match outcome.failures.first() {
+        None => (true, format!("kept up: 99 % of the replies within {p99:.2} ms of when their frame was to be sent")),
+        Some(failure) => (false, format!("not kept up: {failure}")),
+    }
+}
+
+/// The exit code of a verdict, as `unstick load` has it.
+fn code(verdict: Verdict) -> ExitCode {
+    ExitCode::from(match verdict {
+        Verdict::Verified => 0,
+        Verdict::Incomplete => 130,
+        Verdict::ExpectationMissed => 9,
+        Verdict::NotAsAsked => 10,
+        _ => 8,
+    })
+}
+
+/// Where text and numbers go. Opened before the run, so that a mistake is not told after it.
+struct Output {
+    json: serde_json::Value,
+    to: To,
+    /// The first that could not be written.
+    lost: Option<String>,
+}
+
+enum To {
+    Stdout,
+    /// JSON goes to standard output, text to standard error.
+    JsonStdout,
+    File(PathBuf, File),
+}
+
+impl Output {
+    fn open(args: &Args) -> Result<Output, String> {
+        let to = match &args.json {
+            None => To::Stdout,
+            Some(path) if path.as_os_str() == "-" => To::JsonStdout,
             Some(path) => {
-                fs::write(path, format!("{:#}\n", report.json()))
-                    .map_err(|error| format!("--json {}: {error}", path.display()))?;
-                format!("{report}\n")
+                let file = File::create(path).map_err(|error| format!("--json {}: {error}", path.display()))?;
+                To::File(path.clone(), file)
             }
-            None => format!("{report}\n"),
         };
-        io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}").into())
-    }
-}
-
-/// Shows how far a run is, and listens for signals: the first one ends it early, the second one at once.
-struct Watcher {
-    bar: ProgressBar,
-    signals: Signals,
-    wish: Wish,
-    /// Without a terminal: when the next line is due.
-    next_line: Duration,
-}
-
-/// Without a terminal a line is printed so often: only long runs show any.
-const LINE_EVERY: Duration = Duration::from_secs(30);
-
-impl Watcher {
-    fn new(plan: &Plan) -> Result<Watcher, Box<dyn Error>> {
-        let bar = ProgressBar::with_draw_target(Some(plan.duration.as_millis() as u64), ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template("  {bar:24} {msg}")?);
-        let wish = Wish::GoOn;
-        Ok(Watcher { bar, signals: Signals::new([SIGINT, SIGTERM])?, wish, next_line: LINE_EVERY })
+        Ok(Output { json: serde_json::Value::Null, to, lost: None })
     }
 
-    fn watch(&mut self, Progress { elapsed, answered, connections }: Progress) -> Wish {
-        for _ in self.signals.pending() {
-            self.wish = if self.wish == Wish::GoOn { Wish::Stop } else { Wish::Abort };
+    fn say(&mut self, text: &str) {
+        if let To::JsonStdout = self.to {
+            eprintln!("{text}");
+        } else if let Err(error) = writeln!(io::stdout(), "{text}") {
+            self.lost.get_or_insert(format!("standard output: {error}"));
         }
-        let rate = report::count((answered as f64 / elapsed.as_secs_f64()) as u64);
-        let line = || format!("{:.1} s, {connections} connections, {rate} frames/s", elapsed.as_secs_f64());
-        if io::stderr().is_terminal() {
-            self.bar.set_message(line());
-            self.bar.set_position(elapsed.as_millis() as u64);
-        } else if elapsed >= self.next_line {
-            self.next_line += LINE_EVERY;
-            eprintln!("{}", line());
-        }
-        self.wish
     }
-}
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
-/// Allows as many open files as the system lets us: a connection is one, here and in the server. Where that is not
-/// enough, the connect that fails says so.
-pub(crate) fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-}
-
-pub(crate) fn parse_length(text: &str) -> Result<usize, String> {
-    let (number, factor) = match text {
-        _ if text.ends_with("KiB") => (&text[..text.len() - 3], 1 << 10),
-        _ if text.ends_with("MiB") => (&text[..text.len() - 3], 1 << 20),
-        _ => (text, 1),
-    };
-    let length = number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor));
-    length.ok_or_else(|| "write a number of bytes, as in 64, 16KiB or 1MiB".into())
-}
-
-pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "write a number of seconds, as in 5 or 0.5".into())
-}
-
-fn parse_greeting(text: &str) -> Result<Greeting, String> {
-    match (text, text.strip_prefix("raw:").map(str::parse)) {
-        ("none", _) => Ok(Greeting::None),
-        ("frame", _) => Ok(Greeting::Frame),
-        (_, Some(Ok(len))) => Ok(Greeting::Raw(len)),
-        _ => Err("write frame, none, or raw:N for N bytes without framing".into()),
+    fn finish(self) -> Result<(), Box<dyn Error>> {
+        let text = format!("{}\n", self.json);
+        let written = match self.to {
+            To::Stdout => Ok(()),
+            To::JsonStdout => {
+                io::stdout().write_all(text.as_bytes()).map_err(|error| format!("standard output: {error}"))
+            }
+            To::File(path, mut file) => {
+                file.write_all(text.as_bytes()).map_err(|error| format!("--json {}: {error}", path.display()))
+            }
+        };
+        Ok(written.and(self.lost.map_or(Ok(()), Err))?)
     }
 }

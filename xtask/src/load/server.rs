@@ -1,25 +1,20 @@
-//! The server under load: the program, built and run as a process of its own.
+//! The server under load: the program, built, and run as a process of its own.
 
-use std::collections::VecDeque;
 use std::env;
 use std::error::Error;
-use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
+use unstick::framing::{Format, Header};
+use unstick::load::{Outcome, Plan, RunError, ServerUse};
 
-/// What the server may take to end after it was asked to.
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
-/// Lines of what the server said that are kept: the last ones.
-const LINES_KEPT: usize = 5;
+use crate::child::{Cpu, Ended, Listening, peak_memory};
 
 /// Builds the program in release, and returns where it is.
-pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
+pub(super) fn build() -> Result<PathBuf, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no folder above it")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "unstick", "--features", "cli", "--bin", "unstick"]);
@@ -41,111 +36,67 @@ fn executable(account: &[u8]) -> Option<PathBuf> {
     })
 }
 
-/// A running server. Dropped, it is killed.
-#[derive(Debug)]
-pub(crate) struct Server {
-    child: Child,
-    addr: SocketAddr,
-    /// Kept open, so that the server can go on writing.
-    _stdout: BufReader<ChildStdout>,
-    said: Option<JoinHandle<VecDeque<String>>>,
-}
-
-/// How a server ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    /// The last of what it said, but for what it says when all is well.
-    pub(crate) said: VecDeque<String>,
+/// A running echo server.
+pub(super) struct Server {
+    child: Listening,
+    threads: usize,
+    pub(super) addr: SocketAddr,
 }
 
 impl Server {
     /// Starts `program` as an echo server at a free port of the loopback.
     ///
     /// # Errors
-    /// Where it cannot be run, or its first line is not `listening on IP:PORT`.
-    pub(crate) fn start(program: &Path, flags: &[String]) -> Result<Server, Box<dyn Error>> {
+    /// Where it cannot be run or does not listen.
+    pub(super) fn start(program: &Path, format: Format, threads: usize) -> Result<Server, Box<dyn Error>> {
         let mut command = Command::new(program);
-        command.args(["serve", "127.0.0.1:0", "--echo", "--print", "none"]).args(flags);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["serve", "127.0.0.1:0", "--echo", "--print", "none", "--threads", &threads.to_string()]);
+        command.args([
+            "--format",
+            &format.layout().to_string(),
+            "--max-payload",
+            &format.max_payload_len().to_string(),
+        ]);
         // A Ctrl-C is for us: we end the server once what is in flight is answered.
-        command.process_group(0);
-        let mut child = command.spawn().map_err(|error| format!("running {}: {error}", program.display()))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (mut stdout, stderr) = (BufReader::new(stdout.ok_or("no stdout")?), stderr.ok_or("no stderr")?);
-        let said = Some(thread::spawn(|| listen(stderr)));
-        let mut first = String::new();
-        let read = stdout.read_line(&mut first);
-        let addr = first.trim_end().strip_prefix("listening on ").and_then(|addr| addr.parse().ok());
-        let mut server = Server { child, addr: ([0, 0, 0, 0], 0).into(), _stdout: stdout, said };
-        match (read, addr) {
-            (Ok(_), Some(addr)) => {
-                server.addr = addr;
-                Ok(server)
-            }
-            _ => {
-                let Ended { status, said } = server.stop()?;
-                let said = Vec::from(said).join("; ");
-                Err(format!("the server did not start to listen: {first:?}, {status}: {said}").into())
-            }
-        }
+        command.stderr(Stdio::piped()).process_group(0);
+        let child = Listening::start(command)?;
+        Ok(Server { addr: child.addr().parse()?, child, threads })
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+    /// Carries out a plan, with what the server takes meanwhile.
+    ///
+    /// # Errors
+    /// As [`unstick::load::run`].
+    pub(super) fn measure(
+        &self,
+        plan: &Plan,
+        run: impl FnOnce(&Plan) -> Result<Outcome, RunError>,
+    ) -> Result<Outcome, RunError> {
+        let pid = self.child.pid();
+        let (before, begin) = (Cpu::of(pid), Instant::now());
+        let outcome = run(plan)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let cpu = before.zip(Cpu::of(pid)).map(|(before, after)| after - before);
+        let mut server = ServerUse::default();
+        server.threads = Some(self.threads);
+        server.user_seconds = cpu.map(|cpu| cpu.user.as_secs_f64());
+        server.system_seconds = cpu.map(|cpu| cpu.system.as_secs_f64());
+        server.seconds = seconds;
+        server.peak_memory = peak_memory(pid);
+        Ok(outcome.with_server(server))
     }
 
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+    /// Ends it. What is wrong with how it ended goes into the last outcome.
+    ///
+    /// # Errors
+    /// Where it cannot be asked or waited for.
+    pub(super) fn stop(self, outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
+        let Ended { status, said } = self.child.stop()?;
+        let mut server = outcome.server.clone().unwrap_or_default();
+        server.failure = (!status.success()).then(|| format!("the server ended with {status}"));
+        server.said = said.into();
+        Ok(outcome.with_server(server))
     }
-
-    /// Asks the server to end, and kills it where it does not.
-    pub(crate) fn stop(mut self) -> io::Result<Ended> {
-        terminate(&mut self.child)?;
-        let deadline = Instant::now() + STOP_DEADLINE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait()? {
-                break status;
-            }
-            if Instant::now() > deadline {
-                self.child.kill()?;
-                break self.child.wait()?;
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        let said = self.said.take().and_then(|said| said.join().ok()).unwrap_or_default();
-        Ok(Ended { status, said })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // After `stop` it has ended already, and there is nothing to kill.
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-fn terminate(child: &mut Child) -> io::Result<()> {
-    if child.try_wait()?.is_some() {
-        return Ok(());
-    }
-    Ok(kill_process(Pid::from_child(child), Signal::TERM)?)
-}
-
-/// Reads what the server says to its end, so that it never waits for us, and keeps the last lines that are of interest.
-fn listen(stderr: ChildStderr) -> VecDeque<String> {
-    let mut kept = VecDeque::new();
-    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if line.ends_with(" connected") || line.contains(" closed: clean") || line.starts_with("stopping: ") {
-            continue;
-        }
-        if kept.len() == LINES_KEPT {
-            kept.pop_front();
-        }
-        kept.push_back(line);
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -161,13 +112,5 @@ mod tests {
 {"reason":"build-finished","success":true}"#;
         assert_eq!(executable(account), Some(PathBuf::from("/a/unstick")));
         assert_eq!(executable(b"{}\nno json"), None);
-    }
-
-    #[test]
-    fn a_program_that_does_not_listen_is_an_error_with_what_it_said() {
-        let error = Server::start(Path::new("/bin/ls"), &[]).expect_err("ls is no server").to_string();
-        assert!(error.contains("did not start to listen") && error.contains("ls"), "{error}");
-        let error = Server::start(Path::new("/nowhere/unstick"), &[]).expect_err("nothing is there").to_string();
-        assert!(error.contains("/nowhere/unstick"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::counts;
 use super::ledger::{INVARIANTS, Invariant};
 use crate::evidence::{self, Done};
-use crate::load::count;
+use crate::text::count;
 use crate::{coverage, fuzz, mutants};
 
 /// What the page is written from; what is missing is null.

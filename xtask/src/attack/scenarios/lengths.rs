@@ -203,7 +203,7 @@ pub(super) const ZERO_FLOOD: Scenario = Scenario {
             }
             Ok(frames)
         })?;
-        scene.sent = format!("{} empty frames on {count} connections, pipelined", crate::load::count(frames));
+        scene.sent = format!("{} empty frames on {count} connections, pipelined", crate::text::count(frames));
         scene.check(frames > 0, || "nothing was sent".into());
         drop(peers);
         scene.await_closes("clean", count)?;

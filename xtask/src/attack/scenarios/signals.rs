@@ -5,11 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use unstick::framing::Format;
+use unstick::load::{self, Plan, Sizes, Target, Wish};
 
 use super::super::server;
 use super::*;
-use crate::load::{Greeting, Plan, Wish, generate};
+use crate::socket::Addr;
 
 pub(super) const SIGTERM: Scenario = Scenario {
     name: "sigterm",
@@ -17,23 +17,19 @@ pub(super) const SIGTERM: Scenario = Scenario {
     limits: "",
     beside: Beside::Nobody,
     attack: |scene| {
-        let plan = Plan {
-            addr: scene.addr().clone(),
-            connections: 16,
-            in_flight: 16,
-            payload_len: 1000,
-            duration: PATIENCE,
-            frames: None,
-            drain: PATIENCE,
-            format: Format::U32_LE,
-            greeting: Greeting::None,
-        };
+        let mut plan = Plan::new(match scene.addr() {
+            Addr::Tcp(addr) => Target::Tcp(vec![*addr]),
+            Addr::Unix(path) => Target::Unix(path.clone()),
+            Addr::Tls(_) => return Err("the load speaks no TLS".into()),
+        });
+        (plan.connections, plan.in_flight, plan.payload) = (16, Some(16), Sizes::Fixed(1000));
+        (plan.duration, plan.drain) = (PATIENCE, PATIENCE);
         let span = scene.pace.span;
         let over = AtomicBool::new(false);
         let outcome = thread::scope(|scope| -> Result<_, Box<dyn std::error::Error>> {
             let loading = scope.spawn(|| {
                 let mut watch = |_| if over.load(Relaxed) { Wish::Abort } else { Wish::GoOn };
-                generate(&plan, &mut watch).map_err(|error| error.to_string())
+                load::run(&plan, &mut watch).map_err(|error| error.to_string())
             });
             let signalled = scene
                 .await_stats("load", |stats| stats.frames_in > 1000)
@@ -42,11 +38,11 @@ pub(super) const SIGTERM: Scenario = Scenario {
             let outcome = loading.join().map_err(|_| "the load panicked")??;
             signalled.map(|()| outcome)
         })?;
-        let (answered, begun) = (outcome.answered, outcome.begun);
+        let (answered, begun) = (outcome.frames_verified, outcome.frames_sent);
         scene.sent = format!("{begun} frames of 1000 bytes on 16 connections, SIGTERM among them");
-        let early = outcome.faults.iter().filter(|fault| fault.fault.name() == "ended early").count();
-        scene.check(early == 16 && outcome.faults.len() == 16, || {
-            let faults: Vec<_> = outcome.faults.iter().map(|fault| fault.fault.to_string()).collect();
+        let early = outcome.faults.iter().filter(|fault| fault.kind == "ended early").count();
+        scene.check(early == 16 && outcome.fault_count == 16, || {
+            let faults: Vec<_> = outcome.faults.iter().map(|fault| fault.text.clone()).collect();
             format!("a stream did not end by FIN between two frames: {faults:?}")
         });
         let stats = scene.await_end()?;

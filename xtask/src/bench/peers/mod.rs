@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::cores;
 use crate::certificate::Certificate;
+use crate::child;
 
 /// Bytes of a payload at most.
 const LIMIT: usize = 16 << 20;
@@ -122,8 +122,8 @@ pub(crate) struct PeerArgs {
 /// # Errors
 /// Where it cannot listen, or such a server does not do that.
 pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, Box<dyn Error>> {
-    cores::stay_on(&setup.cores)?;
-    crate::load::raise_open_files();
+    child::stay_on(&setup.cores)?;
+    crate::child::raise_open_files();
     thread::spawn(|| {
         _ = io::stdin().read_to_end(&mut Vec::new());
         process::exit(0);

@@ -1,49 +1,70 @@
-//! The payloads: each byte is a function of connection, sequence and position, so that what is expected need not be kept.
+//! The payloads: each byte is a function of run, connection, sequence and position, so that what is expected need not be kept.
 //!
 //! ```text
-//! word(position / 8) = CONNECTION × connection + SEQUENCE × (sequence + 1) + POSITION × (position / 8)    (mod 2^64)
+//! id   = connection × 2^40 + (sequence + 1 + SPREAD × connection) mod 2^40
+//! word(position / 8) = RUN + SEQUENCE × id + POSITION × (position / 8)    (mod 2^64)
 //! ```
 //!
-//! The words stand in little-endian order. That is a sum, so it is made and compared as fast as memory is read. No factor
-//! has a byte 00 or FF: from one frame to the next *every* byte changes, whatever is carried, so that a byte of a
-//! neighbour shows wherever it stands. `SEQUENCE` is odd: the first byte alone tells 256 frames in a row apart, the
-//! first word tells all, and says which one it is.
+//! The words stand in little-endian order. That is a sum, so it is made and compared as fast as memory is read. `SEQUENCE` is
+//! odd: the first byte alone tells 256 frames in a row of a connection apart, n bytes tell 256^n, and the first eight say whose
+//! frame it is and which ([`Pattern::identify`]). No factor has a byte 00 or FF: from one frame to the next *every* byte
+//! changes, whatever is carried, so that a byte of a neighbour shows wherever it stands.
 
-const CONNECTION: u64 = 0xC2B2_AE3D_27D4_EB4F;
 const SEQUENCE: u64 = 0x9E37_79B9_7F4A_7C15;
 const POSITION: u64 = 0x1656_67B1_9E37_79F9;
+const SPREAD: u64 = 0x27D4_EB4F;
+const RUN: u64 = 0xC2B2_AE3D_27D4_EB4F;
 
 /// The inverse of `SEQUENCE`: `SEQUENCE × UNSEQUENCE = 1 (mod 2^64)`.
 const UNSEQUENCE: u64 = inverse(SEQUENCE);
 
-/// Where the bytes of a prefix stand: behind any payload.
-const PREFIX_POSITION: usize = 1 << 40;
+/// Bits of a sequence; those above them are the connection's.
+const SEQUENCE_BITS: u32 = 40;
+const SEQUENCES: u64 = (1 << SEQUENCE_BITS) - 1;
+
+/// Where the bytes of a prefix and of a trailer stand: behind any payload, and such that they differ in every byte.
+const PREFIX_POSITION: usize = (1 << 40) + 8 * 1001;
+const TRAILER_POSITION: usize = (1 << 40) + 8 * 5003;
 
 /// Bytes that are made at a time: so many go through registers, and memory is written once.
 const BLOCK_LEN: usize = 64;
 
 /// The bytes of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub(super) struct Pattern {
     first_word: u64,
 }
 
 /// A byte that is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) position: usize,
-    pub(crate) sent: u8,
-    pub(crate) came: u8,
+pub(super) struct Difference {
+    pub(super) position: usize,
+    pub(super) sent: u8,
+    pub(super) came: u8,
 }
 
 impl Pattern {
-    pub(crate) fn new(connection: u64, sequence: u64) -> Pattern {
-        let of_sequence = SEQUENCE.wrapping_mul(sequence.wrapping_add(1));
-        Pattern { first_word: CONNECTION.wrapping_mul(connection).wrapping_add(of_sequence) }
+    /// The frame of this number on this connection of this run.
+    pub(super) fn new(run: u64, connection: u64, sequence: u64) -> Pattern {
+        let low = sequence.wrapping_add(1).wrapping_add(SPREAD.wrapping_mul(connection)) & SEQUENCES;
+        let id = connection << SEQUENCE_BITS | low;
+        Pattern { first_word: RUN.wrapping_mul(run).wrapping_add(SEQUENCE.wrapping_mul(id)) }
+    }
+
+    /// The connection and the sequence of the frame that begins with these bytes, where it is one of this run's. `None` where
+    /// there are less than eight.
+    pub(super) fn identify(run: u64, payload: &[u8]) -> Option<(u64, u64)> {
+        let first_word = u64::from_le_bytes(*payload.first_chunk()?);
+        let id = UNSEQUENCE.wrapping_mul(first_word.wrapping_sub(RUN.wrapping_mul(run)));
+        let connection = id >> SEQUENCE_BITS;
+        let sequence = id.wrapping_sub(1).wrapping_sub(SPREAD.wrapping_mul(connection)) & SEQUENCES;
+        Some((connection, sequence))
     }
 
     /// Appends `len` bytes of the payload to `out`, from `position` on, which is a multiple of 8.
-    pub(crate) fn append(self, position: usize, len: usize, out: &mut Vec<u8>) {
+    // Always inline: most of what is sent is a short frame, and a call for each is a third of what that costs.
+    #[inline(always)]
+    pub(super) fn append(self, position: usize, len: usize, out: &mut Vec<u8>) {
         debug_assert!(position.is_multiple_of(8), "{position} is no word's begin");
         let mut word = self.word(position / 8);
         let mut next_block = || {
@@ -58,16 +79,38 @@ impl Pattern {
         for _ in 0..len / BLOCK_LEN {
             out.extend_from_slice(next_block().as_flattened());
         }
-        out.extend_from_slice(&next_block().as_flattened()[..len % BLOCK_LEN]);
+        let rest = len % BLOCK_LEN;
+        if rest > 0 {
+            out.extend_from_slice(&next_block().as_flattened()[..rest]);
+        }
     }
 
     /// Appends the prefix of the frame, of `len` bytes, to `out`.
-    pub(crate) fn append_prefix(self, len: usize, out: &mut Vec<u8>) {
+    pub(super) fn append_prefix(self, len: usize, out: &mut Vec<u8>) {
         self.append(PREFIX_POSITION, len, out);
     }
 
+    /// Appends the trailer of the frame, of `len` bytes, to `out`.
+    pub(super) fn append_trailer(self, len: usize, out: &mut Vec<u8>) {
+        self.append(TRAILER_POSITION, len, out);
+    }
+
+    /// Whether this is a whole payload, every byte of it right.
+    #[inline(always)]
+    pub(super) fn matches(self, payload: &[u8]) -> bool {
+        let (words, tail) = payload.as_chunks::<8>();
+        let mut word = self.first_word;
+        let mut differing = 0;
+        for bytes in words {
+            differing |= word ^ u64::from_le_bytes(*bytes);
+            word = word.wrapping_add(POSITION);
+        }
+        differing == 0 && (tail.is_empty() || word.to_le_bytes()[..tail.len()] == *tail)
+    }
+
     /// Compares a piece of the payload that begins at `position`; `None` where every byte is right.
-    pub(crate) fn difference(self, position: usize, bytes: &[u8]) -> Option<Difference> {
+    #[inline]
+    pub(super) fn difference(self, position: usize, bytes: &[u8]) -> Option<Difference> {
         let (head, aligned) = bytes.split_at(bytes.len().min(position.wrapping_neg() % 8));
         let (words, tail) = aligned.as_chunks::<8>();
         let mut word = self.word((position + head.len()) / 8);
@@ -83,17 +126,16 @@ impl Pattern {
         if same { None } else { self.first_difference(position, bytes) }
     }
 
-    /// Compares a prefix. The positions of its bytes are counted from the begin of the frame.
-    pub(crate) fn prefix_difference(self, prefix: &[u8]) -> Option<Difference> {
+    /// Compares a prefix. The positions of its bytes are counted from its own begin.
+    pub(super) fn prefix_difference(self, prefix: &[u8]) -> Option<Difference> {
         let difference = self.difference(PREFIX_POSITION, prefix)?;
         Some(Difference { position: difference.position - PREFIX_POSITION, ..difference })
     }
 
-    /// The sequence of the frame of this connection that begins with these bytes, where eight of them are there.
-    pub(crate) fn sequence_of(connection: u64, payload: &[u8]) -> Option<u64> {
-        let first_word = u64::from_le_bytes(*payload.first_chunk()?);
-        let of_sequence = first_word.wrapping_sub(CONNECTION.wrapping_mul(connection));
-        Some(UNSEQUENCE.wrapping_mul(of_sequence).wrapping_sub(1))
+    /// Compares a trailer. The positions of its bytes are counted from its own begin.
+    pub(super) fn trailer_difference(self, trailer: &[u8]) -> Option<Difference> {
+        let difference = self.difference(TRAILER_POSITION, trailer)?;
+        Some(Difference { position: difference.position - TRAILER_POSITION, ..difference })
     }
 
     #[cold]
@@ -103,7 +145,8 @@ impl Pattern {
         Some(Difference { position, sent: self.byte(position), came })
     }
 
-    fn word(self, index: usize) -> u64 {
+    /// The word at eight times this position.
+    pub(super) fn word(self, index: usize) -> u64 {
         self.first_word.wrapping_add(POSITION.wrapping_mul(index as u64))
     }
 
@@ -131,19 +174,22 @@ mod tests {
 
     fn payload(connection: u64, sequence: u64, len: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        Pattern::new(connection, sequence).append(0, len, &mut bytes);
+        Pattern::new(5, connection, sequence).append(0, len, &mut bytes);
         bytes
     }
 
     #[test]
     fn pieces_make_the_whole_and_any_piece_compares() {
-        let pattern = Pattern::new(3, 1000);
+        let pattern = Pattern::new(5, 3, 1000);
         let whole = payload(3, 1000, 100);
         let mut pieces = Vec::new();
         for (position, len) in [(0, 8), (8, 48), (56, 44)] {
             pattern.append(position, len, &mut pieces);
         }
         assert_eq!(pieces, whole);
+        for len in 0..=whole.len() {
+            assert!(pattern.matches(&whole[..len]), "{len} bytes");
+        }
         for from in 0..=whole.len() {
             for to in from..=whole.len() {
                 assert_eq!(pattern.difference(from, &whole[from..to]), None, "{from}..{to}");
@@ -153,11 +199,12 @@ mod tests {
 
     #[test]
     fn any_altered_byte_shows_in_any_piece_with_its_place() {
-        let pattern = Pattern::new(0, 0);
+        let pattern = Pattern::new(5, 0, 0);
         let whole = payload(0, 0, 37);
         for (at, from) in (0..37).flat_map(|at| (0..=at).map(move |from| (at, from))) {
             let mut altered = whole.clone();
             altered[at] ^= 0x10;
+            assert!(!pattern.matches(&altered), "byte {at}");
             let expected = Difference { position: at, sent: whole[at], came: altered[at] };
             assert_eq!(pattern.difference(from, &altered[from..]), Some(expected), "byte {at}, piece from {from}");
         }
@@ -191,20 +238,27 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_says_the_sequence() {
-        for sequence in [0, 1, 255, 1 << 40] {
-            assert_eq!(Pattern::sequence_of(9, &payload(9, sequence, 8)), Some(sequence));
-            assert_ne!(Pattern::sequence_of(8, &payload(9, sequence, 8)), Some(sequence));
+    fn the_first_word_says_whose_frame_it_is_and_which() {
+        for connection in [0, 1, 9, (1 << 24) - 1] {
+            for sequence in [0, 1, 255, (1 << 40) - 1] {
+                let payload = payload(connection, sequence, 8);
+                assert_eq!(Pattern::identify(5, &payload), Some((connection, sequence)));
+                assert_ne!(Pattern::identify(6, &payload), Some((connection, sequence)));
+            }
         }
-        assert_eq!(Pattern::sequence_of(0, &[1; 7]), None);
+        assert_eq!(Pattern::identify(0, &[1; 7]), None);
     }
 
     #[test]
-    fn a_prefix_is_compared_as_well() {
-        let mut prefix = Vec::new();
-        Pattern::new(2, 5).append_prefix(3, &mut prefix);
-        assert_eq!(Pattern::new(2, 5).prefix_difference(&prefix), None);
-        prefix[2] ^= 1;
-        assert_eq!(Pattern::new(2, 5).prefix_difference(&prefix).map(|d| d.position), Some(2));
+    fn prefix_and_trailer_are_compared_as_well() {
+        let (mut prefix, mut trailer) = (Vec::new(), Vec::new());
+        let pattern = Pattern::new(5, 2, 5);
+        pattern.append_prefix(3, &mut prefix);
+        pattern.append_trailer(3, &mut trailer);
+        assert_eq!((pattern.prefix_difference(&prefix), pattern.trailer_difference(&trailer)), (None, None));
+        assert!(pattern.prefix_difference(&trailer).is_some());
+        (prefix[2], trailer[1]) = (prefix[2] ^ 1, trailer[1] ^ 1);
+        assert_eq!(pattern.prefix_difference(&prefix).map(|d| d.position), Some(2));
+        assert_eq!(pattern.trailer_difference(&trailer).map(|d| d.position), Some(1));
     }
 }

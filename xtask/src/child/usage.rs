@@ -15,10 +15,11 @@ impl Cpu {
     /// What a process took so far; `None` where the system does not say.
     pub(crate) fn of(pid: u32) -> Option<Cpu> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        parse_stat(&stat, ticks_per_second()?)
+        parse_stat(&stat, rustix::param::clock_ticks_per_second())
     }
 
-    pub(crate) fn total(self) -> Duration {
+    #[cfg(test)]
+    fn total(self) -> Duration {
         self.user + self.system
     }
 }
@@ -29,6 +30,14 @@ impl Sub for Cpu {
     fn sub(self, earlier: Cpu) -> Cpu {
         Cpu { user: self.user.saturating_sub(earlier.user), system: self.system.saturating_sub(earlier.system) }
     }
+}
+
+/// Time on the cores of a process's threads that still run, as the scheduler counts it: to the nanosecond.
+pub(crate) fn cpu_of(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let nanoseconds = |text: String| text.split(' ').next().and_then(|field| field.parse::<u64>().ok());
+    Duration::from_nanos(texts.filter_map(nanoseconds).sum())
 }
 
 /// The most memory that a process ever had resident, in bytes; `None` where the system does not say.
@@ -58,16 +67,6 @@ fn parse_line(name: &str, status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-#[cfg(target_os = "linux")]
-fn ticks_per_second() -> Option<u64> {
-    Some(rustix::param::clock_ticks_per_second())
-}
-
-#[cfg(not(target_os = "linux"))]
-fn ticks_per_second() -> Option<u64> {
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -92,7 +91,12 @@ mod tests {
         assert_eq!(parse_line("VmSwap:", status), None);
     }
 
-    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_runs_has_taken_time_and_one_that_is_not_has_none() {
+        assert!(cpu_of(std::process::id()) > Duration::ZERO);
+        assert_eq!(cpu_of(0), Duration::ZERO);
+    }
+
     #[test]
     fn this_process_takes_time_and_memory() {
         let pid = std::process::id();

@@ -1,0 +1,288 @@
+//! The flags of `unstick load`, and the plan that they say.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use unstick::framing::Layout;
+use unstick::load::{Expectation, Greeting, Pacing, Plan, Reply, Sizes, Target};
+
+use crate::args::{self, Addr, parse_length, parse_threads, parse_time};
+use crate::exit::{self, Chain, Failure};
+
+/// With --frames and without --seconds, a run ends after this time at the latest.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const SECONDS: Duration = Duration::from_secs(5);
+
+const EXAMPLES: &str = "\
+Examples:
+  unstick load                                  an echo server at 127.0.0.1:4747
+  unstick load db:9000 --format u16be --payload uniform:16..4KiB
+  unstick load --rate 10k --expect 'p99<5ms' --expect errors=0
+  unstick load --reply push --connections 10    against serve --broadcast
+  unstick load --split --reset 5 --half-close 5";
+
+const DETAILS: &str = "\
+Loops:
+  A closed loop, the default, sends the next frame when a reply has come: it
+  shows how many frames a server can answer. An open loop, --rate, sends on a
+  schedule, as independent clients do: it shows how long they wait.
+
+Times:
+  The response time of a frame is from its scheduled time to its reply: what a
+  user waits. Its service time is from when it was really sent.
+
+Result:
+  The run fails if a reply is wrong, missing or extra (exit code 8), if an
+  --expect is missed (9), or if less was measured than asked (10). Ctrl-C ends
+  it early: what was measured is printed, marked INCOMPLETE.";
+
+/// Load a framed server, verify every reply, and measure
+#[derive(Args, Debug)]
+#[command(after_help = format!("{EXAMPLES}\n\nMore flags and details: unstick load --help. Formats: unstick --help"))]
+#[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE), allow_negative_numbers = true)]
+pub(crate) struct Load {
+    /// HOST:PORT or unix:PATH
+    #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
+    pub(super) addr: Addr,
+
+    /// The format of the frames
+    #[arg(long, value_name = "FORMAT", default_value = "u32le")]
+    format: Layout,
+
+    /// The longest payload of a reply [default: 1MiB]
+    ///
+    /// With longer ones in --payload, the longest of these.
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length)]
+    max_payload: Option<usize>,
+
+    /// What the server sends first: none, frame, or raw:N (N unframed bytes)
+    #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse_greeting, hide_short_help = true)]
+    greeting: Greeting,
+
+    /// Replies: echo, count, none or push
+    ///
+    /// echo: each frame comes back, and every byte is verified. count: one frame
+    /// of any bytes for each. none: no reply. push: each frame goes to every
+    /// other connection.
+    #[arg(long, value_name = "KIND", default_value = "echo", value_parser = parse_reply)]
+    reply: Reply,
+
+    /// Open loop: frames a second, such as 1000 or 10k
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    rate: Option<f64>,
+
+    /// With --rate: send at random times, as independent clients do
+    #[arg(long, requires = "rate", hide_short_help = true)]
+    poisson: bool,
+
+    /// Closed loop: send the next frame when a reply has come (the default)
+    #[arg(long, conflicts_with = "rate", hide_short_help = true)]
+    closed: bool,
+
+    /// Frames in flight on a connection [default: 16; with --rate no limit]
+    #[arg(long, value_name = "N", value_parser = parse_in_flight)]
+    in_flight: Option<NonZeroU32>,
+
+    /// The number of connections
+    #[arg(long, value_name = "N", default_value = "64", value_parser = parse_connections)]
+    connections: NonZeroUsize,
+
+    /// Connections made in a second [default: as fast as possible]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, hide_short_help = true)]
+    connect_rate: Option<f64>,
+
+    /// Connect from this address, or from several in turn; one address has
+    /// about 28,000 ports
+    #[arg(long, value_name = "IP", value_delimiter = ',', hide_short_help = true)]
+    local_address: Vec<IpAddr>,
+
+    /// 64, uniform:16..4KiB, or list:64=0.9,64KiB=0.1 (shares)
+    #[arg(long, value_name = "SIZES", default_value = "64")]
+    payload: Sizes,
+
+    /// End after this many frames
+    #[arg(long, value_name = "N")]
+    frames: Option<u64>,
+
+    /// How long to measure [default: 5; see --help]
+    ///
+    /// With --frames and without this, until they are sent.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_time)]
+    seconds: Option<Duration>,
+
+    /// Send for this long before measuring
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_time, hide_short_help = true)]
+    warm_up: Duration,
+
+    /// The longest time to wait at the end for replies that are in flight
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_time, hide_short_help = true)]
+    drain: Duration,
+
+    /// Threads that send and receive
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_threads)]
+    threads: NonZeroUsize,
+
+    /// Fail unless, for example, p99<5ms or errors=0
+    ///
+    /// A measure, a sign and a value: also service.max<1s or rate>=0.99. May be
+    /// given more than once.
+    #[arg(long, value_name = "EXPECTATION")]
+    expect: Vec<Expectation>,
+
+    /// With --rate: how late the generator may send 1 % of the frames before
+    /// the run counts as not measured
+    #[arg(long, value_name = "SECONDS", default_value = "10ms", value_parser = parse_time, hide_short_help = true)]
+    max_send_lag: Duration,
+
+    /// The seed of payloads, lengths and random times: the same one repeats a run
+    #[arg(long, value_name = "N", default_value = "1", hide_short_help = true)]
+    seed: u64,
+
+    /// Write the results as JSON; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+
+    #[command(flatten)]
+    chaos: Chaos,
+}
+
+/// What is done to the server on purpose.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Chaos")]
+struct Chaos {
+    /// Write frames in pieces of random length
+    #[arg(long)]
+    split: bool,
+
+    /// Write many frames at once
+    ///
+    /// All that may be in flight; with --rate, those due within a millisecond.
+    #[arg(long, conflicts_with = "split")]
+    merge: bool,
+
+    /// Read slowly on N connections
+    ///
+    /// 4 KiB every 50 ms.
+    #[arg(long, value_name = "N", default_value = "0")]
+    slow_readers: usize,
+
+    /// Reset N connections in mid-run
+    #[arg(long, value_name = "N", default_value = "0")]
+    reset: usize,
+
+    /// End the sending side of N connections in mid-run
+    ///
+    /// What is in flight on them must still be answered.
+    #[arg(long, value_name = "N", default_value = "0")]
+    half_close: usize,
+}
+
+impl Load {
+    /// The plan that the flags say; the server's name is resolved.
+    pub(super) fn plan(&self) -> Result<Plan, Failure> {
+        let mut plan = Plan::new(self.target()?);
+        let format = Plan::fit(self.format, &self.payload).map_err(Failure::usage)?;
+        plan.format = match self.max_payload {
+            Some(len) => format.with_max_payload_len(len).map_err(|error| {
+                Failure::usage(format_args!("--max-payload {len} with --format {}: {error}", self.format))
+            })?,
+            None => format,
+        };
+        plan.run = self.seed;
+        plan.greeting = self.greeting;
+        plan.reply = self.reply;
+        plan.pacing = match self.rate {
+            Some(rate) => Pacing::Open { rate, poisson: self.poisson },
+            None => Pacing::Closed,
+        };
+        plan.in_flight = self.in_flight.map(NonZeroU32::get);
+        plan.payload = self.payload.clone();
+        plan.connections = self.connections.get();
+        plan.connect_rate = self.connect_rate;
+        plan.local_addrs = self.local_address.clone();
+        plan.frames = self.frames;
+        plan.warm_up = self.warm_up;
+        plan.duration = self.seconds.unwrap_or(if self.frames.is_some() { LONGEST } else { SECONDS });
+        plan.drain = self.drain;
+        plan.threads = self.threads.get();
+        plan.chaos.split = self.chaos.split;
+        plan.chaos.merge = self.chaos.merge;
+        plan.chaos.slow_readers = self.chaos.slow_readers;
+        plan.chaos.reset = self.chaos.reset;
+        plan.chaos.half_close = self.chaos.half_close;
+        plan.greatest_lag = self.max_send_lag;
+        plan.expectations = self.expect.clone();
+        plan.check().map_err(Failure::usage)?;
+        Ok(plan)
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        match &self.addr {
+            Addr::Unix(path) => {
+                args::check_socket_path(path)?;
+                Ok(Target::Unix(path.clone()))
+            }
+            Addr::Tcp(addr) => match addr.host_port().to_socket_addrs() {
+                Ok(addrs) => Ok(Target::Tcp(addrs.collect())),
+                Err(error) => Err(Failure::other(format_args!("{addr}: the name has no address: {}", Chain(&error)))),
+            },
+        }
+    }
+}
+
+/// A number a second.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let (number, factor) = match (text.strip_suffix(['k', 'K']), text.strip_suffix(['m', 'M'])) {
+        (Some(number), _) => (number, 1e3),
+        (_, Some(number)) => (number, 1e6),
+        _ => (text, 1.0),
+    };
+    let rate = number.trim_end().parse::<f64>().ok().map(|number| number * factor);
+    rate.filter(|rate| *rate > 0.0 && *rate <= 1e9)
+        .ok_or_else(|| "write a number a second, above 0, as in 1000, 10k or 1.5M".into())
+}
+
+fn parse_in_flight(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "write a number of frames, 1 or more".into())
+}
+
+fn parse_connections(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a number of connections, 1 or more".into())
+}
+
+fn parse_greeting(text: &str) -> Result<Greeting, String> {
+    match (text, text.strip_prefix("raw:").map(str::parse)) {
+        ("none", _) => Ok(Greeting::None),
+        ("frame", _) => Ok(Greeting::Frame),
+        (_, Some(Ok(len))) => Ok(Greeting::Raw(len)),
+        _ => Err("write none, frame, or raw:N for N bytes without framing".into()),
+    }
+}
+
+fn parse_reply(text: &str) -> Result<Reply, String> {
+    match text {
+        "echo" => Ok(Reply::Echo),
+        "count" => Ok(Reply::Count),
+        "none" => Ok(Reply::None),
+        "push" => Ok(Reply::Push),
+        _ => Err("write echo, count, none or push".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_units() {
+        for (text, rate) in [("1", 1.0), ("0.5", 0.5), ("10k", 10_000.0), ("1.5M", 1_500_000.0)] {
+            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+        }
+        for wrong in ["", "k", "0", "-1", "nan", "inf", "2G"] {
+            assert!(parse_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+}

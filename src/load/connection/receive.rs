@@ -1,0 +1,100 @@
+//! The receiving side of a connection.
+
+use super::{Connection, Context, Role, State};
+use crate::load::check::{PIECE_LEN, Push};
+use crate::load::fault::Fault;
+use crate::load::flight::Group;
+use crate::load::plan::Reply;
+use crate::load::transport::Received;
+
+/// Nanoseconds between two reads of a slow reader, and the bytes of each.
+const SLOW_PAUSE: u64 = 50_000_000;
+const SLOW_LEN: usize = 4096;
+
+impl Connection {
+    /// Reads all that is there, and compares it.
+    ///
+    /// Readiness is told once only (edge-triggered): so it is read until a read says that nothing more is there.
+    pub(super) fn receive(&mut self, context: &mut Context<'_>, to_the_end: bool) -> Result<State, Fault> {
+        loop {
+            let received = match self.check.raw_greeting() {
+                0 => self.receive_frames(context)?,
+                left => self.receive_greeting(left, context)?,
+            };
+            match received {
+                Received::End => return self.end(),
+                Received::Nothing => {
+                    self.unread = false;
+                    return Ok(State::Open);
+                }
+                Received::Bytes { .. } if self.role == Role::SlowReader => {
+                    (self.unread, self.next_read) = (true, context.now + SLOW_PAUSE);
+                    return Ok(State::Open);
+                }
+                Received::Bytes { more, .. } if more || to_the_end => {}
+                Received::Bytes { .. } => return Ok(State::Open),
+            }
+        }
+    }
+
+    fn receive_greeting(&mut self, left: usize, context: &mut Context<'_>) -> Result<Received, Fault> {
+        let input = &mut context.scratch.input;
+        let room = left.min(input.len());
+        let received = self.transport.read(&mut input[..room]).map_err(|error| self.died(error))?;
+        if let Received::Bytes { len, .. } = received {
+            self.check.take_raw_greeting(len);
+            // Behind it frames may be there.
+            return Ok(Received::Bytes { len, more: true });
+        }
+        Ok(received)
+    }
+
+    fn receive_frames(&mut self, context: &mut Context<'_>) -> Result<Received, Fault> {
+        // The decoder reads into memory that it has only meanwhile; it keeps what is unfinished.
+        self.check.lend(std::mem::take(&mut context.scratch.input));
+        let received = self.receive_lent(context);
+        context.scratch.input = self.check.take_back();
+        context.scratch.input.resize(PIECE_LEN, 0);
+        received
+    }
+
+    fn receive_lent(&mut self, context: &mut Context<'_>) -> Result<Received, Fault> {
+        let mut space = self.check.space();
+        if self.role == Role::SlowReader {
+            let len = space.len().min(SLOW_LEN);
+            space = &mut space[..len];
+        }
+        let received = self.transport.read(space).map_err(|error| self.died(error))?;
+        if let Received::Bytes { len, .. } = received {
+            let Context { plan, meter, now, .. } = context;
+            // A slow reader's time is its own.
+            let is_measured = self.role != Role::SlowReader;
+            let mut measured = 0;
+            let mut pushed = |push: Push| {
+                let group = Group { intended: push.intended, sent: push.sent, frames: 1 };
+                measured += u64::from(is_measured && meter.answered(group, *now));
+            };
+            let before = self.check.received();
+            let result = self.check.filled(len, plan, self.begun, &mut pushed);
+            self.measured += measured;
+            let answered = if plan.reply == Reply::Push { 0 } else { self.check.received() - before };
+            self.flight.settle(answered, |group| {
+                if is_measured && meter.answered(group, *now) {
+                    self.measured += group.frames;
+                }
+            });
+            result?;
+        }
+        Ok(received)
+    }
+
+    /// The server's stream ended: may it?
+    fn end(&self) -> Result<State, Fault> {
+        let expected = self.ended || self.role == Role::SlowReader;
+        self.check.finish()?;
+        match (expected, self.role, self.flight.frames()) {
+            (true, Role::SlowReader, _) | (true, _, 0) => Ok(State::Ended),
+            (_, _, in_flight) => Err(Fault::EndedEarly { in_flight }),
+        }
+    }
+}

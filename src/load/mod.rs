@@ -1,0 +1,52 @@
+//! The load engine: drives a framed server over real sockets, verifies every byte and the order of every frame that comes back,
+//! and measures, with a verdict on itself.
+//!
+//! A [`Plan`] says what to do, [`run`] does it, and an [`Outcome`] is what came of it: as [`text`], or as [`json`]. Each thread of
+//! the load has its own connections over one readiness loop; payloads are a function of connection, sequence and position, so
+//! nothing that was sent is kept. In an open loop, latency counts from when a frame was *to be* sent (no coordinated omission).
+//!
+//! Linux only. What the server answers is [`Reply`]; what it is told on purpose is [`Chaos`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use unstick::load::{self, Pacing, Plan, Target, Wish};
+//!
+//! let mut plan = Plan::new(Target::Tcp(vec!["127.0.0.1:4747".parse()?]));
+//! plan.pacing = Pacing::Open { rate: 1000.0, poisson: false };
+//! plan.duration = Duration::from_secs(10);
+//! let outcome = load::run(&plan, &mut |_| Wish::GoOn)?;
+//! println!("{}", load::text(&outcome));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod check;
+mod connection;
+mod control;
+mod error;
+mod expect;
+mod fault;
+mod flight;
+mod meter;
+mod outcome;
+mod pace;
+mod pattern;
+mod plan;
+mod poller;
+mod report;
+mod run;
+mod shard;
+mod show;
+mod sizes;
+mod times;
+mod transport;
+
+pub use control::Wish;
+pub use error::PlanError;
+pub use expect::Expectation;
+pub use meter::Interval;
+pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
+pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
+pub use report::{from_json, json, text};
+pub use run::{Progress, RunError, run};
+pub use sizes::Sizes;
+pub use times::Times;

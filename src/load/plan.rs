@@ -1,0 +1,324 @@
+//! What a run is to do: plain data, which can be written down and read back.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PlanError;
+use super::expect::Expectation;
+use super::sizes::Sizes;
+use crate::framing::{Encoder, Format, Header, Layout};
+
+/// Frames in flight on each connection of a closed loop, unless the plan says how many.
+pub(super) const IN_FLIGHT: u32 = 16;
+/// Bytes of the shortest payload with [`Reply::Push`]: it carries whose frame it is, which one, and its times.
+pub(super) const LEAST_PUSH: usize = 32;
+/// Connections that the payloads can tell apart.
+const MOST_CONNECTIONS: usize = 1 << 24;
+
+/// What a run is to do. [`Plan::new`] has the defaults; change what is to be other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// Makes payloads, lengths and random times those of this run: two runs with one number send the same bytes. By default 1.
+    pub run: u64,
+    /// Where the server is.
+    pub target: Target,
+    /// How frames look, and how long a payload may be. By default [`Format::U32_LE`].
+    #[serde(with = "wire")]
+    pub format: Format,
+    /// What the server says first on each connection. By default nothing.
+    pub greeting: Greeting,
+    /// What the server answers. By default [`Reply::Echo`].
+    pub reply: Reply,
+    /// When frames are sent. By default [`Pacing::Closed`].
+    pub pacing: Pacing,
+    /// Frames in flight on each connection, at most. By default 16 in a closed loop, and no bound in an open one.
+    pub in_flight: Option<u32>,
+    /// How long payloads are. By default 64 bytes.
+    pub payload: Sizes,
+    /// How many connections, 1 to 16,777,216. By default 64.
+    pub connections: usize,
+    /// Connections made a second. By default as fast as they can be.
+    pub connect_rate: Option<f64>,
+    /// Local addresses that connections are made from, in turn. By default the system chooses; to an address of the loopback,
+    /// 127.0.0.1 and those behind it, one for each 20,000 connections.
+    pub local_addrs: Vec<std::net::IpAddr>,
+    /// Ends the run when so many frames are sent, all connections together, warm-up included. By default time alone ends it.
+    pub frames: Option<u64>,
+    /// How long frames are sent before anything is measured. They are verified all the same. By default 0.
+    #[serde(with = "seconds")]
+    pub warm_up: Duration,
+    /// How long is measured. By default 5 s.
+    #[serde(with = "seconds")]
+    pub duration: Duration,
+    /// How long replies that are in flight at the end are awaited after the last one that came. By default 10 s.
+    #[serde(with = "seconds")]
+    pub drain: Duration,
+    /// Threads that send and receive, 1 or more. By default 1.
+    pub threads: usize,
+    /// What is done to the server on purpose. By default nothing.
+    pub chaos: Chaos,
+    /// The 99th percentile of how late a frame may be sent for want of the generator's own time, before a run with a rate counts
+    /// as not measured as asked. By default 10 ms.
+    #[serde(with = "seconds")]
+    pub greatest_lag: Duration,
+    /// What the run has to show. By default nothing.
+    pub expectations: Vec<Expectation>,
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Target {
+    /// At these addresses, which one name has: the first that answers is taken.
+    Tcp(Vec<SocketAddr>),
+    /// At a Unix socket.
+    Unix(PathBuf),
+}
+
+/// What a server says first on each connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Greeting {
+    /// Nothing.
+    None,
+    /// A frame, whatever is in it.
+    Frame,
+    /// So many bytes without framing.
+    Raw(usize),
+}
+
+/// What a server answers to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// The same frame: every byte of it is verified.
+    Echo,
+    /// One frame, of any bytes: it is counted and timed.
+    Count,
+    /// Nothing: frames are sent, and nothing is timed.
+    None,
+    /// The frame goes to every other connection, as `unstick serve --broadcast` does it: each delivery is verified and timed.
+    Push,
+}
+
+impl Reply {
+    /// Whether each frame has one reply, on its own connection.
+    pub(super) fn is_one_for_each(self) -> bool {
+        matches!(self, Reply::Echo | Reply::Count)
+    }
+}
+
+/// When frames are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Pacing {
+    /// The next frame when a reply has come: the server sets the pace.
+    Closed,
+    /// So many frames a second, all connections together, whatever the server does.
+    Open {
+        /// Frames a second, above 0.
+        rate: f64,
+        /// At random times, as from many clients that know nothing of each other (a Poisson process), instead of evenly.
+        poisson: bool,
+    },
+}
+
+impl Pacing {
+    /// The rate that is asked for, where one is.
+    pub fn rate(&self) -> Option<f64> {
+        match self {
+            Pacing::Closed => None,
+            Pacing::Open { rate, .. } => Some(*rate),
+        }
+    }
+}
+
+/// What is done to the server on purpose. How such a connection ends is expected, and no fault; its frames are verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chaos {
+    /// Writes frames in pieces of random length.
+    pub split: bool,
+    /// Writes many frames at once: in a closed loop all that may be in flight, in an open one those of a millisecond.
+    pub merge: bool,
+    /// So many connections read slowly: 4 KiB every 50 ms.
+    pub slow_readers: usize,
+    /// So many connections are broken off by us in the middle of the run.
+    pub reset: usize,
+    /// So many connections end their sending side in the middle of the run; what is in flight must be answered.
+    pub half_close: usize,
+}
+
+impl Chaos {
+    /// Connections that have a part in it.
+    pub(super) fn connections(&self) -> usize {
+        self.slow_readers.saturating_add(self.reset).saturating_add(self.half_close)
+    }
+}
+
+impl Plan {
+    /// The plan for this server, with the default of each field.
+    pub fn new(target: Target) -> Plan {
+        Plan {
+            run: 1,
+            target,
+            format: Format::U32_LE,
+            greeting: Greeting::None,
+            reply: Reply::Echo,
+            pacing: Pacing::Closed,
+            in_flight: None,
+            payload: Sizes::Fixed(64),
+            connections: 64,
+            connect_rate: None,
+            local_addrs: Vec::new(),
+            frames: None,
+            warm_up: Duration::ZERO,
+            duration: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+            threads: 1,
+            chaos: Chaos::default(),
+            greatest_lag: Duration::from_millis(10),
+            expectations: Vec::new(),
+        }
+    }
+
+    /// The format of `layout` that takes these payloads: with the default limit, or as much more as they need.
+    ///
+    /// # Errors
+    /// Where the layout cannot say their lengths.
+    pub fn fit(layout: Layout, payload: &Sizes) -> Result<Format, PlanError> {
+        let unfit = |why: String| PlanError::Unfit { layout, why };
+        let format = Format::with_default_limit(layout).map_err(|error| unfit(error.to_string()))?;
+        let format = match payload.greatest() > format.max_payload_len() {
+            true => format.with_max_payload_len(payload.greatest()).map_err(|error| unfit(error.to_string()))?,
+            false => format,
+        };
+        for len in [payload.least(), payload.greatest()] {
+            let header = Encoder::new(format).header(layout.zeros(), len, &mut Vec::new());
+            header.map_err(|error| unfit(format!("with payloads of {len} bytes: {error}")))?;
+        }
+        Ok(format)
+    }
+
+    /// Frames in flight on each connection at most, where that is bounded.
+    pub fn bound(&self) -> Option<u32> {
+        self.in_flight.or(match self.pacing {
+            Pacing::Closed => Some(IN_FLIGHT),
+            Pacing::Open { .. } => None,
+        })
+    }
+
+    /// Whether frames have neither prefix nor trailer.
+    pub(super) fn is_bare(&self) -> bool {
+        self.format.layout().offset == 0 && self.format.layout().trailer == 0
+    }
+
+    /// With [`Reply::Push`], the connections that send what another one that sends receives: slow readers only listen.
+    pub(super) fn others(&self) -> u64 {
+        (self.connections - self.chaos.slow_readers).saturating_sub(1) as u64
+    }
+
+    /// Whether the plan can be carried out.
+    ///
+    /// # Errors
+    /// What does not fit together, with its numbers.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let range = |what, number: usize, most| match number {
+            0 => Err(PlanError::Zero { what }),
+            _ if number > most => Err(PlanError::TooMany { what, number, most }),
+            _ => Ok(()),
+        };
+        range("connections", self.connections, MOST_CONNECTIONS)?;
+        range("threads", self.threads, 1024)?;
+        range("frames in flight", self.bound().map_or(1, |bound| bound as usize), u32::MAX as usize)?;
+        if self.pacing.rate().is_some_and(|rate| !(rate > 0.0 && rate <= 1e9)) {
+            return Err(PlanError::Zero { what: "a rate of up to 1e9 frames a second" });
+        }
+        if self.duration.is_zero() {
+            return Err(PlanError::Zero { what: "time to measure" });
+        }
+        if let Some(frames) = self.frames.filter(|frames| *frames < self.connections as u64) {
+            return Err(PlanError::TooFewFrames { frames, connections: self.connections });
+        }
+        if self.pacing == Pacing::Closed && self.expectations.iter().any(Expectation::is_about_rate) {
+            return Err(PlanError::Conflict { one: "an expectation of the rate", other: "no rate asked for" });
+        }
+        self.check_chaos()?;
+        self.check_push()?;
+        Plan::fit(self.format.layout(), &self.payload).map(drop)
+    }
+
+    fn check_chaos(&self) -> Result<(), PlanError> {
+        let (chaotic, connections) = (self.chaos.connections(), self.connections);
+        if chaotic >= connections && chaotic > 0 {
+            return Err(PlanError::TooMuchChaos { chaotic, connections });
+        }
+        if self.chaos.split && self.chaos.merge {
+            return Err(PlanError::Conflict { one: "frames in pieces", other: "many frames at once" });
+        }
+        Ok(())
+    }
+
+    fn check_push(&self) -> Result<(), PlanError> {
+        if self.reply != Reply::Push {
+            return Ok(());
+        }
+        let least = self.payload.least();
+        if least < LEAST_PUSH {
+            return Err(PlanError::ShortPush { least, needed: LEAST_PUSH });
+        }
+        // In a closed loop what comes from the others sets the pace.
+        if self.connections < 2 || self.pacing == Pacing::Closed && self.others() == 0 {
+            return Err(PlanError::LonelyPush);
+        }
+        match self.chaos.reset + self.chaos.half_close {
+            0 => Ok(()),
+            _ => Err(PlanError::Conflict { one: "pushes", other: "connections that end in the middle" }),
+        }
+    }
+}
+
+/// A format as its layout's text and its limit.
+mod wire {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::framing::{Format, Header};
+
+    #[derive(Deserialize, Serialize)]
+    struct Wire {
+        layout: String,
+        max_payload: usize,
+    }
+
+    pub(super) fn serialize<S: Serializer>(format: &Format, to: S) -> Result<S::Ok, S::Error> {
+        Wire { layout: format.layout().to_string(), max_payload: format.max_payload_len() }.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Format, D::Error> {
+        let Wire { layout, max_payload } = Wire::deserialize(from)?;
+        Format::new(layout.parse().map_err(D::Error::custom)?, max_payload).map_err(D::Error::custom)
+    }
+}
+
+/// A time as a number of seconds.
+pub(super) mod seconds {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(in crate::load) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(in crate::load) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    }
+}

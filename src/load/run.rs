@@ -1,0 +1,228 @@
+//! A run, from its first connect to its outcome: the thread that starts the shards, watches them, and adds up what they found.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::control::{Control, Report, Snapshot, Wish};
+use super::error::PlanError;
+use super::fault::Fault;
+use super::outcome::{Origin, Outcome};
+use super::plan::{Plan, Reply, Target};
+use super::shard::{Common, Found, Shard};
+use super::transport::Address;
+
+/// How often the watcher is asked.
+const TICK: Duration = Duration::from_millis(100);
+/// Nanoseconds from when all connections are made to the begin of the run: what a server that is full says comes until then.
+const SETTLE: u64 = 50_000_000;
+/// The same where nothing says that the server has taken in each connection, and each has to get what the others send.
+const SETTLE_PUSH: u64 = 500_000_000;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Progress {
+    /// From the begin of the run, warm-up included; `None` while connections are made.
+    pub elapsed: Option<Duration>,
+    /// Connections that are there, made or being made.
+    pub connections: usize,
+    /// Frames sent.
+    pub sent: u64,
+    /// Replies, or pushes, that came and are right.
+    pub received: u64,
+    /// Frames that are due and not sent.
+    pub backlog: u64,
+    /// Connections at fault.
+    pub faults: usize,
+}
+
+/// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
+///
+/// `watch` is called ten times a second, on this thread, which measures nothing; what it wishes is done.
+///
+/// # Errors
+/// Where the plan cannot be carried out, no connection can be made, or the system has no threads or epolls for it. What goes
+/// wrong later is in the outcome.
+pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outcome, RunError> {
+    plan.check().map_err(RunError::Plan)?;
+    let addresses = addresses(&plan.target);
+    if addresses.is_empty() {
+        return Err(RunError::Nowhere);
+    }
+    let (control, origin) = (Control::new(), Origin::now());
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    // The server may need as many as we do.
+    let common = Common { plan, addresses: &addresses, control: &control, spins: cores > 2 * plan.threads };
+    let (sender, receiver) = mpsc::channel();
+    let mut found = Found::default();
+    thread::scope(|scope| {
+        let mut threads = Vec::with_capacity(plan.threads);
+        for number in 0..plan.threads {
+            let reports = sender.clone();
+            let body = move || Shard::new(common, number, &reports)?.run();
+            let thread = thread::Builder::new().name(format!("load {number}")).spawn_scoped(scope, body);
+            threads.push(thread.inspect_err(|_| control.ask(Wish::Abort)).map_err(RunError::System)?);
+        }
+        drop(sender);
+        Watcher { plan, control: &control, shards: vec![Snapshot::default(); plan.threads], ready: 0, held: 0 }
+            .watch(&receiver, watch);
+        for thread in threads {
+            match thread.join() {
+                Ok(one) => found.add(one.map_err(RunError::System)?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(())
+    })?;
+    let interrupted = control.wish() > Wish::GoOn;
+    match found.held {
+        0 if !found.faults.is_empty() => Err(not_connected(found)),
+        _ => {
+            let from = control.start().unwrap_or_else(|| control.now()) + plan.warm_up.as_nanos() as u64;
+            Ok(Outcome::new(plan, origin, from, interrupted, found))
+        }
+    }
+}
+
+fn addresses(target: &Target) -> Vec<Address> {
+    match target {
+        Target::Tcp(addresses) => addresses.iter().copied().map(Address::Tcp).collect(),
+        Target::Unix(path) => vec![Address::Unix(path.clone())],
+    }
+}
+
+fn not_connected(found: Found) -> RunError {
+    let asked = found.faults.len();
+    match found.faults.into_iter().next().map(|found| found.fault) {
+        Some(Fault::Unconnected(error) | Fault::Died { error, .. }) => RunError::NotConnected { asked, error },
+        Some(Fault::Refused { text }) => RunError::Refused { text },
+        Some(fault) => RunError::Unfit { why: fault.to_string() },
+        None => RunError::Nowhere,
+    }
+}
+
+/// Watches the shards, and has somebody watch it.
+struct Watcher<'a> {
+    plan: &'a Plan,
+    control: &'a Control,
+    shards: Vec<Snapshot>,
+    /// Shards whose connections are made, and how many those are.
+    ready: usize,
+    held: usize,
+}
+
+impl Watcher<'_> {
+    /// Until all shards have ended.
+    fn watch(&mut self, reports: &Receiver<Report>, watch: &mut dyn FnMut(Progress) -> Wish) {
+        let mut next_tick = 0;
+        loop {
+            match reports.recv_timeout(TICK) {
+                Ok(report) => self.note(report),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.control.now();
+            if now >= next_tick {
+                next_tick = now + TICK.as_nanos() as u64;
+                let wish = watch(self.progress(now));
+                // While connections are made there is nothing in flight to be awaited.
+                let connecting = self.control.start().is_none() && wish > Wish::GoOn;
+                self.control.ask(if connecting { Wish::Abort } else { wish });
+            }
+        }
+    }
+
+    fn note(&mut self, report: Report) {
+        match report {
+            Report::Progress { shard, snapshot } => self.shards[shard] = snapshot,
+            Report::Ready { held } => {
+                self.ready += 1;
+                self.held += held;
+                if self.ready == self.plan.threads {
+                    self.begin();
+                }
+            }
+        }
+    }
+
+    /// All connections are made, or failed.
+    fn begin(&self) {
+        if self.held == 0 {
+            return self.control.ask(Wish::Abort);
+        }
+        let settle = if self.plan.reply == Reply::Push { SETTLE_PUSH } else { SETTLE };
+        self.control.start_at(self.control.now() + settle);
+    }
+
+    fn progress(&self, now: u64) -> Progress {
+        let elapsed = self.control.start().map(|start| Duration::from_nanos(now.saturating_sub(start)));
+        let mut all = Progress { elapsed, ..Progress::default() };
+        for shard in &self.shards {
+            all.connections += shard.connections;
+            all.sent += shard.sent;
+            all.received += shard.received;
+            all.backlog += shard.backlog;
+            all.faults += shard.faults;
+        }
+        all
+    }
+}
+
+/// Why a run did not begin, or could not go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The plan cannot be carried out.
+    Plan(PlanError),
+    /// The target has no address.
+    Nowhere,
+    /// Not one connection could be made.
+    NotConnected {
+        /// Connections that were asked for.
+        asked: usize,
+        /// Why the first one could not.
+        error: io::Error,
+    },
+    /// The server ended every connection before anything was sent.
+    Refused {
+        /// What it said before that; may be empty.
+        text: String,
+    },
+    /// What the server says first is not what the plan says.
+    Unfit {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The system has no thread or epoll for it, or its wait failed.
+    System(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Plan(_) => f.write_str("the run cannot be carried out"),
+            RunError::Nowhere => f.write_str("the target has no address"),
+            RunError::NotConnected { asked, .. } => write!(f, "not one of {asked} connections could be made"),
+            RunError::Refused { text } if text.is_empty() => {
+                f.write_str("the server ended every connection before anything was sent")
+            }
+            RunError::Refused { text } => write!(f, "the server said {text:?} before anything was sent"),
+            RunError::Unfit { why } => write!(f, "no connection can be used: {why}"),
+            RunError::System(_) => f.write_str("the system does not let the load run"),
+        }
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RunError::Plan(error) => Some(error),
+            RunError::NotConnected { error, .. } | RunError::System(error) => Some(error),
+            RunError::Nowhere | RunError::Refused { .. } | RunError::Unfit { .. } => None,
+        }
+    }
+}

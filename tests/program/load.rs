@@ -1,0 +1,225 @@
+//! `unstick load`, against `unstick serve` and other servers.
+
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use unstick::load;
+
+use crate::harness::{Program, Ran, Serve, run};
+
+/// A file for this test alone.
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{name}-{}", std::process::id()))
+}
+
+fn echo(flags: &[&str]) -> Serve {
+    Serve::start_as_it_is(&[&["--echo", "--print", "none"], flags].concat())
+}
+
+/// A load of this server with few connections that must end with this code.
+#[track_caller]
+fn ends_with(code: i32, addr: &str, flags: &[&str]) -> Ran {
+    let few = ["--connections", "4", "--max-send-lag", "60"];
+    let ran = run(&[&["load", addr], &few[..], flags].concat(), b"");
+    assert_eq!(ran.code, code, "{flags:?}: {}{}", ran.text(), ran.err);
+    ran
+}
+
+#[test]
+fn a_load_is_verified_and_reported() {
+    let serve = echo(&[]);
+    let ran = ends_with(0, &serve.addr.to_string(), &["--frames", "2000"]);
+    assert!(
+        ran.text().starts_with("every byte of 2,000 frames verified, in order, on 4 connections\n"),
+        "{}",
+        ran.text()
+    );
+    assert!(ran.text().contains("round trip  p50 ") && ran.err.is_empty(), "{}{}", ran.text(), ran.err);
+    serve.stop();
+}
+
+#[test]
+fn formats_payloads_and_greetings_go_together() {
+    let trailer = "offset=1,width=2,endian=be,trailer=2";
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["--format", "varint"], &["--format", "varint", "--payload", "uniform:0..9000"]),
+        (&["--format", trailer], &["--format", trailer, "--payload", "list:64=0.9,16KiB=0.1"]),
+        (&["--greeting=hello"], &["--greeting", "frame"]),
+        (&["--raw-greeting=hello"], &["--greeting", "raw:5"]),
+        (&["--max-payload", "8MiB"], &["--payload", "8MiB", "--in-flight", "1"]),
+    ];
+    for (server, flags) in cases {
+        let serve = echo(server);
+        ends_with(0, &serve.addr.to_string(), &[flags, &["--frames", "8"]].concat());
+        serve.stop();
+    }
+}
+
+/// A name that is resolved, and a Unix socket.
+#[test]
+fn a_server_is_found_by_name_or_by_path() {
+    let serve = echo(&[]);
+    ends_with(0, &format!("localhost:{}", serve.addr.port()), &["--frames", "40"]);
+    serve.stop();
+    let addr = format!("unix:{}", file("socket").display());
+    let serve = Program::start(&["serve", &addr, "--echo", "--print", "none"]);
+    assert_eq!(serve.out_line(), format!("listening on {addr}"));
+    ends_with(0, &addr, &["--frames", "40"]);
+    serve.signal(Signal::TERM);
+    assert_eq!(serve.end().code, 0);
+}
+
+#[test]
+fn an_open_loop_shows_the_rate_and_both_times() {
+    let serve = echo(&[]);
+    let flags = ["--rate", "500", "--seconds", "1", "--warm-up", "0.2", "--poisson", "--threads", "2"];
+    let ran = run(&[&["load", &serve.addr.to_string(), "--max-send-lag", "60"], &flags[..]].concat(), b"");
+    // This machine may be too busy for the rate, and then it says so.
+    assert!([0, 10].contains(&ran.code), "{}", ran.text());
+    for part in
+        ["open loop, at random times", "500 frames/s asked for", "response    p50", "service     p50", "send lag"]
+    {
+        assert!(ran.text().contains(part), "{part}: {}", ran.text());
+    }
+    serve.stop();
+}
+
+#[test]
+fn what_clients_send_each_other_is_verified() {
+    let serve = Serve::start_as_it_is(&["--broadcast", "--print", "none"]);
+    let flags = ["--reply", "push", "--payload", "64", "--rate", "400", "--frames", "200", "--slow-readers", "1"];
+    let ran = ends_with(0, &serve.addr.to_string(), &flags);
+    assert!(ran.text().contains("deliveries verified, in order, on 4 connections"), "{}", ran.text());
+    serve.stop();
+}
+
+#[test]
+fn chaos_is_no_fault() {
+    let serve = echo(&["--stats", "60"]);
+    let flags = [
+        "--connections",
+        "12",
+        "--split",
+        "--slow-readers",
+        "2",
+        "--reset",
+        "3",
+        "--half-close",
+        "3",
+        "--seconds",
+        "1",
+    ];
+    let ran = run(&[&["load", &serve.addr.to_string()], &flags[..]].concat(), b"");
+    assert_eq!(ran.code, 0, "{}{}", ran.text(), ran.err);
+    assert!(ran.text().contains("3 broken off by us, 3 half-closed by us, 2 slow readers, as asked"), "{}", ran.text());
+    let served = serve.stop();
+    assert!(served.err.contains("reset 3"), "{}", served.err);
+}
+
+#[test]
+fn each_outcome_has_its_exit_code() {
+    let serve = echo(&[]);
+    let addr = serve.addr.to_string();
+    ends_with(0, &addr, &["--frames", "40", "--expect", "errors=0", "--expect", "p99<60s"]);
+    let missed = ends_with(9, &addr, &["--frames", "40", "--expect", "p99<1ns"]);
+    assert!(missed.text().starts_with("EXPECTATION MISSED"), "{}", missed.text());
+    let late = ends_with(10, &addr, &["--rate", "100M", "--in-flight", "1", "--seconds", "0.5"]);
+    assert!(late.text().starts_with("NOT MEASURED AS ASKED"), "{}", late.text());
+    serve.stop();
+
+    // A server that answers nothing.
+    let silent = Serve::start_as_it_is(&["--print", "none"]);
+    let wrong = ends_with(8, &silent.addr.to_string(), &["--seconds", "0.3", "--drain", "0.3"]);
+    assert!(wrong.text().starts_with("WRONG") && wrong.text().contains("16 frames did not come"), "{}", wrong.text());
+    silent.stop();
+
+    let full = echo(&["--max-connections", "1"]);
+    let occupied = full.connect();
+    let refused = ends_with(7, &full.addr.to_string(), &["--frames", "40"]);
+    assert!(refused.err.contains("refused: 1 connections are served already"), "{}", refused.err);
+    drop(occupied);
+    full.stop();
+    let gone = ends_with(1, "127.0.0.1:1", &["--frames", "40"]);
+    assert!(gone.err.contains("not one of 4 connections could be made: Connection refused"), "{}", gone.err);
+}
+
+#[test]
+fn wrong_flags_are_told_in_words() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["--rate", "0"], "write a number a second, above 0"),
+        (&["--rate", "5", "--closed"], "cannot be used with"),
+        (&["--payload", "uniform:9..3"], "the least is above the greatest"),
+        (&["--expect", "p98<5ms"], "the measures are p50"),
+        (&["--expect", "p99<5"], "write a time with its unit"),
+        (&["--expect", "rate>=0.99"], "an expectation of the rate and no rate asked for do not go together"),
+        (&["--reset", "64"], "64 connections are to read slowly or to end early, of 64 in all"),
+        (&["--reply", "push", "--payload", "8"], "32 bytes are needed, and 8 are asked for"),
+        (&["--format", "u8", "--payload", "256"], "format u8: a limit of 256 bytes"),
+    ];
+    for (flags, expected) in cases {
+        let ran = run(&[&["load", "127.0.0.1:1"], flags].concat(), b"");
+        assert_eq!(ran.code, 2, "{flags:?}: {}", ran.err);
+        assert!(ran.err.contains(expected) && ran.err.lines().count() == 1, "{flags:?}: {}", ran.err);
+    }
+}
+
+/// What is published of the JSON holds, and the program reads it back.
+#[test]
+fn the_json_is_what_its_schema_says() {
+    let schema = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/load.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let check = |json: &str| {
+        let value: Value = serde_json::from_str(json).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let outcome = load::from_json(json).unwrap();
+        assert!(json.trim_end() == load::json(&outcome), "it is written as it was read");
+        outcome
+    };
+    let serve = echo(&[]);
+    let (addr, path) = (serve.addr.to_string(), file("json"));
+    let ran = ends_with(0, &addr, &["--frames", "400", "--json", path.to_str().unwrap(), "--expect", "p99<60s"]);
+    let outcome = check(&std::fs::read_to_string(&path).unwrap());
+    assert_eq!(format!("{}\n", load::text(&outcome)), ran.text());
+    assert_eq!((outcome.frames_verified, outcome.origin.command[1].as_str()), (400, "load"));
+
+    let ran = run(&["load", &addr, "--rate", "500", "--seconds", "0.5", "--max-send-lag", "60", "--json", "-"], b"");
+    let outcome = check(ran.text());
+    assert!(ran.err.contains("frames verified") && outcome.rate_asked == Some(500.0), "{}", ran.err);
+    serve.stop();
+
+    let silent = Serve::start_as_it_is(&["--print", "none"]);
+    let ran = ends_with(8, &silent.addr.to_string(), &["--seconds", "0.3", "--drain", "0.3", "--json", "-"]);
+    let outcome = check(ran.text());
+    assert_eq!((outcome.fault_count, outcome.response_ns.quantile(0.5)), (4, None));
+    silent.stop();
+}
+
+#[test]
+fn an_output_that_cannot_be_written_costs_only_itself() {
+    let serve = echo(&[]);
+    let ran = ends_with(1, &serve.addr.to_string(), &["--frames", "40", "--json", "/nowhere/load.json"]);
+    assert!(ran.text().starts_with("every byte of 40 frames verified"), "{}", ran.text());
+    let told: Vec<&str> = ran.err.lines().collect();
+    assert!(told[0].contains("/nowhere/load.json") && told[0].ends_with("the run goes on without it"), "{}", ran.err);
+    serve.stop();
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_measured() {
+    let serve = echo(&[]);
+    let mut flags = vec!["load", "", "--seconds", "600", "--connections", "2"];
+    let addr = serve.addr.to_string();
+    flags[1] = &addr;
+    let load = Program::start(&flags);
+    serve.program.err_line_with("connected");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    load.signal(Signal::INT);
+    let ran = load.end();
+    assert_eq!(ran.code, 130, "{}{}", ran.text(), ran.err);
+    assert!(ran.text().starts_with("INCOMPLETE: interrupted after "), "{}", ran.text());
+    assert!(ran.err.contains("stopping: finishing what is in flight"), "{}", ran.err);
+    serve.stop();
+}
