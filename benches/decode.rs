@@ -1,8 +1,8 @@
 //! Borrowed decode: every payload length, 64 KiB chunks, a u32 little-endian header.
 //!
-//! Ours three ways (`feed` copies each chunk once, `cursor` yields from the chunk, `in-place` reads into the buffer), beside a
-//! hand-written loop, tokio-util and asynchronous-codec. The last two yield owned frames; they have no borrowed ones.
-//! `chase` takes the copy away: the bytes are in the buffer already. `slice` takes the buffer away, too.
+//! Ours three ways (`feed` copies each chunk once, `cursor` yields from the chunk, `in-place` reads into the buffer),
+//! beside a hand-written loop, tokio-util and asynchronous-codec. The last two yield owned frames; they have no
+//! borrowed ones. `chase` takes the copy away: the bytes are in the buffer already. `slice` takes the buffer away, too.
 
 mod peers;
 
@@ -21,7 +21,7 @@ fn decode(criterion: &mut Criterion) {
         let wire = peers::wire(Format::U32_LE, payload_len, count);
         let wide = peers::wire(Format::U64_BE, payload_len, count);
         let (wire, wide) = (&wire[..], &wide[..]);
-        // Fed chunks stand behind the rest of the one before: a decoder keeps memory for both only if it is told to.
+        // Fed chunks are appended to the rest of the one before: a decoder keeps memory for both only if it is told to.
         let new_decoder = || Decoder::with_read_len(black_box(Format::U32_LE), 2 * CHUNK_LEN);
 
         let mut decoder = new_decoder();
@@ -52,8 +52,8 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The decoding alone: a chunk of whole frames that stands in the buffer already. A space shows what was received before,
-/// so the same bytes are declared received again and again.
+/// The decoding alone: a chunk of whole frames that stands in the buffer already. A space shows what was received
+/// before, so the same bytes are declared received again and again.
 fn chase(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chase");
     for payload_len in PAYLOADS.into_iter().filter(|len| *len <= 16 << 10) {

@@ -1,4 +1,4 @@
-//! Mutual TLS: a server that serves only clients of its authority, and greets each by its certificate; and such a client.
+//! Mutual TLS: a server that serves only clients with a certificate from its authority, and such a client.
 
 use std::error::Error;
 use std::future::pending;
@@ -12,10 +12,10 @@ use rustls::server::WebPkiClientVerifier;
 use unstick::framing::Frame;
 use unstick::{Client, ClientConfig, Peer, Responder, Server, ServerConfig, Stats};
 
-/// A certificate and its key, of either end.
+/// A certificate and its key.
 pub(crate) type Own = (CertificateDer<'static>, PrivateKeyDer<'static>);
 
-/// Clients need a certificate of one of these authorities. One that has none reaches no handler.
+/// A server whose clients need a certificate from one of these authorities. Other clients never reach a handler.
 pub(crate) fn server(authorities: RootCertStore, (certificate, key): Own) -> Result<Server, Box<dyn Error>> {
     let verifier = WebPkiClientVerifier::builder(Arc::new(authorities)).build()?;
     let tls = rustls::ServerConfig::builder().with_client_cert_verifier(verifier);
@@ -23,7 +23,7 @@ pub(crate) fn server(authorities: RootCertStore, (certificate, key): Own) -> Res
     Ok(Server::bind("127.0.0.1:0", ServerConfig::default())?.tls(Arc::new(tls)))
 }
 
-/// Answers with the length of the client's certificate: who it is for, crates such as `x509-parser` read in it.
+/// Replies with the length of the client's certificate. Crates such as `x509-parser` read the names in it.
 pub(crate) async fn serve(server: Server) -> io::Result<Stats> {
     let new_handler = |peer: Peer| {
         let certificate = peer.name().as_tls().and_then(|tls| tls.certificates.first()).map_or(0, Vec::len);
@@ -34,7 +34,7 @@ pub(crate) async fn serve(server: Server) -> io::Result<Stats> {
     server.serve(new_handler, pending()).await
 }
 
-/// Connects with a certificate, and asks what the server makes of it.
+/// Connects with a certificate, sends a request, and returns the reply.
 pub(crate) async fn ask(addr: SocketAddr, roots: RootCertStore, own: Own) -> Result<String, Box<dyn Error>> {
     let tls = rustls::ClientConfig::builder().with_root_certificates(roots);
     let tls = Arc::new(tls.with_client_auth_cert(vec![own.0], own.1)?);
@@ -43,7 +43,7 @@ pub(crate) async fn ask(addr: SocketAddr, roots: RootCertStore, own: Own) -> Res
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Where certificates come from is another matter: here one that is its own authority does for both ends.
+    // To keep the example short, both ends use the same self-signed certificate.
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
     let own = || Ok::<Own, &str>((made.cert.der().clone(), made.signing_key.serialize_der().try_into()?));
     let mut roots = RootCertStore::empty();

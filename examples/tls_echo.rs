@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use unstick::framing::Frame;
 use unstick::{Responder, Server, ServerConfig, Stats};
 
-/// What rustls is to do is chosen here: certificate and key, and no certificates of clients.
+/// The rustls configuration: a certificate and its key. Clients need no certificate.
 pub(crate) fn tls(certificate: &Path, key: &Path) -> Result<rustls::ServerConfig, Box<dyn Error>> {
     let certificates = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
@@ -31,7 +31,7 @@ pub(crate) async fn serve(server: Server) -> io::Result<Stats> {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let (Some(certificate), Some(key)) = (args.next(), args.next()) else {
-        return Err("say: tls_echo CERT KEY".into());
+        return Err("usage: tls_echo CERT KEY".into());
     };
     let tls = tls(certificate.as_ref(), key.as_ref())?;
     let server = Server::bind("127.0.0.1:4747", ServerConfig::default())?.tls(Arc::new(tls));

@@ -29,7 +29,7 @@ impl fmt::Display for Closed {
     }
 }
 
-/// Frames and bytes of a connection, including a greeting; all zero if it was refused without a word.
+/// Frames and bytes of a connection, including a greeting; all zero if it was refused and sent nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Traffic {
@@ -62,12 +62,13 @@ pub enum CloseReason {
     /// The peer ended its stream (FIN) inside a frame. The error says how many bytes of the frame were received, and
     /// how many it needed.
     Truncated(DecodeError),
-    /// The stream was cut off at a frame's end: over TLS, it ended without `close_notify`, so someone in between may have
-    /// ended it. Its kind is [`CloseKind::Truncated`], too.
+    /// Over TLS, the stream ended at a frame's end, but without `close_notify`: someone on the way may have cut it off.
+    /// Its kind is [`CloseKind::Truncated`], too.
     CutOff(io::Error),
     /// The TLS handshake failed, or took too long. No handler was made.
     Handshake(HandshakeError),
-    /// After the handshake, the peer broke the rules of TLS, or reported that we did. The error holds a `rustls::Error`.
+    /// After the handshake, the peer broke the rules of TLS, or reported that we did. The error holds a
+    /// `rustls::Error`.
     Tls(io::Error),
     /// The peer reset the connection (RST), or it was broken off.
     Reset(io::Error),
@@ -347,7 +348,7 @@ impl From<io::Error> for CloseReason {
         match error.kind() {
             BrokenPipe | ConnectionAborted | ConnectionReset => CloseReason::Reset(error),
             TimedOut | HostUnreachable | NetworkUnreachable => CloseReason::Unreachable(error),
-            // No socket says these: a transport with a protocol of its own does, as TLS.
+            // No socket returns these. A transport with a protocol of its own does, such as TLS.
             UnexpectedEof => CloseReason::CutOff(error),
             InvalidData => CloseReason::Tls(error),
             _ => CloseReason::Io(error),

@@ -7,46 +7,46 @@ use std::time::Duration;
 
 use crate::framing::Diagnosis;
 
-/// Why a TLS handshake failed. Its [`source`](Error::source), where there is one, says more.
+/// Why a TLS handshake failed. Its [`source`](Error::source), if there is one, says more.
 ///
-/// As an [`io::Error`] it has this error in it, and is of the kind [`TimedOut`](io::ErrorKind::TimedOut),
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer ended its stream, that of the connection's own error, or otherwise
-/// [`InvalidData`](io::ErrorKind::InvalidData).
+/// It converts into an [`io::Error`] that wraps it, with the kind [`TimedOut`](io::ErrorKind::TimedOut) for `TimedOut`
+/// and `Crowded`, [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for `Ended`, that of the error in it for `Io`, and
+/// [`InvalidData`](io::ErrorKind::InvalidData) for the others.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// It did not end in time.
+    /// The handshake took longer than the timeout.
     TimedOut {
-        /// How long it had.
+        /// The timeout.
         timeout: Duration,
     },
-    /// The server ended it, because it had taken a second or more, and as many handshakes as are allowed at a time were going on
-    /// while others waited to begin.
+    /// The server ended this handshake to let another one begin: it had taken a second or more, others waited, and as
+    /// many as are allowed at a time had begun.
     Crowded {
         /// How many are allowed at a time.
         max_handshakes: usize,
     },
     /// The peer ended its stream during the handshake.
     Ended,
-    /// What the peer sent first is no TLS.
+    /// The peer does not speak TLS.
     NotTls {
         /// Its first bytes, up to eight.
         first: Vec<u8>,
-        /// What they look like, if they are known.
+        /// The protocol that they look like, if it is a known one.
         diagnosis: Option<Diagnosis>,
-        /// Whether they may be the header of a frame that is sent without TLS.
+        /// Whether they may be the header of a frame sent without TLS.
         is_frame: bool,
     },
-    /// TLS's own error, a `rustls::Error`: a certificate is missing, expired or of an unknown authority, there is no common
-    /// version, or the peer says that it refused ours. Of TLS 1.3 a client's handshake ends before the server has checked the
-    /// client's certificate: what the server says of it shows at the client's first read.
+    /// An error of TLS, a `rustls::Error`: a certificate is missing, expired or from an unknown authority, there is no
+    /// common version, or the peer refused our certificate. In TLS 1.3, a client's handshake ends before the server has
+    /// checked the client's certificate: if the server refuses it, the client's first read fails.
     Tls(Box<dyn Error + Send + Sync>),
     /// The connection failed.
     Io(io::Error),
 }
 
 impl HandshakeError {
-    /// The kind of the I/O error that it makes.
+    /// The kind of the [`io::Error`] that it converts into.
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
             HandshakeError::TimedOut { .. } | HandshakeError::Crowded { .. } => io::ErrorKind::TimedOut,
@@ -69,7 +69,7 @@ impl fmt::Display for HandshakeError {
             }
             HandshakeError::Ended => f.write_str("the peer ended its stream during the TLS handshake"),
             HandshakeError::NotTls { first, diagnosis, is_frame } => {
-                f.write_str("the peer speaks no TLS: its first bytes are")?;
+                f.write_str("the peer does not speak TLS: its first bytes are")?;
                 first.iter().try_for_each(|byte| write!(f, " {byte:02x}"))?;
                 match (diagnosis, is_frame) {
                     (Some(diagnosis), _) => write!(f, " ({diagnosis})"),

@@ -32,6 +32,7 @@
 //! | an address to listen on, TCP or Unix | [`Server`]: an async handler gets each frame and replies through a [`Responder`]; any thread pushes frames through an [`Outbox`] | `server` |
 //! | connections of another kind | [`Server::with_listener`] and [`serve_connection`]; the traits [`Listener`] and [`Transport`] | `server` |
 //! | a server to talk to, over TCP or Unix | [`Client`] | `client` |
+//! | certificates | TLS for both, by rustls: [`Server::tls`], [`Client::connect_tls`] | `tls` |
 //! | a header that no format describes, or a checksum | the traits [`Header`](framing::Header) and [`Check`](framing::Check) | none |
 //! | your own server to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
 //! | your own decoder to test | [`testing`]: the property suite that this crate's decoder passes | `testing` |
@@ -87,6 +88,8 @@
            [`serve_connection`]: #features\n[`Listener`]: #features\n[`Transport`]: #features\n[`ServerConfig`]: #features"
 )]
 #![cfg_attr(not(feature = "client"), doc = "[`Client`]: #features")]
+#![cfg_attr(not(all(feature = "server", feature = "tls")), doc = "[`Server::tls`]: #features")]
+#![cfg_attr(not(all(feature = "client", feature = "tls")), doc = "[`Client::connect_tls`]: #features")]
 #![cfg_attr(not(feature = "testing"), doc = "[`testing`]: #features")]
 #![cfg_attr(not(all(feature = "server", feature = "testing")), doc = "[`testing::Simulation`]: #features")]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -33,20 +33,20 @@ pub enum PeerName {
     },
     /// Any other peer, by the name that its transport gives it.
     Other(Arc<str>),
-    /// A peer over TLS, once the handshake has ended. It is shown as below TLS; its certificate is in [`TlsPeer`].
+    /// A peer over TLS, after the handshake. Its `Display` is that of its name below TLS.
     Tls(Arc<TlsPeer>),
 }
 
-/// A peer over TLS, as the handshake showed it.
+/// A peer over TLS: its certificates, and the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TlsPeer {
-    /// Its name below TLS: its address, say.
+    /// Its name below TLS, such as its address.
     pub name: PeerName,
-    /// Its certificates as DER, its own first, as the rustls configuration verified them; empty if it showed none. For names in
-    /// them there are crates, such as `x509-parser`.
+    /// Its certificate chain in DER, its own certificate first; empty if it sent none. The rustls configuration has
+    /// verified it. Crates such as `x509-parser` read the names in it.
     pub certificates: Vec<Vec<u8>>,
-    /// The protocol that was agreed on by ALPN, if any.
+    /// The protocol agreed on by ALPN, if any.
     pub alpn: Option<Vec<u8>>,
 }
 
@@ -72,7 +72,7 @@ impl PeerName {
         }
     }
 
-    /// Its certificates and the protocol of ALPN; `None` if it is no peer over TLS.
+    /// Its certificates and protocol; `None` if it is not over TLS.
     pub fn as_tls(&self) -> Option<&TlsPeer> {
         match self {
             PeerName::Tls(peer) => Some(peer),
@@ -112,7 +112,7 @@ impl fmt::Display for Credentials {
     }
 }
 
-/// A peer may choose its name, and must not be able to write lines into a log.
+/// A peer may choose its name, but must not be able to add lines to a log.
 fn in_one_line(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     name.chars().try_for_each(|char| match char.is_control() {
         true => write!(f, "{}", char.escape_default()),

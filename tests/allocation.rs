@@ -1,5 +1,5 @@
-//! Allocations are counted, as they are part of what the core promises. The counting allocator is `allocation-counter`'s,
-//! so that this file needs no `unsafe`.
+//! Allocations are counted, as they are part of what the core promises. The counting allocator is
+//! `allocation-counter`'s, so that this file needs no `unsafe`.
 
 use allocation_counter::measure;
 use unstick::framing::{Decoder, Encoder, Format, Header, Oversize, Part, split_first};
@@ -68,7 +68,7 @@ fn frames_borrowed_from_a_chunk_allocate_nothing_at_all() {
     assert_eq!(decoder.capacity(), 0);
 }
 
-/// Frames of a slice are not copied either; and what is wrong with the bytes behind them is told without an allocation.
+/// Frames of a slice are not copied either; and an error in the bytes after them is reported without an allocation.
 #[test]
 fn frames_of_a_slice_allocate_nothing_also_where_they_fail() {
     let (format, stream, count) = stream();
@@ -186,10 +186,10 @@ fn a_body_in_parts_and_a_skipped_one_pass_through_one_buffer() {
     assert_eq!(skipping.format().max_payload_len(), 10);
 }
 
-/// A frame that began in an earlier chunk takes just its rest from the next one; the frames behind it are borrowed from
-/// the chunk, where they are.
+/// A frame that began in an earlier chunk takes only its rest from the next one; the frames after it are borrowed from
+/// that chunk.
 #[test]
-fn frames_behind_one_that_was_cut_are_borrowed_from_the_chunk() {
+fn frames_after_one_that_was_cut_are_borrowed_from_the_chunk() {
     let mut decoder = Decoder::new(Format::U8);
     decoder.feed(b"\x05he");
     let chunk = b"llo\x03one\x03two\x04cu";

@@ -87,7 +87,7 @@ fn take_part(part: Part<'_>, body: &mut Vec<u8>) -> Option<Vec<u8>> {
     }
 }
 
-/// Nothing, where the reader failed for now.
+/// `None` if the reader failed for now.
 fn of_decoder<T>(result: Result<T, ReadError>) -> Option<Result<T, DecodeError>> {
     match result {
         Ok(taken) => Some(Ok(taken)),
@@ -119,7 +119,7 @@ fn assert_given(given: &Given, expected: &Expected, case: &Case, how: &str) {
     assert_eq!(ended.copied(), expected, "{how}");
 }
 
-/// Whatever the reader does on the way, by frames and by parts, and in a `for` loop where nothing fails.
+/// Whatever the reader does on the way, by frames and by parts, and in a `for` loop if nothing fails.
 #[track_caller]
 fn assert_reads(case: &Case, script: &[Step]) {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
@@ -184,7 +184,7 @@ impl<const PARTS: bool> Reading<PARTS> {
         Reading { reader: FrameReader::new(Arriving::default(), format), body: Vec::new() }
     }
 
-    /// The next payload; the outer `None` where it has to wait.
+    /// The next payload; the outer `None` if it has to wait.
     fn next(&mut self) -> Option<Result<Option<Vec<u8>>, DecodeError>> {
         if !PARTS {
             return of_decoder(self.reader.next_frame()).map(|frame| frame.map(|frame| frame.map(payload_of)));
@@ -399,7 +399,7 @@ fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
 }
 
 proptest! {
-    /// What is written is always a begin of the frames in their order, and with what is queued it is all of them.
+    /// The written bytes are always a start of the frames in order, and with the queued bytes they are all of them.
     #[test]
     fn whatever_the_writer_does_nothing_is_lost_torn_or_doubled(
         puts in payloads().prop_flat_map(|payloads| {
@@ -533,7 +533,7 @@ fn what_is_fed_is_written_once_64_kib_wait() {
 }
 
 #[test]
-fn who_goes_on_sending_after_a_failure_overflows() {
+fn sending_on_after_a_failure_overflows() {
     let mut writer = FrameWriter::new(ChoppyWrite::new([Step::Pending; 3]), Format::U8).max_queued(20);
     for queued in [10, 20, 30] {
         let error = writer.send(b"123456789").expect_err("not now");

@@ -140,8 +140,8 @@ fn replays(case: &Value) -> Vec<Replay<'_>> {
     replays
 }
 
-/// In its chunks; and all at once, byte by byte (a stream over 20,000 bytes in as many chunks), and at cuts by lot. Counts
-/// the replays.
+/// In its chunks; and all at once, byte by byte (a stream over 20,000 bytes in as many chunks), and at cuts by lot.
+/// Counts the replays.
 fn decode(case: &Value, count: &mut usize) -> usize {
     for (index, replay) in replays(case).iter().enumerate() {
         if index == 0 {
@@ -182,7 +182,7 @@ fn every_stream_up_to_1_200_bytes_is_cut_in_three_at_every_two_places() {
 }
 
 /// A stream that is too long for that is cut in two and in three wherever the decoder decides something: inside every
-/// header, and at every boundary of header, payload and frame and a byte before and behind it. A cut anywhere else is
+/// header, and at every boundary of header, payload and frame and a byte before and after it. A cut anywhere else is
 /// inside a payload; at each of those offsets, byte by byte, the decoder waits for exactly the missing bytes.
 #[test]
 fn every_longer_stream_is_cut_in_two_and_three_wherever_something_is_decided() {
@@ -248,7 +248,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// In each of these cuts, fed and read in place. How many replays that were.
+    /// Replays each of these cuts, fed and read in place. Returns the number of replays.
     fn in_cuts(&self, all: impl IntoIterator<Item = Cuts>) -> usize {
         let mut count = 0;
         for cuts in all {
@@ -316,7 +316,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Where the decoder decides: inside each header, and at each boundary, and a byte before and behind it.
+    /// Where the decoder decides: inside each header, and at each boundary, and a byte before and after it.
     fn decisive(&self) -> Vec<usize> {
         let frames = testing::Expected::of(&self.format, self.policy, &self.stream).frames;
         let ranges = frames.iter().flat_map(|frame| {
@@ -344,7 +344,7 @@ fn put(decoder: &mut Decoder, mut chunk: &[u8], read: bool) {
     }
 }
 
-/// Ten ways by lot, or two where the stream has 100,000 bytes and more.
+/// Ten random ways, or two for a stream of 100,000 bytes or more.
 fn by_lot(replay: &Replay<'_>) -> Vec<Cuts> {
     let len = replay.stream.len();
     let mut state = replay.id.bytes().fold(0x9E37_79B9u32, |state, byte| state.rotate_left(5) ^ u32::from(byte));
@@ -361,7 +361,7 @@ fn encode(case: &Value) -> usize {
     1
 }
 
-/// The wire images, and at the end the error, which leaves the output as it was. `limit` gives a limit from a frame on.
+/// The wire images, and at the end the error, which leaves the output unchanged. `limit` sets a limit from a frame on.
 fn encode_under(case: &Value, limit: impl Fn(usize) -> Option<usize>) {
     let id = text(case, "id");
     let mut format = format(case).unwrap_or_else(|error| panic!("{id}: {error}"));

@@ -1,5 +1,5 @@
-//! A server that runs out of descriptors, as a process of its own with few of them: it serves on when there are some again,
-//! and keeps none.
+//! A server that runs out of descriptors, as a process of its own with few of them: it serves on when there are some
+//! again, and keeps none.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -48,7 +48,7 @@ fn out_of_descriptors_a_server_rests_and_goes_on() {
     assert!(child.wait().expect("an end").success());
 }
 
-/// Tells where it listens, serves until the end of its standard input, and tells how it was.
+/// Prints its address, serves until the end of its standard input, and prints the statistics.
 #[test]
 #[ignore = "the process that the other test starts"]
 fn the_process_with_few_descriptors() {
@@ -62,7 +62,8 @@ fn the_process_with_few_descriptors() {
     std::io::stdout().flush().expect("written");
     std::io::stdin().read_to_end(&mut Vec::new()).expect("the end");
     let served = server.served().0;
-    // The runtime's own thread forgets a timer that was given up in its own time, and with it how to wake the server's thread.
+    // The runtime's own thread forgets a timer that was given up in its own time, and with it how to wake the server's
+    // thread.
     let begin = Instant::now();
     while descriptors() > before && begin.elapsed() < DEADLINE {
         std::thread::yield_now();

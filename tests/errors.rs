@@ -61,7 +61,7 @@ where
     check(&error.downcast::<E>().expect("the error itself"), text, cause);
 }
 
-/// The same, where it came of an I/O error: it gives just that one.
+/// The same for one that holds an I/O error: it converts into that error.
 #[track_caller]
 fn check_io_itself<E: Error + Into<io::Error> + Debug + 'static>(error: E, text: &str) {
     check(&error, text, Some("the cable"));
@@ -156,7 +156,7 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
 fn errors_of_a_handshake_have_the_cause_that_they_name() {
     let timeout = Duration::from_secs(3);
     let not_tls = |diagnosis, is_frame| HandshakeError::NotTls { first: b"\x05\0\0\0he".into(), diagnosis, is_frame };
-    let first = "the peer speaks no TLS: its first bytes are 05 00 00 00 68 65";
+    let first = "the peer does not speak TLS: its first bytes are 05 00 00 00 68 65";
     let crowded = "no TLS handshake within a second, while others wait and 7 are allowed at a time";
     let ended = "the peer ended its stream during the TLS handshake";
     for (error, kind, text) in [

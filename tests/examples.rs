@@ -50,7 +50,7 @@ impl Example {
         connect(self.addr)
     }
 
-    /// Waits until so many frames have been handled.
+    /// Waits until this many frames have been handled.
     #[track_caller]
     fn wait_for_frames(&self, count: u64) {
         let begin = Instant::now();
@@ -60,7 +60,7 @@ impl Example {
         }
     }
 
-    /// Waits until so many connections have ended for this reason.
+    /// Waits until this many connections have ended for this reason.
     #[track_caller]
     fn wait_for(&self, kind: CloseKind, count: u64) {
         let begin = Instant::now();
@@ -102,7 +102,7 @@ fn what_one_says_in_the_chat_all_others_get() {
 }
 
 #[test]
-fn who_does_not_read_the_chat_is_broken_off() {
+fn a_client_that_does_not_read_the_chat_is_broken_off() {
     let server = Example::start(ServerConfig::default(), chat::serve);
     let (mut speaks, mut slow) = (server.client(), server.client());
     send(&mut slow, b"hello");
@@ -123,7 +123,7 @@ fn who_does_not_read_the_chat_is_broken_off() {
 
 /// Frames that come at once are more than an outbox holds, and are written one by one.
 #[test]
-fn who_reads_the_chat_gets_a_burst_that_no_outbox_holds() {
+fn a_client_that_reads_the_chat_gets_a_burst_that_no_outbox_holds() {
     let server = Example::start(ServerConfig::default().outbox_limit(20_000), chat::serve);
     let (mut speaks, mut other) = (server.client(), server.client());
     send(&mut other, b"hello");
@@ -147,9 +147,9 @@ fn a_job_tells_how_far_it_is_and_answers() {
     assert_eq!(read_frame(&mut client), b"error: send a number of up to 4294967295");
 }
 
-/// A job that takes long keeps nobody waiting; its client goes, and so does it.
+/// A long job delays no other client, and ends with its own client.
 #[test]
-fn a_long_job_keeps_nobody_waiting_and_ends_with_its_client() {
+fn a_long_job_delays_no_other_client_and_ends_with_its_own() {
     let server = Example::start(ServerConfig::default(), job::serve);
     let (mut long, mut short) = (server.client(), server.client());
     send(&mut long, b"2000000");
@@ -163,7 +163,7 @@ fn a_long_job_keeps_nobody_waiting_and_ends_with_its_client() {
 }
 
 #[test]
-fn a_relay_passes_on_what_each_one_sends_and_waits_for_who_reads_slowly() {
+fn a_relay_forwards_both_directions_and_waits_for_a_slow_reader() {
     let server = Example::start(ServerConfig::default(), relay::serve);
     let (mut one, mut two) = (server.client(), server.client());
     send(&mut one, b"is anybody there?");
@@ -185,7 +185,7 @@ fn a_relay_passes_on_what_each_one_sends_and_waits_for_who_reads_slowly() {
     }
     writing.join().expect("written");
 
-    // Who ends, ends the other one, too, behind what was sent.
+    // The end of one client ends the other one, too, after what was sent.
     send(&mut one, b"bye");
     one.shutdown(std::net::Shutdown::Write).expect("half-closed");
     assert_eq!(read_to_end(&mut two), frame(b"bye"));
@@ -194,9 +194,9 @@ fn a_relay_passes_on_what_each_one_sends_and_waits_for_who_reads_slowly() {
     server.wait_for(CloseKind::Clean, 1);
 }
 
-/// Who waits for a partner and goes is no partner.
+/// A client that leaves while it waits for a partner is not paired.
 #[test]
-fn a_relay_pairs_nobody_with_one_that_is_gone() {
+fn a_relay_pairs_no_client_with_one_that_has_left() {
     let server = Example::start(ServerConfig::default(), relay::serve);
     drop(server.client());
     server.wait_for(CloseKind::Clean, 1);

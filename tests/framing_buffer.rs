@@ -1,5 +1,5 @@
-//! When a decoder's memory grows, when what waits in it moves, and when memory stays: to the byte, as [`Decoder::capacity`] and
-//! the room of [`Decoder::space`] tell it.
+//! When a decoder's memory grows, when what waits in it moves, and when memory stays: to the byte, as
+//! [`Decoder::capacity`] and the room of [`Decoder::space`] tell it.
 
 use futures_lite::future::block_on;
 use futures_lite::io::sink;
@@ -8,14 +8,13 @@ use unstick::framing::{DEFAULT_READ_LEN, DecodeErrorKind, Decoder, Format, Frame
 use unstick::testing::choppy::{ChoppyRead, Step};
 use unstick::{FramedRead, Halves, PeerName, Responder, ServerConfig, serve_connection};
 
-/// A frame of so many bytes in all.
+/// A frame of `len` bytes, header included.
 fn frame(len: usize) -> Vec<u8> {
     let payload_len = len as u16 - 2;
     [&payload_len.to_be_bytes()[..], &vec![7; payload_len.into()]].concat()
 }
 
-/// A decoder with this memory, in which so many bytes that are taken stand before so many that wait: the begin of a frame
-/// that is far longer.
+/// A decoder with this memory: `taken` bytes of handled frames, then the first `waiting` bytes of a much longer frame.
 fn decoder(read_len: usize, memory: Vec<u8>, taken: usize, waiting: usize) -> Decoder {
     let mut decoder = Decoder::with_read_len(Format::U16_BE, read_len);
     decoder.swap_buffer(memory);
@@ -60,7 +59,7 @@ fn memory_grows_to_the_end_of_the_frame_or_of_a_read() {
 
 /// Where less was taken than waits, what waits moves only to memory that is twice as long.
 #[test]
-fn what_waits_behind_less_moves_to_more_memory() {
+fn a_frame_after_fewer_handled_bytes_moves_to_more_memory() {
     let mut decoder = decoder(10, Vec::with_capacity(30), 10, 20);
     let stream = frame(5000);
     decoder.feed(&stream[20..25]);
@@ -70,7 +69,7 @@ fn what_waits_behind_less_moves_to_more_memory() {
 }
 
 #[test]
-fn what_waits_behind_as_much_moves_to_the_front() {
+fn a_frame_after_as_many_handled_bytes_moves_to_the_front() {
     for (taken, waiting, room) in [(9, 11, 20), (10, 10, 30), (11, 9, 31)] {
         let mut decoder = decoder(5, vec![0; 40], taken, waiting);
         assert_eq!((decoder.space().len(), decoder.capacity()), (room, 40), "{waiting} behind {taken}");
@@ -107,7 +106,7 @@ fn memory_that_was_swapped_in_is_what_is_read_into() {
     }
 }
 
-/// Also where nothing of it is there any more.
+/// Also if nothing of it is left.
 #[test]
 fn a_stream_that_failed_keeps_its_place() {
     let mut decoder = Decoder::new(Format::U16_BE.with_max_payload_len(100).expect("a format"));
@@ -118,8 +117,8 @@ fn a_stream_that_failed_keeps_its_place() {
     assert_eq!((decoder.buffered(), decoder.capacity()), (0, 0));
 }
 
-/// A stream lends the memory of a payload that is alone there and at least half of it; any other is copied, and nobody else
-/// has what it was copied to.
+/// A stream lends its memory if a payload is alone in it and fills at least half of it. Any other payload is copied to
+/// memory of its own.
 #[test]
 fn a_stream_lends_memory_that_is_mostly_payload() {
     for (capacity, behind, is_lent) in [
@@ -142,8 +141,8 @@ fn a_stream_lends_memory_that_is_mostly_payload() {
     }
 }
 
-/// The server lends its memory to the replies while large frames come: what is left in it then is the begin of the next, also
-/// where somebody keeps the memory.
+/// The server lends its memory to the replies while large frames come. The rest in it is the start of the next frame,
+/// also if the memory is kept.
 #[test]
 fn what_is_left_in_memory_that_was_lent_is_not_lost() {
     const LEN: usize = 20_000;
@@ -178,7 +177,7 @@ fn a_read_has_16_kib_unless_told_otherwise() {
     assert_eq!(Decoder::new(Format::U8).space().len(), 16 * 1024);
 }
 
-/// Reads go on to the end of the frame at hand where that is more than a read, and not beyond it.
+/// If the current frame needs more than one read, reads continue to its end, and not beyond.
 #[test]
 fn room_to_read_is_for_the_frame_at_hand() {
     let mut decoder = Decoder::with_read_len(Format::U16_BE, 100);
@@ -204,7 +203,7 @@ fn memory_for_what_is_fed_is_for_the_frame_at_hand() {
     assert_eq!(decoder.next_frame().expect("no error").expect("a frame").as_bytes(), wire);
 }
 
-/// Also before anybody asked for the frame, a length over the limit is not counted with, be it the greatest.
+/// A length over the limit, even the greatest one, reserves no memory, also before the frame is asked for.
 #[test]
 fn a_length_over_the_limit_changes_nothing_about_memory() {
     let mut decoder = Decoder::with_read_len(Format::U64_BE, 100);

@@ -1,5 +1,5 @@
-//! What a stream that is none of frames looks like: told by the bytes that were refused, or by those that came before a stream
-//! ended inside its first frame; and the same however the stream was cut.
+//! What a stream that is none of frames looks like: told by the bytes that were refused, or by those that came before a
+//! stream ended inside its first frame; and the same however the stream was cut.
 
 use unstick::framing::{
     DecodeError, DecodeErrorKind, Decoder, Diagnosis, Endian, Format, Frames, Header, Layout, MAX_HEADER_LEN,
@@ -162,7 +162,7 @@ fn text_of_any_language_is_text_and_no_negative_number() {
             assert_eq!(error.offset(), 0);
         }
     }
-    // Where its first bytes are a length within the limit, its end tells it.
+    // If its first bytes are a length within the limit, only its end shows what it is.
     let greatest = Format::U32_BE.with_max_payload_len(u32::MAX as usize).expect("a format");
     for format in [Format::U16_BE, greatest] {
         for text in [GREETING, &with_mark] {
@@ -173,7 +173,7 @@ fn text_of_any_language_is_text_and_no_negative_number() {
     }
 }
 
-/// Three printable bytes and more are a length that nobody has: text is meant, also where the other order is within the limit.
+/// Three printable bytes or more are text, not a length, also if the other byte order is within the limit.
 #[test]
 fn printable_bytes_are_text_before_they_are_another_byte_order() {
     let limit = |format: Format, limit| format.with_max_payload_len(limit).expect("a format");
@@ -219,7 +219,7 @@ fn a_frame_of_text_that_is_cut_short_is_a_frame() {
             assert_ne!(error.diagnosis(), Some(Diagnosis::Text), "{:?}", &wire[..len]);
         }
     }
-    // A length of more bytes is that of no frame of text: it would be of two million bytes at least.
+    // A longer length field is not text: the frame would have two million bytes at least.
     let greatest = Format::U24_BE.with_max_payload_len(0xFF_FFFF).expect("a format");
     assert_eq!(error_of(greatest, b"hello").diagnosis(), Some(Diagnosis::Text));
 }

@@ -144,7 +144,7 @@ proptest! {
         testing::check_skip(&plan.case());
     }
 
-    /// All of it, on bytes that nobody planned.
+    /// All properties, on random bytes.
     #[test]
     fn any_bytes(case in case()) {
         testing::check_stream(&case);

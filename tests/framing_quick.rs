@@ -1,5 +1,5 @@
-//! A `Format` has a quick way to a whole frame beside `parse`. Here it is put to every kind of field in each of its widths,
-//! with every kind of byte behind the frame: it says what `parse` says, and leaves to it no more than it must.
+//! A `Format` has a fast path to a whole frame beside `parse`. It is tested with every kind and width of field, and
+//! with all kinds of bytes after the frame: it returns what `parse` returns, and leaves to `parse` only what it must.
 
 use unstick::framing::{
     DecodeErrorKind, Decoder, Diagnosis, EncodeError, Encoder, Endian, Envelope, Field, Format, Frame, Head, Header,
@@ -42,7 +42,7 @@ struct OnWire {
 /// Bytes of payload that a field is made to declare by the adjustment.
 const PAYLOAD_LENS: [u64; 4] = [0, 1, 7, 12];
 
-/// What stands behind a frame: nothing, less than a quick look takes, or bytes that are easily taken for the field's.
+/// Bytes after a frame: none, fewer than the fast path reads, or bytes that look like those of a field.
 const TAILS: [&[u8]; 5] = [b"", b"\xFF\xFF\xFF", &[0; 9], &[0xFF; 9], b"\x81\x82\x83\x84\x85\x86\x87\x88\x09"];
 
 #[test]
@@ -81,7 +81,7 @@ fn of_every_varint_it_says_what_parse_says() {
     counts.are_at_least(5000, 5000);
 }
 
-/// Varints of so many bytes: the least and the greatest, one in which each byte is another, and longer ones than needed.
+/// Varints of `len` bytes: the least and the greatest, one in which each byte is another, and longer ones than needed.
 fn varints(width: usize) -> Vec<OnWire> {
     let with_last = |(more, last): (fn(usize) -> u8, u8)| {
         let mut bytes: Vec<u8> = (1..width).map(|at| more(at) | 0x80).collect();
@@ -126,7 +126,7 @@ impl Counts {
         }
     }
 
-    /// The frame with bytes before it and a tail behind it, and the same without its last byte.
+    /// The frame with bytes before and after it, and the same without its last byte.
     fn check(&mut self, format: Format, on_wire: &OnWire, payload_len: usize, tail: &[u8]) {
         let prefix = vec![0xA5; format.layout().offset.into()];
         let header = [&prefix[..], &on_wire.bytes].concat();
@@ -159,7 +159,7 @@ impl Counts {
     }
 }
 
-/// A frame with a trailer has no quick way: it is left to `parse`, and found where the one without it is.
+/// A frame with a trailer has no fast path: it is left to `parse`, which finds it as it does without the trailer.
 #[test]
 fn a_frame_with_a_trailer_is_left_to_parse() {
     let mut cases = 0;
@@ -250,7 +250,8 @@ fn a_head_says_where_the_header_ends() {
     assert_eq!(format.parse(b"ab\xAC"), Ok(Parsed::Need(1)));
 }
 
-/// A header that says nothing of its own is judged, cut short in its first frame, by all that marks a hello.
+/// If a custom header has no diagnosis of its own, a stream that is cut in its first frame is recognized by the known
+/// hellos.
 #[test]
 fn a_custom_header_cut_short_is_told_by_its_hello() {
     for (stream, diagnosis) in [(&[22, 3][..], None), (&[22, 3, 1, 0, 9, 1], Some(Diagnosis::Tls))] {

@@ -9,9 +9,9 @@ use unstick::testing::choppy::{ChoppyRead, Step};
 use unstick::testing::{self, Case, Cuts, Oracle};
 use unstick::{Halves, PeerName, Responder, ServerConfig, serve_connection};
 
-/// `need` looked behind each skipped frame by calling itself, and a read full of them ended the stack.
+/// `need` called itself for each skipped frame, and a read full of them overflowed the stack.
 #[test]
-fn need_behind_many_skipped_frames_ends() {
+fn need_after_many_skipped_frames_ends() {
     let format = Format::U8.with_max_payload_len(0).expect("a format");
     let mut decoder = Decoder::new(format).on_oversize(Oversize::Skip { max_discard: 255 });
     decoder.feed(&b"\x01x".repeat(1 << 20));
@@ -76,8 +76,8 @@ fn a_custom_header_that_refuses_late_leaves_no_trace() {
     assert_eq!(out, b"before\x03two");
 }
 
-/// Header and payload together are beyond all numbers: the end of the stream inside such a frame, while it was skipped, was
-/// told at another offset, and with fewer bytes, than the frame has. (Found by the fuzz target `decode`.)
+/// Header and payload together are beyond all numbers: the end of the stream inside such a frame, while it was skipped,
+/// was told at another offset, and with fewer bytes, than the frame has. (Found by the fuzz target `decode`.)
 #[test]
 fn the_end_inside_a_skipped_frame_of_the_greatest_length_is_told_where_it_begins() {
     let mut decoder = Decoder::new(Format::U64_BE).on_oversize(Oversize::Skip { max_discard: u64::MAX });
@@ -89,8 +89,8 @@ fn the_end_inside_a_skipped_frame_of_the_greatest_length_is_told_where_it_begins
     assert_eq!((error.offset(), error.kind()), (0, kind));
 }
 
-/// A TLS hello can declare a length within the limit (66,326 bytes as a little-endian u32), and nothing told that it was TLS.
-/// The kit, in turn, took the bytes that such an end shows for a mistake: it wants none of other ends.
+/// A TLS hello can declare a length within the limit (66,326 bytes as a little-endian u32), and nothing told that it
+/// was TLS. The kit, in turn, took the bytes that such an end shows for a mistake: it wants none of other ends.
 #[test]
 fn a_hello_within_the_limit_is_told_at_its_end_and_the_kit_lets_it_be() {
     let hello = b"\x16\x03\x01\x00\xF5\x01\x00\x00\xF1\x03\x03";
@@ -107,8 +107,8 @@ fn a_hello_within_the_limit_is_told_at_its_end_and_the_kit_lets_it_be() {
     }
 }
 
-/// The quick way to a frame looks at eight bytes, and leaves a frame that ends sooner to the thorough one. A chunk's last
-/// short frame was passed over until more came, and then it was not lent from the chunk.
+/// The quick way to a frame looks at eight bytes, and leaves a frame that ends sooner to the thorough one. A chunk's
+/// last short frame was passed over until more came, and then it was not lent from the chunk.
 #[test]
 fn a_short_frame_that_ends_a_chunk_is_lent_from_it() {
     for payload in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {
@@ -121,7 +121,8 @@ fn a_short_frame_that_ends_a_chunk_is_lent_from_it() {
     }
 }
 
-/// The server took such a frame from the decoder to look for an error, and dropped it: it was neither handled nor answered.
+/// The server took such a frame from the decoder to look for an error, and dropped it: it was neither handled nor
+/// answered.
 #[test]
 fn a_short_frame_that_ends_a_read_is_served() {
     for payload in [&b""[..], b"a", b"ab", b"abc", b"abcd"] {

@@ -1,4 +1,4 @@
-//! What stands behind a payload: trailers that travel, checks that are computed, and where a stream may end with them.
+//! Bytes after the payload: trailers, checks, and where a stream may end with them.
 
 #[allow(clippy::duplicate_mod, reason = "in tests/fast it is one of two")]
 #[path = "support/summed.rs"]
@@ -47,7 +47,7 @@ const fn mismatch(stated: u64, computed: u64) -> DecodeErrorKind {
     DecodeErrorKind::Mismatch { stated, computed }
 }
 
-/// A stream was called clean behind the first whole frame, whatever stood behind that.
+/// A stream was called clean after the first whole frame, whatever followed.
 #[test]
 fn finish_walks_the_whole_frames_that_wait() {
     let two = fed(Format::U8, b"\x01a\x05h");
@@ -85,7 +85,7 @@ fn finish_passes_over_what_is_to_be_skipped() {
     let long = [&[11][..], &[0; 11], &[9]].concat();
     assert_eq!(ends(&skipping(Summed, &[&long[..], &[0, 0]].concat())), Ok(()));
     assert_eq!(ends(&skipping(Summed, &long[..12])), Err((0, truncated(Phase::Trailer, 12, 13))));
-    // So it is where the decoder has begun to skip.
+    // The same after the decoder has begun to skip.
     for (stream, ended) in [(&b"\x03ab"[..], Err((0, truncated(Phase::Payload, 3, 4)))), (b"\x03abc\x01a", Ok(()))] {
         let mut decoder = skipping(limited, &stream[..2]);
         assert_eq!(decoder.next_frame(), Ok(None));
@@ -154,7 +154,7 @@ fn a_mismatch_says_its_numbers_and_shows_no_header() {
     }
 }
 
-/// Also where it is straight in the chunk, the frame is checked, and the chunk's rest is the caller's.
+/// A frame that is whole in the chunk is checked, too, and the rest of the chunk is returned.
 #[test]
 fn a_frame_in_a_chunk_is_checked_where_it_is() {
     let mut decoder = Decoder::new(Summed);
@@ -166,7 +166,8 @@ fn a_frame_in_a_chunk_is_checked_where_it_is() {
     assert_eq!(decoder.next_frame_from(&mut chunk).map_err(|error| error.kind()), Err(mismatch(7, 6)));
 }
 
-/// Whatever is forgotten or dropped, what was not taken of a chunk is with the caller, and what was taken is in the decoder.
+/// Whatever is forgotten or dropped, what was not taken of a chunk is with the caller, and what was taken is in the
+/// decoder.
 #[test]
 fn nothing_is_lost_where_a_frame_is_forgotten() {
     let wire = b"\x02hi\x03one\x03two\x05wor";
@@ -199,7 +200,7 @@ fn nothing_is_lost_where_a_frame_is_forgotten() {
 
 /// Where more than a chunk is needed, no byte of it is taken beyond the frame.
 #[test]
-fn what_is_behind_a_frame_stays_in_its_chunk() {
+fn bytes_after_a_frame_stay_in_its_chunk() {
     for cut in 0..5 {
         let (begin, rest) = b"#\x01a\n#\x00\n".split_at(cut);
         let mut decoder = fed(line(), begin);
@@ -212,7 +213,7 @@ fn what_is_behind_a_frame_stays_in_its_chunk() {
     }
 }
 
-/// Whatever a header is behind, it says all that it says alone: also its check, its diagnosis and its quick way.
+/// Behind any pointer, a header behaves as it does alone: also its check, its diagnosis and its fast path.
 #[test]
 #[expect(clippy::needless_borrows_for_generic_args, reason = "a borrowed header is what is tested")]
 fn a_header_behind_any_pointer_is_the_header() {
@@ -307,7 +308,7 @@ fn a_frame_is_encoded_at_once_or_in_pieces() {
     check(line(), LINE, b"#\x05hello\n");
     check(Format::U8, Envelope::default(), b"\x05hello");
     check(Summed, Envelope::default(), b"\x05hello\x19");
-    // A trailer that is given where one is computed is not used.
+    // A given trailer is not used if one is computed.
     check(Summed, Envelope { prefix: b"", trailer: b"other" }, b"\x05hello\x19");
     // Prefixes alone, however they are at hand.
     let tagged = Format::new(Layout::fixed(1, Endian::Big).offset(1), 10).expect("a format");
@@ -317,7 +318,7 @@ fn a_frame_is_encoded_at_once_or_in_pieces() {
 }
 
 #[test]
-fn what_travels_around_a_payload_is_as_long_as_the_layout_says() {
+fn an_envelope_is_as_long_as_the_layout_says() {
     let encoder = Encoder::new(line());
     let prefix = |prefix_len| EncodeError::Prefix { prefix_len, offset: 1 };
     let trailer = |trailer_len| EncodeError::Trailer { trailer_len, expected: 1 };
@@ -454,7 +455,7 @@ fn what_is_filled_is_received() {
     assert_eq!(decoder.space().len(), 351 - 299, "up to the frame's end");
 }
 
-/// A trailer that a header may not have is refused where it is met.
+/// A trailer that a header must not have is refused when it is met.
 #[test]
 #[should_panic(expected = "a trailer has 255 at most")]
 fn a_trailer_of_256_bytes_is_no_trailer() {

@@ -1,4 +1,5 @@
-//! What no property can see, as no oracle says it: the texts of errors, what a refused header looks like, and torn text.
+//! What no property can see, as no oracle says it: the texts of errors, what a refused header looks like, and torn
+//! text.
 
 use std::fmt::{self, Write};
 
@@ -234,7 +235,7 @@ fn a_field_has_at_least_one_byte_and_no_more_than_64_bits_need() {
 
 /// Also in the most common format, which has a quick way to write its header.
 #[test]
-fn a_header_is_written_behind_its_prefix_and_no_other() {
+fn a_header_is_written_after_its_prefix_and_no_other() {
     for (layout, field) in [
         (Layout::fixed(4, Endian::Big), &b"\0\0\0\x02"[..]),
         (Layout::fixed(4, Endian::Little), b"\x02\0\0\0"),
@@ -400,7 +401,7 @@ fn in_the_middle_of_a_frame_the_rest_is_needed() {
     assert_eq!(error.offset(), 6);
 }
 
-/// Also where nobody asked for the frames before.
+/// Also if the frames before were not taken.
 #[test]
 fn finish_judges_what_was_not_taken() {
     let finish = |stream: &[u8]| {

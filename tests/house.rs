@@ -1,4 +1,4 @@
-//! What the house promises of its own source, where only the source can say it.
+//! Rules about the source code that only the source can show.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -47,7 +47,8 @@ fn the_core_and_the_adapters_for_std_have_no_dependency() {
     assert!(dependencies.len() > 10 && dependencies.iter().all(|line| line.contains("optional = true")), "{manifest}");
 }
 
-/// Every error of the library is tested in tests/errors.rs, for what it says and for its cause: one that is new belongs there, too.
+/// Every error of the library is tested in tests/errors.rs, for what it says and for its cause: one that is new belongs
+/// there, too.
 #[test]
 fn every_error_is_one_of_those_that_are_tested() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -62,7 +63,8 @@ fn every_error_is_one_of_those_that_are_tested() {
         errors.extend(named.map(str::to_owned));
     }
     errors.sort();
-    // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting or refusal, tested in end_to_end/limits.rs.
+    // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting or refusal, tested in
+    // end_to_end/limits.rs.
     let private = ["Refused", "Unfit"];
     let framing = ["DecodeError", "EncodeError", "Fault", "FormatError", "SpecError"];
     let above = [
@@ -82,9 +84,10 @@ fn every_error_is_one_of_those_that_are_tested() {
     assert_eq!(errors, tested);
 }
 
-/// Invariant 8: the core, the adapters and what serves a connection ask no clock, no timer, no runtime and no socket, so that
-/// a simulated network and clock can drive them. Where there are deadlines, the time is an argument; of the whole server one
-/// file asks the system for it, and for threads. Nothing is left to chance: what two runs of a simulation give is the same.
+/// Invariant 8: the core, the adapters and what serves a connection ask no clock, no timer, no runtime and no socket,
+/// so that a simulated network and clock can drive them. For deadlines, the time is an argument; of the
+/// whole server one file asks the system for it, and for threads. Nothing is left to chance: what two runs of a
+/// simulation give is the same.
 #[test]
 fn what_serves_a_connection_knows_no_clock() {
     const TIME: [&str; 4] = ["Instant::now", "SystemTime", "Timer", "std::thread"];
@@ -134,8 +137,8 @@ fn what_serves_a_connection_knows_no_clock() {
     assert_eq!(know_the_world, KNOW_THE_WORLD.len(), "each of them is there");
 }
 
-/// What a feature brings is chosen where modules are named, and nowhere else: each file is compiled whole or not at all. The
-/// core is the same with any features.
+/// What a feature brings is chosen where modules are named, and nowhere else: each file is compiled whole or not at
+/// all. The core is the same with any features.
 #[test]
 fn features_are_asked_for_at_module_doors_only() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -156,7 +159,7 @@ fn features_are_asked_for_at_module_doors_only() {
     }
 }
 
-/// Frames of a slice are read without an allocation, also where they fail: the file names nothing that allocates.
+/// Frames of a slice are read without an allocation, also if they fail: the file names nothing that allocates.
 #[test]
 fn frames_of_a_slice_name_no_allocation() {
     let text = source("src/framing/slice.rs");
@@ -166,8 +169,8 @@ fn frames_of_a_slice_name_no_allocation() {
     }
 }
 
-/// What the files of a folder below `src` use of each other, a folder in it being one with its files. The door, `mod.rs`, is
-/// none of them: who uses what it hands on uses the file which that comes from.
+/// Which files of a folder below `src` use which others; a folder in it counts as one file. `mod.rs` does not count: a
+/// file that uses one of its re-exports uses the file where the item is defined.
 fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
     let mut files = Vec::new();
@@ -229,7 +232,8 @@ fn below(uses: &BTreeMap<String, BTreeSet<String>>, unit: &str) -> BTreeSet<Stri
     below
 }
 
-/// A file of the core or of the server, or a folder with its files, uses those below it and never, by whatever way, itself.
+/// A file of the core or of the server, or a folder with its files, uses those below it and never, by whatever way,
+/// itself.
 #[test]
 fn nothing_goes_round_in_a_circle_of_imports() {
     let (framing, server, load) = (imports("framing"), imports("server"), imports("load"));

@@ -13,7 +13,7 @@ enum Wrong {
     Surplus,
     /// Yields other bytes.
     Altered,
-    /// Waits where it must refuse.
+    /// Waits when it must refuse.
     NoError,
     /// Refuses good frames.
     EarlyError,
@@ -162,7 +162,7 @@ fn a_checked_case_panics_with_what_was_wrong() {
     testing::check_case(&Case::new(format, b"\x04"), || Subjected::new(format, Wrong::NoError));
 }
 
-/// A decoder of which nobody knows how much memory it holds is held to all the rest.
+/// A decoder that does not report its memory must pass all other checks.
 #[test]
 fn memory_that_is_not_told_is_not_judged() {
     struct Untold(Subjected);
@@ -197,7 +197,7 @@ fn a_case_says_how_much_its_decoder_reads_and_that_is_never_nothing() {
     }
 }
 
-/// What a decoder does wrong with what stands behind a payload.
+/// Mistakes of a decoder with trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WrongBehind {
     Nothing,
@@ -275,7 +275,7 @@ impl Subject for Behind {
 
 /// A format with a trailer is under the same suite: the payload alone is yielded, once the trailer is there.
 #[test]
-fn each_fault_behind_a_payload_is_found_and_told() {
+fn each_fault_after_a_payload_is_found_and_reported() {
     let fixed = Layout::fixed(2, Endian::Big).trailer(4);
     let formats = [Format::new(fixed, 300), Format::new(Layout::varint(2).offset(1).trailer(255), 300)];
     for format in formats.map(|format| format.expect("a format")) {

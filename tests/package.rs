@@ -46,7 +46,7 @@ fn a_feature_pulls_in_what_it_needs_and_no_more() {
         ]);
         let crates: BTreeSet<&str> = tree.lines().filter(|line| !line.starts_with("unstick ")).collect();
         assert_eq!(crates.len(), count, "feature {feature:?}: {crates:#?}");
-        // Who uses TLS chooses what encrypts; only the program has chosen.
+        // A user of TLS chooses the crypto provider; only the program has one.
         let providers = crates.iter().filter(|name| name.starts_with("ring ") || name.starts_with("aws-lc"));
         assert_eq!(providers.count(), usize::from(feature == "cli"), "feature {feature:?}: {crates:#?}");
     }
@@ -112,7 +112,7 @@ fn the_package_has_what_a_user_needs_and_nothing_of_the_workshop() {
     assert!(strays.is_empty(), "{strays:?}");
 }
 
-/// A link to a file of the repository that is not in the package leads nowhere, for who has the package only.
+/// A link to a file that is not in the package leads nowhere for a user of the package.
 #[test]
 fn links_between_documents_lead_to_files_of_the_package() {
     let files = packaged();

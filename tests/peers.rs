@@ -1,4 +1,5 @@
-//! Other people's decoders under the suite. Each test states one divergence precisely, and fails when the peer mends it.
+//! Other people's decoders under the suite. Each test states one divergence precisely, and fails when the peer mends
+//! it.
 
 #[path = "support/tokio_codec.rs"]
 mod tokio_codec;
@@ -37,9 +38,9 @@ fn tokio(format: Format) -> TokioCodec {
     TokioCodec::new(&format).expect("a format that the codec can express").without_memory()
 }
 
-/// tokio-util 0.7.20: a stream that ends right behind a header ends clean.
+/// tokio-util 0.7.20: an end right after a header is clean.
 #[test]
-fn tokio_calls_the_end_behind_a_header_clean() {
+fn tokio_calls_an_end_after_a_header_clean() {
     let case = Case::new(Format::U32_BE, b"\0\0\0\x09");
     let expected = End::Truncated { start: 0, phase: Phase::Payload, have: 4, need: 13 };
     let found = testing::try_case(&case, || tokio(Format::U32_BE));
@@ -58,7 +59,8 @@ fn the_suite_finds_it_in_tokio() {
     assert!(matches!(failure.violation, Violation::End { found: None, .. }), "{failure}");
 }
 
-/// tokio-util 0.7.20: the limit is on the field as it stands, so that an adjustment of 4 lets 14 bytes through a limit of 10.
+/// tokio-util 0.7.20: the limit is on the field as it stands, so that an adjustment of 4 lets 14 bytes through a limit
+/// of 10.
 #[test]
 fn tokio_limits_the_raw_field() {
     let layout = Layout::fixed(4, Endian::Big).adjustment(4);
@@ -74,8 +76,8 @@ fn tokio_limits_the_raw_field() {
     assert_eq!(testing::try_case(&case, codec), Err(violation));
 }
 
-/// tokio-util 0.7.20: with a negative adjustment the limit on the field is lowered to the longest payload that it can say,
-/// so that a field of one byte that counts itself refuses a payload of 254 bytes.
+/// tokio-util 0.7.20: with a negative adjustment the limit on the field is lowered to the longest payload that it can
+/// say, so that a field of one byte that counts itself refuses a payload of 254 bytes.
 #[test]
 fn tokio_refuses_the_longest_payload_that_the_field_can_say() {
     let layout = Layout::fixed(1, Endian::Big).inclusive();

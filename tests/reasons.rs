@@ -10,7 +10,7 @@ fn reset() -> io::Error {
     io::ErrorKind::ConnectionReset.into()
 }
 
-/// What a transport says that is over TLS.
+/// The error of a TLS transport whose stream ended without `close_notify`.
 fn cut_off() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }

@@ -1,5 +1,5 @@
-//! Replies in memory: large payloads that a handler sends back wait where they were received, and all go out together, in order,
-//! and as many at a time as may wait.
+//! Replies in memory: large payloads that a handler sends back are not copied, and are written together,
+//! in order, and as many at a time as may wait.
 
 use std::io::ErrorKind;
 
@@ -74,13 +74,13 @@ fn the_large_replies_to_one_read_are_one_write_from_where_they_were_received() {
     let slices = &writes[1].slices;
     let lens: Vec<usize> = slices.iter().map(|(_, len)| *len).collect();
     assert_eq!(lens, [4, 20 * KIB, 4 + 5 + 4, NO_COPY_LEN, 4, 30 * KIB, 4]);
-    // They are as far apart as they were in the stream.
+    // They have the same distance as in the stream.
     assert_eq!(slices[3].0 - slices[1].0, 20 * KIB + 4 + 5 + 4);
     assert_eq!(slices[5].0 - slices[3].0, NO_COPY_LEN + 4);
 }
 
-/// Once as much waits as the mark, or as was received at once with large frames, a handler waits to send, and what waits is
-/// written.
+/// Once as much waits as the mark, or as was received at once with large frames, a handler waits to send, and what
+/// waits is written.
 #[test]
 fn no_more_of_them_wait_than_were_received_at_once() {
     let lens = [20 * KIB; 13];
@@ -100,8 +100,8 @@ fn no_more_of_them_wait_than_were_received_at_once() {
         });
         let taken: Vec<usize> = writer.look().writes().iter().map(|write| write.taken).collect();
         assert_eq!(taken.iter().sum::<usize>(), stream.len() * 5);
-        // The first frame is not known to be large before it is there: four of its replies are the first ones that are as much as
-        // the mark. Twelve are as much as the second read.
+        // The first frame is not known to be large before it is there: four of its replies are the first ones that are
+        // as much as the mark. Twelve are as much as the second read.
         assert_eq!(taken, [[4, 1].as_slice(), &[12; 5]].concat().iter().map(|n| n * frame_len).collect::<Vec<_>>());
     }
 }
@@ -121,7 +121,7 @@ fn at_the_mark_they_are_written() {
 
 /// Also those frames count that were taken out of memory that was lent.
 #[test]
-fn an_error_behind_large_frames_is_told_where_it_is() {
+fn an_error_after_large_frames_has_its_offset() {
     let stream = [frames(&[20 * KIB, 20 * KIB, 20 * KIB, 17 * KIB]), vec![0xFF; 4]].concat();
     let config = ServerConfig::default();
     let (writer, closed) = serve_with(config, &stream, [Step::Pass(4 + 20 * KIB)], [], echo_shared);
@@ -145,7 +145,7 @@ fn a_writer_that_failed_is_the_reason_whatever_the_handler_makes_of_it() {
         Err(EncodeError::Custom("the handler's own"))
     });
     assert_eq!((closed.reason.name(), closed.traffic.frames_in, went_on), ("reset", 1, false));
-    // Nothing was written yet where it ends the connection before.
+    // If it ends the connection before, nothing was written yet.
     let (_, closed) = serve_with(ServerConfig::default(), &stream, [], fail(), async |frame, responder| {
         responder.send(frame.payload()).await?;
         Err(EncodeError::Custom("the handler's own"))

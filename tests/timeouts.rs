@@ -26,7 +26,7 @@ const EVER: Duration = seconds(1_000_000);
 /// Behind a timeout that ends a connection the peer has a second to read what was sent.
 const LINGER: Duration = seconds(1);
 
-/// Timeouts are looked at so often: a connection ends so much later at most.
+/// The time between two checks of the deadlines: a connection ends at most this late.
 const SWEEP: Duration = Duration::from_millis(100);
 
 const fn seconds(n: u64) -> Duration {
@@ -75,7 +75,7 @@ async fn echo(frame: Frame<'_>, responder: &mut Responder) -> Result<(), EncodeE
     responder.send(frame.payload()).await
 }
 
-/// Serves a peer that does this and then waits for ever: how the connection ended, or `None` where it never would.
+/// Serves a peer that does this and then waits for ever: how the connection ended, or `None` if it never ends.
 fn serve(config: ServerConfig, other: impl AsyncFnOnce(&mut Other<'_>)) -> Option<Ended> {
     serve_with(config, |_| echo, other)
 }
@@ -151,7 +151,8 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u32).to_le_bytes(), payload].concat()
 }
 
-/// When a connection has ended that was due then: each timeout is looked at now and then, and so is the end of lingering.
+/// When a connection has ended that was due then: each timeout is looked at now and then, and so is the end of
+/// lingering.
 fn about(due: Duration) -> RangeInclusive<Duration> {
     due..=due + 2 * SWEEP
 }
@@ -165,7 +166,7 @@ fn ends(config: ServerConfig, text: &str, due: Duration, other: impl AsyncFnOnce
 }
 
 #[test]
-fn who_never_sends_a_frame_is_silent() {
+fn a_peer_that_never_sends_a_frame_is_silent() {
     let config = ServerConfig::default;
     let text = "silent: no whole frame within 60s";
     ends(config(), text, seconds(60) + LINGER, async |_| ());
@@ -232,7 +233,7 @@ fn a_frame_may_take_longer_while_it_comes_at_the_least_rate() {
 }
 
 #[test]
-fn who_is_idle_between_frames_may_stay_unless_told_otherwise() {
+fn a_peer_may_be_idle_between_frames_unless_there_is_a_timeout() {
     let once = async |other: &mut Other<'_>| other.send(&frame(b"hi")).await;
     assert!(serve(ServerConfig::default(), once).is_none(), "no timeout is set");
     let text = "idle: nothing sent for 30s";
@@ -255,11 +256,11 @@ fn without_a_timeout_a_peer_may_take_for_ever() {
 }
 
 #[test]
-fn who_reads_nothing_is_a_slow_reader() {
-    // So much of the reply is on its way, and the rest waits. Nobody lingers.
+fn a_peer_that_reads_nothing_is_a_slow_reader() {
+    // Part of the reply is in the connection's buffer, the rest is queued. The server does not linger.
     let text = format!("slow reader: nothing read for 10s, with {} bytes waiting", 100_004 - WAY);
     ends(ServerConfig::default(), &text, seconds(10), async |other| other.send(&frame(&[7; 100_000])).await);
-    // Whoever reads a little now and then is none.
+    // A peer that reads a little now and then is not slow.
     let reads_every = |time: Duration| {
         async move |other: &mut Other<'_>| {
             other.send(&frame(&[7; 200_000])).await;
@@ -336,7 +337,8 @@ fn a_greeting_that_the_format_cannot_say_is_an_error() {
     assert!(!written.get(), "no handler was made");
 }
 
-/// What the handler takes is not the peer's time: neither the frame that has begun behind nor the replies are late.
+/// The time that a handler takes does not count against the peer: neither its next, unfinished frame nor the replies
+/// are late.
 #[test]
 fn the_time_of_a_handler_is_not_the_peers() {
     let ended = serve_with(
@@ -369,7 +371,7 @@ fn a_handler_that_gives_up_sending_sends_nothing() {
             async |frame: Frame<'_>, responder: &mut Responder| {
                 for n in 0..100 {
                     let sent = pin!(responder.send(frame.payload()));
-                    // The second one is queued behind less than the mark.
+                    // The second one is queued, as less than the high-water mark is queued before it.
                     assert_eq!(futures_lite::future::poll_once(sent).await.is_some(), n < 2, "{n}");
                 }
                 Ok(())
@@ -388,7 +390,7 @@ fn a_handler_that_gives_up_sending_sends_nothing() {
 }
 
 #[test]
-fn whoever_does_not_close_is_given_a_second_to_read_why() {
+fn a_peer_that_does_not_close_has_a_second_to_read_why() {
     let ended = serve(ServerConfig::default(), async |other| {
         other.send(b"\xFF\xFF\xFF\xFF").await;
         yield_now().await;
@@ -400,9 +402,10 @@ fn whoever_does_not_close_is_given_a_second_to_read_why() {
     assert!(about(LINGER).contains(&ended.after), "{:?}", ended.after);
 }
 
-/// Who never stops sending does not keep the connection beyond that second, nor the thread before it.
+/// A peer that never stops sending does not keep the connection beyond that second, and does not block the thread
+/// before.
 #[test]
-fn whoever_goes_on_sending_is_cut_off() {
+fn a_peer_that_continues_to_send_is_cut_off() {
     let endless = Halves { reader: futures_lite::io::repeat(0xFF), writer: sink() };
     // As it always has something to do, time goes on by what that takes.
     let works = async |world: &Simulation| loop {
@@ -425,7 +428,7 @@ proptest! {
     fn the_rules_read_naively_say_the_same(plan in plans(), idle in proptest::option::of(1..20u64)) {
         let stream: Vec<u8> = (0..100).flat_map(|_| *b"\x08payload.").collect();
         let expected = naive(&plan, idle, stream.len());
-        // Who comes while its timeout is over and nobody has looked may come in time or not.
+        // Bytes between a deadline and its check may be in time or not.
         prop_assume!(expected.is_ok());
         let config = ServerConfig::default().min_rate(Some(10)).idle_timeout(idle.map(seconds)).format(Format::U8);
         let ended = serve(config, async |other| {
@@ -449,8 +452,8 @@ proptest! {
     }
 }
 
-/// The rules: 60 s to the first whole frame; 10 s for a frame from its first byte, and a tenth of a second for each byte of it
-/// that came; so many seconds between frames. `Err` where something comes while a timeout is over, and before it was looked at.
+/// The rules: 60 s to the first whole frame; 10 s for a frame from its first byte, and a tenth of a second for each
+/// received byte of it; `idle` seconds between frames. `Err` if something arrives between a deadline and its check.
 fn naive(plan: &[(u64, usize)], idle: Option<u64>, len: usize) -> Result<Option<(&'static str, u64)>, ()> {
     let (mut now, mut sent, mut whole_since, mut frame_since) = (0, 0, None, 0);
     let mut steps = plan.iter();

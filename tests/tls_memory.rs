@@ -1,4 +1,5 @@
-//! What an idle connection over TLS costs, by an allocator that counts; and that the budget is charged with it.
+//! The memory of an idle connection over TLS, as a counting allocator measures it, and what the budget is charged for
+//! it.
 
 #[path = "support/certificates.rs"]
 mod certificates;
@@ -18,7 +19,7 @@ use unstick::{Server, ServerConfig};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Connects, and has one frame back.
+/// Connects, and gets one frame back.
 fn idle(server: &Running, tls: &Arc<rustls::ClientConfig>) -> StreamOwned<ClientConnection, std::net::TcpStream> {
     let client = ClientConnection::new(Arc::clone(tls), "localhost".try_into().expect("a name")).expect("a client");
     let mut stream = StreamOwned::new(client, connect(server.addr));
@@ -27,8 +28,8 @@ fn idle(server: &Running, tls: &Arc<rustls::ClientConfig>) -> StreamOwned<Client
     stream
 }
 
-/// What a connection costs the server, and what its budget is charged with. Of a client only the socket is left when the bytes are
-/// counted: the server does not notice.
+/// Bytes that a connection costs the server, and bytes that its budget is charged for it. When they are counted, only
+/// the socket of a client is left, which makes no difference to the server.
 fn cost(version: &'static SupportedProtocolVersion, mutual: bool) -> (usize, usize) {
     const CONNECTIONS: usize = 200;
     let authority = Authority::new("an authority");
@@ -48,7 +49,7 @@ fn cost(version: &'static SupportedProtocolVersion, mutual: bool) -> (usize, usi
     tls.resumption = rustls::client::Resumption::disabled();
     let tls = Arc::new(tls);
     let first = idle(&server, &tls);
-    // What a session is charged with: so much, and its client's certificates twice.
+    // A session is charged 6 KiB, and its client's certificates twice.
     let charged = 6 * 1024 + alice.map_or(0, |alice| 2 * alice.certificate.len());
     let await_idle = |connections: usize| {
         let begin = Instant::now();
@@ -69,11 +70,11 @@ fn cost(version: &'static SupportedProtocolVersion, mutual: bool) -> (usize, usi
 }
 
 #[test]
-fn an_idle_connection_costs_no_more_than_the_budget_is_charged_with() {
+fn an_idle_connection_costs_no_more_than_its_charge() {
     for (version, mutual) in [(&TLS13, false), (&TLS13, true), (&TLS12, false), (&TLS12, true)] {
         let (bytes, charged) = cost(version, mutual);
         println!("{:?}, mutual {mutual}: {bytes} bytes, {charged} charged", version.version);
-        assert!(bytes <= charged, "{bytes} bytes, and {charged} are charged");
+        assert!(bytes <= charged, "{bytes} bytes, {charged} charged");
         assert!(bytes > 1000, "the allocator counts");
     }
 }

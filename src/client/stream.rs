@@ -23,7 +23,7 @@ pub enum ClientStream {
     /// From `Client::connect_unix`.
     #[cfg(unix)]
     Unix(UnixStream),
-    /// Of `Client::connect_tls` or `Client::connect_unix_tls`. Closing it sends TLS's `close_notify` first.
+    /// From `Client::connect_tls` or `Client::connect_unix_tls`. Closing it sends TLS's `close_notify` first.
     Tls(TlsStream),
 }
 

@@ -19,22 +19,23 @@ use crate::handshake::HandshakeError;
 use crate::peer::PeerName;
 use crate::tls::{Channel, ClientSide, READ_LEN, Received, Session, WRITE_LEN};
 
-/// Bytes of one read from the socket at least.
+/// The least that a read asks of the socket, in bytes.
 const ROOM_LEN: usize = 16 * 1024;
 
 impl<H: Header + Clone> Client<H> {
-    /// [`connect`](Client::connect) over TLS, to a server whose certificate is for this name. With feature `tls`. `Server::tls` has an
-    /// example.
+    /// [`connect`](Client::connect) over TLS. The server's certificate must be valid for `name`. Needs feature `tls`.
+    /// `Server::tls` has an example.
     ///
-    /// The rustls configuration is yours: crypto provider, roots, versions, ALPN, and the client's own certificate. What the server
-    /// showed is in [`peer`](Client::peer), a [`PeerName::Tls`](crate::PeerName::Tls). The handshake is part of
+    /// You bring the rustls configuration: crypto provider, roots, versions, ALPN, and the client's own certificate.
+    /// [`peer`](Client::peer) returns the server's certificates and the protocol, in a
+    /// [`PeerName::Tls`](crate::PeerName::Tls). The handshake counts towards
     /// [`connect_timeout`](ClientConfig::connect_timeout).
     ///
-    /// Of TLS 1.3 a client's handshake ends before the server has checked the client's certificate: if that is refused, the first
-    /// [`recv`](Client::recv) fails, with the server's alert.
+    /// In TLS 1.3, a client's handshake ends before the server has checked the client's certificate. If the server
+    /// refuses it, the first [`recv`](Client::recv) fails with the server's alert.
     ///
     /// # Errors
-    /// As [`connect`](Client::connect); and [`ConnectError::Handshake`].
+    /// As [`connect`](Client::connect), or [`ConnectError::Handshake`].
     ///
     /// # Cancel-safety
     /// As [`connect`](Client::connect).
@@ -48,7 +49,7 @@ impl<H: Header + Clone> Client<H> {
         Client::open(secured, config).await
     }
 
-    /// [`connect_tls`](Client::connect_tls) to a Unix socket. On Unix only, and with feature `tls`.
+    /// [`connect_tls`](Client::connect_tls) to a Unix socket. On Unix only; needs feature `tls`.
     ///
     /// # Errors
     /// As [`connect_tls`](Client::connect_tls).
@@ -83,9 +84,9 @@ async fn secure(
             Ok(true) => break,
             Ok(false) => {}
             Err(error) => {
-                // The alert that says why is sent already, as far as it can be.
+                // The alert is sent already, if that was possible.
                 _ = poll_fn(|cx| channel.poll_close(cx)).await;
-                return Err(ConnectError::Handshake(error.judged(header)));
+                return Err(ConnectError::Handshake(error.diagnosed(header)));
             }
         }
     }
@@ -105,7 +106,7 @@ struct Shared {
     wakers: Arc<Wakers>,
 }
 
-/// Who reads and who writes, mostly one task or two. The socket wakes both, as reading may have to write, and writing to read.
+/// The tasks that read and write: one or two. The socket wakes both, as a read may have to write, and a write to read.
 #[derive(Default)]
 struct Wakers {
     reader: Mutex<Option<Waker>>,
@@ -120,7 +121,7 @@ impl Wake for Wakers {
     }
 }
 
-/// Nothing panics while it has a lock.
+/// Nothing panics while it holds a lock.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

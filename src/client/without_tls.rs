@@ -1,4 +1,4 @@
-//! What stands in for `tls.rs` without the feature `tls`: a stream that nobody can have.
+//! Replaces `tls.rs` without feature `tls`: a stream that has no values.
 
 use std::io;
 use std::pin::Pin;

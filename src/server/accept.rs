@@ -1,4 +1,4 @@
-//! Accepting connections, and refusing those that are too many.
+//! Accepting connections, and refusing those over the limit.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,23 +17,23 @@ use super::{events, panic};
 use crate::close::{CloseReason, Traffic};
 use crate::peer::PeerName;
 
-/// After a failed accept the server waits this long at first, then twice as long each time.
+/// How long the server waits after a failed accept; doubled each time.
 const FIRST_REST: Duration = Duration::from_millis(10);
 /// The longest such wait.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// Accepts in a row after which a stop is looked for.
+/// After so many accepts in a row, the server checks for a stop.
 const ACCEPTS_A_TURN: usize = 16;
 
-/// Connections at a time that have time to read the refusal; further ones are sent it and closed at once.
+/// How many refused connections at a time have time to read the refusal. Further ones get it and are closed at once.
 const REFUSED_AT_ONCE: u64 = 16;
 
 /// The time between two keepalive probes, and how many go unanswered before the connection ends.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// Sets the options of a TCP connection: on Linux at the listener, from which each connection has them without a system call of
-/// its own.
+/// Sets the options of a TCP connection. On Linux this is done at the listener: connections inherit them without
+/// further system calls.
 pub(super) fn tune<H>(socket: &SockRef<'_>, config: &ServerConfig<H>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let Some(idle) = config.keepalive else { return Ok(()) };
@@ -41,8 +41,9 @@ pub(super) fn tune<H>(socket: &SockRef<'_>, config: &ServerConfig<H>) -> io::Res
     #[cfg(not(any(target_os = "openbsd", target_os = "haiku")))]
     let keepalive = keepalive.with_retries(PROBES);
     socket.set_tcp_keepalive(&keepalive)?;
-    // Nobody is asked while bytes are unacknowledged: that has a time limit of its own, which must not end the questions early.
-    // It counts also while a live peer reads nothing; so where such a peer may take its time, it is left as it is.
+    // The system sends no probes while bytes are unacknowledged. TCP_USER_TIMEOUT limits that time, and must not end
+    // the connection before the probes would. It also ends a live peer that reads nothing; so it is set only if there
+    // is a write timeout.
     #[cfg(target_os = "linux")]
     if config.write_timeout.is_some() {
         socket.set_tcp_user_timeout(Some(idle + PROBE_INTERVAL * PROBES))?;
@@ -50,7 +51,7 @@ pub(super) fn tune<H>(socket: &SockRef<'_>, config: &ServerConfig<H>) -> io::Res
     Ok(())
 }
 
-/// Hands connections to the threads in turn, for ever. How it waits is the caller's: see `system.rs`.
+/// Gives connections to the threads in turn, for ever. The caller passes `sleep`: see `system.rs`.
 pub(super) async fn accept(
     listening: &mut Listening,
     shared: &Shared,
@@ -74,15 +75,15 @@ pub(super) async fn accept(
                 continue;
             }
         };
-        // A thread that is gone serves nobody.
+        // A thread that has ended serves no connection.
         if let Err(Arrival { peer, is_admitted, .. }) = arrival {
             shared.closed(peer, is_admitted, CloseReason::Stopped, Traffic::default());
         }
     }
 }
 
-/// An accept that fails is tried again, after a rest where it is not the peer's: nothing that a peer does, and no lack of
-/// descriptors, ends the server.
+/// Accepts one connection. A failed accept is tried again, after a pause unless a peer caused the failure. So neither a
+/// peer nor a lack of descriptors ends the server.
 async fn accept_one(
     listening: &mut Listening,
     shared: &Shared,
@@ -106,8 +107,8 @@ async fn accept_one(
     }
 }
 
-/// Whether the connection that was to be accepted failed, and not accepting as such: Linux hands on errors that were pending
-/// on the new socket (accept(2)).
+/// Whether the new connection failed, and not accepting as such. On Linux, accept(2) returns errors that were pending
+/// on the new socket.
 fn is_of_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
     matches!(
@@ -116,12 +117,12 @@ fn is_of_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Tells of a connection, and sees whether a thread is to have it.
+/// Calls `on_open` for a connection that a thread will serve or refuse. Returns the reason for one that ends here.
 fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, is_admitted: bool) -> Result<(), CloseReason> {
     let is_told_why = shared.config.refusal != Greeting::None && shared.account.refusing() <= REFUSED_AT_ONCE;
     if !is_admitted && !is_told_why {
         if let Accepted::Stream(stream) = accepted {
-            // What the peer cannot be told at once it is not told.
+            // If the refusal cannot be written at once, it is not sent.
             _ = turn_away(stream, shared);
         }
         return Err(CloseReason::Refused { max_connections: shared.allowed });
@@ -136,10 +137,10 @@ fn open(shared: &Shared, accepted: &Accepted, peer: &PeerName, is_admitted: bool
 
 fn turn_away(stream: &Stream, shared: &Shared) -> io::Result<()> {
     let mut refusal = Vec::new();
-    // One that cannot be encoded was an error when the server was made.
+    // A refusal that cannot be encoded was an error when the server was made.
     _ = shared.config.refusal.append(&shared.encode, &mut refusal);
     stream.set_nonblocking()?;
-    // Over TLS nothing can be said without a handshake.
+    // Over TLS, nothing can be sent before a handshake.
     if !refusal.is_empty() && shared.acceptor.is_none() {
         stream.write(&refusal)?;
     }
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_does_lets_nobody_rest() {
+    fn a_peers_failure_causes_no_pause() {
         for (error, is_peers) in [
             (io::ErrorKind::ConnectionAborted, true),
             (io::ErrorKind::ConnectionReset, true),
@@ -170,9 +171,9 @@ mod tests {
         }
     }
 
-    /// A live peer that pauses is none that is gone, where it may pause for as long as it likes.
+    /// Without a write timeout, a live peer may stop reading for any time.
     #[test]
-    fn without_a_write_deadline_a_closed_window_ends_nothing() {
+    fn without_a_write_timeout_a_closed_window_ends_nothing() {
         let listener = listen();
         let config = ServerConfig::default().write_timeout(None);
         let socket = SockRef::from(&listener);

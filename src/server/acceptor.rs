@@ -1,4 +1,4 @@
-//! Whether connections are over TLS, and how many handshakes go on at a time.
+//! The TLS configuration of a server, and the limit of its handshakes at a time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +20,7 @@ impl Acceptor {
     }
 }
 
-/// The handshakes that go on, and who waits to begin one, in order.
+/// The handshakes at a time, and the connections that wait to begin one, in order.
 pub(super) struct Handshakes {
     pub(super) max_handshakes: usize,
     queue: Mutex<Queue>,
@@ -33,20 +33,20 @@ struct Queue {
 }
 
 impl Handshakes {
-    /// Whether somebody waits who could only begin if one of those that go on ended.
+    /// Whether a connection waits that cannot begin before another handshake ends.
     pub(super) fn are_crowded(&self) -> bool {
         let queue = self.queue();
         queue.waiting.len() > self.max_handshakes.saturating_sub(queue.active)
     }
 
-    /// Nothing panics while it has the lock.
+    /// Nothing panics while it holds the lock.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection's turn to shake hands: it waits for it, has it, and passes it on when it is dropped.
-pub(super) struct Turn {
+/// A connection's permit to shake hands: it waits for it, holds it, and releases it when dropped.
+pub(super) struct Permit {
     handshakes: Arc<Handshakes>,
     state: State,
 }
@@ -58,21 +58,21 @@ enum State {
     Begun,
 }
 
-impl Turn {
-    pub(super) fn new(handshakes: &Arc<Handshakes>) -> Turn {
-        Turn { handshakes: Arc::clone(handshakes), state: State::New }
+impl Permit {
+    pub(super) fn new(handshakes: &Arc<Handshakes>) -> Permit {
+        Permit { handshakes: Arc::clone(handshakes), state: State::New }
     }
 
     pub(super) fn handshakes(&self) -> &Handshakes {
         &self.handshakes
     }
 
-    /// Lets another one begin.
-    pub(super) fn pass_on(&mut self) {
-        *self = Turn::new(&self.handshakes);
+    /// Lets another connection begin.
+    pub(super) fn release(&mut self) {
+        *self = Permit::new(&self.handshakes);
     }
 
-    /// Ready when it may begin; the task is woken then.
+    /// Ready when the handshake may begin. If it may not yet, the task is woken when it may.
     pub(super) fn poll_begin(&mut self, cx: &Context<'_>) -> Poll<()> {
         let queue = &mut *self.handshakes.queue();
         let free = self.handshakes.max_handshakes.saturating_sub(queue.active);
@@ -101,7 +101,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         let queue = &mut *self.handshakes.queue();
         match self.state {
@@ -124,22 +124,23 @@ mod tests {
     }
 
     #[test]
-    fn as_many_begin_as_may_and_the_others_in_order() {
+    fn at_most_max_handshakes_begin_and_the_others_in_order() {
         let handshakes = handshakes(2);
-        let mut turns: Vec<Turn> = (0..4).map(|_| Turn::new(&handshakes)).collect();
+        let mut permits: Vec<Permit> = (0..4).map(|_| Permit::new(&handshakes)).collect();
         let cx = Context::from_waker(Waker::noop());
-        let begun =
-            |turns: &mut Vec<Turn>| turns.iter_mut().map(|turn| turn.poll_begin(&cx).is_ready()).collect::<Vec<_>>();
-        assert_eq!(begun(&mut turns), [true, true, false, false]);
+        let begun = |permits: &mut Vec<Permit>| {
+            permits.iter_mut().map(|permit| permit.poll_begin(&cx).is_ready()).collect::<Vec<_>>()
+        };
+        assert_eq!(begun(&mut permits), [true, true, false, false]);
         assert!(handshakes.are_crowded());
-        drop(turns.remove(0));
-        // Of the two that wait one may begin, and that is the first.
+        drop(permits.remove(0));
+        // One of the two that wait may begin: the first.
         assert!(handshakes.are_crowded());
-        assert_eq!(turns[2].poll_begin(&cx), Poll::Pending);
-        assert_eq!(begun(&mut turns), [true, true, false]);
-        drop(turns.remove(2));
-        assert!(!handshakes.are_crowded(), "nobody waits");
-        turns.clear();
+        assert_eq!(permits[2].poll_begin(&cx), Poll::Pending);
+        assert_eq!(begun(&mut permits), [true, true, false]);
+        drop(permits.remove(2));
+        assert!(!handshakes.are_crowded(), "none waits");
+        permits.clear();
         assert_eq!(handshakes.queue().active, 0);
     }
 }

@@ -183,7 +183,7 @@ mod tests {
 
     /// A connection that is being refused may end because `on_open` panics, or because its socket fails.
     #[test]
-    fn who_is_refused_and_ends_for_another_reason_leaves_nothing_behind() {
+    fn a_refused_connection_that_ends_for_another_reason_is_counted_once() {
         let account = Account::new(1, &Budget::new(100));
         assert_eq!([1, 1].map(|allowed| account.open(allowed)), [true, false]);
         account.close(false, &CloseReason::Panic("on_open".into()));

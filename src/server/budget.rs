@@ -1,9 +1,9 @@
-//! The memory that all connections of a server may hold, and who waits for some of it.
+//! The memory that all connections of a server may hold, and the connections that wait for it.
 //!
-//! Every connection has a small allowance. What it needs above that it *leases* before it reads or queues. Where nothing is
-//! left, it waits: so pressure slows first. Only when somebody waits, and one connection holds more than its fair share for the
-//! sake of its own peer (an unfinished frame, or what the peer does not take, with what came behind it meanwhile), that one
-//! ends.
+//! Every connection has a small allowance. It *leases* what it needs above that, before it reads or queues. If nothing
+//! is left, it waits: pressure slows first. A connection ends only if another one waits, and it holds more than its
+//! fair share because of its own peer: an unfinished frame, or bytes that the peer does not read, with what it sent
+//! meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -18,42 +18,42 @@ use crate::close::CloseReason;
 /// What a lease is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
-    /// Bytes of a peer. A quarter of the budget is not for them: else handlers could wait for room to answer in, and hold all
-    /// that there is by what they answer to.
+    /// Received bytes, which may take three quarters of the budget. Otherwise the frames that handlers work on could
+    /// take all of it, and no handler could reply.
     Reading,
     /// Replies and pushes.
     Writing,
 }
 
-/// Bytes that a connection may hold in each direction without a lease, 4 KiB in all: so it always goes on with short frames.
+/// Bytes that a connection may hold in each direction without a lease, 4 KiB in all: short frames always pass.
 pub(super) const ALLOWANCE: usize = 2 * 1024;
 
-/// No connection ends that holds no more than so many bytes above its allowance, 4 KiB.
+/// A connection that holds at most so many bytes above its allowance, 4 KiB, is never ended.
 const LEAST_SHARE: usize = 4 * 1024;
 
 /// Bytes of memory for all connections of a server.
 pub(super) struct Budget {
     total: usize,
     leased: AtomicUsize,
-    /// Whether anybody waits; asked wherever bytes are given back.
+    /// Whether a connection waits; read without the lock whenever bytes are given back.
     awaited: AtomicBool,
-    crowd: Mutex<Crowd>,
-    /// Whether anybody waits to push, and that something is given back.
+    registry: Mutex<Registry>,
+    /// Whether a push waits for memory, and the event that some is given back.
     pushers_wait: AtomicBool,
     given: Event,
 }
 
-/// Who holds much, and who waits, in order.
+/// The connections that hold or want more than their allowance, and those that wait, in order.
 #[derive(Default)]
-struct Crowd {
+struct Registry {
     members: Slab<Entry>,
     waiting: VecDeque<usize>,
 }
 
-/// A connection that holds or wants more than its allowance.
+/// One of these connections.
 #[derive(Default)]
 struct Entry {
-    /// Bytes that it holds for the sake of its peer.
+    /// Bytes that it holds because of its peer.
     held: usize,
     waker: Option<Waker>,
     waits: bool,
@@ -66,7 +66,7 @@ impl Budget {
             total,
             leased: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
-            crowd: Mutex::default(),
+            registry: Mutex::default(),
             pushers_wait: AtomicBool::new(false),
             given: Event::new(),
         })
@@ -77,7 +77,7 @@ impl Budget {
         self.leased.load(SeqCst)
     }
 
-    /// The most that one lease can ever be.
+    /// The most bytes of one lease.
     pub(super) fn most(&self, what: For) -> usize {
         match what {
             For::Reading => self.total - self.total / 4,
@@ -85,7 +85,7 @@ impl Budget {
         }
     }
 
-    /// Takes `bytes` if no more than `most` are leased then, or nothing.
+    /// Takes `bytes`, unless more than `most` would be leased then. Returns whether it did.
     pub(super) fn take(&self, bytes: usize, most: usize) -> bool {
         let more = |leased: usize| leased.checked_add(bytes).filter(|leased| *leased <= most);
         self.leased.fetch_update(SeqCst, SeqCst, more).is_ok()
@@ -98,27 +98,27 @@ impl Budget {
         }
         self.leased.fetch_sub(bytes, SeqCst);
         if self.awaited.load(SeqCst) {
-            self.crowd().wake_first(&self.awaited);
+            self.registry().wake_first(&self.awaited);
         }
         if self.pushers_wait.load(SeqCst) && self.pushers_wait.swap(false, SeqCst) {
-            // Each of them, as what is enough for one may not be for another.
+            // All of them: what is enough for one push may not be enough for another.
             self.given.notify(usize::MAX);
         }
     }
 
-    /// Waits until something is given back from now on.
+    /// An event for the next time that bytes are given back.
     pub(super) fn given(&self) -> EventListener {
         self.pushers_wait.store(true, SeqCst);
         self.given.listen()
     }
 
-    /// Nothing panics while it has the lock.
-    fn crowd(&self) -> MutexGuard<'_, Crowd> {
-        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nothing panics while it holds the lock.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Crowd {
+impl Registry {
     fn wake_first(&mut self, awaited: &AtomicBool) {
         if let Some(first) = self.waiting.pop_front() {
             let member = &mut self.members[first];
@@ -128,15 +128,15 @@ impl Crowd {
         awaited.store(!self.waiting.is_empty(), SeqCst);
     }
 
-    /// What each may hold where somebody waits and `free` bytes are left: of these and of what all hold because of their peers,
-    /// so not of what handlers work on.
+    /// The fair share while a connection waits: the `free` bytes and all bytes held because of peers, divided by one
+    /// more than the number of holders. Frames that handlers work on are not part of it.
     fn fair_share(&self, free: usize) -> usize {
         let held = self.members.iter().map(|(_, member)| member.held).filter(|held| *held > 0);
         let (holders, held) = held.fold((0, 0), |(holders, sum), held| (holders + 1, sum + held));
         ((free + held) / (holders + 1)).max(LEAST_SHARE)
     }
 
-    /// Marks the one that holds the most, where that is more than its fair share while `free` bytes are left.
+    /// Marks the connection that holds the most, if that is more than its fair share while `free` bytes are left.
     fn end_largest(&mut self, free: usize) {
         let fair_share = self.fair_share(free);
         let largest = self.members.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
@@ -147,7 +147,7 @@ impl Crowd {
     }
 }
 
-/// A connection's part in the budget.
+/// The part of the budget that a connection has leased.
 pub(super) struct Lease {
     budget: Arc<Budget>,
     what: For,
@@ -164,12 +164,14 @@ impl Lease {
         ALLOWANCE + self.bytes
     }
 
-    /// Tries to have `total` bytes allowed. What is allowed comes back: all of it, or what it was.
+    /// Tries to lease up to `total` bytes, allowance included. Returns how many are allowed: `total`, or as many as
+    /// before.
     pub(super) fn reach(&mut self, total: usize) -> usize {
         self.reach_within(total, self.budget.most(self.what))
     }
 
-    /// The same where half of what there is for this is left then: for what is convenient, and not needed.
+    /// The same, but at least half of the memory for this use must be left then: for memory that is useful, not
+    /// necessary.
     pub(super) fn reach_if_plenty(&mut self, total: usize) -> usize {
         self.reach_within(total, self.budget.most(self.what) / 2)
     }
@@ -182,7 +184,7 @@ impl Lease {
         self.allowed()
     }
 
-    /// No more than `total` bytes are held: what is leased beyond that is given back.
+    /// Gives back what is leased beyond `total` bytes.
     pub(super) fn shrink(&mut self, total: usize) {
         let less = self.allowed().saturating_sub(total.max(ALLOWANCE));
         if less > 0 {
@@ -198,76 +200,76 @@ impl Drop for Lease {
     }
 }
 
-/// A connection's place in the crowd; it has one once it holds much or waits.
+/// A connection's membership in the budget. It is registered once it holds more than its allowance, or waits.
 pub(super) struct Member {
     budget: Arc<Budget>,
     entry: Option<usize>,
-    /// What the crowd knows: that it holds so much, and whether it waits.
+    /// What it registered last: the bytes held, and whether it waits.
     held: usize,
     waits: bool,
-    /// Its turn has come, and it has not waited since.
-    came: bool,
+    /// It was woken, and has not waited since.
+    woken: bool,
 }
 
 impl Member {
     pub(super) fn new(budget: &Arc<Budget>) -> Member {
-        Member { budget: Arc::clone(budget), entry: None, held: 0, waits: false, came: false }
+        Member { budget: Arc::clone(budget), entry: None, held: 0, waits: false, woken: false }
     }
 
     /// Whether it waited for a lease, and was woken to try again.
-    pub(super) fn turn_came(&mut self) -> bool {
+    pub(super) fn was_woken(&mut self) -> bool {
         if self.waits
             && let Some(index) = self.entry
-            && !self.budget.crowd().members[index].waits
+            && !self.budget.registry().members[index].waits
         {
-            (self.waits, self.came) = (false, true);
+            (self.waits, self.woken) = (false, true);
         }
-        self.came
+        self.woken
     }
 
-    /// The connection waits with `held` bytes above its allowance that its peer could free, and `wants` a lease or not.
+    /// The connection waits. It holds `held` bytes above its allowance that its peer could free, and may want a lease.
     ///
     /// # Errors
-    /// Where another one needs what it holds above its fair share.
+    /// If it holds more than its fair share, and another connection waits.
     pub(super) fn wait(&mut self, held: usize, wants: Option<usize>, cx: &Context<'_>) -> Result<(), CloseReason> {
-        // Who waits to read waits for some of this, and not of all: were the shares those of all, equal ones could hold all of
-        // this for ever, and none of them more than its share.
+        // Fair shares are of the memory for reading, as connections wait for this memory. With shares of the whole
+        // budget, equal connections could hold all memory for reading for ever, none of them more than its share.
         let (memory_budget, shared) = (self.budget.total, self.budget.most(For::Reading));
         if let Some(wants) = wants.filter(|wants| *wants > shared) {
             // It would wait for ever.
             return Err(CloseReason::OverBudget { held: wants, fair_share: shared, memory_budget });
         }
         let wants = wants.is_some();
-        self.turn_came();
-        if held == 0 && !wants && self.held == 0 && !self.waits && !self.came {
+        self.was_woken();
+        if held == 0 && !wants && self.held == 0 && !self.waits && !self.woken {
             return Ok(());
         }
-        let came = std::mem::take(&mut self.came);
+        let woken = std::mem::take(&mut self.woken);
         let budget = &*self.budget;
-        let mut crowd = budget.crowd();
-        let index = *self.entry.get_or_insert_with(|| crowd.members.insert(Entry::default()));
+        let mut registry = budget.registry();
+        let index = *self.entry.get_or_insert_with(|| registry.members.insert(Entry::default()));
         (self.held, self.waits) = (held, wants);
-        let member = &mut crowd.members[index];
+        let member = &mut registry.members[index];
         member.held = held;
         member.waker = Some(cx.waker().clone());
         match (wants, std::mem::replace(&mut member.waits, wants)) {
-            // There was not enough for it yet: it stays the first.
-            (true, false) if came => crowd.waiting.push_front(index),
-            (true, false) => crowd.waiting.push_back(index),
-            (false, true) => crowd.waiting.retain(|waiting| *waiting != index),
-            // There may be enough for the next one, too.
-            (false, false) if came => crowd.wake_first(&budget.awaited),
+            // There was not enough memory for it: it stays the first.
+            (true, false) if woken => registry.waiting.push_front(index),
+            (true, false) => registry.waiting.push_back(index),
+            (false, true) => registry.waiting.retain(|waiting| *waiting != index),
+            // There may be enough memory for the next one, too.
+            (false, false) if woken => registry.wake_first(&budget.awaited),
             _ => {}
         }
-        budget.awaited.store(!crowd.waiting.is_empty(), SeqCst);
+        budget.awaited.store(!registry.waiting.is_empty(), SeqCst);
         let free = shared.saturating_sub(budget.leased());
-        if !crowd.waiting.is_empty() {
-            crowd.end_largest(free);
+        if !registry.waiting.is_empty() {
+            registry.end_largest(free);
         }
-        match crowd.members[index].is_over {
+        match registry.members[index].is_over {
             false => Ok(()),
             true => {
-                let fair_share = crowd.fair_share(free);
+                let fair_share = registry.fair_share(free);
                 Err(CloseReason::OverBudget { held, fair_share, memory_budget })
             }
         }
@@ -277,11 +279,11 @@ impl Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if let Some(index) = self.entry {
-            let mut crowd = self.budget.crowd();
-            crowd.members.remove(index);
-            crowd.waiting.retain(|waiting| *waiting != index);
-            // It may have been woken: then the next one is.
-            crowd.wake_first(&self.budget.awaited);
+            let mut registry = self.budget.registry();
+            registry.members.remove(index);
+            registry.waiting.retain(|waiting| *waiting != index);
+            // If it was woken, the next one is woken instead.
+            registry.wake_first(&self.budget.awaited);
         }
     }
 }
@@ -317,24 +319,24 @@ mod tests {
         assert_eq!(Lease::new(&budget, For::Writing).reach(ALLOWANCE + 250), ALLOWANCE + 250);
     }
 
-    /// Of 750 KB for reading handlers at work hold 100, two connections 400 and 200, and 50 are free: a third of 650 is the fair
-    /// share. Only one that waits ends the larger one.
+    /// Of 750 KB for reading, frames of handlers take 100, two connections hold 400 and 200, and 50 are free. A third
+    /// of 650 is the fair share. The larger holder ends only if another connection waits.
     #[test]
-    fn who_holds_more_than_its_share_ends_where_another_waits() {
+    fn more_than_the_fair_share_ends_a_connection_if_another_waits() {
         let budget = Budget::new(1_000_000);
         let [mut large, mut small, mut third] = [0; 3].map(|_| Member::new(&budget));
         assert!(budget.take(700_000, 750_000));
         assert!(large.wait(400_000, None, &cx()).is_ok() && small.wait(200_000, None, &cx()).is_ok());
-        assert!(large.wait(400_000, None, &cx()).is_ok(), "nobody waits");
+        assert!(large.wait(400_000, None, &cx()).is_ok(), "none waits");
         assert!(third.wait(0, Some(60_000), &cx()).is_ok());
         assert!(small.wait(200_000, None, &cx()).is_ok(), "it is within its share");
         let over = large.wait(400_000, None, &cx()).expect_err("over its share");
         assert_eq!(over.to_string(), "over budget: 400000 bytes held, the fair share of 1000000 is 216666");
     }
 
-    /// Where handlers at work hold all, who holds a little waits for them.
+    /// If frames of handlers take all memory, connections that hold a little wait for them.
     #[test]
-    fn who_holds_little_is_not_ended() {
+    fn a_connection_that_holds_little_is_not_ended() {
         let budget = Budget::new(1_000_000);
         let [mut holds, mut waits] = [0; 2].map(|_| Member::new(&budget));
         assert!(budget.take(750_000, 750_000));
@@ -344,15 +346,15 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_has_its_turn_in_order_and_passes_it_on() {
+    fn waiting_connections_are_woken_in_order() {
         let budget = Budget::new(1000);
         let [mut first, mut second] = [0; 2].map(|_| Member::new(&budget));
         assert!(budget.take(1000, 1000));
         assert!(first.wait(0, Some(1), &cx()).is_ok() && second.wait(0, Some(1), &cx()).is_ok());
-        assert_eq!(budget.crowd().waiting.len(), 2);
+        assert_eq!(budget.registry().waiting.len(), 2);
         budget.give(10);
-        assert_eq!(budget.crowd().waiting, [second.entry.expect("it waits")]);
+        assert_eq!(budget.registry().waiting, [second.entry.expect("it waits")]);
         drop(first);
-        assert!(budget.crowd().waiting.is_empty() && !budget.awaited.load(SeqCst));
+        assert!(budget.registry().waiting.is_empty() && !budget.awaited.load(SeqCst));
     }
 }

@@ -1,4 +1,4 @@
-//! The clock and the timers of one thread. Whoever runs the thread sets the clock: the system, or a simulation.
+//! The clock and the timers of one thread. The system or a simulation sets the clock.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// A thread that does not look at its sockets for longer than this is late, and that is not held against its peers.
+/// If a thread does not look at its sockets for longer than this, the excess does not count against its peers.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
 /// The clock of one thread. It is set once in each turn of the thread's event loop, and stands still while tasks run.
@@ -17,7 +17,7 @@ pub(crate) struct Clock {
     now: Cell<Instant>,
     /// The time, less how long the thread did not look at its sockets, beyond [`LATE`] each time.
     peers_now: Cell<Instant>,
-    /// The timers by their time; a number tells apart those of the same time.
+    /// The timers by their time, and a number for those of the same time.
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     timers_set: Cell<u64>,
     /// Tasks that yielded to others.
@@ -40,23 +40,23 @@ impl Clock {
         self.now.get()
     }
 
-    /// The time by which peers are judged: the time, less how long nobody looked whether they sent something.
+    /// The time for the deadlines of peers: the time, less how long the thread was late to look at its sockets.
     pub(super) fn peers_now(&self) -> Instant {
         self.peers_now.get()
     }
 
-    /// Waits that long.
+    /// Waits this long.
     pub(crate) fn sleep(self: &Rc<Clock>, duration: Duration) -> Sleep {
         Sleep { until: self.now().checked_add(duration), clock: Rc::clone(self), timer: None }
     }
 
-    /// Wakes the task in the next turn, behind the tasks that an event wakes.
+    /// Wakes the task in the next turn, after the tasks that events wake.
     pub(super) fn wake_next_turn(&self, cx: &Context<'_>) {
         self.next_turn.borrow_mut().push(cx.waker().clone());
     }
 
-    /// How long the thread may wait for events: until the first timer; not at all if a task has yielded. `None`: there is no
-    /// timer.
+    /// How long the thread may wait for events: until the first timer; not at all if a task has yielded. `None`: there
+    /// is no timer.
     pub(crate) fn patience(&self) -> Option<Duration> {
         if !self.next_turn.borrow().is_empty() {
             return Some(Duration::ZERO);
@@ -65,11 +65,11 @@ impl Clock {
         Some(until.saturating_duration_since(self.now()))
     }
 
-    /// Begins a turn: it is `now`, and the thread was to wait for events for `patience` at most. Wakes the tasks that yielded,
-    /// and those whose timer has run out.
+    /// Begins a turn at `now`, after a wait for events that should have taken at most `patience`. Wakes the tasks that
+    /// yielded, and those whose timer has expired.
     pub(crate) fn turn(&self, now: Instant, patience: Option<Duration>) {
         let passed = now.saturating_duration_since(self.now.replace(now));
-        // Without a timer the thread was to wait for any time: so it is not late.
+        // Without a timer, the wait may take any time, so the thread is not late.
         let late = patience.map_or(Duration::ZERO, |patience| passed.saturating_sub(patience.saturating_add(LATE)));
         self.peers_now.set(self.peers_now.get() + (passed - late));
         self.next_turn.borrow_mut().drain(..).for_each(Waker::wake);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_sleep_to_the_end_leaves_no_timer() {
+    fn a_dropped_sleep_leaves_no_timer() {
         let (clock, mut cx) = (clock(), Context::from_waker(Waker::noop()));
         let mut sleep = Box::pin(clock.sleep(SECOND));
         assert!(sleep.as_mut().poll(&mut cx).is_pending());
@@ -167,9 +167,9 @@ mod tests {
         assert_eq!(clock.patience(), None);
     }
 
-    /// A tenth of a second is any thread's; the rest of the time for which nobody looked is not the peers'.
+    /// A delay of up to a tenth of a second counts against peers; the rest does not.
     #[test]
-    fn the_time_for_which_nobody_looked_is_not_the_peers() {
+    fn late_checks_do_not_count_against_peers() {
         let clock = clock();
         let begin = clock.now();
         let judged = |clock: &Clock| clock.peers_now() - begin;

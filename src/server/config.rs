@@ -37,7 +37,7 @@ const RESERVE: usize = 32;
 /// besides what handlers hold and what the system buffers in its sockets. Of the 6 KiB, 2 KiB are a connection's own
 /// state and 4 KiB what it may hold without a lease from the budget; 12 MiB are the buffers that a thread keeps for
 /// reuse; the longest payload is the reply being encoded. Over TLS a
-/// connection may hold 4 KiB more, and a thread 1 MiB more; the memory of a session is leased from the budget.
+/// connection may hold 4 KiB more, and a thread 1 MiB more; a session's own memory is leased from the budget.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig<H = Format> {
@@ -88,8 +88,8 @@ pub struct ServerConfig<H = Format> {
     /// `TCP_USER_TIMEOUT` is set accordingly, if there is a [`write_timeout`](ServerConfig::write_timeout) (tcp(7)).
     pub keepalive: Option<Duration>,
     /// While this many bytes or more are queued for a peer, its handler waits to send, and nothing is read from it. 64
-    /// KiB by default. While frames of 16 KiB or more are answered that arrived together, as many bytes may be queued as
-    /// arrived.
+    /// KiB by default. While frames of 16 KiB or more are answered that arrived together, as many bytes may be queued
+    /// as arrived.
     pub high_water: usize,
     /// The most bytes queued in a connection's [`Outbox`](crate::Outbox), or one frame if that is longer; then the
     /// outbox is full. 256 KiB by default.
@@ -97,12 +97,13 @@ pub struct ServerConfig<H = Format> {
     /// The most frames of one connection, including empty ones, that are handled in a row before other connections of
     /// its thread are served. 1024 by default.
     pub max_frames_per_turn: usize,
-    /// The longest time for a TLS handshake; after it, the connection ends as *handshake*. 10 s by default. A handshake
-    /// that waits for its turn, because of [`max_handshakes`](ServerConfig::max_handshakes), may wait for as long.
+    /// The longest time for a TLS handshake; after it, the connection ends as *handshake*. 10 s by default. A
+    /// connection that must wait to begin, because of [`max_handshakes`](ServerConfig::max_handshakes), waits for as
+    /// long at most.
     pub handshake_timeout: Duration,
-    /// The most TLS handshakes at a time; further ones wait for their turn. 256 by default. If one waits and another has
-    /// taken longer than a second, that one ends as *handshake*: so clients that never finish their handshakes keep
-    /// others out for a short time only.
+    /// The most TLS handshakes at a time; further connections wait to begin theirs. 256 by default. While connections
+    /// wait, a handshake that has taken longer than a second ends as *handshake*: so clients that never finish theirs
+    /// keep others out for a short time only.
     pub max_handshakes: usize,
     /// How long a stop waits for frames that have arrived, their handlers and their replies; then the remaining
     /// connections are ended. 10 s by default.

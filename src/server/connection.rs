@@ -1,4 +1,5 @@
-//! One connection, from its greeting to its end: bytes in, frames to the handler, replies and pushes out, over any transport.
+//! One connection, from its greeting to its end: bytes in, frames to the handler, replies and pushes out, over any
+//! transport.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -19,7 +20,7 @@ use futures_lite::future::poll_fn;
 use super::budget::Member;
 use super::clock::Clock;
 use super::greeting::Greeting;
-use super::input::{Forgotten, Input, read_and_forget};
+use super::input::{Discarded, Input, read_and_discard};
 use super::link::Link;
 use super::outbox::{self, Outbox, State};
 use super::panic;
@@ -29,24 +30,24 @@ use super::transport::Transport;
 use crate::close::CloseReason;
 use crate::framing::{Frame, Header};
 
-/// How long a peer has to read our last replies after we closed, before it is cut off.
+/// How long a peer has to read our last replies after we ended our stream.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// How often a handler that waited for room goes on at once, before the connection yields to others.
+/// How often a handler that waited for room continues at once, before the connection yields to others.
 const ROOMS_A_TURN: u32 = 16;
 
-/// One connection, with all that only its task uses.
+/// One connection: everything that only its task uses.
 pub(super) struct Connection<T, H: Header, F> {
     transport: T,
     input: Input<H>,
     responder: Responder,
     handler: F,
-    /// For memory.
+    /// Its membership in the memory budget.
     member: Member,
 }
 
-/// What a wait for input ended with.
-enum Woken {
+/// What ended a wait for input.
+enum Incoming {
     Bytes,
     End,
 }
@@ -67,14 +68,14 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
     pub(super) async fn refuse(&mut self) -> CloseReason {
         let shared = &self.link().thread.shared;
         let max_connections = shared.allowed;
-        // What the header cannot say was refused when the server was made.
+        // A refusal that cannot be encoded was an error when the server was made.
         _ = greet(self.link(), &shared.config.refusal);
         *self.part(Box::new(CloseReason::Refused { max_connections })).await
     }
 
-    /// Where it is we who end the connection, or the peer ended its stream inside a frame, it gets what was sent before, sees the
-    /// end of our stream, and has some time to read. To close with bytes of the peer's unread would reset the connection, and
-    /// the replies could be lost.
+    /// If we end the connection, or the peer ended its stream inside a frame, writes what was sent before, ends our
+    /// stream, and gives the peer time to read. Closing a socket with unread bytes resets the connection, and replies
+    /// could be lost.
     async fn part(&mut self, reason: Box<CloseReason>) -> Box<CloseReason> {
         self.link().shut_outbox();
         match *reason {
@@ -104,7 +105,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         reason
     }
 
-    /// Writes all that waits, and ends our stream.
+    /// Writes all that is queued, and ends our stream.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let Connection { transport, input, responder, member, .. } = self;
         let link = &*responder.link;
@@ -116,7 +117,7 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         match closed {
             Poll::Ready(closed) => Poll::Ready(closed.map_err(CloseReason::from)),
             Poll::Pending => {
-                // A transport that takes its time to close is waited for as one that takes its time to be written to.
+                // A transport that is slow to close has the same timeout as one that is slow to write.
                 link.output.borrow_mut().closing(link.thread.clock.peers_now());
                 match wait_writing(link, input.held(), member, cx) {
                     Ok(()) => Poll::Pending,
@@ -126,15 +127,15 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         }
     }
 
-    /// Reads to the peer's end, or until it had its time, and keeps nothing.
+    /// Reads and discards until the peer ends its stream, at most for [`LINGER`].
     async fn discard(&mut self) {
         let Connection { transport, responder, .. } = self;
         let thread = &responder.link.thread;
         let until = thread.clock.peers_now().checked_add(LINGER);
-        poll_fn(|cx| match read_and_forget(transport, cx) {
-            Forgotten::End => Poll::Ready(()),
+        poll_fn(|cx| match read_and_discard(transport, cx) {
+            Discarded::End => Poll::Ready(()),
             read => {
-                if let Forgotten::Turn = read {
+                if let Discarded::Yield = read {
                     thread.clock.wake_next_turn(cx);
                 }
                 if thread.wait(responder.link.slot, until, cx) { Poll::Ready(()) } else { Poll::Pending }
@@ -143,13 +144,13 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         .await;
     }
 
-    /// Waits for bytes, for the end, for a timeout, or for being told to stop at a frame's end; meanwhile it writes. Memory for
-    /// bytes is held only when there are some.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Woken, Box<CloseReason>>> {
+    /// Waits for bytes, the peer's end, a timeout, or a stop at a frame's end; writes meanwhile. Holds memory for bytes
+    /// only while there are some.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, Box<CloseReason>>> {
         let Connection { transport, input, responder, member, .. } = self;
         let link = &*responder.link;
         if poll_output(link, transport, cx)? {
-            input.took(link.thread.clock.peers_now());
+            input.peer_read(link.thread.clock.peers_now());
         }
         if link.state() == State::Closing {
             return Poll::Ready(Err(Box::new(CloseReason::Ended)));
@@ -158,8 +159,8 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
         if !link.output.borrow().is_full() {
             let read = input.poll_read(transport, stopping, cx);
             match read {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Woken::End)),
-                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(Woken::Bytes)),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Incoming::End)),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Ok(Incoming::Bytes)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Box::new(input.broke(error)))),
                 Poll::Pending => input.waits(link.kept.get().unfinished, link.thread.clock.peers_now()),
             }
@@ -189,10 +190,10 @@ where
     F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    /// Serves the connection to its end, and says why it ended.
+    /// Serves the connection to its end, and returns why it ended.
     ///
-    /// What a connection does but seldom, and what it does with bytes, has memory of its own meanwhile, and so has the
-    /// reason: it keeps none for that while it waits, whatever a handler's future takes.
+    /// Rare states, the handling of bytes, and the reason are boxed: so a connection that waits keeps no memory for
+    /// them, however large a handler's future is.
     pub(super) async fn serve(&mut self) -> Box<CloseReason> {
         let Err(reason) = self.run().await;
         Box::pin(self.part(reason)).await
@@ -201,22 +202,22 @@ where
     async fn run(&mut self) -> Result<Infallible, Box<CloseReason>> {
         greet(self.link(), &self.link().thread.shared.config.greeting)?;
         loop {
-            if self.input.ends_turn() {
-                // While it has yielded, it holds no more memory than one that waits for bytes.
+            if self.input.must_yield() {
+                // While it yields, it holds no more memory than a connection that waits for bytes.
                 self.input.park();
                 yield_to_others(&self.responder.link.thread.clock).await;
             }
-            // In a match of its own, the result would keep its room in every state of this function.
-            let woken = poll_fn(|cx| self.poll_input(cx)).await?;
-            match woken {
-                Woken::Bytes => Box::pin(self.turn()).await?,
-                Woken::End => Box::pin(self.end()).await?,
+            // Not inside the `match`: there the result would take memory in every state of this future.
+            let incoming = poll_fn(|cx| self.poll_input(cx)).await?;
+            match incoming {
+                Incoming::Bytes => Box::pin(self.turn()).await?,
+                Incoming::End => Box::pin(self.end()).await?,
             }
         }
     }
 
-    /// Handles every whole frame that has arrived. While the handler waits, what was sent and pushed is written, and nothing is
-    /// read.
+    /// Handles every whole frame that has arrived. While the handler waits, replies and pushes are written, and nothing
+    /// is read.
     async fn turn(&mut self) -> Result<(), Box<CloseReason>> {
         let Connection { transport, input, responder, handler, member, .. } = self;
         let link = Rc::clone(&responder.link);
@@ -241,16 +242,16 @@ where
         };
         let lent = handled.unwrap_or_else(|panic| Err(panic::reason(&*panic).into()))?;
         if let Some(lent) = lent {
-            // Once replies of that memory are written, nobody else has it, and it is taken back as it is.
+            // After replies from that memory are written, nothing else holds it, and it is taken back without a copy.
             poll_fn(|cx| poll_written(&link, transport, received, member, cx)).await?;
             take_back(input, &link, lent);
         }
         if input.decoder.buffered() > 0 {
-            // Without a whole frame there is an error, or nothing that this decoder yields.
+            // No whole frame is left: this returns an error, or `None`.
             input.decoder.next_frame().map_err(CloseReason::from)?;
         }
         let frames_came = input.frames_in > frames_before;
-        input.dealt_with(frames_came, link.thread.clock.peers_now())?;
+        input.handled(frames_came, link.thread.clock.peers_now())?;
         link.passed(input.frames_in, input.bytes_in);
         match link.state() {
             State::Closing => Err(CloseReason::Ended.into()),
@@ -258,7 +259,7 @@ where
         }
     }
 
-    /// The peer has ended its stream: what waits is written, and ours ends, too.
+    /// The peer has ended its stream: writes all that is queued, and ends ours, too.
     async fn end(&mut self) -> Result<(), Box<CloseReason>> {
         self.input.decoder.finish().map_err(CloseReason::from)?;
         self.link().shut_outbox();
@@ -284,7 +285,7 @@ fn yield_to_others(clock: &Clock) -> impl Future<Output = ()> {
     })
 }
 
-/// Writes what was sent and pushed, as far as the peer takes it. Whether it took anything.
+/// Writes replies and pushes until the peer takes no more. Returns whether it took anything.
 fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>) -> Result<bool, CloseReason> {
     let now = link.thread.clock.peers_now();
     let output = &mut *link.output.borrow_mut();
@@ -314,14 +315,14 @@ fn poll_output(link: &Link, transport: &mut impl Transport, cx: &mut Context<'_>
         {
             outbox.written();
         }
-        if !link.outbox().is_some_and(Outbox::is_due) {
+        if !link.outbox().is_some_and(Outbox::is_pending) {
             break;
         }
     }
     Ok(took)
 }
 
-/// Writes all that waits; meanwhile `received` bytes are held.
+/// Writes all that is queued. Meanwhile `received` bytes are held.
 fn poll_written(
     link: &Link,
     transport: &mut impl Transport,
@@ -337,8 +338,8 @@ fn poll_written(
     Poll::Pending
 }
 
-/// What the task does while its handler waits, and `received` bytes are held. Whether the handler may have room for what it
-/// waited to send.
+/// What the task does while its handler waits, and `received` bytes are held. Returns whether there may be room for the
+/// reply that the handler waits to send.
 fn while_handled(
     link: &Link,
     transport: &mut impl Transport,
@@ -346,9 +347,9 @@ fn while_handled(
     member: &mut Member,
     cx: &mut Context<'_>,
 ) -> Result<bool, Box<CloseReason>> {
-    let turn_came = member.turn_came();
+    let was_woken = member.was_woken();
     let took = poll_output(link, transport, cx)?;
-    if (took || turn_came) && link.output.borrow_mut().wake_waiting(cx) {
+    if (took || was_woken) && link.output.borrow_mut().wake_waiting(cx) {
         return Ok(true);
     }
     if let Poll::Ready(error) = transport.poll_broken(cx) {
@@ -359,7 +360,7 @@ fn while_handled(
     Ok(false)
 }
 
-/// Waits for input, and for what waits to be taken.
+/// Waits for input, and for the peer to read what is queued.
 fn wait_input<H: Header>(
     link: &Link,
     input: &Input<H>,
@@ -382,7 +383,7 @@ fn wait_input<H: Header>(
     member.wait(input.held() + output.held() + kept.held, wants, cx)
 }
 
-/// Waits for what waits to be taken; meanwhile `received` bytes are held, too.
+/// Waits for the peer to read what is queued. Meanwhile `received` bytes are held, too.
 fn wait_writing(link: &Link, received: usize, member: &mut Member, cx: &Context<'_>) -> Result<(), CloseReason> {
     let (thread, output) = (&link.thread, link.output.borrow());
     let config = &thread.shared.config;
@@ -400,7 +401,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// The decoder's memory while large frames in it can be kept, and where in it the bytes are that are not yet handled.
+/// The decoder's memory while large frames in it can be shared, and the range of its unhandled bytes.
 struct Lent {
     memory: Bytes,
     unread: Range<usize>,
@@ -426,7 +427,7 @@ where
             break;
         }
         left -= 1;
-        // The connections that it pushes to are to take what waits for them before more is pushed.
+        // The connections that it pushes to must empty their outboxes before more is pushed.
         if left == 0 || outbox::fills() {
             left = frames_per_turn;
             yield_to_others(&responder.link.thread.clock).await;
@@ -435,9 +436,9 @@ where
     Ok(lent)
 }
 
-/// The next whole frame. Here, as what an async function borrows it keeps in memory.
-// Always inline: a call would hand the frame over in memory, its parts written each alone and read together, which the
-// processor cannot forward from its store buffer.
+/// The next whole frame. It is a function of its own, as a future keeps in memory what it borrows.
+// Always inline: a call would return the frame in memory, written in parts and read as a whole, which the processor
+// cannot forward from its store buffer.
 #[inline(always)]
 fn next_frame<'a, H: Header>(input: &'a mut Input<H>, lent: &'a mut Option<Lent>) -> Option<Frame<'a>> {
     let frame = match lent {
@@ -449,7 +450,7 @@ fn next_frame<'a, H: Header>(input: &'a mut Input<H>, lent: &'a mut Option<Lent>
     Some(frame)
 }
 
-/// Where large frames came, makes the memory that they are in one that can be shared.
+/// If large frames arrived, makes the memory that they are in one that can be shared.
 fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Option<Lent> {
     if !input.large_frames || !matches!(input.decoder.has_frame(), Ok(true)) {
         return None;
@@ -461,7 +462,7 @@ fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Option<Lent> {
     Some(Lent { memory, unread })
 }
 
-/// Takes the memory back, or, where somebody keeps some of it, what is unread in it.
+/// Takes the memory back; if some of it is kept, a copy of its unhandled bytes.
 fn take_back<H: Header>(input: &mut Input<H>, link: &Link, lent: Lent) {
     let Lent { memory, unread } = lent;
     link.received.replace(None);

@@ -1,13 +1,13 @@
-//! Encoding, whatever the header is: what a responder and an outbox ask of it, neither of which names a type for it.
+//! Encoding with any header, for responders and outboxes, which do not name its type.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use crate::framing::{Check, EncodeError, Encoder, Envelope, Format, Header};
 
-/// Encodes frames, all of a frame or nothing of it.
+/// Encodes a whole frame, or nothing.
 pub(super) enum Encoding {
-    /// The header is a format, as mostly: its code is part of its callers'.
+    /// The usual case: the header is a format, and its code is inlined.
     Format(Encoder<Format>),
     Other(Box<dyn Encode>),
 }
@@ -23,9 +23,9 @@ impl Encoding {
     /// Appends a frame with a copy of the payload.
     ///
     /// # Errors
-    /// Where the header cannot say the frame.
-    // The envelope by reference: what was written in parts is then read in parts, as a copy in one piece cannot be forwarded
-    // from the processor's store buffer.
+    /// If the header cannot encode the frame.
+    // The envelope is a reference: it was written in parts, and a copy would read it as a whole, which the processor
+    // cannot forward from its store buffer.
     #[inline]
     pub(super) fn copied(&self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self {
@@ -34,20 +34,20 @@ impl Encoding {
         }
     }
 
-    /// Appends what stands before the payload, and what stands behind it.
+    /// Appends prefix and header to `before`, and the trailer to `after`.
     ///
     /// # Errors
-    /// Where the header cannot say the frame.
-    pub(super) fn around(
+    /// If the header cannot encode the frame.
+    pub(super) fn header_and_trailer(
         &self,
         envelope: Envelope<'_>,
         payload: &[u8],
         before: &mut Vec<u8>,
-        behind: &mut Vec<u8>,
+        after: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         match self {
-            Encoding::Format(encoder) => encoder.around(envelope, payload, before, behind),
-            Encoding::Other(encoder) => encoder.around(envelope, payload, before, behind),
+            Encoding::Format(encoder) => encoder.header_and_trailer(envelope, payload, before, after),
+            Encoding::Other(encoder) => encoder.header_and_trailer(envelope, payload, before, after),
         }
     }
 }
@@ -55,12 +55,12 @@ impl Encoding {
 /// An encoder with any header.
 pub(super) trait Encode: Send + Sync {
     fn copied(&self, envelope: &Envelope<'_>, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError>;
-    fn around(
+    fn header_and_trailer(
         &self,
         envelope: Envelope<'_>,
         payload: &[u8],
         before: &mut Vec<u8>,
-        behind: &mut Vec<u8>,
+        after: &mut Vec<u8>,
     ) -> Result<(), EncodeError>;
 }
 
@@ -69,16 +69,16 @@ impl<H: Header + Send + Sync> Encode for Encoder<H> {
         self.encode_with(*envelope, payload, out)
     }
 
-    fn around(
+    fn header_and_trailer(
         &self,
         envelope: Envelope<'_>,
         payload: &[u8],
         before: &mut Vec<u8>,
-        behind: &mut Vec<u8>,
+        after: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let mut check = self.header(envelope, payload.len(), before)?;
         check.update(payload);
-        self.trailer(&check, envelope, behind);
+        self.trailer(&check, envelope, after);
         Ok(())
     }
 }
@@ -86,14 +86,14 @@ impl<H: Header + Send + Sync> Encode for Encoder<H> {
 /// Appends a frame whose prefix and trailer are zeros.
 ///
 /// # Errors
-/// Where the header cannot say the frame.
+/// If the header cannot encode the frame.
 pub(super) fn with_zeros(encode: &Encoding, payload: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     const ZEROS: &[u8] = &[0; u8::MAX as usize];
-    let mut around = Envelope::default();
+    let mut envelope = Envelope::default();
     loop {
-        match encode.copied(&around, payload, out) {
-            Err(EncodeError::Prefix { prefix_len: 0, offset: len @ 1..=255 }) => around.prefix = &ZEROS[..len],
-            Err(EncodeError::Trailer { trailer_len: 0, expected: len @ 1..=255 }) => around.trailer = &ZEROS[..len],
+        match encode.copied(&envelope, payload, out) {
+            Err(EncodeError::Prefix { prefix_len: 0, offset: len @ 1..=255 }) => envelope.prefix = &ZEROS[..len],
+            Err(EncodeError::Trailer { trailer_len: 0, expected: len @ 1..=255 }) => envelope.trailer = &ZEROS[..len],
             result => return result,
         }
     }

@@ -10,25 +10,26 @@ use super::ServerConfig;
 use super::budget::{ALLOWANCE, For, Lease};
 use super::pool::{self, LARGE_READ_LEN, READ_LEN};
 use super::shared::Shared;
-use super::timeouts::Due;
+use super::timeouts::Expected;
 use super::transport::Transport;
 use crate::close::CloseReason;
 use crate::framing::{Decoder, Header};
 
-/// Reads in a row, without a wait, after which a connection yields to others; a long one counts as several.
+/// After so many reads without a wait, a connection yields to others. A long read counts as several.
 const READS_A_TURN: u32 = 16;
 
-/// KiB that a peer may still send after a stop: more than a socket's receive buffer holds, so what had arrived by then is
-/// dealt with. A peer that goes on sending is not waited for.
+/// KiB that a peer may still send after a stop: more than a socket's receive buffer holds, so all that had arrived by
+/// then is handled. A peer that continues to send is ended.
 const LAST_KIB: u32 = 8 * 1024;
 
-/// What came by so few bytes, 1 KiB, is copied to memory of its own before a handler sees it: one that waits keeps no more.
+/// Up to so many bytes, 1 KiB, are copied to memory of their own length before the handler gets them: so a handler that
+/// waits does not keep a long buffer for a few bytes.
 const PINNED_LEN: usize = 1024;
 
-/// An unfinished frame of so few bytes, 4 KiB, is copied from memory of its own to that of a read, and back.
+/// An unfinished frame of up to so many bytes, 4 KiB, is copied to a buffer for a long read, and back.
 const MOVED_LEN: usize = 4 * 1024;
 
-/// Memory of so many bytes is kept while a connection waits for the next frame: another one as short needs none then.
+/// Up to so many bytes of memory are kept while a connection waits for the next frame, which may be as short.
 const KEPT_LEN: usize = 128;
 
 /// The reading side of a connection.
@@ -36,18 +37,18 @@ pub(super) struct Input<H: Header> {
     pub(super) decoder: Decoder<Arc<H>>,
     lease: Lease,
     /// What the peer must send next, and since when.
-    due: Due,
+    expected: Expected,
     pub(super) frames_in: u64,
     pub(super) bytes_in: u64,
-    /// KiB that came after a stop, each read's rounded up.
+    /// KiB received after a stop, each read rounded up.
     since_stop: u32,
     /// Reads of [`READ_LEN`] since it last waited or yielded.
     reads_in_a_row: u32,
-    /// Whether the last frame was a large one: more is read at once then.
+    /// Whether the last frame was large: then reads are longer.
     pub(super) large_frames: bool,
-    /// Whether the last read brought few bytes.
+    /// Whether the last read was short.
     short_reads: bool,
-    /// Bytes for which a lease is waited for.
+    /// Bytes that the connection waits to lease.
     wants: usize,
 }
 
@@ -56,7 +57,7 @@ impl<H: Header> Input<H> {
         Input {
             decoder: Decoder::with_read_len(header, READ_LEN).keeping(usize::MAX),
             lease: Lease::new(&shared.budget, For::Reading),
-            due: Due::first(now),
+            expected: Expected::first(now),
             frames_in: 0,
             bytes_in: 0,
             since_stop: 0,
@@ -67,8 +68,8 @@ impl<H: Header> Input<H> {
         }
     }
 
-    /// Whether the connection is to yield to others now; the count begins again.
-    pub(super) fn ends_turn(&mut self) -> bool {
+    /// Whether the connection must yield to others now. The count of reads begins again then.
+    pub(super) fn must_yield(&mut self) -> bool {
         let ends = self.reads_in_a_row >= READS_A_TURN;
         if ends {
             self.reads_in_a_row = 0;
@@ -81,31 +82,32 @@ impl<H: Header> Input<H> {
         self.lease.allowed() - ALLOWANCE
     }
 
-    /// Bytes for which a lease is waited for.
+    /// Bytes that the connection waits to lease.
     pub(super) fn wants(&self) -> Option<usize> {
         (self.wants > 0).then_some(self.wants)
     }
 
-    /// What was read last is handled; whether there was a whole frame in it.
+    /// The bytes of the last read are handled. `frames_came`: whether there was a whole frame among them.
     ///
     /// # Errors
-    /// Where the peer goes on sending after a stop.
-    pub(super) fn dealt_with(&mut self, frames_came: bool, now: Instant) -> Result<(), CloseReason> {
-        self.due.came(now, frames_came, self.decoder.buffered());
+    /// If the peer continues to send after a stop.
+    pub(super) fn handled(&mut self, frames_came: bool, now: Instant) -> Result<(), CloseReason> {
+        self.expected.received(now, frames_came, self.decoder.buffered());
         if self.since_stop < LAST_KIB { Ok(()) } else { Err(CloseReason::Stopped) }
     }
 
-    /// The peer read something of what is written to it.
-    pub(super) fn took(&mut self, now: Instant) {
-        self.due.took(now);
+    /// The peer read some of the bytes written to it.
+    pub(super) fn peer_read(&mut self, now: Instant) {
+        self.expected.peer_read(now);
     }
 
-    /// There is nothing to read; the transport has `below` bytes of an unfinished record, which is to be finished as a frame is.
+    /// There is nothing to read. The transport has `below` bytes of an unfinished record, to which a frame's timeout
+    /// applies.
     pub(super) fn waits(&mut self, below: usize, now: Instant) {
-        self.due.came(now, false, self.decoder.buffered() + below);
+        self.expected.received(now, false, self.decoder.buffered() + below);
     }
 
-    /// Why the connection ends whose transport failed so: a stream that is cut off inside a frame is truncated.
+    /// Why the connection ends if its transport failed. A stream that was cut off inside a frame is truncated.
     pub(super) fn broke(&self, error: io::Error) -> CloseReason {
         match self.decoder.finish() {
             Err(truncated) if error.kind() == io::ErrorKind::UnexpectedEof => truncated.into(),
@@ -115,19 +117,19 @@ impl<H: Header> Input<H> {
 
     /// When the peer is late, if ever, with `below` bytes of an unfinished record received.
     pub(super) fn deadline(&self, config: &ServerConfig<()>, below: usize) -> Option<Instant> {
-        self.due.until(config, self.decoder.buffered() + below)
+        self.expected.deadline(config, self.decoder.buffered() + below)
     }
 
     /// Why a late peer's connection ends.
     pub(super) fn overdue(&self, config: &ServerConfig<()>, below: usize) -> CloseReason {
-        let mut reason = self.due.overdue(config, self.decoder.buffered() + below, self.decoder.need());
+        let mut reason = self.expected.overdue(config, self.decoder.buffered() + below, self.decoder.need());
         if let CloseReason::SlowFrame { diagnosis, .. } | CloseReason::Silent { diagnosis, .. } = &mut reason {
             *diagnosis = self.decoder.finish().err().and_then(|error| error.diagnosis());
         }
         reason
     }
 
-    /// Reads once, into memory that is leased before. `Pending` where there is nothing to read, or no lease to be had.
+    /// Reads once, into memory that is leased before. `Pending` if there is nothing to read, or no memory to lease.
     pub(super) fn poll_read(
         &mut self,
         transport: &mut impl Transport,
@@ -164,8 +166,8 @@ impl<H: Header> Input<H> {
         read
     }
 
-    /// Reads where nothing is buffered: into the thread's memory, of which a connection keeps what comes by more than a few
-    /// bytes, so that one whose handler waits for few has little memory.
+    /// Reads while nothing is buffered, into a buffer of the thread. The connection keeps the buffer if the read was
+    /// long. A few bytes are copied, so that a connection whose handler waits keeps little memory.
     fn poll_read_anew(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut memory = self.take_memory();
         let read = Pin::new(transport).poll_read(cx, &mut memory);
@@ -182,9 +184,9 @@ impl<H: Header> Input<H> {
         read
     }
 
-    /// Reads behind what is buffered.
+    /// Reads more, after the buffered bytes.
     fn poll_read_on(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        // The thread's memory, unless an unfinished frame has enough of its own.
+        // Into a buffer of the thread, unless the unfinished frame has enough memory of its own.
         if self.decoder.capacity() < self.read_len() && self.decoder.buffered() <= MOVED_LEN {
             let memory = self.take_memory();
             self.move_to(memory);
@@ -199,8 +201,8 @@ impl<H: Header> Input<H> {
         read
     }
 
-    /// Reads what the current frame needs, as far as there is a lease for a quarter more than came of it, and keeps it in memory
-    /// that is no longer than the lease.
+    /// Reads what the current frame needs, at most a quarter more than was received of it and at most what is leased,
+    /// and keeps it in memory that is no longer than the lease.
     fn poll_read_short(&mut self, transport: &mut impl Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let buffered = self.decoder.buffered();
         let more = if buffered < 4 { 1 } else { self.decoder.need().min(buffered / 4) };
@@ -227,7 +229,7 @@ impl<H: Header> Input<H> {
         if self.large_frames { LARGE_READ_LEN } else { READ_LEN }
     }
 
-    /// The thread's memory for a read that is leased; longer than that only with a lease for all of it.
+    /// A buffer of the thread for a leased read. A longer one is used only if all of it can be leased.
     fn take_memory(&mut self) -> Vec<u8> {
         let memory = pool::take_input(self.read_len());
         if self.lease.reach_if_plenty(memory.capacity()) >= memory.capacity() {
@@ -237,14 +239,15 @@ impl<H: Header> Input<H> {
         vec![0; self.read_len()]
     }
 
-    /// Whether there is a lease for a long read; not where it is not needed, or where little is left for others.
+    /// Leases memory for a long read. Returns false if the read may be short, or if little memory would be left for
+    /// others.
     fn lease_long_read(&mut self) -> bool {
         let (buffered, capacity) = (self.decoder.buffered(), self.decoder.capacity());
         if self.short_reads && buffered == 0 {
-            // What came last was short, and what comes next mostly is.
+            // The last read was short, and mostly the next one is.
             return false;
         }
-        // The decoder's memory grows by a read, or to twice what came.
+        // The decoder's memory grows by a read, or to twice the buffered bytes.
         let wanted = (buffered + self.read_len().max(buffered)).max(capacity);
         let is_leased = self.lease.reach_if_plenty(wanted) >= wanted;
         if is_leased {
@@ -253,8 +256,8 @@ impl<H: Header> Input<H> {
         is_leased
     }
 
-    /// Keeps an unfinished frame only, in memory of its own length, where the buffer is much longer; others may use the
-    /// buffer. What a connection that waits can hold is so at most four times what it received and did not finish.
+    /// Moves an unfinished frame to memory of its own length if the buffer is much longer, and gives the buffer to
+    /// other connections. So a connection that waits holds at most four times the bytes of its unfinished frame.
     pub(super) fn park(&mut self) {
         let (buffered, capacity) = (self.decoder.buffered(), self.decoder.capacity());
         if buffered <= capacity / 4 && capacity > KEPT_LEN {
@@ -268,30 +271,30 @@ impl<H: Header> Input<H> {
     }
 }
 
-/// What reading and forgetting came to.
-pub(super) enum Forgotten {
+/// The result of reading and discarding.
+pub(super) enum Discarded {
     /// There is nothing to read.
     Nothing,
-    /// There is more to read; the connection is to yield first.
-    Turn,
-    /// The peer's end.
+    /// There is more to read; the connection must yield first.
+    Yield,
+    /// The peer ended its stream.
     End,
 }
 
-/// Reads up to [`READS_A_TURN`] times, and keeps nothing.
-pub(super) fn read_and_forget(transport: &mut impl Transport, cx: &mut Context<'_>) -> Forgotten {
+/// Reads up to [`READS_A_TURN`] times, and discards the bytes.
+pub(super) fn read_and_discard(transport: &mut impl Transport, cx: &mut Context<'_>) -> Discarded {
     let mut buffer = pool::take_input(READ_LEN);
-    let mut forgotten = Forgotten::Turn;
+    let mut discarded = Discarded::Yield;
     for _ in 0..READS_A_TURN {
         match Pin::new(&mut *transport).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(1..)) => continue,
-            Poll::Ready(_) => forgotten = Forgotten::End,
-            Poll::Pending => forgotten = Forgotten::Nothing,
+            Poll::Ready(_) => discarded = Discarded::End,
+            Poll::Pending => discarded = Discarded::Nothing,
         }
         break;
     }
     pool::give_input(buffer);
-    forgotten
+    discarded
 }
 
 #[cfg(test)]
@@ -305,7 +308,7 @@ mod tests {
     use crate::server::serve::share;
     use crate::server::system;
 
-    /// A peer that sent some bytes, of which so many come with each read.
+    /// A peer that sent some bytes, of which each read returns so many.
     struct Sent(Vec<u8>, usize);
 
     impl AsyncRead for Sent {
@@ -331,8 +334,8 @@ mod tests {
 
     impl Transport for Sent {}
 
-    /// However much is left of the budget, and whatever comes in whatever pieces: what is held is leased, and as much is read as
-    /// that allows.
+    /// Whatever is left of the budget, and however the bytes arrive: what is held is leased, and what is leased is
+    /// used.
     #[test]
     fn no_more_is_held_than_is_leased() {
         let config = ServerConfig::default().memory_budget(Some(8 << 20));
@@ -359,7 +362,7 @@ mod tests {
                 }
                 input.park();
                 assert!(input.decoder.capacity() <= input.lease.allowed());
-                // It takes no more than the frame itself, and only its second half asks for what is left.
+                // It needs memory for the frame itself, and only the second half takes the rest of the budget.
                 let enough = len + 4 <= ALLOWANCE + left;
                 assert_eq!((frames == 3, sent.0.is_empty()), (enough, enough), "{left} left, {len} in {piece}");
             }

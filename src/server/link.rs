@@ -12,16 +12,16 @@ use crate::adapters::NO_COPY_LEN;
 use crate::close::{CloseReason, Closed, Traffic};
 use crate::peer::PeerName;
 
-/// What a transport keeps between reading and handing on, and between taking and writing: records of TLS.
+/// What a TLS transport keeps: received records that it cannot decrypt yet, and records that it has not sent.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Kept {
     /// Bytes received that belong to an unfinished record.
     pub(super) unfinished: usize,
-    /// Bytes taken that are not written.
+    /// Bytes of unsent records.
     pub(super) unsent: usize,
-    /// Bytes of memory that are leased for both.
+    /// Bytes of memory leased for both.
     pub(super) held: usize,
-    /// Bytes for which a lease is waited for; 0 for none.
+    /// Bytes that it waits to lease; 0 if it does not wait.
     pub(super) wants: usize,
 }
 
@@ -30,18 +30,18 @@ pub(super) struct Link {
     pub(super) thread: Rc<Thread>,
     pub(super) peer: PeerName,
     pub(super) output: RefCell<Output>,
-    /// Made when it is first asked for.
+    /// Made at its first use.
     outbox: OnceCell<Outbox>,
-    /// The memory of the frame at hand, where it is large: so its payload can be kept without a copy. In memory of its own, as
+    /// The memory of a large frame that the handler works on, so that its payload can be kept without a copy. Boxed, as
     /// most connections have none.
     pub(super) received: RefCell<Option<Box<Bytes>>>,
     /// What its transport keeps, if that is over TLS.
     pub(super) kept: Cell<Kept>,
-    /// Its slot in its thread.
+    /// Its slot in [`Thread`].
     pub(super) slot: usize,
-    /// Whether it is served, or refused.
+    /// Whether it is served; otherwise it is refused.
     is_admitted: bool,
-    /// What the account knows of it.
+    /// The traffic that the account has counted.
     traffic: Cell<Traffic>,
     ended: Cell<bool>,
 }
@@ -62,13 +62,13 @@ impl Link {
         })
     }
 
-    /// Tells the account what has passed by now.
+    /// Updates the account with all traffic so far.
     pub(super) fn passed(&self, frames_in: u64, bytes_in: u64) {
         let output = self.output.borrow();
         self.tell(Traffic { frames_in, bytes_in, frames_out: output.frames, bytes_out: output.bytes });
     }
 
-    /// Tells the account what was put on its way by now, also where nothing has come since: a greeting, and what is pushed.
+    /// Updates the account with all that was sent so far, such as a greeting or pushes, before anything is received.
     pub(super) fn sent(&self, output: &Output) {
         self.tell(Traffic { frames_out: output.frames, bytes_out: output.bytes, ..self.traffic.get() });
     }
@@ -80,12 +80,12 @@ impl Link {
         }
     }
 
-    /// The connection's outbox, if anybody has asked for it.
+    /// The connection's outbox, if it was made.
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         self.outbox.get()
     }
 
-    /// The connection's outbox.
+    /// The connection's outbox, which is made if there is none.
     pub(super) fn make_outbox(&self) -> &Outbox {
         self.outbox.get_or_init(|| {
             let shared = &self.thread.shared;
@@ -97,17 +97,17 @@ impl Link {
         })
     }
 
-    /// Moves what was pushed behind what waits, so that frames keep the order of sending.
+    /// Moves pushes to the end of the queue, so that frames keep the order of sending.
     #[inline]
     pub(super) fn take_pushes(&self, output: &mut Output) {
         if let Some(outbox) = self.outbox.get()
-            && outbox.is_due()
+            && outbox.is_pending()
         {
             output.take(outbox, None);
         }
     }
 
-    /// These bytes without a copy, where they are long, and within the memory of the frame at hand.
+    /// These bytes without a copy, if they are long and part of the frame that the handler works on.
     pub(super) fn part_of_received(&self, bytes: &[u8]) -> Option<Bytes> {
         let received = self.received.borrow();
         let received = received.as_deref()?;
@@ -116,12 +116,12 @@ impl Link {
         is_part.then(|| received.slice(start..start + bytes.len()))
     }
 
-    /// How far the outbox is.
+    /// The state of the outbox.
     pub(super) fn state(&self) -> State {
         self.outbox.get().map_or(State::Open, Outbox::state)
     }
 
-    /// Nothing is pushed any more.
+    /// Ends pushing.
     pub(super) fn shut_outbox(&self) {
         if let Some(outbox) = self.outbox.get()
             && outbox.state() != State::Closed
@@ -131,22 +131,22 @@ impl Link {
     }
 }
 
-/// The connection's entry in its server's account and its thread: it is accounted for exactly once, whatever becomes of its
-/// task.
+/// The connection's entry in its server's account and in its thread. Its end is counted exactly once, even if its task
+/// is dropped.
 pub(super) struct Entry(pub(super) Rc<Link>);
 
 impl Entry {
-    /// A connection comes, which is admitted or is to be refused.
+    /// A new connection, which is admitted or will be refused.
     pub(super) fn new(thread: &Rc<Thread>, peer: PeerName, is_admitted: bool) -> Entry {
         Entry(Link::new(thread, peer, is_admitted))
     }
 
-    /// Whether it is served, or refused.
+    /// Whether it is served; otherwise it is refused.
     pub(super) fn is_admitted(&self) -> bool {
         self.0.is_admitted
     }
 
-    /// It has ended, for this reason.
+    /// Reports that it has ended for this reason.
     pub(super) fn end(&self, reason: CloseReason) -> Closed {
         let link = &*self.0;
         link.ended.set(true);

@@ -1,9 +1,9 @@
-//! Frames as they were pushed, in memory once for all the connections that get them.
+//! Pushed frames, each in memory once for all the connections that get it.
 //!
-//! Whoever pushes to many connections pushes the same [`Bytes`] to one after another. So each thread knows which payload it
-//! pushed last: the first push encodes the frame, behind those that the thread pushed before, and every further one is a range of
-//! the same memory. What follows each other in a log is one range; so a connection that gets all of a hundred frames has one
-//! range to write, and not a hundred.
+//! A program that pushes to many connections pushes the same [`Bytes`] to one after another. So each thread remembers
+//! which payload it pushed last. The first push encodes the frame, after those that the thread pushed before; every
+//! further push is a range of the same memory. Consecutive frames of a log are one range: a connection that gets all of
+//! a hundred frames has one range to write, not a hundred.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -16,21 +16,21 @@ use super::budget::{Budget, For};
 use super::encode::Encoding;
 use crate::framing::{EncodeError, Envelope};
 
-/// Payloads from this length on stay where they are: 4 KiB. Below, a copy costs less, and keeps no more memory than it
-/// needs: a short slice of large [`Bytes`] would keep all of them.
+/// Payloads of this length or more, 4 KiB, are not copied. A copy of a shorter one costs less, and keeps no more memory
+/// than it needs: a short slice of large [`Bytes`] would keep all of them.
 pub(super) const SHARE_LEN: usize = 4 * 1024;
 
-/// Bytes from which on no frame is put behind others.
+/// No more frames are appended to a log of this length.
 const FULL_LEN: usize = 64 * 1024;
 
-/// Bytes that are charged at a time.
+/// Bytes charged to the budget at a time.
 const CHARGED_AT_ONCE: usize = 1024;
 
 thread_local! {
     static LAST: RefCell<Last> = const { RefCell::new(Last::NOTHING) };
 }
 
-/// Frames that follow each other, as one thread pushed them. It is written until a connection takes some of it.
+/// Consecutive frames of one thread. Frames are appended until a connection takes some of them.
 pub(super) struct Log {
     is_sealed: AtomicBool,
     frames: Mutex<Frames>,
@@ -39,14 +39,14 @@ pub(super) struct Log {
 /// The frames of a log.
 struct Frames {
     open: Vec<u8>,
-    /// What was open, once it is sealed.
+    /// The bytes of `open`, after it is sealed.
     sealed: Bytes,
     charge: Charge,
-    /// The payload that was pushed last: kept, so that no other one can be where it is.
+    /// The payload that was pushed last. It is kept so that no other payload can have the same address.
     last: Bytes,
 }
 
-/// Bytes of the budget, until they are dropped.
+/// Bytes of the budget, given back when dropped.
 struct Charge {
     budget: Arc<Budget>,
     bytes: usize,
@@ -58,7 +58,7 @@ impl Drop for Charge {
     }
 }
 
-/// Bytes that are charged as long as anybody has some of them.
+/// Bytes that are charged as long as some of them are used.
 struct Charged<T> {
     bytes: T,
     _charge: Charge,
@@ -70,7 +70,7 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for Charged<T> {
     }
 }
 
-/// A payload that stays where it is, charged once for all that have it.
+/// A payload that is not copied, and charged once for all connections.
 pub(super) struct Shared(Charged<Bytes>);
 
 impl Shared {
@@ -78,7 +78,7 @@ impl Shared {
         self.0.bytes.len()
     }
 
-    /// The payload, which is charged as long as anybody has it.
+    /// The payload, which is charged as long as it is used.
     pub(super) fn bytes(self: Arc<Shared>) -> Bytes {
         struct Owner(Arc<Shared>);
         impl AsRef<[u8]> for Owner {
@@ -90,7 +90,7 @@ impl Shared {
     }
 }
 
-/// A frame that was pushed: a range of a log, and, where its payload stays where it is, that and what is behind it.
+/// A pushed frame: a range of a log, followed by payload and trailer if the payload is not copied.
 pub(super) struct Pushed {
     pub(super) log: Arc<Log>,
     pub(super) range: Range<usize>,
@@ -98,22 +98,22 @@ pub(super) struct Pushed {
     pub(super) rest: Option<(Arc<Shared>, Range<usize>)>,
 }
 
-/// What a thread pushed last, and where it is.
+/// The frame that a thread pushed last, and where it is.
 struct Last {
     log: Weak<Log>,
-    /// Whose frame it is: the address of what encoded it.
+    /// The address of the encoder, which tells servers apart.
     encode: usize,
     /// Whether the frame has no envelope, so that the same payload is the same frame.
     is_plain: bool,
-    /// The payload's place in memory.
+    /// The payload's address and length.
     payload: (usize, usize),
-    /// The frame; without its payload and trailer where the payload stays where it is.
+    /// The frame; without payload and trailer if the payload is not copied.
     range: Range<usize>,
     shared: Weak<Shared>,
     trailer: Range<usize>,
 }
 
-/// Why a frame was not put.
+/// Why a frame was not appended.
 pub(super) enum Refused {
     /// The budget has no room.
     Full,
@@ -121,7 +121,7 @@ pub(super) enum Refused {
 }
 
 impl Log {
-    /// What was put there in this range. Nothing more is put there.
+    /// The bytes of this range. Seals the log: nothing more is appended.
     pub(super) fn bytes(&self, range: Range<usize>) -> Bytes {
         let Frames { open, sealed, charge, last } = &mut *self.frames();
         if !self.is_sealed.swap(true, SeqCst) {
@@ -137,7 +137,7 @@ impl Log {
     }
 }
 
-/// Where a frame is that this thread pushed last, if it is the same one and directly behind `end` of this log: the new end.
+/// If this frame is the one that the thread pushed last, and it begins at `end` of this log, returns where it ends.
 #[inline]
 pub(super) fn follows(log: &Arc<Log>, end: usize, encode: &Arc<Encoding>, payload: &Bytes) -> Option<usize> {
     LAST.with_borrow(|last| {
@@ -149,10 +149,10 @@ pub(super) fn follows(log: &Arc<Log>, end: usize, encode: &Arc<Encoding>, payloa
     })
 }
 
-/// Puts a frame behind those that this thread pushed before, unless it is the one that it pushed last.
+/// Appends a frame to those that this thread pushed before, unless it is the one that it pushed last.
 ///
 /// # Errors
-/// [`Refused`], and nothing is put.
+/// [`Refused`], and nothing is appended.
 pub(super) fn put(
     encode: &Arc<Encoding>,
     budget: &Arc<Budget>,
@@ -174,7 +174,7 @@ pub(super) fn put(
             .map_or((Weak::new(), 0..0), |(shared, trailer)| (Arc::downgrade(shared), trailer.clone()));
         let (log, range) = (Arc::downgrade(&pushed.log), pushed.range.clone());
         let (encode, is_plain) = (address(encode), envelope == Envelope::default());
-        *last = Last { log, encode, is_plain, payload: place(payload), range, shared, trailer };
+        *last = Last { log, encode, is_plain, payload: address_and_len(payload), range, shared, trailer };
         Ok(pushed)
     })
 }
@@ -183,7 +183,7 @@ fn address(encode: &Arc<Encoding>) -> usize {
     Arc::as_ptr(encode).cast::<()>().addr()
 }
 
-fn place(payload: &Bytes) -> (usize, usize) {
+fn address_and_len(payload: &Bytes) -> (usize, usize) {
     (payload.as_ptr().addr(), payload.len())
 }
 
@@ -201,10 +201,10 @@ impl Last {
     /// Whether the last frame is this one, while its log is open.
     #[inline]
     fn is(&self, encode: &Arc<Encoding>, payload: &Bytes) -> bool {
-        self.is_plain && self.payload == place(payload) && self.encode == address(encode)
+        self.is_plain && self.payload == address_and_len(payload) && self.encode == address(encode)
     }
 
-    /// The last frame once more.
+    /// The last frame again.
     fn again(&self, payload: &Bytes) -> Option<Pushed> {
         let log = self.log.upgrade().filter(|log| !log.is_sealed.load(SeqCst))?;
         let rest = match payload.len() < SHARE_LEN {
@@ -214,7 +214,7 @@ impl Last {
         Some(Pushed { log, range: self.range.clone(), rest })
     }
 
-    /// The log that this thread wrote to last, where there is room in it and it is of the same server.
+    /// The log that this thread wrote to last, if it has room and is of the same server.
     fn open(&self, encode: &Arc<Encoding>) -> Option<Arc<Log>> {
         let log = self.log.upgrade()?;
         let end = self.range.end.max(self.trailer.end);
@@ -229,7 +229,7 @@ impl Log {
         Arc::new(Log { is_sealed: AtomicBool::new(false), frames: Mutex::new(frames) })
     }
 
-    /// Puts a frame behind those that are there; in another log, where this one is sealed.
+    /// Appends a frame; to another log if this one is sealed.
     fn append(
         self: &Arc<Log>,
         encode: &Encoding,
@@ -246,13 +246,13 @@ impl Log {
         let start = open.len();
         let (is_shared, mut trailer) = (payload.len() >= SHARE_LEN, Vec::new());
         let encoded = match is_shared {
-            true => encode.around(envelope, payload, open, &mut trailer),
+            true => encode.header_and_trailer(envelope, payload, open, &mut trailer),
             false => encode.copied(&envelope, payload, open),
         };
         encoded.map_err(Refused::Encode)?;
         let end = open.len();
         open.extend_from_slice(&trailer);
-        // Both are taken at once: what is given back would wake who waits for it, and that may be this push.
+        // Both are taken at once: giving back one of them would wake waiting pushes, and that may be this one.
         let more = open.len().next_multiple_of(CHARGED_AT_ONCE).saturating_sub(charge.bytes);
         let of_payload = if is_shared { payload.len() } else { 0 };
         if more + of_payload > 0 && !budget.take(more + of_payload, budget.most(For::Writing)) {
@@ -291,7 +291,7 @@ mod tests {
         let first = put(&one);
         let again = put(&one);
         assert!(Arc::ptr_eq(&first.log, &again.log) && first.range == again.range);
-        assert_eq!(follows(&first.log, first.range.end, &encode, &one), None, "it is not behind itself");
+        assert_eq!(follows(&first.log, first.range.end, &encode, &one), None, "it does not follow itself");
         let second = put(&two);
         assert_eq!(follows(&first.log, first.range.end, &encode, &two), Some(second.range.end));
         assert_eq!(&first.log.bytes(0..second.range.end)[..], b"\x03one\x03two");
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_around_a_payload_makes_it_another_frame() {
+    fn another_envelope_makes_another_frame() {
         let layout = crate::framing::Layout::fixed(1, crate::framing::Endian::Big).offset(1);
         let encode = Arc::new(Encoding::Format(Encoder::new(Format::new(layout, 255).expect("a format"))));
         let (budget, payload) = (Budget::new(10_000), Bytes::from_static(b"x"));
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_payload_stays_where_it_is_and_counts_once() {
+    fn a_long_payload_is_not_copied_and_counts_once() {
         let encode = Arc::new(Encoding::Format(Encoder::new(Format::U32_LE)));
         let (budget, payload) = (Budget::new(10_000), Bytes::from(vec![7; 6000]));
         let put = |payload: &Bytes| put(&encode, &budget, Envelope::default(), payload);
         let [one, two] = [0; 2].map(|_| pushed(put(&payload)));
         assert_eq!(budget.leased(), 6000 + CHARGED_AT_ONCE);
         assert!(matches!(put(&Bytes::from(vec![7; 6000])), Err(Refused::Full)));
-        let [one, two] = [one, two].map(|pushed| pushed.rest.expect("a payload by itself").0.bytes());
+        let [one, two] = [one, two].map(|pushed| pushed.rest.expect("a payload that is not copied").0.bytes());
         assert_eq!([one.as_ptr(), two.as_ptr()], [payload.as_ptr(); 2]);
         drop(one);
         assert_eq!(budget.leased(), 6000);
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_encoded_leaves_nothing() {
+    fn a_frame_that_cannot_be_encoded_leaves_nothing() {
         let (encode, budget) = (encoder(), Budget::new(10_000));
         let refused = put(&encode, &budget, Envelope::default(), &Bytes::from(vec![7; 256]));
         assert!(matches!(refused, Err(Refused::Encode(EncodeError::Oversize { .. }))));

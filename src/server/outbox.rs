@@ -22,7 +22,8 @@ use super::encode::Encoding;
 use super::log::{self, Log, Pushed, Refused, Shared};
 use crate::framing::{EncodeError, Envelope};
 
-/// Pushes frames to one connection, from any thread and any runtime. Cheap to clone; [`Peer::outbox`](crate::Peer::outbox) gives it.
+/// Pushes frames to one connection, from any thread and any runtime. Cheap to clone;
+/// [`Peer::outbox`](crate::Peer::outbox) gives it.
 ///
 /// Pushed frames arrive whole and in order; pushes and the handler's replies arrive in the order in which they were
 /// sent. A push is written as soon as the peer reads, also while the handler waits. The queue is bounded by
@@ -61,11 +62,11 @@ pub struct Outbox {
 
 struct Inner {
     mailbox: Mutex<Mailbox>,
-    /// Whether the mailbox has something for the connection: asked without the lock.
-    is_due: AtomicBool,
+    /// Whether the mailbox has something for the connection; read without the lock.
+    is_pending: AtomicBool,
     /// A [`State`]; it changes under the lock.
     state: AtomicU8,
-    /// There is room again, or there never will be.
+    /// Notified when there is room again, or never will be.
     room: Event,
     encode: Arc<Encoding>,
     budget: Arc<Budget>,
@@ -77,42 +78,43 @@ thread_local! {
     static FILLS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread has filled half of an outbox since this was last asked: the task that empties it is to run first.
+/// Whether this thread has filled half of an outbox since the last call. The task that empties it should run first
+/// then.
 #[inline]
 pub(super) fn fills() -> bool {
     FILLS.take()
 }
 
-/// Pieces for which an outbox keeps memory while nothing waits.
+/// How many pieces an empty mailbox keeps memory for.
 const KEPT_PIECES: usize = 4;
 
-/// What waits for the connection's task.
+/// What the connection's task has not taken yet.
 struct Mailbox {
     pieces: VecDeque<Piece>,
     frames: u64,
-    /// Bytes that wait.
+    /// Bytes in the mailbox.
     waiting: usize,
-    /// Bytes that the task took and has not written.
+    /// Bytes that the task took and has not written yet.
     taken: usize,
     task: Option<Waker>,
 }
 
-/// Some of what was pushed.
+/// A part of the pushed bytes.
 pub(super) enum Piece {
-    /// A range of frames that follow each other.
+    /// Consecutive frames: a range of a log.
     Frames(Arc<Log>, Range<usize>),
-    /// A payload by itself.
+    /// A payload that was not copied.
     Payload(Arc<Shared>),
 }
 
-/// How far a connection's outbox is.
+/// The state of an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum State {
     Open,
-    /// The connection is to end behind what waits.
+    /// The connection ends after what was pushed.
     Closing,
-    /// The connection is to end at once.
+    /// The connection ends at once.
     Overflow,
     /// It has ended, or is about to.
     Closed,
@@ -122,14 +124,14 @@ impl Outbox {
     pub(super) fn new(encode: &Arc<Encoding>, budget: &Arc<Budget>, limit: usize) -> Outbox {
         let mailbox = Mutex::new(Mailbox { pieces: VecDeque::new(), frames: 0, waiting: 0, taken: 0, task: None });
         let (encode, budget) = (Arc::clone(encode), Arc::clone(budget));
-        let (is_due, state, room) = (AtomicBool::new(false), AtomicU8::new(State::Open as u8), Event::new());
-        Outbox { inner: Arc::new(Inner { mailbox, is_due, state, room, encode, budget, limit }) }
+        let (is_pending, state, room) = (AtomicBool::new(false), AtomicU8::new(State::Open as u8), Event::new());
+        Outbox { inner: Arc::new(Inner { mailbox, is_pending, state, room, encode, budget, limit }) }
     }
 
     /// Pushes a frame, or returns at once with the error.
     ///
-    /// A payload of 4 KiB or more is not copied. To push one payload to many outboxes, push the same [`Bytes`] to one after the
-    /// other: the frame is in memory once, and counts once in the budget.
+    /// A payload of 4 KiB or more is not copied. To push one payload to many outboxes, push the same [`Bytes`] to one
+    /// after the other: the frame is in memory once, and counts once in the budget.
     ///
     /// # Errors
     /// [`PushError`]; nothing was pushed.
@@ -177,7 +179,7 @@ impl Outbox {
         loop {
             let mut pushed = self.push(envelope, payload);
             if let Err(PushError::Full { .. }) = pushed {
-                // There may be room here, or in the budget of all; or there never will be.
+                // Wait for room in this outbox, for memory in the budget, or for the end.
                 let (room, given) = (self.inner.room.listen(), self.inner.budget.given());
                 pushed = self.push(envelope, payload);
                 if let Err(PushError::Full { .. }) = pushed {
@@ -185,7 +187,7 @@ impl Outbox {
                     continue;
                 }
             }
-            // There may be room for the next one that waits.
+            // There may be room for the next waiting push.
             self.inner.room.notify(1);
             return pushed;
         }
@@ -215,7 +217,7 @@ impl Outbox {
     }
 
     fn push(&self, envelope: Envelope<'_>, payload: &Bytes) -> Result<(), PushError> {
-        let Inner { encode, budget, limit, is_due, .. } = &*self.inner;
+        let Inner { encode, budget, limit, is_pending, .. } = &*self.inner;
         let mailbox = &mut *self.mailbox();
         if self.state() != State::Open {
             return Err(PushError::Closed);
@@ -234,8 +236,8 @@ impl Outbox {
             FILLS.set(true);
         }
         // It changes under the lock only.
-        if !is_due.load(SeqCst) {
-            is_due.store(true, SeqCst);
+        if !is_pending.load(SeqCst) {
+            is_pending.store(true, SeqCst);
             mailbox.task.iter().for_each(Waker::wake_by_ref);
         }
         Ok(())
@@ -245,29 +247,29 @@ impl Outbox {
         let mailbox = self.mailbox();
         if let State::Open | State::Closing = self.state() {
             self.inner.state.store(state as u8, SeqCst);
-            self.inner.is_due.store(true, SeqCst);
+            self.inner.is_pending.store(true, SeqCst);
             mailbox.task.iter().for_each(Waker::wake_by_ref);
             drop(mailbox);
             self.inner.room.notify(usize::MAX);
         }
     }
 
-    /// Nothing panics while it has the lock but a header of somebody's, and then nothing was pushed.
+    /// Only a user's header can panic while the lock is held, and then nothing was pushed.
     fn mailbox(&self) -> MutexGuard<'_, Mailbox> {
         self.inner.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How far it is.
+    /// Its state.
     pub(super) fn state(&self) -> State {
         [State::Open, State::Closing, State::Overflow, State::Closed][usize::from(self.inner.state.load(SeqCst))]
     }
 
-    /// Whether there is anything for the connection's task.
-    pub(super) fn is_due(&self) -> bool {
-        self.inner.is_due.load(SeqCst)
+    /// Whether there is something for the connection's task.
+    pub(super) fn is_pending(&self) -> bool {
+        self.inner.is_pending.load(SeqCst)
     }
 
-    /// The task takes what waits, piece by piece, and is woken by what comes from then on; how many frames that were.
+    /// Gives all pieces to the task, which is woken by later ones. Returns how many frames they are.
     pub(super) fn take(&self, cx: Option<&Context<'_>>, piece: impl FnMut(Piece)) -> u64 {
         let mailbox = &mut *self.mailbox();
         if let Some(cx) = cx
@@ -275,7 +277,7 @@ impl Outbox {
         {
             mailbox.task = Some(cx.waker().clone());
         }
-        self.inner.is_due.store(false, SeqCst);
+        self.inner.is_pending.store(false, SeqCst);
         mailbox.taken += std::mem::take(&mut mailbox.waiting);
         mailbox.pieces.drain(..).for_each(piece);
         mailbox.pieces.shrink_to(KEPT_PIECES);
@@ -288,13 +290,13 @@ impl Outbox {
         self.inner.room.notify(1);
     }
 
-    /// The connection ends: nothing is taken any more. What waits is still the task's to take.
+    /// The connection ends: no more pushes are accepted. The task can still take those in the mailbox.
     pub(super) fn shut(&self) {
         self.inner.state.store(State::Closed as u8, SeqCst);
         self.inner.room.notify(usize::MAX);
     }
 
-    /// The connection has ended, and what waits with it.
+    /// The connection has ended. Frees what is in the mailbox.
     pub(super) fn forget(&self) {
         let mut mailbox = self.mailbox();
         self.inner.state.store(State::Closed as u8, SeqCst);
@@ -306,7 +308,7 @@ impl Outbox {
 }
 
 impl Mailbox {
-    /// Puts a frame behind what waits.
+    /// Appends a frame.
     fn put(
         &mut self,
         encode: &Arc<Encoding>,
@@ -335,7 +337,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Puts a range behind what waits: one with the last one, where they are one.
+    /// Appends a range of a log, and joins it with the last one if it follows that.
     fn frames(&mut self, log: Arc<Log>, range: Range<usize>) {
         self.waiting += range.len();
         match self.pieces.back_mut() {
@@ -363,7 +365,8 @@ impl fmt::Debug for Outbox {
 /// Why a frame was not pushed.
 ///
 /// It converts into an [`io::Error`] of the kind [`WouldBlock`](io::ErrorKind::WouldBlock),
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or [`InvalidInput`](io::ErrorKind::InvalidInput), in the order of the variants.
+/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or [`InvalidInput`](io::ErrorKind::InvalidInput), in the order of the
+/// variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushError {

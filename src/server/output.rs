@@ -1,4 +1,4 @@
-//! The writing side of a connection: what waits to be written, and how long the peer has taken nothing of it.
+//! The writing side of a connection: the queue, and how long the peer has taken nothing of it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,40 +20,40 @@ use crate::adapters::Queue;
 use crate::close::CloseReason;
 use crate::framing::{EncodeError, Envelope, MAX_HEADER_LEN, MAX_TRAILER_LEN};
 
-/// Bytes that a reply takes besides its payload, at most.
-const AROUND: usize = MAX_HEADER_LEN + MAX_TRAILER_LEN;
+/// The most bytes of a reply besides its payload.
+const MAX_OVERHEAD: usize = MAX_HEADER_LEN + MAX_TRAILER_LEN;
 
-/// Bytes that are leased for replies at a time, so that most of them need not ask.
+/// Bytes leased for replies at a time, so that most replies need no lease of their own.
 const LEASED_AT_ONCE: usize = 16 * 1024;
 
-/// A range of frames that were pushed is copied up to this length.
+/// Up to this length, a range of pushed frames is copied.
 const COPIED_LEN: usize = 512;
 
-/// Slices of one vectored write at most.
+/// The most slices of one vectored write.
 const MAX_SLICES: usize = 64;
 
-/// What waits to be written to one connection.
+/// The queue of one connection.
 pub(super) struct Output {
     queue: Queue,
     encode: Arc<Encoding>,
     lease: Lease,
     high_water: usize,
-    /// Bytes received at once in memory that replies share: as many may wait, too.
+    /// Bytes received at once in memory that replies share: as many may be queued, too.
     pub(super) lent: usize,
-    /// Bytes of replies that stay where they are, of which not all are written.
+    /// Bytes of queued replies that were not copied.
     replied: usize,
-    /// Something was taken from the outbox, and not all is written.
+    /// Some pushes are queued and not yet written.
     has_pushes: bool,
-    /// Frames and bytes that were put on their way.
+    /// Frames and bytes queued so far.
     pub(super) frames: u64,
     pub(super) bytes: u64,
-    /// Who waits until there is room, or until all is written.
+    /// The task that waits until there is room, or until all is written.
     waiting: Option<Waker>,
-    /// The bytes for which a reply waits that need a lease.
+    /// Bytes that a reply waits to lease.
     wants: usize,
-    /// Since when the peer has taken nothing, while something waits.
+    /// Since when the peer has taken nothing, while something is queued.
     stuck: Option<Instant>,
-    /// What was written may still be within the transport.
+    /// The transport may still hold written bytes.
     unflushed: bool,
     /// Our stream is being ended.
     closing: bool,
@@ -79,12 +79,12 @@ impl Output {
         }
     }
 
-    /// Bytes that wait.
+    /// Bytes that are queued.
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Whether so much waits that nothing more is read, and no more replies are queued.
+    /// Whether so much is queued that nothing more is read, and no more replies are queued.
     pub(super) fn is_full(&self) -> bool {
         self.queue.len() >= self.high_water.max(self.lent)
     }
@@ -110,26 +110,26 @@ impl Output {
         self.stuck?.checked_add(config.write_timeout?)
     }
 
-    /// Why a connection ends whose peer takes nothing, of this and of what is `unsent` in the transport.
+    /// Why a connection ends if its peer takes nothing of the queue and of the `unsent` bytes in the transport.
     pub(super) fn overdue(&self, config: &ServerConfig<()>, unsent: usize) -> CloseReason {
         CloseReason::SlowReader { queued: self.queued() + unsent, timeout: config.write_timeout.unwrap_or_default() }
     }
 
-    /// Bytes that are held for what the peer does not take.
+    /// Bytes held because the peer does not take them.
     pub(super) fn held(&self) -> usize {
         if self.stuck.is_some() { self.queue.len() } else { 0 }
     }
 
-    /// Bytes that are to be leased. What was pushed is charged for all that have it.
+    /// Bytes that must be leased. Pushes are charged once for all connections.
     #[inline]
     fn own(&self) -> usize {
         self.queue.copied_len() + self.replied
     }
 
-    /// Whether a payload of so many bytes may be queued now; where not, the task is woken once it may.
+    /// Ready if a payload of so many bytes may be queued now; otherwise the task is woken when it may.
     #[inline]
     pub(super) fn poll_room(&mut self, payload_len: usize, cx: &Context<'_>) -> Poll<()> {
-        let total = self.own() + payload_len + AROUND;
+        let total = self.own() + payload_len + MAX_OVERHEAD;
         if self.queue.len() < self.high_water && total <= self.lease.allowed() {
             return Poll::Ready(());
         }
@@ -149,7 +149,7 @@ impl Output {
         Poll::Pending
     }
 
-    /// Ready when nothing waits; the task is woken then.
+    /// Ready if all is written; otherwise the task is woken when it is.
     pub(super) fn poll_written(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.queue.is_empty() && !self.unflushed {
             return Poll::Ready(());
@@ -170,10 +170,10 @@ impl Output {
         Ok(())
     }
 
-    /// Queues a frame whose payload stays where it is.
+    /// Queues a frame without a copy of its payload.
     pub(super) fn shared(&mut self, envelope: &Envelope<'_>, payload: Bytes) -> Result<(), EncodeError> {
         let (before, mut trailer) = (self.queue.len(), Vec::new());
-        self.encode.around(*envelope, &payload, self.queue.copied(), &mut trailer)?;
+        self.encode.header_and_trailer(*envelope, &payload, self.queue.copied(), &mut trailer)?;
         self.replied += payload.len();
         self.queue.push(payload);
         self.queue.copied().extend_from_slice(&trailer);
@@ -181,7 +181,7 @@ impl Output {
         Ok(())
     }
 
-    /// Queues what is said first.
+    /// Queues the greeting or the refusal.
     pub(super) fn greet(&mut self, greeting: &Greeting) -> Result<(), EncodeError> {
         let before = self.queue.len();
         greeting.append(&self.encode, self.queue.copied())?;
@@ -194,11 +194,11 @@ impl Output {
         self.bytes += bytes as u64;
     }
 
-    /// Takes what was pushed, behind what waits.
+    /// Moves pushes from the outbox to the end of the queue.
     pub(super) fn take(&mut self, outbox: &Outbox, cx: Option<&Context<'_>>) {
         let before = self.queue.len();
         let frames = outbox.take(cx, |piece| match piece {
-            // A short one costs less to copy than to point at.
+            // A copy of a short range costs less than a slice.
             Piece::Frames(log, range)
                 if range.len() <= COPIED_LEN
                     && self.lease.reach(self.own() + range.len()) >= self.own() + range.len() =>
@@ -213,10 +213,10 @@ impl Output {
         self.count(frames, self.queue.len() - before);
     }
 
-    /// Writes what waits, as far as it is taken. `Ready` when nothing waits any more.
+    /// Writes the queue until the transport takes no more. `Ready` when all is written.
     ///
     /// # Errors
-    /// The transport's, and [`io::ErrorKind::WriteZero`] where it takes nothing.
+    /// The transport's, and [`io::ErrorKind::WriteZero`] if it takes nothing.
     pub(super) fn poll_write(
         &mut self,
         transport: &mut impl Transport,
@@ -230,7 +230,7 @@ impl Output {
                 self.settle();
                 self.fit();
             }
-            // Whoever closes writes before, each time it asks; that this is done is no progress then.
+            // While closing, each poll writes first; an empty queue is no progress then.
             Poll::Ready(_) if self.closing => {}
             Poll::Ready(_) => self.stuck = None,
         }
@@ -264,7 +264,8 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    /// What waits for its peer is copied from memory that it shares with others, which may be done with it.
+    /// Copies queued bytes out of memory shared with other connections, so that it can be freed when these are done
+    /// with it.
     fn settle(&mut self) {
         let brief = self.queue.brief_len();
         if brief > 0 && self.lease.reach(self.own() + brief) >= self.own() + brief {
@@ -272,8 +273,8 @@ impl Output {
         }
     }
 
-    /// What waits for its peer has no more memory than is leased: where little waits in it, or little is left for others, it gets
-    /// memory of its own length.
+    /// Keeps the memory of the queue within the lease. If little is queued in it, or little memory is left for others,
+    /// the queue gets memory of its own length.
     fn fit(&mut self) {
         let (capacity, waits, replied) = (self.queue.capacity(), self.queue.copied_len(), self.replied);
         let fits = |allowed: usize| capacity + replied <= allowed || capacity == waits;
@@ -284,14 +285,14 @@ impl Output {
         }
     }
 
-    /// All is written: whether there were pushes.
+    /// All is written. Returns whether there were pushes.
     pub(super) fn written_pushes(&mut self) -> bool {
         self.replied = 0;
         self.lease.shrink(0);
         std::mem::take(&mut self.has_pushes)
     }
 
-    /// Wakes who waits for room, where there is some. Whether that is the task itself, which then need not be woken.
+    /// Wakes the task that waits for room, if there is some. If that is this task, returns true instead.
     pub(super) fn wake_waiting(&mut self, cx: &Context<'_>) -> bool {
         if self.is_full() || self.wants > 0 && !self.queue.is_empty() {
             return false;
@@ -306,7 +307,7 @@ impl Output {
         }
     }
 
-    /// Where nothing waits, others may use the memory.
+    /// If nothing is queued, gives the memory to other connections.
     pub(super) fn park(&mut self) {
         if self.queue.is_empty() {
             if let Some(memory) = self.queue.release() {
@@ -353,15 +354,15 @@ mod tests {
 
     impl Transport for Takes {}
 
-    /// Whatever is sent, and however little of it is taken: what waits is leased, with the memory that it is in.
+    /// Whatever is sent, and however little the peer takes: the memory of the queue is leased.
     #[test]
-    fn no_more_waits_than_is_leased() {
+    fn the_memory_of_the_queue_is_leased() {
         let (_, shared) = share(ServerConfig::default().memory_budget(Some(4 << 20))).expect("a configuration");
         let mut cx = Context::from_waker(Waker::noop());
         for (others, takes, len) in
             [(0, 0, 100), (0, 60_000, 1000), ((4 << 20) - 100_000, 0, 100), ((4 << 20) - 100_000, 50_000, 1000)]
         {
-            // Memory that others have used.
+            // A buffer that another connection has used.
             pool::give_output(Vec::with_capacity(64 * 1024));
             let mut lease = Lease::new(&shared.budget, For::Writing);
             lease.reach(others);

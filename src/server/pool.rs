@@ -5,11 +5,11 @@ use std::cell::RefCell;
 /// Bytes of one read.
 pub(super) const READ_LEN: usize = 64 * 1024;
 
-/// Bytes of one read from a peer that sends large frames: four of 64 KiB, with their headers. One of them does not fit in
-/// `READ_LEN`, by its header.
+/// Bytes of one read from a peer that sends large frames: four frames of 64 KiB with their headers. Not even one of
+/// them fits into `READ_LEN`.
 pub(super) const LARGE_READ_LEN: usize = 4 * (READ_LEN + 1024);
 
-/// Bytes of each kind that a thread keeps for its connections.
+/// The most bytes of each kind that a thread keeps.
 pub(super) const KEPT: usize = 4 * 1024 * 1024;
 
 thread_local! {
@@ -25,7 +25,7 @@ struct Pool {
     output: Kind,
 }
 
-/// Buffers of one kind; the last one given is taken first, as it is warm.
+/// Buffers of one kind. The last one given back is taken first, as it is most likely in the processor's cache.
 struct Kind {
     buffers: Vec<Vec<u8>>,
     capacity: usize,
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// A buffer of `len` initialised bytes or more to read into, `len` being one of the two above.
+/// A buffer of at least `len` initialised bytes to read into. `len` is one of the two constants above.
 pub(super) fn take_input(len: usize) -> Vec<u8> {
     POOL.with_borrow_mut(|pool| if len <= READ_LEN { pool.small.take() } else { pool.large.take() })
         .unwrap_or_else(|| vec![0; len])
@@ -80,7 +80,7 @@ pub(super) fn give_output(mut buffer: Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// A thread has its own pool, so this one is nobody else's.
+    /// Each thread has its own pool, so no other test uses this one.
     #[test]
     fn a_pool_keeps_4_mib_of_a_kind_and_gives_the_rest_back() {
         let kept = KEPT / READ_LEN;

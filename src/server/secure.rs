@@ -6,24 +6,28 @@ use super::acceptor::Acceptor;
 use super::serve::Server;
 
 impl<H> Server<H> {
-    /// Serves over TLS, whatever it listens on. With feature `tls`.
+    /// Serves over TLS, on any listener. Needs feature `tls`.
     ///
-    /// The rustls configuration is yours: certificate, key, crypto provider, versions, ALPN, and whether a client needs a certificate
-    /// and by which authority. A client that it refuses reaches no handler. What it showed is in its
-    /// [`PeerName::Tls`](crate::PeerName::Tls), which `new_handler` and `on_close` get; `on_open` is called before the handshake.
+    /// You bring the rustls configuration: certificate, key, crypto provider, versions, ALPN, and whether clients need
+    /// a certificate and from which authority. A client that it refuses never reaches a handler. `new_handler` and
+    /// `on_close` get the client's certificates and the protocol in a [`PeerName::Tls`](crate::PeerName::Tls);
+    /// `on_open` is called before the handshake.
     ///
-    /// A handshake has [`handshake_timeout`](crate::ServerConfig::handshake_timeout), and
-    /// [`max_handshakes`](crate::ServerConfig::max_handshakes) go on at a time. If it fails, the connection ends as *handshake*
-    /// ([`CloseReason::Handshake`](crate::CloseReason::Handshake)). A peer that ends its stream without TLS's `close_notify` ends as
-    /// *truncated*, also between frames ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). All else is as without TLS; bytes are
-    /// counted as plaintext, and [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake.
+    /// A handshake may take [`handshake_timeout`](crate::ServerConfig::handshake_timeout), and at most
+    /// [`max_handshakes`](crate::ServerConfig::max_handshakes) run at a time. If one fails, its connection ends as
+    /// *handshake* ([`CloseReason::Handshake`](crate::CloseReason::Handshake)). If a peer ends its stream without
+    /// `close_notify`, its connection ends as *truncated*, also between frames
+    /// ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). The
+    /// [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake. Bytes are counted
+    /// as plaintext. Everything else is as without TLS.
     ///
-    /// The [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too; but of those that are refused only 16 at a time are told, and
-    /// others are just closed.
+    /// A [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too, but to at most 16 connections at a time.
+    /// Further connections are closed without it.
     ///
-    /// A connection takes 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the certificates of its client;
-    /// beyond that, records that are unfinished or unsent are leased as frames are. Three quarters of the budget are for that and for what is
-    /// read: with 256 MiB, 30,000 idle connections leave room. If there is none, a handshake waits for it.
+    /// A connection leases 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the length of
+    /// its client's certificates. Unfinished and unsent records are leased in addition, as frames are. Sessions may
+    /// take up to three quarters of the budget, together with all that is received: 30,000 idle connections fit into
+    /// 256 MiB. If no memory is left, a handshake waits for it.
     ///
     /// ```
     /// use std::sync::Arc;

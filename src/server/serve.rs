@@ -34,7 +34,7 @@ use crate::close::Closed;
 use crate::framing::{Format, Frame, Header};
 use crate::peer::PeerName;
 
-/// How much longer than the drain timeout a stop waits for a thread that a handler blocks.
+/// How long a stop waits, after the drain timeout, for a thread that a handler blocks.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A server for length-prefixed frames, over TCP, Unix sockets or any [`Transport`].
@@ -75,8 +75,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     /// Listens on TCP, at the first address that can be bound.
     ///
     /// # Errors
-    /// The system's: the address is in use, not local, or not allowed. [`io::ErrorKind::InvalidInput`] if a limit is 0, or if the
-    /// format cannot encode the greeting or the refusal.
+    /// The system's: the address is in use, not local, or not allowed. [`io::ErrorKind::InvalidInput`] if a limit is 0,
+    /// or if the format cannot encode the greeting or the refusal.
     pub fn bind(addr: impl ToSocketAddrs, config: ServerConfig<H>) -> io::Result<Server<H>> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for addr in addr.to_socket_addrs()? {
@@ -326,8 +326,8 @@ where
 /// It does what a [`Server`] does for each of its connections. Server-wide settings are ignored: `threads`, `backlog`,
 /// `max_connections`, `keepalive`, `drain_timeout`.
 ///
-/// **The future is not `Send`**: await it on a `LocalExecutor`, in a `LocalSet`, or in `block_on`. [`Halves`](crate::Halves) has
-/// an example.
+/// **The future is not `Send`**: await it on a `LocalExecutor`, in a `LocalSet`, or in `block_on`.
+/// [`Halves`](crate::Halves) has an example.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`], as [`Server::bind`].

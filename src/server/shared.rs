@@ -16,26 +16,26 @@ pub(super) type OnClose = Box<dyn Fn(&Closed) + Send + Sync>;
 
 /// What the threads of a server share.
 pub(super) struct Shared {
-    /// Without its format, which only decoders need by its type.
+    /// Without its format, whose type only decoders need.
     pub(super) config: ServerConfig<()>,
-    /// Connections that are served at a time.
+    /// The most connections served at a time.
     pub(super) allowed: usize,
     pub(super) encode: Arc<Encoding>,
     pub(super) account: Account,
     pub(super) budget: Arc<Budget>,
-    /// If connections are over TLS.
+    /// TLS, if connections are over it.
     pub(super) acceptor: Option<Acceptor>,
     pub(super) on_open: OnOpen,
     pub(super) on_close: OnClose,
 }
 
 impl Shared {
-    /// The one function that reports an end: it counts it, gives the event, and calls `on_close`.
+    /// Reports the end of a connection: counts it, emits the event, and calls `on_close`. Nothing else does.
     pub(super) fn closed(&self, peer: PeerName, is_admitted: bool, reason: CloseReason, traffic: Traffic) -> Closed {
         self.account.close(is_admitted, &reason);
         let closed = Closed { peer, reason, traffic };
         events::closed(&closed);
-        // A panic there is the caller's, and the panic hook tells of it. Here it must not keep the drain from its end.
+        // The panic hook reports a panic of `on_close`. It must not stop the drain.
         _ = catch_unwind(AssertUnwindSafe(|| (self.on_close)(&closed)));
         closed
     }

@@ -1,4 +1,4 @@
-//! A server without sockets, threads and time of its own.
+//! A server without sockets, threads or a clock of its own.
 
 use std::error::Error;
 use std::future::Future;
@@ -20,13 +20,13 @@ use super::system;
 use super::worker::{self, Service};
 use crate::framing::{Frame, Header};
 
-/// Some time to begin with.
+/// A time to begin with.
 pub(crate) fn any_time() -> Instant {
     system::now()
 }
 
 impl<H: Header + Send + Sync + 'static> Server<H> {
-    /// [`serve`](Server::serve) on this thread, by a clock that somebody else drives.
+    /// [`serve`](Server::serve) on this thread, with a clock that the caller drives.
     pub(crate) async fn simulate<N, F, E>(
         self,
         clock: Rc<Clock>,

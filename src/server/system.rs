@@ -28,11 +28,11 @@ pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Re
     thread::Builder::new().name(name).spawn(run).map(drop)
 }
 
-/// The future, with a clock that goes as the system's does, on any runtime.
+/// Runs the future with a clock that follows the system's, on any runtime.
 pub(super) async fn with_clock<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut timer = Timer::never();
-    // How long the last turn was to wait at most; before the first one, any time.
+    // How long the last wait should have taken at most; `None`, any time, before the first one.
     let mut patience = None;
     poll_fn(|cx| {
         loop {

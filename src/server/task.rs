@@ -20,7 +20,7 @@ use crate::framing::{Frame, Header};
 
 /// Serves a connection to its end.
 ///
-/// It is no async function: the future of one would keep its arguments beside the connection that is made of them.
+/// It is not an `async fn`, as the future of one would keep the arguments beside the connection that is made of them.
 pub(super) fn serve<T, H, N, F, E>(
     transport: T,
     header: Arc<H>,
@@ -45,7 +45,7 @@ where
                 Ok(reason) => *reason,
             },
         };
-        // The handler goes with it, and what it does then may panic, too.
+        // This drops the handler, which may panic, too.
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(connection)));
         entry.end(dropped.err().map_or(reason, |panic| panic::reason(&*panic)))
     }

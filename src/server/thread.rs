@@ -1,4 +1,4 @@
-//! What the connections of one thread share: the clock, the stop, and one task that looks at all their timeouts.
+//! What the connections of one thread share: the clock, the stop, and one task that checks all deadlines.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -13,7 +13,7 @@ use slab::Slab;
 use super::clock::Clock;
 use super::shared::Shared;
 
-/// Between two looks at the timeouts: a connection ends so much after its timeout at most.
+/// The time between two checks of the deadlines: a connection ends at most this late.
 const SWEEP: Duration = Duration::from_millis(100);
 
 /// What the connections of one thread share.
@@ -25,14 +25,14 @@ pub(super) struct Thread {
     stopping: Cell<bool>,
     /// A slot for each connection.
     slots: RefCell<Slab<Slot>>,
-    /// Who is to be woken when the last connection has ended.
+    /// Woken when the last connection has ended.
     emptied: Cell<Option<Waker>>,
-    /// Whether there is a deadline to look at, and who is to be woken when there is.
+    /// Whether there are deadlines to check, and the task that checks them.
     armed: Cell<bool>,
     sweeper: Cell<Option<Waker>>,
 }
 
-/// Which task is to be woken, by a stop or when its deadline has come.
+/// A connection's task, which a stop or its deadline wakes.
 #[derive(Default)]
 struct Slot {
     waker: Option<Waker>,
@@ -53,7 +53,7 @@ impl Thread {
         })
     }
 
-    /// Whether to end as soon as what is in flight is dealt with.
+    /// Whether connections must end as soon as the frames in flight are handled.
     pub(super) fn stopping(&self) -> bool {
         self.stopping.get()
     }
@@ -66,7 +66,7 @@ impl Thread {
         }
     }
 
-    /// Ready when there is no connection.
+    /// Ready if there is no connection; otherwise the task is woken when the last one has ended.
     pub(super) fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.slots.borrow().is_empty() {
             return Poll::Ready(());
@@ -75,12 +75,12 @@ impl Thread {
         Poll::Pending
     }
 
-    /// A connection comes: its slot.
+    /// Adds a connection, and returns its slot.
     pub(super) fn enter(&self) -> usize {
         self.slots.borrow_mut().insert(Slot::default())
     }
 
-    /// It goes.
+    /// Removes a connection.
     pub(super) fn leave(&self, slot: usize) {
         let mut slots = self.slots.borrow_mut();
         slots.remove(slot);
@@ -89,7 +89,7 @@ impl Thread {
         }
     }
 
-    /// Waits for a stop, and until `deadline`: whether that has come.
+    /// Registers the task to be woken by a stop or at `deadline`. Returns whether `deadline` has passed already.
     pub(super) fn wait(&self, slot: usize, deadline: Option<Instant>, cx: &Context<'_>) -> bool {
         if deadline.is_some_and(|deadline| deadline <= self.clock.peers_now()) {
             return true;
@@ -105,7 +105,7 @@ impl Thread {
         false
     }
 
-    /// Looks at the deadlines now and then, while there are any, for ever.
+    /// Checks the deadlines every [`SWEEP`], while there are any, for ever.
     pub(super) async fn sweep(&self) -> Infallible {
         loop {
             poll_fn(|cx| match self.armed.get() {
@@ -121,7 +121,7 @@ impl Thread {
         }
     }
 
-    /// Wakes those whose deadline has come; whether there are more.
+    /// Wakes the tasks whose deadline has passed. Returns whether there are more deadlines.
     fn wake_overdue(&self) -> bool {
         let now = self.clock.peers_now();
         let mut more = false;

@@ -1,4 +1,4 @@
-//! By when a peer must have sent something: plain code over an `Instant` that is passed in. Others do the waiting.
+//! The deadline of what a peer must send next. The time is an argument; waiting is done elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::close::CloseReason;
 
 /// What a peer must send next, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Due {
+pub(super) struct Expected {
     since: Instant,
     what: What,
 }
@@ -24,17 +24,18 @@ enum What {
     Next,
 }
 
-impl Due {
+impl Expected {
     /// A connection was opened.
-    pub(super) fn first(now: Instant) -> Due {
-        Due { since: now, what: What::First }
+    pub(super) fn first(now: Instant) -> Expected {
+        Expected { since: now, what: What::First }
     }
 
-    /// What came is dealt with: whether there was a whole frame among it, and how many bytes are left of an unfinished one.
-    pub(super) fn came(&mut self, now: Instant, frames: bool, unfinished: usize) {
+    /// Received bytes are handled: whether there was a whole frame among them, and how many bytes are left of an
+    /// unfinished one.
+    pub(super) fn received(&mut self, now: Instant, frames: bool, unfinished: usize) {
         let what = match (frames, unfinished) {
             (false, 0) => match self.what {
-                // A record of TLS was begun, and came to nothing.
+                // A TLS record was begun, and carried no frame.
                 What::Frame => What::Next,
                 What::FirstFrame { .. } => What::First,
                 What::First | What::Next => return,
@@ -51,18 +52,18 @@ impl Due {
             (true, 0) => What::Next,
             (true, _) => What::Frame,
         };
-        *self = Due { since: now, what };
+        *self = Expected { since: now, what };
     }
 
-    /// The peer took something of what is written to it: so it is not idle.
-    pub(super) fn took(&mut self, now: Instant) {
+    /// The peer read something, so it is not idle.
+    pub(super) fn peer_read(&mut self, now: Instant) {
         if let What::Next = self.what {
             self.since = now;
         }
     }
 
-    /// When the peer is overdue, if ever, with so many bytes of a frame received.
-    pub(super) fn until(&self, limits: &ServerConfig<()>, received: usize) -> Option<Instant> {
+    /// When the peer is late, if ever, with so many bytes of a frame received.
+    pub(super) fn deadline(&self, limits: &ServerConfig<()>, received: usize) -> Option<Instant> {
         let first = limits.first_frame_timeout;
         let frame = || frame_timeout(limits, received);
         let after_since = match self.what {
@@ -74,7 +75,7 @@ impl Due {
         self.since.checked_add(after_since?)
     }
 
-    /// Why the peer's connection ends, where it is overdue: so many bytes of a frame came, and so many were missing.
+    /// Why the connection of a late peer ends, with so many bytes of a frame received and so many missing.
     pub(super) fn overdue(&self, limits: &ServerConfig<()>, received: usize, missing: usize) -> CloseReason {
         let frame = frame_timeout(limits, received);
         let first = limits.first_frame_timeout;
@@ -89,7 +90,7 @@ impl Due {
     }
 }
 
-/// How long a frame may take of which so much has come.
+/// The timeout of a frame of which so many bytes were received.
 fn frame_timeout(limits: &ServerConfig<()>, received: usize) -> Option<Duration> {
     let earned = limits.min_rate.map_or(0.0, |rate| received as f64 / rate as f64);
     limits.frame_timeout?.checked_add(Duration::try_from_secs_f64(earned).ok()?)
@@ -116,27 +117,27 @@ mod tests {
     }
 
     #[test]
-    fn what_brought_nothing_puts_nothing_off() {
+    fn bytes_without_a_frame_extend_no_deadline() {
         let begin = now();
         let later = begin + Duration::from_secs(5);
-        let mut due = Due::first(begin);
-        due.came(later, false, 0);
-        assert_eq!(due, Due::first(begin));
-        due.came(later, true, 0);
-        let next = due;
-        due.came(later + Duration::from_secs(1), false, 0);
-        assert_eq!(due, next);
+        let mut expected = Expected::first(begin);
+        expected.received(later, false, 0);
+        assert_eq!(expected, Expected::first(begin));
+        expected.received(later, true, 0);
+        let next = expected;
+        expected.received(later + Duration::from_secs(1), false, 0);
+        assert_eq!(expected, next);
     }
 
-    /// At a byte a second the bytes of an address space give more time than there is: no deadline, and no overflow.
+    /// At a rate of 1 byte a second, `usize::MAX` bytes earn more time than an `Instant` can express.
     #[test]
-    fn a_frame_that_earned_more_time_than_there_is_has_no_deadline() {
+    fn a_deadline_too_far_away_is_none() {
         let limits = limits().min_rate(Some(1)).first_frame_timeout(None);
         let now = now();
-        let mut due = Due::first(now);
-        due.came(now, true, 1);
-        assert!(due.until(&limits, 1).is_some());
+        let mut expected = Expected::first(now);
+        expected.received(now, true, 1);
+        assert!(expected.deadline(&limits, 1).is_some());
         #[cfg(target_pointer_width = "64")]
-        assert_eq!(due.until(&limits, usize::MAX), None);
+        assert_eq!(expected.deadline(&limits, usize::MAX), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What stands in for `acceptor.rs` and `tls/` without the feature `tls`: no server has an acceptor.
+//! Replaces `acceptor.rs` and `tls/` without feature `tls`: no server has an acceptor.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::responder::Responder;
 use super::transport::{Socket, Transport};
 use crate::framing::{Frame, Header};
 
-/// There is none.
+/// It has no values.
 #[derive(Clone)]
 pub(super) enum Acceptor {}
 
-/// What TLS would be over.
+/// The stream below TLS.
 pub(super) struct Below;
 
 impl From<Socket> for Below {
@@ -28,7 +28,7 @@ impl From<Box<dyn Transport + Send>> for Below {
     }
 }
 
-/// Nobody can call it.
+/// It cannot be called, as there is no acceptor.
 pub(super) async fn serve<H, N, F, E>(acceptor: Acceptor, _: Below, _: Arc<H>, _: Entry, _: &N)
 where
     H: Header,

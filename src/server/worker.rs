@@ -21,7 +21,7 @@ use super::{task, tls};
 use crate::framing::{Frame, Header};
 use crate::peer::PeerName;
 
-/// The time between closing the listener and telling the connections to end: what has arrived by then is still handled.
+/// The time between closing the listener and telling the connections to end. Frames that arrive by then are handled.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A connection on its way to a thread, and whether it is served or refused.
@@ -31,7 +31,7 @@ pub(super) struct Arrival {
     pub(super) is_admitted: bool,
 }
 
-/// What a thread needs to serve: the header of the frames, and what makes a handler for each connection.
+/// What a thread needs to serve: the header of the frames, and the factory of handlers.
 pub(super) struct Service<H, N> {
     pub(super) shared: Arc<Shared>,
     pub(super) header: Arc<H>,
@@ -45,7 +45,8 @@ impl<H, N> Clone for Service<H, N> {
     }
 }
 
-/// Serves what comes by `arrivals`, until that is closed and the drain is over. Sockets need the thread's reactor.
+/// Serves the connections from `arrivals` until that is closed and the drain has ended. Sockets need the thread's
+/// reactor.
 pub(super) async fn run<H, N, F, E>(
     number: usize,
     service: Service<H, N>,
@@ -85,7 +86,7 @@ pub(super) async fn run<H, N, F, E>(
     // Tasks that are left are dropped with the executor; their entries end as stopped.
 }
 
-/// A connection that begins.
+/// A connection whose task is not spawned yet.
 struct Begin<'a, 'b, H, N> {
     executor: &'b LocalExecutor<'a>,
     header: Arc<H>,

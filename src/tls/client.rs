@@ -11,10 +11,10 @@ use super::session::{Session, Side, Step, Write, step};
 pub(crate) type ClientSide = Box<UnbufferedClientConnection>;
 
 impl Session<ClientSide> {
-    /// A client's end, which expects a certificate for this name.
+    /// A client's end. The server's certificate must be valid for this name.
     ///
     /// # Errors
-    /// rustls's, of the configuration.
+    /// rustls's error about the configuration.
     pub(crate) fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session<ClientSide>, Error> {
         UnbufferedClientConnection::new(config, name).map(|client| Session::new(Box::new(client)))
     }

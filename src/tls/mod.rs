@@ -1,14 +1,14 @@
-//! TLS below the frames, for server and client: rustls, driven without I/O of its own, over any stream of bytes.
+//! TLS for server and client, over any byte stream: rustls's state machine, without its I/O.
 //!
-//! rustls's buffered connections, which `futures-rustls` drives, read 4 KiB at a time into memory of their own, keep 4 to 18 KiB
-//! of it while a connection is idle, and do not say whether a record is unfinished. Its unbuffered ones, which are driven here,
-//! work on 64 KiB and more of the stream at a time, in memory that the connections of a thread share, keep nothing while a connection is
-//! idle, and leave an unfinished record to us: so it counts for timeouts and memory limits.
+//! rustls's buffered connections, which `futures-rustls` uses, read 4 KiB at a time into memory of their own. They keep
+//! 4 to 18 KiB of it while a connection is idle, and do not say whether a record is unfinished. The unbuffered
+//! connections used here read 64 KiB and more at a time, into memory that the connections of a thread share; an idle
+//! one keeps nothing. They leave an unfinished record to us, so it counts for timeouts and memory limits.
 
 mod channel;
 #[cfg(feature = "client")]
 mod client;
-mod judge;
+mod diagnose;
 mod scratch;
 #[cfg(feature = "server")]
 mod server;

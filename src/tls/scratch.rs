@@ -1,8 +1,8 @@
-//! Memory in which the sessions of one thread work: none of them has any of its own while it is idle.
+//! Buffers that the sessions of one thread share: an idle session has none of its own.
 
 use std::cell::Cell;
 
-/// The most that a thread keeps of each kind, 160 KiB: what is longer is given back to the system.
+/// The longest buffer of each kind that a thread keeps. A longer one is freed.
 const KEPT: usize = 160 * 1024;
 
 thread_local! {
@@ -14,17 +14,17 @@ thread_local! {
 /// What a buffer is for.
 #[derive(Clone, Copy)]
 pub(super) enum For {
-    /// Records on their way in.
+    /// Received records.
     Received,
-    /// Records on their way out.
+    /// Records to send.
     Sealed,
-    /// The content of one record, of several pieces.
+    /// The plaintext of one record, copied from several slices.
     Gathered,
 }
 
-/// A buffer of `len` bytes or more, lent to `work`.
+/// Calls `work` with a buffer of `len` bytes or more.
 ///
-/// It is taken meanwhile, so that a stream which is itself such a session finds another one.
+/// A nested call gets another buffer: the stream below a session may be a TLS session itself.
 pub(super) fn with<T>(what: For, len: usize, work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     let slot = match what {
         For::Received => &RECEIVED,

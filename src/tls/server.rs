@@ -8,7 +8,7 @@ use rustls::{CommonState, Error, ServerConfig};
 
 use super::session::{CONTENT_LEN, Session, Side, Step, Write, step};
 
-/// Bytes of a record on the wire at most (RFC 5246, 6.2.3, which allows more than RFC 8446, 5.2).
+/// The most bytes of a record on the wire (RFC 5246, 6.2.3, which allows more than RFC 8446, 5.2).
 pub(crate) const MAX_RECORD_LEN: usize = 5 + CONTENT_LEN + 2048;
 
 pub(crate) type ServerSide = Box<UnbufferedServerConnection>;
@@ -17,12 +17,12 @@ impl Session<ServerSide> {
     /// A server's end.
     ///
     /// # Errors
-    /// rustls's, of the configuration.
+    /// rustls's error about the configuration.
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session<ServerSide>, Error> {
         UnbufferedServerConnection::new(config).map(|server| Session::new(Box::new(server)))
     }
 
-    /// Whether plaintext waits to be taken.
+    /// Whether plaintext is buffered.
     pub(crate) fn has_plaintext(&self) -> bool {
         !self.plaintext.is_empty()
     }
@@ -32,17 +32,17 @@ impl Session<ServerSide> {
         self.certificates().iter().map(|certificate| certificate.len()).sum()
     }
 
-    /// Bytes of memory for records that are not finished, and for plaintext that is not taken.
+    /// Memory for an unfinished record and for plaintext that is not read yet, in bytes.
     pub(crate) fn held(&self) -> usize {
         self.records.capacity() + self.plaintext.capacity()
     }
 
-    /// Bytes of memory for what is to be sent.
+    /// Memory for unsent records, in bytes.
     pub(crate) fn sending(&self) -> usize {
         self.outgoing.capacity()
     }
 
-    /// Nothing is read for a time, which the peer decides: an unfinished record has memory of its own length.
+    /// Shrinks the memory of an unfinished record to its length: the peer decides how long it waits for the rest.
     pub(crate) fn park(&mut self) {
         self.records.shrink_to_fit();
     }
@@ -58,7 +58,7 @@ impl Side for ServerSide {
     ) -> (usize, Result<Step, Error>) {
         let mut status = self.process_tls_records(records);
         if let Ok(ConnectionState::ReadEarlyData(early)) = &mut status.state {
-            // It comes only if the configuration allows it.
+            // Early data comes only if the configuration allows it.
             while let Some(Ok(record)) = early.next_record() {
                 put(record.payload);
             }

@@ -1,4 +1,4 @@
-//! One TLS session without I/O: records in, plaintext out, and the other way round.
+//! One TLS session without I/O: records in, plaintext out; plaintext in, records out.
 
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -10,34 +10,33 @@ use rustls::{CommonState, Error, InvalidMessage};
 use super::scratch::{self, For};
 use crate::peer::{PeerName, TlsPeer};
 
-/// Bytes that a record carries at most (RFC 8446, 5.1).
+/// The most bytes of plaintext in a record (RFC 8446, 5.1).
 pub(super) const CONTENT_LEN: usize = 16 * 1024;
 
-/// First bytes that are kept to say what the peer speaks, if not TLS.
+/// How many first bytes are kept, to say what a peer speaks instead of TLS.
 const FIRST_LEN: usize = 8;
 
 /// One end of a TLS session.
 ///
-/// What is in `records` begins with the first byte that is not processed: an unfinished record, or handshake messages that are
-/// not whole yet.
+/// `records` begins with the first byte that is not processed yet, of an unfinished record or handshake message.
 pub(crate) struct Session<C> {
     side: C,
     pub(super) records: Vec<u8>,
-    /// Plaintext that was not taken yet, and how much of it was.
+    /// Plaintext that did not fit into the reader's buffer, and how many bytes of it are taken since.
     pub(super) plaintext: Vec<u8>,
     taken: usize,
-    /// Records that are to be sent, and how much of them was.
+    /// Records to send, and how many bytes of them are sent.
     pub(super) outgoing: Vec<u8>,
     sent: usize,
     /// The peer's `close_notify` came.
     is_ended: bool,
     /// The first error, after which nothing is processed.
     error: Option<Error>,
-    /// The first bytes that came, while they may still show that this is no TLS.
+    /// The first bytes received, which show whether the peer speaks TLS.
     first: Vec<u8>,
 }
 
-/// rustls's part of a session, a client's or a server's.
+/// rustls's state machine, a client's or a server's.
 pub(crate) trait Side {
     /// One step of the state machine: see [`step`].
     fn step(
@@ -51,19 +50,19 @@ pub(crate) trait Side {
     fn common(&self) -> &CommonState;
 }
 
-/// What one step of the state machine came to.
+/// The result of one step of the state machine.
 pub(crate) enum Step {
     /// There is more to do.
     Done,
     /// The peer's `close_notify` came.
     Ended,
-    /// Nothing can be done with what is there.
+    /// It needs more bytes.
     Blocked,
-    /// What was to be written is, and its records' length.
+    /// The content was encrypted; the length of its records.
     Written(Result<usize, EncryptError>),
 }
 
-/// What is to be written, and where its records go.
+/// Content to encrypt, and memory for its records.
 pub(crate) struct Write<'a> {
     /// `None`: a `close_notify`.
     content: Option<&'a [u8]>,
@@ -89,7 +88,7 @@ impl<C: Side> Session<C> {
         self.side.common().is_handshaking()
     }
 
-    /// The peer, whose name below TLS is given, with what the handshake showed of it.
+    /// The peer's name below TLS, with its certificates and protocol from the handshake.
     pub(crate) fn peer(&self, name: PeerName) -> PeerName {
         let alpn = self.side.common().alpn_protocol();
         let certificates = self.certificates().iter().map(|certificate| certificate.to_vec()).collect();
@@ -100,22 +99,22 @@ impl<C: Side> Session<C> {
         self.side.common().peer_certificates().unwrap_or_default()
     }
 
-    /// Bytes of unfinished records.
+    /// Received bytes that are not processed yet.
     pub(crate) fn unfinished(&self) -> &[u8] {
         &self.records
     }
 
-    /// Whether the peer's `close_notify` came, and all before it is taken.
+    /// Whether the peer's `close_notify` came, and all plaintext before it is taken.
     pub(crate) fn is_ended(&self) -> bool {
         self.is_ended && self.plaintext.is_empty()
     }
 
-    /// The error by which the session ended, once all before it is taken.
+    /// The error that ended the session, once all plaintext before it is taken.
     pub(crate) fn error(&self) -> Option<&Error> {
         self.error.as_ref().filter(|_| self.plaintext.is_empty())
     }
 
-    /// Moves plaintext that waits to `buf`; how much.
+    /// Moves buffered plaintext to `buf`, and returns how many bytes.
     pub(crate) fn take(&mut self, buf: &mut [u8]) -> usize {
         let waits = &self.plaintext[self.taken..];
         let n = waits.len().min(buf.len());
@@ -127,8 +126,8 @@ impl<C: Side> Session<C> {
         n
     }
 
-    /// Processes `memory`: [`unfinished`](Session::unfinished) with what was received behind it. Plaintext goes to `buf`, and what
-    /// does not fit waits. How much went to `buf`.
+    /// Processes `memory`: [`unfinished`](Session::unfinished), followed by the bytes just received. Plaintext goes to
+    /// `buf`, and is buffered if it does not fit. Returns how many bytes went to `buf`.
     pub(crate) fn receive(&mut self, memory: &mut [u8], buf: &mut [u8]) -> usize {
         if self.first.len() < 2 {
             self.look(&memory[self.records.len()..]);
@@ -146,18 +145,18 @@ impl<C: Side> Session<C> {
         filled
     }
 
-    /// Keeps the first bytes, and sees whether they begin a record of TLS: its type, 20 to 23, and then a version 3.x. rustls would wait
-    /// for five bytes, and a peer may have no more to say.
+    /// Keeps the first bytes, and checks whether they begin a TLS record: a type of 20 to 23, then a version 3.x.
+    /// rustls would wait for five bytes, and the peer may send fewer.
     fn look(&mut self, received: &[u8]) {
         self.first.extend(received.iter().take(FIRST_LEN - self.first.len()));
         if self.not_tls().is_some() {
             self.error = Some(Error::InvalidMessage(InvalidMessage::InvalidContentType));
-            // So that the peer can tell, too: a fatal alert, an unexpected message (RFC 8446, 6).
+            // Tell the peer, too: a fatal alert, unexpected_message (RFC 8446, 6).
             self.outgoing.extend_from_slice(&[21, 3, 3, 0, 2, 2, 10]);
         }
     }
 
-    /// The first bytes of the peer, if they are no TLS.
+    /// The peer's first bytes, if they are not TLS.
     pub(crate) fn not_tls(&self) -> Option<&[u8]> {
         match self.first[..] {
             [] | [20..=23] | [20..=23, 3, ..] => None,
@@ -165,7 +164,7 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// Begins, or goes on with what is there already.
+    /// Begins the handshake, or continues with the bytes received so far.
     pub(crate) fn advance(&mut self) {
         let mut records = std::mem::take(&mut self.records);
         let used = self.process(&mut records, &mut |content, waits| waits.extend_from_slice(content));
@@ -173,7 +172,7 @@ impl<C: Side> Session<C> {
         self.records = records;
     }
 
-    /// Steps on with these records, until nothing can be done with what is left of them; how many bytes are done with.
+    /// Processes these records as far as possible, and returns how many bytes are processed.
     fn process(&mut self, records: &mut [u8], put: &mut dyn FnMut(&[u8], &mut Vec<u8>)) -> usize {
         let mut used = 0;
         while self.error.is_none() {
@@ -184,7 +183,7 @@ impl<C: Side> Session<C> {
                 Ok(Step::Ended) => self.is_ended = true,
                 Ok(Step::Blocked | Step::Written(_)) => break,
                 Err(error) => {
-                    // The alert, if rustls has one for the peer. It may have to look at the same records again.
+                    // rustls makes its alert in a further step, for which it may need the same records again.
                     _ = self.step(&mut records[used..], put, None);
                     self.error = Some(error);
                 }
@@ -203,12 +202,12 @@ impl<C: Side> Session<C> {
         side.step(records, outgoing, &mut |content| put(content, plaintext), write)
     }
 
-    /// Records that are to be sent.
+    /// Records to send.
     pub(crate) fn outgoing(&self) -> &[u8] {
         &self.outgoing[self.sent..]
     }
 
-    /// So many bytes of them were sent.
+    /// Marks so many bytes of them as sent.
     pub(crate) fn sent(&mut self, n: usize) {
         self.sent += n;
         if self.sent == self.outgoing.len() {
@@ -216,16 +215,16 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// These are to be sent first: what is to be sent else came up when they were sealed, and is behind them.
+    /// Queues these records before the others, which were made after them.
     pub(crate) fn send_later(&mut self, records: &[u8]) {
         self.outgoing.splice(self.sent..self.sent, records.iter().copied());
     }
 
-    /// Puts `most` bytes of these pieces or fewer into records at the front of `sealed`, as few records as may be: how many bytes
-    /// were put, and the records' length. `None`: there is something to send before.
+    /// Encrypts at most `most` bytes of these slices into as few records as possible, at the start of `sealed`. Returns
+    /// how many bytes were encrypted, and the length of the records; `None` if other records must be sent first.
     ///
     /// # Errors
-    /// The session's, or that its keys are used up.
+    /// The session's, or that its keys are exhausted.
     pub(crate) fn seal(
         &mut self,
         pieces: &[IoSlice<'_>],
@@ -240,7 +239,8 @@ impl<C: Side> Session<C> {
         let (mut put, mut len) = (0, 0);
         let mut pieces = Pieces { pieces, at: 0 };
         while put < most {
-            // Whole records of one piece as they are, and what several pieces make one record of by a copy.
+            // Whole records of one slice are encrypted without a copy; one record of several slices is copied together
+            // first.
             let whole = pieces.first().len().min(most - put) / CONTENT_LEN * CONTENT_LEN;
             let (content_len, record) = if whole > 0 {
                 (whole, self.encrypt(Some(&pieces.first()[..whole]), sealed, len)?)
@@ -260,8 +260,8 @@ impl<C: Side> Session<C> {
         Ok((put > 0).then_some((put, len)))
     }
 
-    /// Encrypts to `sealed` from `at` on, which grows as needed: the records' length, or `None` if something is to be sent before.
-    /// Without content it is a `close_notify`.
+    /// Encrypts into `sealed`, from `at` on, which grows as needed; without content, a `close_notify`. Returns the
+    /// length of the records, or `None` if other records must be sent first.
     fn encrypt(&mut self, content: Option<&[u8]>, sealed: &mut Vec<u8>, at: usize) -> Result<Option<usize>, Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
@@ -289,7 +289,8 @@ impl<C: Side> Session<C> {
         }
     }
 
-    /// Ends our stream, where nothing else is to be sent: a `close_notify` is, unless the handshake is not over or has failed.
+    /// Queues a `close_notify`, unless the handshake is unfinished or has failed. All other records must be sent
+    /// before.
     pub(crate) fn close(&mut self) {
         let mut sealed = Vec::new();
         if let Ok(Some(len)) = self.encrypt(None, &mut sealed, 0) {
@@ -298,7 +299,7 @@ impl<C: Side> Session<C> {
     }
 }
 
-/// Does what rustls asks for; how many bytes of the records are done with.
+/// Does what rustls asks for. Returns how many bytes of the records are processed, and the result.
 pub(super) fn step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     outgoing: &mut Vec<u8>,
@@ -325,7 +326,7 @@ pub(super) fn step<Data>(
             Ok(Step::Done)
         }
         Ok(ConnectionState::TransmitTlsData(data)) => {
-            // It is in `outgoing`, and goes before all else.
+            // The data is in `outgoing`, which is sent before anything else.
             data.done();
             Ok(Step::Done)
         }
@@ -341,20 +342,20 @@ pub(super) fn step<Data>(
     (discard, step)
 }
 
-/// Pieces of content, of which some is done with.
+/// Slices of plaintext, and how far they are consumed.
 struct Pieces<'a> {
     pieces: &'a [IoSlice<'a>],
-    /// Bytes of the first one that are done with.
+    /// Consumed bytes of the first slice.
     at: usize,
 }
 
 impl Pieces<'_> {
-    /// What is left of the first piece; nothing, where none is left.
+    /// The rest of the first slice; empty if none is left.
     fn first(&self) -> &[u8] {
         self.pieces.first().map_or(&[], |piece| &piece[self.at..])
     }
 
-    /// So many bytes of the first one are done with.
+    /// Consumes so many bytes of the first slice.
     fn advance(&mut self, n: usize) {
         self.at += n;
         while self.pieces.first().is_some_and(|piece| piece.len() == self.at) {
@@ -362,7 +363,7 @@ impl Pieces<'_> {
         }
     }
 
-    /// Moves as much to `memory` as there is, and fits; how much.
+    /// Moves as many bytes to `memory` as fit, and returns how many.
     fn gather(&mut self, memory: &mut [u8]) -> usize {
         let mut n = 0;
         self.advance(0);

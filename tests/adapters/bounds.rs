@@ -7,7 +7,8 @@ fn small_marks(script: impl IntoIterator<Item = Step>) -> FramedWrite<ChoppyWrit
     FramedWrite::new(ChoppyWrite::new(script), Format::U8).high_water(10).max_queued(20)
 }
 
-/// Sends a frame and gives up where the writer makes it wait; how many bytes wait then, or the error with what waited.
+/// Sends a frame, and drops the future when the writer makes it wait. Returns the bytes queued then, or the error with
+/// them.
 fn try_feed<W: AsyncWrite + Unpin>(write: &mut FramedWrite<W>, payload: &[u8]) -> Result<usize, (usize, usize)> {
     match poll_times(1, write.feed(payload)) {
         None | Some(Ok(())) => Ok(write.queued()),
@@ -29,7 +30,7 @@ fn what_is_fed_is_written_once_the_mark_is_reached() {
 
 /// More than the limit may be reached, and not be gone beyond.
 #[test]
-fn who_gives_up_sending_again_and_again_overflows() {
+fn repeatedly_dropped_sends_overflow() {
     let mut write = small_marks([Step::Pending; 8]);
     assert_eq!([(); 3].map(|()| try_feed(&mut write, b"123456789")), [Ok(10), Ok(20), Ok(30)]);
     // What waits is told with the limit, again and again, and is no more: what is refused is not queued.
@@ -42,7 +43,7 @@ fn who_gives_up_sending_again_and_again_overflows() {
     assert_eq!(write.get_ref().written()[30..], *b"\x05again\x03and");
 }
 
-/// Below the mark nothing was tried to be written yet, so nobody can have given up.
+/// Below the mark, no write was tried yet, so no future can have been dropped during one.
 #[test]
 fn a_limit_below_the_mark_is_the_mark() {
     let low_limit = |write: FramedWrite<ChoppyWrite>| write.max_queued(1).high_water(10).max_queued(2);
@@ -100,10 +101,10 @@ fn what_is_in_one_piece_goes_out_by_a_plain_write() {
     assert_eq!(write.into_inner().0, b"\x03one\x03two");
 }
 
-/// A write has 64 slices at most, and the last of them is for the payload that is written from where it is. Here, after the
-/// first header went out, just 64 slices wait before it.
+/// A write has 64 slices at most, and the last of them is for the payload that is written from where it is. Here, after
+/// the first header went out, just 64 slices wait before it.
 #[test]
-fn a_payload_behind_as_many_slices_as_a_write_has_waits_its_turn() {
+fn a_payload_after_as_many_slices_as_a_write_has_waits_for_the_next() {
     let large = |n: u8| vec![n; NO_COPY_LEN];
     let mut write = FramedWrite::new(ChoppyWrite::new([Step::Pass(4)]), Format::U32_LE);
     for n in 0..32 {

@@ -126,7 +126,7 @@ impl Parts {
     }
 }
 
-/// Polls a future so many times at most, then drops it; what it gave.
+/// Polls a future at most this often, then drops it. Returns its output, if any.
 fn poll_times<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());
@@ -164,7 +164,7 @@ fn assert_same(found: &Given, expected: &Given, how: &str) {
     match (&found.1, &expected.1) {
         (Ok(()), Ok(())) => {}
         (Err(ReadError::Decode(found)), Err(ReadError::Decode(expected))) => {
-            // What the stream looks like is not known any more where its header was passed on before.
+            // If the header was passed on before, the diagnosis is lost.
             assert_eq!((found.offset(), found.kind()), (expected.offset(), expected.kind()), "{how}");
             assert!(found == expected || how.starts_with("next_part"), "{how}: {found} is not {expected}");
         }
@@ -191,7 +191,7 @@ fn every_cut_of_a_small_stream_gives_the_same_frames() {
     let payloads = [&b"ab"[..], b"", b"c"].map(<[u8]>::to_vec);
     let mut cases = 0;
     for format in [Format::U8, Format::U16_BE, Format::VARINT, Format::U8.with_max_payload_len(1).expect("a format")] {
-        // The wire, also where it ends inside a frame or at the boundary before the last.
+        // The wire, also one that ends inside a frame or at the boundary before the last frame.
         let wire = encode(Format::new(format.layout(), 255).expect("a format"), &payloads);
         for end in 0..=wire.len() {
             let expected = decode(format, &wire[..end]);
@@ -229,7 +229,8 @@ fn end_of_stream_inside_a_frame_is_truncated_with_its_numbers() {
 
 #[test]
 fn after_a_truncated_end_nothing_more_is_read() {
-    // A reader may give bytes after it said that there are no more: a terminal does. The first error is final all the same.
+    // A reader may give bytes after it said that there are no more: a terminal does. The first error is final all the
+    // same.
     let script = [Step::Pass(3), Step::Nothing];
     let mut read = FramedRead::new(ChoppyRead::new(b"\x05hello", script), Format::U8);
     for _ in 0..3 {
@@ -289,7 +290,7 @@ fn reading_dropped_once_after_any_number_of_polls_loses_nothing() {
     for polls in 0..2 * wire.len() {
         let mut read = FramedRead::new(ChoppyRead::new(&wire, script.clone()), Format::U16_BE);
         let mut payloads: Vec<Vec<u8>> = Vec::new();
-        // Where the polls are enough for a frame, it is taken.
+        // If the polls are enough for a frame, it is taken.
         if let Some(frame) = poll_times(polls, read.next_frame()) {
             payloads.extend(frame.expect("a frame").map(|frame| frame.payload().to_vec()));
         }
@@ -303,8 +304,8 @@ fn reading_dropped_once_after_any_number_of_polls_loses_nothing() {
     println!("cases: {}", 2 * wire.len());
 }
 
-/// Handlers that answer once, twice, not at all, with much, and that fail; the bytes before the stream say: u24, big-endian,
-/// no trailer, a limit of 70,000 bytes, no greeting, writes and reads of one byte and more.
+/// Handlers that answer once, twice, not at all, with much, and that fail; the bytes before the stream say: u24,
+/// big-endian, no trailer, a limit of 70,000 bytes, no greeting, writes and reads of one byte and more.
 #[test]
 fn a_session_is_answered_as_its_frames_ask() {
     let settings = [&[0, 2, 0, 0, 0, 31, 0, 0][..], &[0, 0x40, 0xB0, 0xE0, 3, 0x7F, 0x8F, 0x8E].repeat(2)].concat();
@@ -412,8 +413,8 @@ fn the_adapters_work_on_another_runtime() {
     });
 }
 
-/// Payloads of a stream stay as they are while others are read: the memory of a large one is not read into again before it
-/// was dropped, and one that stands among others is copied.
+/// Payloads of a stream stay as they are while others are read: the memory of a large one is not read into again before
+/// it was dropped, and one that stands among others is copied.
 #[test]
 fn owned_payloads_stay_as_they_are() {
     let payloads: Vec<Vec<u8>> =

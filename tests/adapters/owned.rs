@@ -45,7 +45,7 @@ fn a_payload_of_over_4_kib_is_the_memory_that_it_was_read_into() {
     }
 }
 
-/// Whoever keeps a payload keeps no more than twice its memory: one that fills less than half of it is copied.
+/// A kept payload keeps at most twice its length of memory: if it fills less than half of the memory, it is copied.
 #[test]
 fn a_payload_among_others_is_copied() {
     for (first, second, is_there) in [(10_000, 12_000, false), (1_000, 30_000, true), (20_000, 19_999, false)] {

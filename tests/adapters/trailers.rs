@@ -1,4 +1,4 @@
-//! What stands behind a payload, through the adapters: trailers that travel, and checks that are computed.
+//! Trailers and checks, through the adapters.
 
 use unstick::framing::{Check, Endian, Envelope, Head, Layout, Parsed};
 
@@ -84,7 +84,7 @@ impl Around for Summed {
 
 /// Whole, cut short at every byte, and with a bit of every byte turned; cut in two everywhere.
 #[test]
-fn frames_with_something_behind_them_are_read_however_they_come() {
+fn frames_with_a_trailer_are_read_however_they_are_cut() {
     fn check<H: Around>(header: &H) -> usize {
         let payloads = [b"ab".to_vec(), Vec::new()];
         let wire = header.wire(&payloads);
@@ -185,7 +185,7 @@ fn some_payloads() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_way_to_send_puts_the_trailer_behind_its_payload() {
+fn every_way_to_send_writes_the_trailer_after_its_payload() {
     fn check<H: Around>(header: &H, puts: &[(&str, Put<H>)]) {
         let payloads = some_payloads();
         let expected = header.wire(&payloads);

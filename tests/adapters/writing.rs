@@ -1,4 +1,4 @@
-//! `FramedWrite`: what is sent comes whole, once and in order, whatever the writer does and whoever gives up.
+//! `FramedWrite`: frames arrive whole, once and in order, whatever the writer does and whichever futures are dropped.
 
 use super::*;
 
@@ -212,7 +212,8 @@ fn closing_again_does_nothing() {
     assert_eq!(write.get_ref().written(), b"\x04last");
 }
 
-/// A flush is one of the writer's, too, which a buffered writer needs; and a closed writer takes nothing, as a socket does.
+/// A flush is one of the writer's, too, which a buffered writer needs; and a closed writer takes nothing, as a socket
+/// does.
 #[test]
 fn a_flush_reaches_the_writer_and_a_closed_one_takes_nothing() {
     let mut write = FramedWrite::new(ChoppyWrite::new([]), Format::U8);
@@ -254,7 +255,8 @@ proptest! {
         prop_assert_eq!(write.frames(), payloads.len() as u64);
     }
 
-    /// With failures, too: what is written is always a begin of the stream, and with what is queued it is all of it.
+    /// Also with failures: the written bytes are always a start of the stream, and with the queued bytes they are all
+    /// of it.
     #[test]
     fn whatever_the_writer_does_nothing_is_lost_torn_or_doubled(
         payloads in payloads(),

@@ -43,7 +43,7 @@ impl Theirs {
         Layout::fixed(w as u8, endian).offset(o as u8).adjustment(a + s - o - w)
     }
 
-    /// A stream of one frame whose field has this number, and more behind it.
+    /// A stream of one frame whose length field has this value, and more bytes after it.
     fn stream(self, field: u64) -> Vec<u8> {
         let mut stream: Vec<u8> = (0..self.offset as u8).collect();
         let eight = if self.big_endian { (field << (64 - 8 * self.width)).to_be_bytes() } else { field.to_le_bytes() };
@@ -66,9 +66,9 @@ fn all_of_them() -> impl Iterator<Item = Theirs> {
     })
 }
 
-/// Offset, width, order, adjustment, skip: the same item from the same bytes, and the same rest. A frame that ends inside its own
-/// header is refused, where the peer gives bytes of it to two frames; one that is shorter than what the peer skips is refused by
-/// the peer, and yielded by us.
+/// Offset, width, order, adjustment, skip: the same item from the same bytes, and the same rest. A frame that ends
+/// inside its own header is refused, where the peer gives bytes of it to two frames; one that is shorter than what the
+/// peer skips is refused by the peer, and yielded by us.
 #[test]
 fn the_layouts_are_the_same() {
     let (mut same, mut refused, mut short) = (0, 0, 0);
@@ -109,8 +109,8 @@ fn the_layouts_are_the_same() {
     assert!(same > 100_000 && refused > 1000 && short > 500, "{same} are the same, {refused} refused, {short} short");
 }
 
-/// `max_frame_length`: the peer's limit is on the field when it decodes. One above it is refused by both, and the error is final
-/// only with us.
+/// `max_frame_length`: the peer's limit is on the field when it decodes. One above it is refused by both, and the error
+/// is final only with us.
 #[test]
 fn the_limits_are_the_same_when_decoding() {
     for (adjustment, num_skip) in [(0, None), (-4, None), (3, None), (0, Some(0)), (-2, Some(3))] {
@@ -138,7 +138,7 @@ fn the_limits_unless_told_otherwise() {
     assert_eq!(format, Format::U32_BE);
 }
 
-/// What is sent is the same, too, where there is no offset; and so is the limit, where there is no adjustment.
+/// The sent bytes are the same, too, without an offset; the limit is the same without an adjustment.
 #[test]
 fn the_frames_that_are_sent_are_the_same() {
     for width in [1, 2, 4, 8] {

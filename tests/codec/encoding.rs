@@ -20,7 +20,8 @@ fn formats() -> impl Iterator<Item = Format> {
     PRESETS.iter().map(|(_, format, _)| *format).chain(others)
 }
 
-/// The same bytes as the encoder of the core, behind what waits already, and back as they were, in each way of sending.
+/// In each way of sending: the bytes are those of the core's encoder, appended to what is queued, and decode to the
+/// same frame.
 #[test]
 fn it_writes_what_the_encoder_writes() {
     for format in formats() {
@@ -53,7 +54,8 @@ fn it_writes_what_the_encoder_writes() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In any format, by a codec that shares it; and what is refused is refused for the same reason, and leaves no trace.
+    /// In any format, by a codec that shares it; and what is refused is refused for the same reason, and leaves no
+    /// trace.
     #[test]
     fn it_writes_and_refuses_what_the_encoder_does(data in vec(any::<u8>(), 0..120)) {
         let plan = Plan::from_bytes(&data);
@@ -120,7 +122,7 @@ fn refused(encoded: Result<(), WriteError>, expected: EncodeError) {
     }
 }
 
-/// Where it is in memory is where it came in.
+/// It is in the memory that it was received in.
 #[test]
 fn a_frame_is_not_copied() {
     let mut src = BytesMut::from(&b"#\x00\x08abcdef!#\x00\x02!"[..]);
@@ -166,7 +168,7 @@ fn debug_shows_lengths_and_never_the_bytes() {
     );
 }
 
-/// What `set_max_frame_length` is for: the next frame is read by the new limit, also where its header has come.
+/// What `set_max_frame_length` is for: the next frame is read by the new limit, also if its header has been received.
 #[test]
 fn a_limit_may_change() {
     let small = Format::U8.with_max_payload_len(2).expect("a format");

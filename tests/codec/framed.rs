@@ -49,10 +49,10 @@ fn what_is_sent_comes_back() {
     run(async {
         let (ours, theirs) = connection().await;
         let echo = tokio::spawn(async move {
-            let (sink, stream) = Framed::new(theirs, FrameCodec::new(around_wide())).split();
+            let (sink, stream) = Framed::new(theirs, FrameCodec::new(wide_envelope())).split();
             stream.map(|frame| frame.map_err(|error| panic!("{error}"))).forward(sink).await
         });
-        let (mut sink, mut stream) = Framed::new(ours, FrameCodec::new(around_wide())).split();
+        let (mut sink, mut stream) = Framed::new(ours, FrameCodec::new(wide_envelope())).split();
         let lens: Vec<usize> = (0..300).map(|turn| turn * turn * 7 % 100_000).collect();
         let sent = lens.clone();
         let sending = tokio::spawn(async move {
@@ -73,12 +73,12 @@ fn what_is_sent_comes_back() {
     });
 }
 
-fn around_wide() -> Format {
+fn wide_envelope() -> Format {
     Format::with_default_limit(Layout::varint(5).offset(2)).expect("a format")
 }
 
-/// An error in the middle: the frames before it, the error, and the end; and whoever polls on gets the same error for what else
-/// comes, and no frame, until the stream has ended.
+/// An error in the middle: the frames before it, the error, and the end. Further polls return the same error, and no
+/// frame, until the stream has ended.
 #[test]
 fn an_error_in_the_middle_is_final() {
     run(async {
@@ -110,7 +110,7 @@ fn an_error_in_the_middle_is_final() {
 /// The stream ends inside a frame: the whole frames, one error that says where, and the end.
 #[test]
 fn an_end_inside_a_frame_is_truncated() {
-    // The bytes behind a frame of two, where they end, and how many are there and needed.
+    // The bytes after a frame of two, where they end, and how many are there and needed.
     let ends: [(&[u8], Phase, u64, u64); 4] = [
         (b"#", Phase::Header, 1, 3),
         (b"#\x00", Phase::Header, 2, 3),
@@ -148,7 +148,7 @@ fn an_end_between_frames_is_clean() {
     }
 }
 
-/// Another protocol at the port is called by its name, also where its first bytes are a length within the limit.
+/// Another protocol is named, also if its first bytes are a length within the limit.
 #[test]
 fn another_protocol_is_called_by_its_name() {
     let strangers: [(Format, &[u8], Diagnosis); 2] = [

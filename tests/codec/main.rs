@@ -16,12 +16,12 @@ use unstick::framing::{Check, DecodeErrorKind, EncodeError, Endian, Envelope, Fo
 
 use summed::Sum;
 
-/// A byte that travels, a u16 that counts itself and the payload, and a byte behind the payload that travels, too.
+/// A byte of prefix, a u16 that counts itself and the payload, and a byte of trailer after the payload.
 fn with_envelope() -> Format {
     Format::new(Layout::fixed(2, Endian::Big).offset(1).inclusive().trailer(1), 300).expect("a format")
 }
 
-/// A star, a byte that counts the payload, and behind it all bytes of header and payload added up.
+/// A star, a byte that counts the payload, and after the payload the sum of all bytes before it.
 #[derive(Clone, Debug)]
 struct Summed;
 

@@ -1,4 +1,5 @@
-//! Memory follows what was received. What is counted is what is allocated, as a part of a `BytesMut` does not tell the whole.
+//! Memory follows what was received. What is counted is what is allocated, as a part of a `BytesMut` does not tell the
+//! whole.
 
 use allocation_counter::measure;
 use bytes::BytesMut;
@@ -48,8 +49,8 @@ fn a_frame_that_comes_slowly_holds_what_came() {
     }
 }
 
-/// What was held for a long frame is freed after shorter ones, whether somebody keeps that frame or not; and long frames that
-/// follow each other share what the first one needed.
+/// Memory of a long frame is freed after shorter ones, whether that frame is kept or not. Consecutive long frames share
+/// the memory of the first one.
 #[test]
 fn a_long_frame_s_memory_is_given_back() {
     let long = [&(MIB as u32).to_be_bytes()[..], &vec![7; MIB]].concat();
@@ -77,8 +78,8 @@ fn stream(payload_lens: &[usize]) -> Vec<u8> {
     frames.collect::<Vec<_>>().concat()
 }
 
-/// Streams of frames come through the buffer of a `Framed`, in reads of at most 50,000 bytes, each stream after the one before is
-/// taken. Each frame is dropped at once. How many bytes that allocates.
+/// Streams of frames come through the buffer of a `Framed`, in reads of at most 50,000 bytes, each stream after the one
+/// before is taken. Each frame is dropped at once. How many bytes that allocates.
 fn pass(codec: &mut FrameCodec, src: &mut BytesMut, streams: &[&[usize]]) -> u64 {
     let streams: Vec<Vec<u8>> = streams.iter().map(|payload_lens| stream(payload_lens)).collect();
     let info = measure(|| {
@@ -90,15 +91,15 @@ fn pass(codec: &mut FrameCodec, src: &mut BytesMut, streams: &[&[usize]]) -> u64
                 left = &left[len..];
                 while codec.decode(src).expect("good frames").is_some() {}
             }
-            // Asked once more, as nobody must, it is as empty as it was.
+            // A further call, which is not necessary, leaves it empty.
             assert!(codec.decode(src).expect("good frames").is_none() && src.is_empty());
         }
     });
     info.bytes_total
 }
 
-/// Long frames share what the first one needed, also with a short one between; and where more than a read of the next one waits
-/// behind a frame, there is room for it before it is too long to be moved.
+/// Long frames share the memory of the first one, also with a short one between. If more than a read of the next frame
+/// is buffered, it gets memory before it is too long to be moved.
 #[test]
 fn long_frames_share_their_memory() {
     let (mut codec, mut src) = (FrameCodec::new(format()), BytesMut::with_capacity(8 * 1024));
@@ -107,8 +108,8 @@ fn long_frames_share_their_memory() {
     assert!(more < 1000, "{more} bytes for frames as long as the first");
 }
 
-/// The memory that a `Framed` was made with is kept through it all, also where a frame was longer: then the buffer is as long as
-/// it was.
+/// The memory that a `Framed` was made with is kept all the time, also if a frame was longer: then the buffer is
+/// as long as it was.
 #[test]
 fn a_buffer_that_was_made_long_stays_long() {
     for long in [100_000, 2 * MIB] {

@@ -127,7 +127,7 @@ fn the_end_is_told_once_and_truthfully() {
         for _ in 0..3 {
             assert!(src.is_empty() && codec.decode_eof(&mut src).expect("the end").is_none());
         }
-        // A reader may have more behind its end. A stream that failed has not.
+        // A reader may have more after its end. A stream that failed has not.
         src.extend_from_slice(b"\x01b");
         assert_eq!(decode_error(codec.decode(&mut src).expect_err("it failed")), error);
         assert!(src.is_empty());
@@ -135,7 +135,7 @@ fn the_end_is_told_once_and_truthfully() {
 }
 
 #[test]
-fn a_reader_that_goes_on_behind_its_end_may_do_so_between_frames() {
+fn a_reader_may_continue_after_its_end_between_frames() {
     let mut framed = AsFramed::new(Format::U8);
     for payload in [&b"hi"[..], b"", b"there"] {
         framed.feed(&[payload.len() as u8]);

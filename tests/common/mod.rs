@@ -87,14 +87,14 @@ impl Running {
         self.closes.try_recv().ok()
     }
 
-    /// Tells the server to stop, and waits until nobody can connect.
+    /// Tells the server to stop, and waits until it accepts no connections.
     #[track_caller]
     pub fn stop(&self) {
         _ = self.stop.try_send(());
         self.wait_until_refused();
     }
 
-    /// The port can be had again only when nobody listens there; a connection that tried would be counted.
+    /// The port can be bound again only when the listener is closed. A connection attempt before that would be counted.
     #[track_caller]
     fn wait_until_refused(&self) {
         let begin = Instant::now();
@@ -105,7 +105,7 @@ impl Running {
         assert!(TcpStream::connect(self.addr).is_err(), "refused");
     }
 
-    /// Waits for a stop to end; what the server did, and the closes that nobody has asked for.
+    /// Stops the server and waits for its end. Returns its statistics, and the closes that were not taken yet.
     #[track_caller]
     pub fn served(self) -> (Stats, Vec<Ended>) {
         _ = self.stop.try_send(());
@@ -116,7 +116,7 @@ impl Running {
         (served, closes)
     }
 
-    /// Drops the serving future, as one does who does not wait for the end.
+    /// Drops the serving future, without waiting for the end.
     pub fn abandon(self) -> (SocketAddr, Receiver<Ended>) {
         drop(self.task);
         (self.addr, self.closes)

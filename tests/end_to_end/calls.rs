@@ -64,7 +64,7 @@ fn a_call_that_is_dropped_leaves_its_reply_to_come_too() {
 }
 
 #[test]
-fn no_reply_comes_behind_the_end_of_the_stream() {
+fn no_reply_comes_after_the_end_of_the_stream() {
     let (end, ended) = mpsc::channel();
     let (addr, server) = by_hand(move |mut socket| {
         assert_eq!(read_frame(&mut socket), b"one");
@@ -82,7 +82,7 @@ fn no_reply_comes_behind_the_end_of_the_stream() {
     server.join().expect("the end");
 }
 
-/// Sending counts, too: nobody reads the request.
+/// The time for sending counts, too: the request is never read.
 #[test]
 fn a_request_that_cannot_be_sent_in_time_is_a_call_that_timed_out() {
     let (end, ended) = mpsc::channel();

@@ -32,7 +32,7 @@ pub(crate) fn by_hand(
 #[test]
 fn a_server_that_never_greets_is_given_up() {
     let timeout = Duration::from_millis(50);
-    // The end of the stream is seen: nothing of the attempt stays open.
+    // The server sees the end of the stream: the attempt leaves nothing open.
     let (addr, server) = by_hand(|mut socket| assert_eq!(read_to_end(&mut socket), b""));
     let error = in_time(Client::connect(addr, greeted().connect_timeout(timeout))).expect_err("late");
     assert!(matches!(error, ConnectError::TimedOut { timeout: told } if told == timeout), "{error}");
@@ -145,7 +145,7 @@ fn a_greeting_like_a_refusal_is_none_where_the_stream_goes_on() {
 }
 
 #[test]
-fn nobody_listens() {
+fn without_a_listener_the_connection_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let addr = listener.local_addr().expect("an address");
     drop(listener);
@@ -240,7 +240,7 @@ fn a_call_without_a_reply_says_so() {
 }
 
 #[test]
-fn what_stands_around_a_payload_is_sent_with_it() {
+fn an_envelope_is_sent_with_its_payload() {
     let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
     let format = Format::with_default_limit(layout).expect("a format");
     let server = start(ServerConfig::default().format(format), |_| {

@@ -229,7 +229,7 @@ fn a_panic_where_a_handler_is_made_ends_that_connection_only() {
 }
 
 #[test]
-fn a_panic_in_on_open_or_on_close_harms_nobody() {
+fn a_panic_in_on_open_or_on_close_ends_no_other_connection() {
     let (opened, opens) = channel::unbounded();
     let (closed, closes) = channel::unbounded();
     let (stop, stopped) = channel::bounded::<()>(1);

@@ -1,4 +1,4 @@
-//! A header of one's own, with a checksum behind each payload, served end to end: replies, pushes, and a wrong sum.
+//! A custom header with a checksum after each payload, served end to end: replies, pushes, and a wrong checksum.
 
 use std::sync::mpsc;
 

@@ -54,7 +54,7 @@ fn more_than_are_allowed_are_refused_at_once_in_the_way_that_is_configured_and_h
     }
 }
 
-/// Who is refused has time to read why, while few are; of the further ones none is waited for, and each is told all the same.
+/// While few connections are refused, each has time to read why. Further ones are told, too, but closed at once.
 #[test]
 fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_waited_for() {
     let text = b"try again later";
@@ -67,7 +67,7 @@ fn however_many_are_refused_at_a_time_each_is_told_and_the_further_ones_are_not_
         let mut served = connect(server.addr);
         write(&mut served, &frame(b"hi"));
         assert_eq!(read_frame(&mut served), b"hi");
-        // Nobody of them closes before all are told.
+        // None of them closes before all are told.
         let mut refused: Vec<_> = (0..60).map(|_| connect(server.addr)).collect();
         for socket in &mut refused {
             assert_eq!(read_to_end(socket), told);
@@ -119,16 +119,16 @@ fn a_stop_does_not_wait_for_a_handler_that_blocks_its_thread() {
     assert!(matches!(socket.read(&mut [0]), Ok(0) | Err(_)));
 }
 
-/// Sends the begin of a frame of 1 MiB.
+/// Sends the start of a frame of 1 MiB.
 fn begin_frame(socket: &mut TcpStream, len: usize) {
     write(socket, &(1u32 << 20).to_le_bytes());
     write(socket, &vec![7; len]);
 }
 
-/// Three hold a frame each that is nearly whole, which is all that there is for what is received: another one waits, and so one
-/// of them ends.
+/// Three hold a frame each that is nearly whole, which is all that there is for what is received: another one waits,
+/// and so one of them ends.
 #[test]
-fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_served() {
+fn more_than_the_fair_share_ends_a_connection_if_another_waits_and_the_others_are_served() {
     let config = ServerConfig::default().memory_budget(Some(4 << 20)).frame_timeout(None);
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
     let account = server.account();
@@ -137,7 +137,7 @@ fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_ser
     for socket in &mut greedy {
         begin_frame(socket, (1 << 20) - 1);
     }
-    // As much as they need is held of the three MiB that are for them, and nobody waits.
+    // They hold what they need of the 3 MiB for reading, and none waits.
     while account.stats().buffered < 3 * ((1 << 20) + 4 - 2048) {
         thread::sleep(Duration::from_millis(1));
     }
@@ -163,7 +163,8 @@ fn who_holds_more_than_its_share_ends_where_another_waits_and_the_others_are_ser
     assert_eq!(account.stats().buffered, 0, "all is given back");
 }
 
-/// A handler that holds one of the longest payloads and waits to send another one must have room for both, beside others.
+/// A handler that holds one of the longest payloads and waits to send another one must have room for both, beside
+/// others.
 #[test]
 fn a_budget_that_has_no_room_for_the_longest_payloads_is_refused() {
     let format = Format::U32_LE.with_max_payload_len(1000).expect("a format");
@@ -175,7 +176,7 @@ fn a_budget_that_has_no_room_for_the_longest_payloads_is_refused() {
 
 /// Its replies, and what it goes on sending meanwhile, are held for its sake: another one that needs memory has it.
 #[test]
-fn whoever_does_not_read_its_replies_ends_where_another_waits() {
+fn a_peer_that_does_not_read_its_replies_ends_if_another_waits() {
     let format = Format::U32_LE.with_max_payload_len(50_000).expect("a format");
     let config = ServerConfig::default().format(format).memory_budget(Some(224 << 10)).write_timeout(None);
     let server = Server::bind("127.0.0.1:0", config).expect("a port");
@@ -230,7 +231,8 @@ fn a_turn_ends_after_so_many_frames() {
     assert_eq!((closed.traffic.frames_in, turns), (1000, 1 + 1000 / 16));
 }
 
-/// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's end.
+/// A flood of empty frames, and a peer beside it on the same thread: both are served, and neither waits for the other's
+/// end.
 #[test]
 fn a_flood_of_empty_frames_and_a_peer_beside_it_are_served() {
     let server = start(ServerConfig::default().max_frames_per_turn(16), |_| echo);
@@ -275,7 +277,7 @@ fn what_cannot_be_said_in_the_format_is_refused_before_anybody_connects() {
     }
 }
 
-/// A limit of 0 is refused with its name, before anybody connects.
+/// A limit of 0 is an error with its name, before any connection.
 #[test]
 fn a_limit_of_0_is_refused_by_its_name() {
     let config = ServerConfig::default;

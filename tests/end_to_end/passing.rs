@@ -190,9 +190,9 @@ fn greetings_come_as_a_frame_or_raw_or_not_at_all() {
     assert_eq!(server.next_close().traffic.bytes_out, 23);
 }
 
-/// Frames with a prefix and a trailer come back byte by byte as they were, small ones and such as are lent to the writer.
+/// Frames with a prefix and a trailer come back unchanged: small ones, and large ones that are not copied.
 #[test]
-fn what_stands_around_a_payload_is_echoed_with_it() {
+fn an_envelope_is_echoed_with_its_payload() {
     let layout = "offset=2,width=4,endian=be,trailer=4".parse().expect("a layout");
     let format = Format::with_default_limit(layout).expect("a format");
     let server = start(ServerConfig::default().format(format), |_| {

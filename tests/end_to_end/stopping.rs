@@ -119,9 +119,10 @@ fn a_drain_ends_at_its_deadline_also_where_a_handler_never_does() {
     _ = held.read(&mut [0]);
 }
 
-/// A stop waits for what was on its way, and that is bounded: whoever goes on sending is cut off long before the deadline.
+/// A stop waits for what is in flight, up to a limit: a peer that continues to send is cut off long before the
+/// deadline.
 #[test]
-fn a_stop_does_not_wait_for_who_goes_on_sending() {
+fn a_stop_does_not_wait_for_a_peer_that_continues_to_send() {
     let (begun, has_begun) = channel::unbounded();
     let server = start(ServerConfig::default().drain_timeout(Duration::from_secs(1000)), move |_| {
         let begun = begun.clone();
@@ -144,9 +145,9 @@ fn a_stop_does_not_wait_for_who_goes_on_sending() {
     assert!(served.traffic.frames_in > 0);
 }
 
-/// Whose deadline passes while its handler works is not late, before a stop or behind it, and has its reply.
+/// A peer whose deadline passes while its handler works is not late, before or after a stop, and gets its reply.
 #[test]
-fn a_stop_leaves_those_alone_whose_handler_works() {
+fn a_stop_ends_no_connection_whose_handler_works() {
     for passes_before in [true, false] {
         stop_while_handlers_work(passes_before);
     }

@@ -93,7 +93,7 @@ fn its_halves_live_apart() {
 }
 
 #[test]
-fn nobody_is_there_or_answers() {
+fn a_missing_server_or_one_that_does_not_answer_is_an_error() {
     let path = SocketPath::new("nobody");
     let error = in_time(Client::connect_unix(&path.0, ClientConfig::default())).expect_err("nobody");
     assert!(matches!(error, ConnectError::Io(_)), "{error}");
@@ -107,9 +107,9 @@ fn nobody_is_there_or_answers() {
     });
 }
 
-/// To the system a file that is no socket is one where nobody listens, as a socket is that was left behind.
+/// The system refuses to connect to a file that is not a socket, as it does for a socket without a listener.
 #[test]
-fn only_a_socket_that_was_left_behind_is_replaced() {
+fn only_a_socket_without_a_listener_is_replaced() {
     let path = SocketPath::new("replaced");
     fs::write(&path.0, "precious").expect("a file");
     let error = Server::bind_unix(&path.0, ServerConfig::default()).expect_err("a file that is no socket");

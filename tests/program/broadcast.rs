@@ -33,7 +33,7 @@ fn a_frame_goes_to_all_others_and_not_back() {
 }
 
 #[test]
-fn who_has_left_is_not_in_the_room() {
+fn a_client_that_has_left_gets_nothing() {
     let serve = Serve::start(&BROADCAST);
     let mut clients = clients(&serve, 3);
     assert_eq!(finish(clients.pop().unwrap()), b"");
@@ -61,9 +61,9 @@ fn prefix_and_trailer_travel_along_and_frames_are_printed() {
     serve.stop();
 }
 
-/// It sends and never reads. The others have each frame before the next one is sent, so they are never behind.
+/// One client sends and never reads. The others get each frame before the next one is sent, so they never lag.
 #[test]
-fn who_never_reads_ends_as_overflow_and_the_others_go_on() {
+fn a_client_that_never_reads_ends_as_overflow_and_the_others_continue() {
     let serve = Serve::start(&[&BROADCAST[..], &["--write-timeout", "off"]].concat());
     let mut clients = clients(&serve, 4);
     let unread = clients.pop().unwrap();
@@ -100,9 +100,9 @@ fn who_never_reads_ends_as_overflow_and_the_others_go_on() {
     );
 }
 
-/// The figures follow what is sent to who only listens.
+/// The statistics count what is sent to a client that only listens.
 #[test]
-fn who_only_listens_is_in_the_stats() {
+fn a_client_that_only_listens_is_in_the_stats() {
     let serve = Serve::start(&[&BROADCAST[..], &["--stats", "0.05"]].concat());
     let mut clients = clients(&serve, 3);
     clients[0].write_all(&frame(b"news")).unwrap();

@@ -64,7 +64,7 @@ fn what_is_shown_can_be_sent_again() {
 }
 
 #[test]
-fn an_escaped_frame_that_is_none_ends_our_side_behind_what_was_good() {
+fn a_wrong_escape_ends_our_stream_after_the_lines_before() {
     let serve = Serve::start_as_it_is(&["--echo"]);
     let ran = run(&["connect", &serve.addr.to_string()], b"abc\n\\\"a\\qb\"\nabc\n");
     assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);
@@ -292,7 +292,7 @@ fn no_server_is_told() {
 }
 
 #[test]
-fn a_line_over_the_limit_ends_our_side_behind_what_was_good() {
+fn a_line_over_the_limit_ends_our_stream_after_the_lines_before() {
     let serve = Serve::start_as_it_is(&["--echo"]);
     let ran = run(&["connect", &serve.addr.to_string(), "--max-payload", "3"], b"abc\nabcd\nabc\n");
     assert_eq!((ran.code, ran.text()), (3, "abc\n"), "{}", ran.err);

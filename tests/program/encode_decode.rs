@@ -88,8 +88,8 @@ fn another_protocol_is_told_by_its_hello() {
     }
 }
 
-/// Lines of text without framing: over the limit, or with a first frame that never comes whole. That is a stream that was cut
-/// short, as far as anybody can tell; the hint says what it may be.
+/// Lines of text without framing: over the limit, or with a first frame that never comes whole. The error says
+/// that the stream is truncated, and a hint what it may be.
 #[test]
 fn text_without_framing_is_told() {
     for text in ["你好，世界\n", "\u{FEFF}你好，世界\n", "hello\r\n"] {
@@ -178,7 +178,7 @@ fn frames_that_are_too_long_are_skipped_where_that_is_asked_for() {
     assert_eq!(skip(&["--frame"], &wire).text(), expected);
     let note = "unstick: skipped 1 frame over the limit of 3 bytes: 4 bytes of payload, the last one at byte 0\n";
     assert_eq!(skip(&[], &frame(b"abcd")).err, note);
-    // Nothing is told where nothing is skipped.
+    // Nothing is reported if nothing is skipped.
     let ran = skip(&[], &frame(b"abc"));
     assert_eq!((ran.code, ran.text(), &*ran.err), (0, "abc\n", ""));
     // A stream that ends while a frame is skipped is truncated, and both are told.

@@ -66,7 +66,7 @@ fn start_with_metrics(flags: &[&str]) -> (Serve, SocketAddr) {
 fn ask(addr: SocketAddr, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    // In one write: what came behind an answer would reset the connection, and the answer could be lost.
+    // In one write: bytes that arrive after the response would reset the connection, and it could be lost.
     stream.write_all(format!("{request} HTTP/1.1\r\nHost: {addr}\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -147,9 +147,10 @@ fn other_requests_are_told_where_the_metrics_are() {
     serve.stop();
 }
 
-/// As many as are answered at a time ask nothing; who asks after them has its answer all the same.
+/// As many connections as are answered at a time send no request; one that sends a request after them gets its
+/// response.
 #[test]
-fn who_asks_nothing_does_not_keep_others_from_asking() {
+fn idle_connections_do_not_keep_requests_out() {
     let (serve, addr) = start_with_metrics(&[]);
     let silent: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(addr).unwrap()).collect();
     assert!(ask(addr, "GET /metrics").0.starts_with("HTTP/1.1 200 OK\r\n"));

@@ -64,7 +64,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until this is seen, behind what was waited for before.
+    /// Waits until this is seen, after what was waited for before.
     fn see(&mut self, text: &str) {
         loop {
             if let Some(at) = self.seen.find(text) {

@@ -6,7 +6,7 @@ use unstick::{Responder, Server, ServerConfig};
 use crate::certificates::{Authority, Certified, Folder};
 use crate::harness::{Program, Ran, command_of_shell, run};
 
-/// Files of an authority, a server and a client, and what goes wrong with each.
+/// Files of an authority and a server.
 struct Files {
     folder: Folder,
     authority: Authority,
@@ -21,7 +21,7 @@ impl Files {
         Files { folder, authority, ca, server }
     }
 
-    /// A server over TLS, and where it listens.
+    /// A server over TLS, and its address.
     fn serve(&self, more: &[&str]) -> (Program, String) {
         self.serve_with(&self.server, more)
     }
@@ -43,7 +43,7 @@ impl Files {
     }
 }
 
-/// Ran with code 1 and this one line, in which what differs from run to run is passed over.
+/// Asserts the exit code, and that the last line of standard error has all these parts.
 #[track_caller]
 fn failed(ran: &Ran, code: i32, parts: &[&str]) {
     let last = ran.err.lines().last().unwrap();
@@ -75,8 +75,8 @@ fn a_unix_socket_and_the_systems_authorities() {
     assert_eq!(server.out_line(), format!("listening on {addr}"));
     let ran = files.connect(&addr, &["--tls-name", "localhost"]);
     assert_eq!((ran.code, ran.text()), (0, "hello\n"), "{ran:?}");
-    failed(&files.connect(&addr, &[]), 2, &["a Unix socket has no host: say --tls-name NAME, too"]);
-    // What the system trusts can be said by a variable, which OpenSSL knows, too.
+    failed(&files.connect(&addr, &[]), 2, &["a Unix socket has no host name: add --tls-name NAME"]);
+    // A variable that OpenSSL reads, too, replaces the authorities of the system.
     let script = r#"echo hello | SSL_CERT_FILE="$CA" "$@""#;
     let mut command = command_of_shell(script, &["connect", &addr, "--tls", "--tls-name", "localhost"]);
     let ran = Program::spawn({
@@ -99,38 +99,42 @@ fn a_client_shows_its_certificate_or_is_refused() {
     failed(
         &files.connect(&addr, &[]),
         1,
-        &["closed: tls error: received fatal alert: CertificateRequired; --tls-cert FILE shows one"],
+        &["closed: tls error: received fatal alert: CertificateRequired; to send one, use --tls-cert FILE"],
     );
     server.err_line_with("closed: handshake: the TLS handshake failed: peer sent no certificates");
     let [certificate, key] = &files.files("foreign", &Authority::new("another one").client("mallory"));
     let ran = files.connect(&addr, &["--tls-cert", certificate, "--tls-key", key]);
     failed(&ran, 1, &["closed: tls error: received fatal alert: UnknownCA"]);
     server.err_line_with("UnknownIssuer");
-    // Of what is of no use the server is not even asked.
+    // With an expired certificate, the program does not connect.
     let [certificate, key] = &files.files("expired", &files.authority.expired());
     let ran = files.connect(&addr, &["--tls-cert", certificate, "--tls-key", key]);
     failed(&ran, 1, &["--tls-cert", "certificate expired"]);
 }
 
 #[test]
-fn a_server_that_cannot_be_trusted_is_told_with_what_would_help() {
+fn an_untrusted_server_is_reported_with_the_flag_that_helps() {
     let files = Files::new("trust");
     let (_server, addr) = files.serve(&[]);
     let port = addr.rsplit_once(':').unwrap().1;
     let begin = format!("{addr}: cannot connect over TLS: the TLS handshake failed: invalid peer certificate: ");
     let foreign = files.folder.file("foreign.pem", &Authority::new("another one").pem());
     let ran = run(&["connect", &addr, "--tls", "--tls-ca", &foreign], b"");
-    failed(&ran, 1, &[&begin, "UnknownIssuer; --tls-ca FILE says whom to trust"]);
-    failed(&files.connect(&addr, &["--tls-name", "example.org"]), 1, &["not valid for", "; --tls-name NAME says"]);
+    failed(&ran, 1, &[&begin, "UnknownIssuer; to trust its authority, use --tls-ca FILE"]);
+    failed(
+        &files.connect(&addr, &["--tls-name", "example.org"]),
+        1,
+        &["not valid for", "; to accept another name, use --tls-name NAME"],
+    );
     failed(&run(&["connect", &format!("127.0.0.2:{port}"), "--tls", "--tls-ca", &files.ca], b""), 1, &["connect"]);
 
-    // What `openssl req -x509` makes, unless it is told otherwise.
+    // `openssl req -x509` makes such a certificate by default.
     let alone = files.files("alone", &Authority::alone());
     let (_alone, addr) = files.serve_with(&alone, &[]);
     let ran = run(&["connect", &addr, "--tls", "--tls-ca", &alone[0]], b"");
-    failed(&ran, 1, &["CaUsedAsEndEntity", "; it is an authority's: a server's own says CA:FALSE"]);
+    failed(&ran, 1, &["CaUsedAsEndEntity", "; it is an authority's: a server's certificate needs CA:FALSE"]);
 
-    // The program would not begin to serve with it.
+    // The program does not serve with an expired certificate, so this server is the library's.
     let server = Server::bind("127.0.0.1:0", ServerConfig::default()).unwrap();
     let addr = server.local_addr().unwrap().to_string();
     let server = server.tls(files.authority.expired().serving().into());
@@ -140,7 +144,7 @@ fn a_server_that_cannot_be_trusted_is_told_with_what_would_help() {
 }
 
 #[test]
-fn files_that_are_not_what_they_ought_to_be_are_told() {
+fn bad_files_are_reported() {
     let files = Files::new("bad");
     let [certificate, key] = &files.server;
     let other = &files.files("other", &files.authority.server())[1];
@@ -152,15 +156,15 @@ fn files_that_are_not_what_they_ought_to_be_are_told() {
     for (certificate, key, more, parts) in [
         (missing, key, &[][..], &["--tls-cert", missing, "No such file"][..]),
         (certificate, missing, &[], &["--tls-key", missing, "No such file"]),
-        (text, key, &[], &["--tls-cert", "there is no certificate in it, as PEM"]),
-        (certificate, text, &[], &["--tls-key", "there is no private key in it, as PEM"]),
+        (text, key, &[], &["--tls-cert", "no certificate in PEM format"]),
+        (certificate, text, &[], &["--tls-key", "no private key in PEM format"]),
         (broken, key, &[], &["--tls-cert", "base64"]),
         (nonsense, key, &[], &["--tls-cert", "certificate"]),
-        (certificate, certificate, &[], &["--tls-key", "there is no private key in it, as PEM"]),
-        (certificate, other, &[], &["it is not the key of --tls-cert"]),
+        (certificate, certificate, &[], &["--tls-key", "no private key in PEM format"]),
+        (certificate, other, &[], &[": not the key of --tls-cert"]),
         (expired, expired_key, &[], &["--tls-cert", "certificate expired"]),
         (certificate, key, &["--tls-client-ca", missing], &["--tls-client-ca", "No such file"]),
-        (certificate, key, &["--tls-client-ca", text], &["--tls-client-ca", "there is no certificate in it"]),
+        (certificate, key, &["--tls-client-ca", text], &["--tls-client-ca", "no certificate in PEM format"]),
     ] {
         let flags = ["serve", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key];
         let ran = run(&[&flags[..], more].concat(), b"");
@@ -180,12 +184,12 @@ fn files_that_are_not_what_they_ought_to_be_are_told() {
 }
 
 #[test]
-fn with_tls_at_one_end_only_it_is_said() {
+fn tls_at_one_end_only_is_reported() {
     let files = Files::new("one-end");
     let (server, addr) = files.serve(&[]);
     failed(&run(&["connect", &addr], b"hello\n"), 3, &["looks like TLS"]);
     server.err_line_with(
-        "the peer speaks no TLS: its first bytes are 05 00 00 00 68 65 6c 6c (looks like a frame without TLS)",
+        "the peer does not speak TLS: its first bytes are 05 00 00 00 68 65 6c 6c (looks like a frame without TLS)",
     );
     let plain = Program::start(&["serve", "127.0.0.1:0", "--frame-timeout", "0.2"]);
     let addr = plain.out_line().strip_prefix("listening on ").unwrap().to_owned();

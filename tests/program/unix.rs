@@ -70,7 +70,7 @@ fn the_limits_hold_and_a_stop_drains() {
     assert_eq!(idle.end().code, 0);
 }
 
-/// A socket that was left behind is replaced; anything else is left as it is.
+/// A socket without a listener is replaced; any other file is kept.
 #[test]
 fn a_path_that_is_taken_is_told() {
     let folder = Folder::new("taken");

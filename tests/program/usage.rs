@@ -129,7 +129,7 @@ fn help_fits_the_screen() {
     }
 }
 
-/// No sentence of a help text stands in it twice, nor once more in that of the whole program.
+/// No sentence is twice in a help text, nor in a command's and the program's.
 #[test]
 fn help_says_nothing_twice() {
     let sentences = |text: &str| -> Vec<String> {
@@ -151,7 +151,7 @@ fn help_says_nothing_twice() {
     }
 }
 
-/// Whoever greps for a reason finds it spelled as it is reported.
+/// A search for a reported reason finds it in the help.
 #[test]
 fn help_lists_every_reason() {
     let help = run(&["serve", "--help"], b"");

@@ -5,7 +5,8 @@ use unstick::CloseKind;
 
 use super::*;
 
-/// One segment with a frame and a half, and the handler of the first one blocks its thread for 11 s: the peer did nothing wrong.
+/// One segment with a frame and a half, and the handler of the first one blocks its thread for 11 s: the peer did
+/// nothing wrong.
 #[test]
 fn a_handler_that_blocks_makes_no_peer_late() {
     let world = World::new(ServerConfig::default(), |sim| {
@@ -33,7 +34,7 @@ fn a_handler_that_blocks_makes_no_peer_late() {
     assert_eq!(stats.traffic.frames_out, 2);
 }
 
-/// 2,500 clients with a frame of 5 bytes each, whose handlers wait 3 s: all are served, and hold nothing of the budget.
+/// 2,500 clients with a frame of 5 bytes each, whose handlers wait 3 s: all are served, and take nothing of the budget.
 #[test]
 fn handlers_that_wait_are_not_ended_for_memory() {
     let (seen, most) = (Rc::new(RefCell::new(0)), 2500);
@@ -142,8 +143,8 @@ fn what_a_peer_has_not_taken_does_not_stop_it_from_asking() {
     world.stop();
 }
 
-/// After a finished frame of 1 MiB, one of 200 KiB comes in small pieces: it stays where it is, and is not copied to other memory
-/// at every piece.
+/// After a finished frame of 1 MiB, one of 200 KiB comes in small pieces: it stays where it is, and is not copied to
+/// other memory at every piece.
 #[test]
 fn a_long_frame_in_small_pieces_stays_where_it_is() {
     let world = World::new(ServerConfig::default(), |_| {

@@ -111,10 +111,10 @@ async fn begin(what: &str, client: &Client) {
     }
 }
 
-/// So many hold a little for an unfinished frame that nothing is left for a long read, and none of them holds more than its
-/// share: who needs no more than that is served at once.
+/// Many connections hold a little for an unfinished frame, none more than its fair share, and no memory is left for a
+/// long read. A connection that needs little is still served at once.
 #[test]
-fn many_that_hold_little_keep_nobody_waiting_who_needs_little() {
+fn many_that_hold_little_delay_no_connection_that_needs_little() {
     let config = ServerConfig::default().memory_budget(Some(4 << 20)).frame_timeout(Some(seconds(600))).min_rate(None);
     let world = World::echo(config);
     let hoarding: Vec<Client> = (0..400).map(|_| world.connect("hoards")).collect();

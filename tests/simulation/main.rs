@@ -1,5 +1,5 @@
-//! The whole server on one thread, with connections in memory and a made-up clock: hours pass in milliseconds, and what two runs
-//! give is the same.
+//! The whole server on one thread, with connections in memory and a made-up clock: hours pass in milliseconds, and what
+//! two runs give is the same.
 
 mod faults;
 mod limits;
@@ -28,7 +28,7 @@ struct World {
     serving: smol::Task<Stats>,
 }
 
-/// A way of so many bytes in each direction.
+/// The buffer of a connection, in bytes for each direction.
 const WAY: usize = 64 * 1024;
 
 fn seconds(n: u64) -> Duration {
@@ -65,7 +65,7 @@ impl World {
         Client(Rc::new(RefCell::new(self.network.connect(name))))
     }
 
-    /// Lets so much time pass.
+    /// Lets this much time pass.
     fn pass(&self, duration: Duration) {
         self.sim.run(self.sim.sleep(duration));
     }
@@ -108,7 +108,7 @@ impl Client {
         FramedWrite::new(stream, Format::U32_LE).send(payload).await.expect("sent");
     }
 
-    /// The next frame; nothing behind it is read.
+    /// The next frame; nothing after it is read.
     async fn recv(&self) -> Option<Vec<u8>> {
         let stream = &mut *self.0.borrow_mut();
         let mut header = [0; 4];

@@ -1,4 +1,4 @@
-//! What anybody pushes to a connection.
+//! Pushes to a connection.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ fn subscribers(config: ServerConfig) -> (World, mpsc::Receiver<Outbox>) {
 }
 
 #[test]
-fn what_is_pushed_arrives_though_nobody_asked() {
+fn a_push_arrives_unasked() {
     let (world, outboxes) = subscribers(ServerConfig::default());
     let client = world.connect("a");
     world.pass(seconds(1));
@@ -43,7 +43,7 @@ fn what_is_pushed_arrives_though_nobody_asked() {
     assert_eq!(outbox.try_send(Bytes::from("late")), Err(PushError::Closed));
 }
 
-/// A peer that only listens sends nothing that would be dealt with.
+/// A peer that only listens sends no frames.
 #[test]
 fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
     for (greeting, frames_out, bytes_out) in
@@ -64,9 +64,9 @@ fn what_is_sent_unasked_is_in_the_account_while_the_connection_is_open() {
     }
 }
 
-/// Where the budget of all has no room, an outbox that holds nothing waits for it, too.
+/// If the memory budget has no room, even an empty outbox waits for it.
 #[test]
-fn who_waits_for_the_memory_of_all_pushes_once_there_is_some() {
+fn a_push_that_waits_for_the_budget_is_sent_when_memory_is_free() {
     let format = Format::U32_LE.with_max_payload_len(100_000).expect("a format");
     let config = ServerConfig::default().format(format).memory_budget(Some(402_000));
     let config = config.outbox_limit(500_000).write_timeout(None).first_frame_timeout(None);
@@ -164,7 +164,7 @@ fn a_full_outbox_says_so_with_its_numbers_and_a_sender_waits_for_room() {
 
 /// Those that wait to push go on in order, and one that gives up wakes the next.
 #[test]
-fn who_waits_to_push_and_gives_up_passes_its_turn_on() {
+fn a_dropped_push_lets_the_next_one_continue() {
     let (world, outboxes) =
         subscribers(ServerConfig::default().outbox_limit(100).write_timeout(None).first_frame_timeout(None));
     let client = world.connect("a");
@@ -221,7 +221,7 @@ fn a_handler_may_wait_for_its_own_full_outbox() {
 }
 
 #[test]
-fn close_ends_a_connection_behind_what_waits() {
+fn close_ends_a_connection_after_what_was_pushed() {
     let (world, outboxes) = subscribers(ServerConfig::default());
     let client = world.connect("a");
     world.pass(seconds(1));
@@ -256,7 +256,8 @@ fn a_peer_that_takes_too_little_is_broken_off() {
     world.stop();
 }
 
-/// One read brings more than an outbox may hold. The handler yields, though it awaits nothing, and the receiver takes all.
+/// One read brings more than an outbox may hold. The handler yields, though it awaits nothing, and the receiver takes
+/// all.
 #[test]
 fn a_burst_does_not_fill_the_outbox_of_a_peer_that_reads() {
     let (world, full) = (Rc::new(RefCell::new(None::<Outbox>)), Rc::new(Cell::new(0)));

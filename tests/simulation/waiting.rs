@@ -81,7 +81,7 @@ fn a_reset_drops_a_handler_that_waits_and_a_fin_does_not() {
     world.stop();
 }
 
-/// The frames behind the current one wait.
+/// The frames after the current one wait.
 #[test]
 fn one_frame_of_a_connection_is_handled_at_a_time() {
     let world = waiters(ServerConfig::default());

@@ -1,4 +1,4 @@
-//! Authorities, and certificates of theirs, made anew in each test.
+//! Authorities and their certificates, made anew in each test.
 
 #![allow(dead_code, unreachable_pub)]
 
@@ -34,7 +34,7 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }
 
-    /// An authority that is a server, too.
+    /// A self-signed certificate for a server that is an authority's, too.
     pub fn alone() -> Certified {
         let mut params = server_params();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -63,7 +63,7 @@ impl Authority {
         self.certify(&params)
     }
 
-    /// As a server's, and of no use since 2001.
+    /// For a server or a client; expired in 2001.
     pub fn expired(&self) -> Certified {
         let mut params = server_params();
         params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
@@ -110,13 +110,13 @@ impl Certified {
         (self.certificate.clone(), self.key())
     }
 
-    /// A server that asks clients for nothing.
+    /// A server that asks clients for no certificate.
     pub fn serving(&self) -> ServerConfig {
         let config = ServerConfig::builder().with_no_client_auth();
         config.with_single_cert(vec![self.certificate.clone()], self.key()).expect("a certificate and its key")
     }
 
-    /// A server that serves clients of this authority only.
+    /// A server whose clients need a certificate from this authority.
     pub fn serving_clients_of(&self, authority: &Authority) -> ServerConfig {
         let verifier = WebPkiClientVerifier::builder(Arc::new(authority.roots())).build().expect("an authority");
         let config = ServerConfig::builder().with_client_cert_verifier(verifier);
@@ -124,7 +124,7 @@ impl Certified {
     }
 }
 
-/// A client that trusts this authority, and shows this certificate if there is one.
+/// A client that trusts this authority, and sends this certificate, if any.
 pub fn trusting(authority: &Authority, shows: Option<&Certified>) -> ClientConfig {
     let config = ClientConfig::builder().with_root_certificates(authority.roots());
     match shows {
@@ -133,7 +133,7 @@ pub fn trusting(authority: &Authority, shows: Option<&Certified>) -> ClientConfi
     }
 }
 
-/// A folder of files for one test, gone when it ends.
+/// A folder for the files of one test, removed at its end.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -143,14 +143,14 @@ impl Folder {
         Folder(path)
     }
 
-    /// Writes a file, and says where it is.
+    /// Writes a file, and returns its path.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).expect("a file");
         path.to_str().expect("text").to_owned()
     }
 
-    /// Writes a certificate and its key.
+    /// Writes a certificate and its key, and returns their paths.
     pub fn files(&self, name: &str, certified: &Certified) -> [String; 2] {
         let certificate = self.file(&format!("{name}.pem"), &certified.certificate_pem);
         [certificate, self.file(&format!("{name}.key"), &certified.key_pem)]

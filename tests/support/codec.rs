@@ -62,7 +62,7 @@ fn once(replay: &Replay<'_>, cuts: &Cuts) {
     }
 }
 
-/// The wire image of every payload, and why one has none; what is refused leaves the output as it was.
+/// The wire image of every payload, or why it has none. A refused payload leaves the output unchanged.
 #[test]
 fn every_payload_is_encoded_by_the_codec() {
     let (cases, mut count) = (cases(), 0);

@@ -39,7 +39,7 @@ pub(crate) fn list(value: &Value, key: &str) -> Vec<Vec<u8>> {
     list.iter().map(|item| bytes(item.as_str().expect("bytes"))).collect()
 }
 
-/// `616263 00x300`: hex, or one byte so many times, with spaces between.
+/// `616263 00x300`: hex, or one byte repeated, separated by spaces.
 pub(crate) fn bytes(text: &str) -> Vec<u8> {
     let byte = |hex: &str| u8::from_str_radix(hex, 16).unwrap_or_else(|_| panic!("{hex} is a byte in hex"));
     let mut bytes = Vec::new();

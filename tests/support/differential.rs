@@ -1,4 +1,4 @@
-//! tokio-util's codec beside ours on the same stream, with the list of where it is known to differ.
+//! tokio-util's codec and ours on the same stream, with the list of known differences.
 
 use unstick::framing::{Field, Oversize, Phase};
 use unstick::testing::{self, Case, End, Expected, Violation};
@@ -7,10 +7,10 @@ use crate::tokio_codec::TokioCodec;
 
 /// The same stream through both: the same frames, the same refusals, the same end, but for what is listed here.
 ///
-/// 1. The end right behind a header is clean to the peer.
-/// 2. It reserves what a header declares, so its memory is not looked at.
-/// 3. With a negative adjustment the peer lowers its limit on the field to the longest *payload* that the field can say,
-///    and so refuses the longest payloads.
+/// 1. The peer treats an end right after a header as clean.
+/// 2. The peer reserves the declared length, so its memory is not checked.
+/// 3. With a negative adjustment the peer lowers its limit on the field to the longest *payload* that the field can
+///    say, and so refuses the longest payloads.
 pub(crate) fn differential(data: &[u8]) {
     let case = Case::from_bytes(data).on_oversize(Oversize::Reject);
     if TokioCodec::new(&case.format).is_none() {

@@ -60,7 +60,7 @@ fn every_write_case_goes_through_the_sink_that_it_describes() {
     println!("cases: {described}");
 }
 
-/// What a writer may do with a wire image of so many bytes: take all of it; a byte at a time; a byte at a time with a
+/// What a writer may do with a wire image of `len` bytes: take all of it; a byte at a time; a byte at a time with a
 /// wait and an interruption before each; all up to each offset, and then the rest. (Of a wire image over 600 bytes a
 /// six hundredth at a time, of one over 20,000 a twentieth.)
 fn scripts(len: usize) -> Vec<Vec<Step>> {
@@ -76,7 +76,7 @@ fn scripts(len: usize) -> Vec<Vec<Step>> {
     scripts
 }
 
-/// What a writer with this script got by the end; or how it failed. `flush` asks for a flush behind each frame.
+/// The bytes that a writer with this script received, or how it failed. `flush` asks for a flush after each frame.
 fn sink(case: &Value, script: &[Step], flush: bool) -> io::Result<Vec<u8>> {
     let id = text(case, "id");
     let limit_then = case.get("limit_then");

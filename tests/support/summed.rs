@@ -1,4 +1,4 @@
-//! A header with a checksum behind each payload.
+//! A header with a checksum after each payload.
 
 #![allow(dead_code, unreachable_pub)]
 

@@ -14,8 +14,8 @@ pub(crate) struct TokioCodec {
 }
 
 impl TokioCodec {
-    /// `None` where the codec cannot express the format: varints and trailers. Its limit is on the raw field, so it is set to the
-    /// field of the longest payload.
+    /// `None` if the codec cannot express the format: varints and trailers. Its limit is on the raw field, so it is set
+    /// to the field of the longest payload.
     pub(crate) fn new(format: &Format) -> Option<TokioCodec> {
         let layout = format.layout();
         let Field::Fixed { width, endian } = layout.field else { return None };

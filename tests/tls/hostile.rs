@@ -1,4 +1,4 @@
-//! Peers that break TLS's rules, or speak something else. What each of them ends as has a name.
+//! Peers that break the rules of TLS, or do not speak it: each connection ends with a reason that says so.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,7 +11,7 @@ use crate::common::{DEADLINE, Ended, connect as tcp, frame, in_time, read_to_end
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// rustls's own client over a raw socket, once the handshake has ended, and one frame has come back.
+/// rustls's own client on a socket, after the handshake and one echoed frame.
 fn raw(server: &Running, authority: &Authority) -> Stream {
     raw_with(server, trusting(authority, None))
 }
@@ -29,7 +29,7 @@ fn raw_with(server: &Running, tls: rustls::ClientConfig) -> Stream {
 fn ended(server: &Running, mut stream: Stream) -> Ended {
     stream.sock.shutdown(Shutdown::Write).expect("a FIN");
     let ended = server.next_close();
-    // What was sent to it comes whole, with the server's own end or its alert.
+    // The peer can read everything up to the server's end or alert.
     _ = stream.read_to_end(&mut Vec::new());
     ended
 }
@@ -65,7 +65,7 @@ fn close_notify_inside_a_frame_is_truncated() {
     assert!(close.text.ends_with("the stream ended inside a frame: 3 of 9 bytes missing"), "{}", close.text);
 }
 
-/// The connection ends inside a record: of the frame in it nothing is known.
+/// The connection ends inside a record, so the frame in it cannot be decrypted.
 #[test]
 fn an_end_inside_a_record_is_truncated() {
     let authority = Authority::new("an authority");
@@ -79,11 +79,11 @@ fn an_end_inside_a_record_is_truncated() {
 }
 
 #[test]
-fn bytes_that_are_no_records_of_the_session_end_it() {
+fn invalid_records_end_the_connection() {
     let authority = Authority::new("an authority");
     let server = echo_of(&authority);
     for (garbage, said) in [
-        // A record that nobody encrypted; one that declares too much; another version; no record at all.
+        // An unencrypted record; one that declares too long a length; no record at all.
         (&b"\x17\x03\x03\0\x20_an_unencrypted_record__________"[..], "cannot decrypt peer's message"),
         (b"\x17\x03\x03\xff\xff", "MessageTooLarge"),
         (b"GET / HTTP/1.1\r\n\r\n", "InvalidContentType"),
@@ -98,7 +98,7 @@ fn bytes_that_are_no_records_of_the_session_end_it() {
     assert_eq!(server.served().0.closes(CloseKind::Tls), 3);
 }
 
-/// Frames that came before are handled, and answered.
+/// Frames that arrived before the garbage are handled and answered.
 #[test]
 fn frames_before_garbage_are_handled() {
     let authority = Authority::new("an authority");
@@ -113,7 +113,7 @@ fn frames_before_garbage_are_handled() {
 }
 
 #[test]
-fn what_is_no_hello_is_named_and_answered_with_an_alert() {
+fn a_peer_without_tls_is_named_and_gets_an_alert() {
     let authority = Authority::new("an authority");
     let server = echo_of(&authority);
     for (first, looks_like) in [
@@ -127,10 +127,10 @@ fn what_is_no_hello_is_named_and_answered_with_an_alert() {
         write(&mut socket, first);
         assert_eq!(read_to_end(&mut socket), [21, 3, 3, 0, 2, 2, 10]);
         drop(socket);
-        let said = format!("handshake: the peer speaks no TLS: its first bytes are {looks_like}");
+        let said = format!("handshake: the peer does not speak TLS: its first bytes are {looks_like}");
         assert_eq!(server.next_close().text, said);
     }
-    // The begin of a hello, and then something else, or nothing.
+    // The start of a hello, then something else, or nothing.
     for (first, said) in [
         (&b"\x16\x03\x01\x02\0garbage behind a header: ".repeat(40)[..], "the TLS handshake failed: "),
         (b"\x16\x03\x01\xff\xff", "the TLS handshake failed: received corrupt message"),
@@ -148,10 +148,10 @@ fn what_is_no_hello_is_named_and_answered_with_an_alert() {
     assert_eq!((stats.closes(CloseKind::Handshake), stats.active), (9, 0));
 }
 
-/// Our client without TLS at a port with it, and the other way round. A hello is a length within the limit to most formats, so the
-/// server waits for that frame first.
+/// A client without TLS and a server with it, and the other way round. To most formats, a hello begins with a length
+/// within the limit, so the server first waits for that frame.
 #[test]
-fn with_tls_at_one_end_only_the_other_end_says_so() {
+fn tls_at_one_end_only_is_reported_by_the_other() {
     let authority = Authority::new("an authority");
     let server = echo_of(&authority);
     in_time(async {
@@ -170,9 +170,9 @@ fn with_tls_at_one_end_only_the_other_end_says_so() {
     assert!(close.text.contains("looks like TLS"), "{}", close.text);
 }
 
-/// A peer that resets the connection, during the handshake and behind it.
+/// A peer that resets the connection, during the handshake and after it.
 #[test]
-fn a_reset_is_a_reset_and_during_the_handshake_one_of_its_own() {
+fn a_reset_during_the_handshake_and_one_after_it_have_different_reasons() {
     let authority = Authority::new("an authority");
     let server = echo_of(&authority);
     let mut socket = tcp(server.addr);
@@ -184,9 +184,9 @@ fn a_reset_is_a_reset_and_during_the_handshake_one_of_its_own() {
     assert_eq!(server.next_close().reason, "reset");
 }
 
-/// A peer that reads nothing: what it does not take is bounded, and it ends.
+/// A peer that reads nothing: the memory held for it is bounded, and its connection ends.
 #[test]
-fn who_reads_nothing_is_a_slow_reader() {
+fn a_peer_that_reads_nothing_is_a_slow_reader() {
     let authority = Authority::new("an authority");
     let config = ServerConfig::default().write_timeout(Some(std::time::Duration::from_millis(200)));
     let server = run(super::server(config, authority.server().serving()), |_| echo);
@@ -195,7 +195,7 @@ fn who_reads_nothing_is_a_slow_reader() {
     let wire = frame(&[7; 60_000]);
     let begin = std::time::Instant::now();
     let account = loop {
-        // It sends as long as the server takes it.
+        // It sends as long as the server reads.
         _ = stream.write(&wire);
         assert!(begin.elapsed() < DEADLINE);
         if let Some(close) = server.close_at_hand() {

@@ -1,4 +1,5 @@
-//! The server and the client over TLS: with each other, with OpenSSL, with Python's `ssl`, and with peers that break its rules.
+//! The server and the client over TLS: with each other, with OpenSSL, with Python's `ssl`, and with peers that break
+//! the rules of TLS.
 
 #[path = "../support/certificates.rs"]
 mod certificates;
@@ -22,7 +23,7 @@ fn server(config: ServerConfig, tls: rustls::ServerConfig) -> Server {
     Server::bind("127.0.0.1:0", config).expect("a port").tls(Arc::new(tls))
 }
 
-/// An echo whose certificate is of this authority.
+/// An echo server with a certificate from this authority.
 fn echo_of(authority: &Authority) -> Running {
     run(server(ServerConfig::default(), authority.server().serving()), |_| echo)
 }

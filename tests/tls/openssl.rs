@@ -32,7 +32,7 @@ impl Drop for OpenSsl {
     }
 }
 
-/// `openssl s_client`, which trusts this authority and says nothing of its own.
+/// `openssl s_client`, which trusts this authority and prints only what it receives.
 fn client(addr: SocketAddr, folder: &Folder, authority: &Authority, more: &[&str]) -> OpenSsl {
     let (addr, ca) = (addr.to_string(), folder.file("ca.pem", &authority.pem()));
     let args = ["s_client", "-quiet", "-no_ign_eof", "-connect", &addr, "-CAfile", &ca, "-verify_return_error"];
@@ -74,7 +74,7 @@ fn s_client_gets_its_frames_back() {
 }
 
 #[test]
-fn s_client_needs_its_certificate() {
+fn s_client_needs_a_certificate() {
     let (folder, authority) = (Folder::new("s_client-mutual"), Authority::new("an authority"));
     let serving = authority.server().serving_clients_of(&authority);
     let server = common::run(super::server(ServerConfig::default(), serving), |_| echo);
@@ -86,7 +86,7 @@ fn s_client_needs_its_certificate() {
     drop(input);
     let close = server.next_close();
     assert_eq!(close.reason, "clean", "{}", close.text);
-    // It shows the authority that it knows, too.
+    // It sends the authority's certificate, too.
     let certificates = &close.peer.as_tls().expect("TLS").certificates;
     assert_eq!(certificates.len(), 2);
 
@@ -97,7 +97,7 @@ fn s_client_needs_its_certificate() {
     assert_eq!(server.served().0.closes(CloseKind::Handshake), 1);
 }
 
-/// A line of one `R` makes it ask for a renegotiation, which rustls refuses: the connection goes on or ends, and nobody else notices.
+/// The input `R` makes `s_client` ask for a renegotiation. rustls refuses it, and no other connection is affected.
 #[test]
 fn a_renegotiation_is_refused() {
     let (folder, authority) = (Folder::new("s_client-renegotiates"), Authority::new("an authority"));
@@ -108,12 +108,12 @@ fn a_renegotiation_is_refused() {
     let mut client = OpenSsl::start(&args);
     let (mut input, output) = client.pipes();
     let mut lines = BufReader::new(output).lines();
-    // The handshake is over when it has shown it.
+    // It prints this line after the handshake.
     let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("Verify return code"))).expect("a line");
     assert!(line.expect("text").contains("0 (ok)"));
     input.write_all(b"R\n").expect("written");
     let close = server.next_close();
-    // What OpenSSL makes of the refusal.
+    // OpenSSL answers the refusal with an alert.
     assert_eq!(close.text, "tls error: received fatal alert: HandshakeFailure");
     in_time(async {
         let mut client = client_of(server.addr, &authority).await;
@@ -121,7 +121,7 @@ fn a_renegotiation_is_refused() {
     });
 }
 
-/// What our client sends, OpenSSL's server writes to its output; and it sends what comes by its input.
+/// OpenSSL's server writes to its output what our client sends, and sends what it reads from its input.
 #[test]
 fn our_client_talks_to_s_server() {
     let (folder, authority) = (Folder::new("s_server"), Authority::new("an authority"));

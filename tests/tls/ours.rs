@@ -31,7 +31,7 @@ fn frames_of_any_length_come_back() {
     assert_eq!((ended.reason, ended.traffic.frames_in, ended.traffic.frames_out), ("clean", 9, 9), "{}", ended.text);
 }
 
-/// Both directions are full at once: reading may not keep from writing, nor the other way round.
+/// Both directions are full at once: reading must not block writing, nor writing reading.
 #[test]
 fn both_directions_flow_at_once() {
     const FRAMES: u32 = 300;
@@ -57,9 +57,9 @@ fn both_directions_flow_at_once() {
     assert_eq!(server.next_close().reason, "clean");
 }
 
-/// The client has ended its stream before the handler answers: the answer still comes.
+/// The client ends its stream before the handler replies: the reply still arrives.
 #[test]
-fn half_closed_is_not_closed() {
+fn a_half_closed_connection_still_gets_its_reply() {
     let authority = Authority::new("an authority");
     let handler = |peer: Peer| {
         async move |frame: Frame<'_>, responder: &mut Responder| {
@@ -107,7 +107,7 @@ fn the_certificate_and_the_protocol_are_in_the_peers_name() {
     assert!(matches!(server.next_close().peer, PeerName::Tls(_)));
 }
 
-/// Who shows none, one that is expired, or one of a foreign authority, and what the server says of it.
+/// A client without a certificate, with an expired one, and with one from an unknown authority.
 #[test]
 fn a_client_without_a_valid_certificate_reaches_no_handler() {
     let (authority, foreign) = (Authority::new("an authority"), Authority::new("another one"));
@@ -132,7 +132,7 @@ fn a_client_without_a_valid_certificate_reaches_no_handler() {
                 match connect(server.addr, tls).await {
                     Err(ConnectError::Handshake(HandshakeError::Tls(error))) => error.to_string(),
                     Err(error) => panic!("{error:?}"),
-                    // Of TLS 1.3 the client is done first.
+                    // In TLS 1.3, the client's handshake ends before the server has checked its certificate.
                     Ok(client) => client.finish().await.reason.to_string(),
                 }
             });
@@ -147,7 +147,7 @@ fn a_client_without_a_valid_certificate_reaches_no_handler() {
 }
 
 #[test]
-fn a_client_refuses_a_server_that_it_cannot_trust() {
+fn a_client_refuses_an_untrusted_server() {
     let (authority, foreign) = (Authority::new("an authority"), Authority::new("another one"));
     for (serving, ours, theirs) in [
         (authority.expired().serving(), "certificate expired", "CertificateExpired"),
@@ -195,7 +195,7 @@ fn pushes_and_a_greeting_come_over_tls() {
 }
 
 #[test]
-fn a_stop_answers_what_has_come_and_says_goodbye() {
+fn a_stop_answers_the_frames_in_flight_and_sends_close_notify() {
     let authority = Authority::new("an authority");
     let (arrived, has_arrived) = channel::unbounded();
     let handler = move |peer: Peer| {
@@ -218,9 +218,9 @@ fn a_stop_answers_what_has_come_and_says_goodbye() {
     assert_eq!(server.served().0.closes(CloseKind::Stopped), 1);
 }
 
-/// A refused client learns why over TLS, or is just closed.
+/// A refused client gets the refusal over TLS, or its connection is closed.
 #[test]
-fn who_is_too_many_is_refused_over_tls() {
+fn one_client_too_many_is_refused_over_tls() {
     let authority = Authority::new("an authority");
     for refusal in [Greeting::None, Greeting::Frame(b"refused: full".to_vec())] {
         let is_told = refusal != Greeting::None;
@@ -265,7 +265,7 @@ fn unix_sockets_carry_tls_too() {
     });
 }
 
-/// The server replies to a batch with one write, and so with few records: counted on the wire.
+/// The server answers a batch with one write, and so with few records. They are counted on the wire.
 #[test]
 fn a_batch_of_replies_takes_fewer_records_than_frames() {
     const FRAMES: usize = 64;
@@ -289,7 +289,7 @@ fn a_batch_of_replies_takes_fewer_records_than_frames() {
     });
 }
 
-/// Passes a connection on, and counts the records that come from the server.
+/// Forwards a connection, and counts the records that the server sends.
 fn counting_proxy(server: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>) {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};

@@ -1,8 +1,9 @@
-"""A peer of the tests: Python's ssl, which is OpenSSL by another way.
+"""A client for the tests, with Python's ssl module.
 
     peer.py PORT CA VERSION [CERTIFICATE KEY]
 
-Sends frames of these lengths, and wants each back; ends its stream, and wants the server's end. What goes wrong is an exception.
+Sends frames and expects each of them back; then ends its stream, and expects the server to end its own. Any failure
+is an exception.
 """
 
 import socket
@@ -36,7 +37,7 @@ with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
             stream.sendall(struct.pack("<I", length) + payload)
             assert struct.unpack("<I", recv_exactly(stream, 4)) == (length,)
             assert recv_exactly(stream, length) == payload
-        # A batch in one record, and one frame torn over many.
+        # Many frames in one record, and one frame in many records.
         stream.sendall(b"\x02\0\0\0hi" * 500)
         assert recv_exactly(stream, 3000) == b"\x02\0\0\0hi" * 500
         for byte in b"\x03\0\0\0yes":

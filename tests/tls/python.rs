@@ -5,7 +5,7 @@ use std::process::Command;
 use super::*;
 use crate::certificates::Folder;
 
-/// Runs `peer.py`; what it said.
+/// Runs `peer.py`; the error is its standard error.
 fn peer(
     server: &Running,
     folder: &Folder,
@@ -40,7 +40,7 @@ fn python_gets_its_frames_back() {
 }
 
 #[test]
-fn python_needs_its_certificate() {
+fn python_needs_a_certificate() {
     let (folder, authority) = (Folder::new("python-mutual"), Authority::new("an authority"));
     let server = serving(authority.server().serving_clients_of(&authority));
     let alice = folder.files("alice", &authority.client("alice"));

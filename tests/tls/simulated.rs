@@ -1,4 +1,4 @@
-//! The server over TLS with connections in memory and a simulated clock: every timeout and limit that only TLS has.
+//! The server over TLS with connections in memory and a simulated clock: the timeouts and limits that only TLS has.
 
 use std::rc::Rc;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use unstick::{CloseKind, Stats};
 use super::*;
 use crate::common::frame;
 
-/// A world with a server over TLS in it.
+/// A simulation with a server over TLS.
 struct World {
     sim: Rc<Simulation>,
     network: Network,
@@ -46,7 +46,7 @@ impl World {
         self.sim.run(self.sim.sleep(duration));
     }
 
-    /// A connection on which the handshake has ended, and how long it took.
+    /// A connection after its handshake and one echoed frame, and how long that took.
     fn client(&self) -> (TlsStream<MemoryStream>, Duration) {
         let begin = self.sim.now();
         let connector = TlsConnector::from(Arc::new(trusting(&self.authority, None)));
@@ -85,7 +85,7 @@ impl World {
     }
 }
 
-/// A record that is encrypted by this client, and not sent.
+/// A record that this client encrypted and did not send.
 fn record_of(stream: &mut TlsStream<MemoryStream>, plaintext: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let (_, client) = stream.get_mut();
@@ -99,14 +99,14 @@ fn record_of(stream: &mut TlsStream<MemoryStream>, plaintext: &[u8]) -> Vec<u8> 
 fn a_handshake_that_never_ends_has_a_timeout() {
     let world = World::new(ServerConfig::default());
     let mut streams: Vec<_> = (0..3).map(|_| world.network.connect("a client")).collect();
-    // Nothing; the begin of a hello; a byte each second.
+    // Nothing; the start of a hello; a byte each second.
     world.write(&mut streams[1], b"\x16\x03\x01\x02\0\x01");
     for byte in b"\x16\x03\x01\x02\0\x01\0\x01\xfc" {
         world.write(&mut streams[2], &[*byte]);
         world.pass(seconds(1));
     }
     assert_eq!(world.closes(), [""; 0]);
-    // And they have a second more to read the end.
+    // And another second to read the end.
     world.pass(seconds(3));
     let closes = world.closes();
     assert_eq!(closes.len(), 3);
@@ -114,10 +114,10 @@ fn a_handshake_that_never_ends_has_a_timeout() {
     world.stop();
 }
 
-/// A thousand clients that never finish their handshake: one that does waits for a few seconds at most, and none that has finished
-/// notices.
+/// A thousand clients that never finish their handshake: another client waits for some seconds at most, and connections
+/// after their handshake are not affected.
 #[test]
-fn a_thousand_handshakes_that_never_end_keep_nobody_out() {
+fn a_thousand_unfinished_handshakes_keep_no_client_out() {
     let world = World::new(ServerConfig::default().max_handshakes(100));
     let (mut before, _) = world.client();
     let hello = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
@@ -127,7 +127,7 @@ fn a_thousand_handshakes_that_never_end_keep_nobody_out() {
     }
     world.call(&mut before);
     let (_after, waited) = world.client();
-    // A hundred of them go each second, or a little later; there are ten hundred before it.
+    // A hundred of them are ended each second, or a little later, and a thousand are ahead of it.
     assert!(waited <= seconds(13), "{waited:?}");
     let crowded = "no TLS handshake within a second, while others wait and 100 are allowed at a time";
     let closes = world.closes();
@@ -138,9 +138,9 @@ fn a_thousand_handshakes_that_never_end_keep_nobody_out() {
     assert_eq!((stats.closes(CloseKind::Handshake), stats.accepted), (1000, 1002));
 }
 
-/// Where nobody waits, a slow handshake has all its time.
+/// If no other handshake waits, a slow one has its whole timeout.
 #[test]
-fn a_slow_handshake_is_let_go_on_while_there_is_room() {
+fn a_slow_handshake_may_take_its_whole_timeout_while_there_is_room() {
     let world = World::new(ServerConfig::default().max_handshakes(2));
     let mut stalled = world.network.connect("a slow client");
     world.write(&mut stalled, b"\x16\x03\x01");
@@ -150,9 +150,9 @@ fn a_slow_handshake_is_let_go_on_while_there_is_room() {
     world.stop();
 }
 
-/// What is received of a record counts as a frame's bytes do: else it could be held for ever.
+/// The bytes of an unfinished record count like those of an unfinished frame; otherwise they could be held for ever.
 #[test]
-fn a_record_that_is_not_finished_is_a_slow_frame() {
+fn an_unfinished_record_is_a_slow_frame() {
     let world = World::new(ServerConfig::default().min_rate(None));
     let (mut client, _) = world.client();
     let record = record_of(&mut client, &frame(&[7; 10_000]));
@@ -164,9 +164,9 @@ fn a_record_that_is_not_finished_is_a_slow_frame() {
     world.stop();
 }
 
-/// A record that came torn and has no frame in it is nobody's fault.
+/// A record that arrives in parts and carries no frame, such as a key update, runs into no timeout.
 #[test]
-fn a_torn_record_without_a_frame_costs_nothing() {
+fn a_torn_record_without_a_frame_runs_into_no_timeout() {
     let world = World::new(ServerConfig::default());
     let (mut client, _) = world.client();
     let mut record = Vec::new();
@@ -182,10 +182,10 @@ fn a_torn_record_without_a_frame_costs_nothing() {
     world.stop();
 }
 
-/// However little memory there is, short frames pass; and a record that needs more than there is waits for it.
+/// However little memory is left, short frames pass, and a long record waits for memory.
 #[test]
-fn where_memory_is_used_up_nothing_is_read() {
-    // Each session takes 6 KiB of it, and of the 96 KiB for reading a long record needs 18.
+fn nothing_is_read_while_memory_is_used_up() {
+    // 96 KiB are for reading. Each session takes 6 KiB of it, and a long record 18.
     let format = unstick::framing::Format::U32_LE.with_max_payload_len(32 << 10).expect("a format");
     let config = ServerConfig::default().format(format).memory_budget(Some(128 << 10)).frame_timeout(None);
     let world = World::new(config);
@@ -195,7 +195,7 @@ fn where_memory_is_used_up_nothing_is_read() {
         world.write(client.get_mut().0, &record[..15_000]);
     }
     world.pass(seconds(60));
-    // They hold what can be had, and nobody else waits in vain: what is above its share ends.
+    // They hold all memory for reading while others wait, so those above their share end.
     let closes = world.closes();
     assert!(closes.iter().all(|close| close.contains("over budget")), "{closes:?}");
     assert!(closes.len() < 8, "{closes:?}");

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The variable by which a child gets it.
 const GIVEN: &str = "XTASK_CERTIFICATE";
 
-/// A certificate for `localhost` that is its own authority, with its key, as PEM.
+/// A self-signed certificate for `localhost`, with its key, in PEM format.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Certificate {
     certificate: String,
@@ -37,7 +37,7 @@ impl Certificate {
         command.env(GIVEN, serde_json::to_string(Certificate::own()).expect("text"));
     }
 
-    /// A server with it. It gives no tickets: so what comes behind the handshake is payload.
+    /// A server with it. It issues no tickets, so only frames follow the handshake.
     pub(crate) fn server(&self) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key");
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![self.der()], key);

@@ -35,7 +35,7 @@ pub(crate) struct Args {
 /// Measures and reports.
 ///
 /// # Errors
-/// Where a tool is missing or a test fails.
+/// If a tool is missing or a test fails.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let export = evidence::path(EXPORT)?;
     if !args.report {
@@ -118,7 +118,7 @@ fn read_export(export: &Value, root: &Path) -> Done<BTreeMap<String, File>> {
     Ok(files)
 }
 
-/// A line is reached where a region is that begins on it, or else the one that goes on through it.
+/// A line is reached if a region that begins on it is, or, without one, the region that contains it.
 fn lines(regions: &BTreeMap<[u64; 4], bool>) -> BTreeMap<u64, bool> {
     let mut lines: BTreeMap<u64, bool> = BTreeMap::new();
     for (&[first, ..], &reached) in regions {
@@ -244,8 +244,8 @@ fn sort_uncovered(files: &BTreeMap<String, File>, reasons: &Reasons) -> Done<(Ve
     Ok((explained, unexplained))
 }
 
-/// The code of a line, by which a reason finds it; of one with brackets only (an if that is always taken has the place behind
-/// its end), with the lines before it up to one that says something.
+/// The code of a line, by which its reason is found. If the line has only brackets, as the end of an `if` that is
+/// always taken, the lines before it are added, up to one with more than brackets.
 fn code_at(source: &[&str], line: usize) -> String {
     let upwards = source[..line.min(source.len())].iter().rev().map(|line| line.trim());
     let mut lines = Vec::new();

@@ -65,7 +65,7 @@ fn stamped(mut figures: Value) -> Value {
     figures
 }
 
-/// The commit at hand; a `+` behind it says that files were changed since.
+/// The current commit; with a `+` if files have changed since.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").current_dir(root()).args(args).output().ok()?;
@@ -157,7 +157,7 @@ impl Reasons {
         Some(&entry.reason)
     }
 
-    /// Entries that nothing asked for: the line they are about is gone, or covered now.
+    /// Entries that were not needed: their line is gone, or covered now.
     pub(crate) fn unused(&self) -> Vec<String> {
         let unused = self.0.iter().filter(|entry| !entry.used.get());
         unused.map(|Reason { file, code, mutant, .. }| format!("{file}: {code} {mutant}").trim().to_string()).collect()

@@ -91,8 +91,8 @@ fn choose(all: &[String], wanted: &[String]) -> Done<Vec<String>> {
     }
 }
 
-/// `cargo +nightly fuzz`. No sanitizer: there is no unsafe code to watch, and without one inputs run several times as fast.
-/// Debug assertions are on.
+/// `cargo +nightly fuzz`. No sanitizer: there is no unsafe code to watch, and without one inputs run several times as
+/// fast. Debug assertions are on.
 fn cargo_fuzz(args: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(evidence::root()).args(["+nightly", "fuzz"]).args(args).args(["--sanitizer", "none"]);
@@ -156,7 +156,7 @@ struct Run {
     /// Where inputs were written that fail, hang or need too much memory.
     crashes: Vec<String>,
     failed: bool,
-    /// The last lines: what is shown where it fails without an input.
+    /// The last lines, which are shown if it fails without an input.
     last: Vec<String>,
 }
 
@@ -246,7 +246,7 @@ impl Run {
     }
 }
 
-/// The number that stands behind a word.
+/// The number after a word.
 fn number_behind(line: &str, word: &str) -> Option<u64> {
     let (_, rest) = line.split_once(word)?;
     rest.split_whitespace().next()?.parse().ok()

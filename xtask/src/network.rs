@@ -1,4 +1,4 @@
-//! A network namespace of our own: loopback without anybody else, to be cut and shaped as we like.
+//! A network namespace of our own, whose loopback no other process uses, so that we may cut and shape it.
 
 use std::error::Error;
 use std::process::Command;
@@ -24,7 +24,7 @@ pub(crate) fn own() -> Result<Command, String> {
 /// Runs `ip` with these words.
 ///
 /// # Errors
-/// Where it fails.
+/// If it fails.
 pub(crate) fn ip(words: &str) -> Result<(), Box<dyn Error>> {
     let ended = Command::new("ip").args(words.split(' ')).output().map_err(|error| format!("ip: {error}"))?;
     match ended.status.success() {

@@ -1,4 +1,4 @@
-//! Where a server listens, and connections to it: over TCP or a Unix socket, one type for both.
+//! The address of a server, and connections to it, over TCP or a Unix socket.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Where a server listens: `127.0.0.1:4747`, or the path of a Unix socket.
+/// The address of a server: `127.0.0.1:4747`, or the path of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Addr {
     Tcp(SocketAddr),

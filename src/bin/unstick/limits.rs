@@ -86,13 +86,13 @@ pub(crate) struct Limits {
     #[arg(hide_short_help = true)]
     max_frames_per_turn: NonZeroU32,
 
-    /// Over TLS: the longest time for a handshake (handshake)
+    /// The longest time for a TLS handshake (handshake)
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_some_time, conflicts_with = "raw")]
     #[arg(hide_short_help = true)]
     handshake_timeout: Duration,
 
-    /// Over TLS: the most handshakes at a time; while others wait, one has a
-    /// second (handshake)
+    /// The most TLS handshakes at a time. While others wait, a handshake may take
+    /// 1 s (handshake)
     #[arg(long, value_name = "N", default_value = "256", value_parser = parse_small_count, conflicts_with = "raw")]
     #[arg(hide_short_help = true)]
     max_handshakes: NonZeroU32,

@@ -1,4 +1,4 @@
-//! TLS: certificates and keys from files, and the configurations that are made of them.
+//! TLS configurations from certificates and keys in files.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,21 +18,21 @@ use crate::exit::{Chain, Failure};
 /// TLS of a server.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ServeTls {
-    /// Serve over TLS, with the certificate in this PEM file, and those that certify it behind it
+    /// Serve over TLS with the certificate chain in this PEM file
     #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "raw")]
     tls_cert: Option<PathBuf>,
 
-    /// The private key of --tls-cert, in a PEM file
+    /// Private key of --tls-cert, in a PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Serve only clients with a certificate of an authority in this PEM file
+    /// Require client certificates from an authority in this PEM file
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
 }
 
 impl ServeTls {
-    /// The configuration, if it is to be TLS.
+    /// The configuration, if TLS is asked for.
     pub(crate) fn config(&self) -> Result<Option<Arc<ServerConfig>>, Failure> {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let (certificates, own_key) = own(certificate, key)?;
@@ -58,37 +58,37 @@ pub(crate) struct ConnectTls {
     #[arg(long)]
     tls: bool,
 
-    /// Trust the authorities in this PEM file [default: those that the system trusts]
+    /// Trust the authorities in this PEM file [default: the system's]
     #[arg(long, value_name = "FILE", requires = "tls")]
     tls_ca: Option<PathBuf>,
 
-    /// The name that the server's certificate is for [default: the host of ADDR]
+    /// Name that the server's certificate must be valid for [default: the host of ADDR]
     #[arg(long, value_name = "NAME", requires = "tls", value_parser = parse_name)]
     tls_name: Option<ServerName<'static>>,
 
-    /// Show the server the certificate in this PEM file
+    /// Send the server the certificate chain in this PEM file
     #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_key"])]
     tls_cert: Option<PathBuf>,
 
-    /// The private key of --tls-cert, in a PEM file
+    /// Private key of --tls-cert, in a PEM file
     #[arg(long, value_name = "FILE", requires_all = ["tls", "tls_cert"])]
     tls_key: Option<PathBuf>,
 }
 
 impl ConnectTls {
-    /// The configuration and the server's name, if it is to be TLS.
+    /// The configuration and the server's name, if TLS is asked for.
     pub(crate) fn config(&self, addr: &Addr) -> Result<Option<(Arc<ClientConfig>, ServerName<'static>)>, Failure> {
         if !self.tls {
             return Ok(None);
         }
         let name = match (&self.tls_name, addr) {
             (Some(name), _) => name.clone(),
-            (None, Addr::Unix(_)) => return Err(Failure::usage("a Unix socket has no host: say --tls-name NAME, too")),
+            (None, Addr::Unix(_)) => return Err(Failure::usage("a Unix socket has no host name: add --tls-name NAME")),
             (None, Addr::Tcp(addr)) => {
-                // The scope of an IPv6 address is this machine's matter.
+                // The scope of an IPv6 address means nothing to the server.
                 let host = addr.host_port().0.split('%').next().unwrap_or_default();
                 parse_name(host)
-                    .map_err(|error| Failure::usage(format_args!("{host}: {error}: say --tls-name NAME, too")))?
+                    .map_err(|error| Failure::usage(format_args!("{host}: {error}; add --tls-name NAME")))?
             }
         };
         let roots = match &self.tls_ca {
@@ -114,10 +114,10 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn parse_name(text: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(text.to_owned()).map_err(|_| "it is no name of a host, and no IP address".to_owned())
+    ServerName::try_from(text.to_owned()).map_err(|_| "not a host name or an IP address".to_owned())
 }
 
-/// A certificate, those behind it, and its key.
+/// A certificate chain and its key.
 fn own(certificate: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Failure> {
     let file = certificate;
     let certificates = certificates("--tls-cert", file)?;
@@ -125,25 +125,25 @@ fn own(certificate: &Path, key: &Path) -> Result<(Vec<CertificateDer<'static>>, 
         check_time(own).map_err(|error| cannot("--tls-cert", file, &error))?;
     }
     let own_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
-        pem::Error::NoItemsFound => nothing("--tls-key", key, "private key"),
+        pem::Error::NoItemsFound => missing("--tls-key", key, "private key"),
         error => cannot("--tls-key", key, &error),
     })?;
     Ok((certificates, own_key))
 }
 
-/// Whether it is of any use today: an end that shows it is refused otherwise, by each of its peers.
+/// Checks that the certificate is valid today. Every peer would refuse it otherwise.
 fn check_time(certificate: &CertificateDer<'_>) -> Result<(), rustls::Error> {
     let parsed = ParsedCertificate::try_from(certificate)?;
     let algorithms = provider().signature_verification_algorithms.all;
-    // Nobody is trusted here; but its time is looked at first.
-    let nobody = RootCertStore::empty();
-    match verify_server_cert_signed_by_trust_anchor(&parsed, &nobody, &[], UnixTime::now(), algorithms) {
-        Err(error) if is_of_time(&error) => Err(error),
+    // Without any trusted authority this always fails; but validity in time is checked first.
+    let no_roots = RootCertStore::empty();
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &no_roots, &[], UnixTime::now(), algorithms) {
+        Err(error) if is_about_time(&error) => Err(error),
         _ => Ok(()),
     }
 }
 
-fn is_of_time(error: &rustls::Error) -> bool {
+fn is_about_time(error: &rustls::Error) -> bool {
     use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     let rustls::Error::InvalidCertificate(error) = error else { return false };
     matches!(error, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
@@ -152,7 +152,7 @@ fn is_of_time(error: &rustls::Error) -> bool {
 fn certificates(flag: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(nothing(flag, file, "certificate")),
+        Ok(certificates) if certificates.is_empty() => Err(missing(flag, file, "certificate")),
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(cannot(flag, file, &error)),
     }
@@ -166,22 +166,20 @@ fn authorities(flag: &str, file: &Path) -> Result<RootCertStore, Failure> {
     Ok(roots)
 }
 
-/// The authorities that the system trusts. One that is no certificate is left out, as the system's own programs do.
+/// The authorities that the system trusts. Unreadable certificates are left out, as the system's own programs do.
 fn system() -> Result<RootCertStore, Failure> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(Failure::other(format_args!(
-            "the system trusts no authority{why}; --tls-ca FILE says whom to trust"
-        )));
+        return Err(Failure::other(format_args!("the system trusts no authority{why}; use --tls-ca FILE")));
     }
     Ok(roots)
 }
 
 fn cannot(flag: &str, file: &Path, error: &(dyn Error + 'static)) -> Failure {
-    // The error of a file that cannot be read says so at length.
+    // The error of an unreadable file is clear without what `pem` adds.
     let error = match error.downcast_ref() {
         Some(pem::Error::Io(error)) => error,
         _ => error,
@@ -189,21 +187,21 @@ fn cannot(flag: &str, file: &Path, error: &(dyn Error + 'static)) -> Failure {
     Failure::other(format_args!("{flag} {}: {}", file.display(), Chain(error)))
 }
 
-fn nothing(flag: &str, file: &Path, what: &str) -> Failure {
-    Failure::other(format_args!("{flag} {}: there is no {what} in it, as PEM", file.display()))
+fn missing(flag: &str, file: &Path, what: &str) -> Failure {
+    Failure::other(format_args!("{flag} {}: no {what} in PEM format", file.display()))
 }
 
 fn unfit(certificate: &Path, key: &Path, error: &rustls::Error) -> Failure {
     let (certificate, key) = (certificate.display(), key.display());
     match error {
         rustls::Error::InconsistentKeys(_) => {
-            Failure::other(format_args!("--tls-key {key}: it is not the key of --tls-cert {certificate}"))
+            Failure::other(format_args!("--tls-key {key}: not the key of --tls-cert {certificate}"))
         }
         error => Failure::other(format_args!("--tls-cert {certificate} with --tls-key {key}: {}", Chain(error))),
     }
 }
 
-/// What would help, where an error has a cause that says so.
+/// The flag that would help, if a cause of the error is known.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> &'static str {
     use CertificateError::{NotValidForName, NotValidForNameContext, Other};
     use rustls::Error::{AlertReceived, InvalidCertificate};
@@ -213,15 +211,15 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> &'static str {
         io.and_then(|error| error.downcast_ref()).or_else(|| error.downcast_ref::<rustls::Error>())
     });
     match found {
-        Some(error) if is_of_time(error) => "",
+        Some(error) if is_about_time(error) => "",
         Some(InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-            "; --tls-name NAME says which name it is to be for"
+            "; to accept another name, use --tls-name NAME"
         }
         Some(InvalidCertificate(Other(error))) if error.to_string().contains("CaUsedAsEndEntity") => {
-            "; it is an authority's: a server's own says CA:FALSE"
+            "; it is an authority's: a server's certificate needs CA:FALSE"
         }
-        Some(InvalidCertificate(_)) => "; --tls-ca FILE says whom to trust",
-        Some(AlertReceived(AlertDescription::CertificateRequired)) => "; --tls-cert FILE shows one",
+        Some(InvalidCertificate(_)) => "; to trust its authority, use --tls-ca FILE",
+        Some(AlertReceived(AlertDescription::CertificateRequired)) => "; to send one, use --tls-cert FILE",
         _ => "",
     }
 }

@@ -63,8 +63,8 @@ impl<H: Header> Decoder<H> {
     }
 
     /// Takes the memory that holds the frame of a span that was just taken, with the payload's range in it. `None` if
-    /// other bytes wait in it, or if the frame is less than half of it: so who keeps it keeps little more than the
-    /// payload.
+    /// other bytes wait in it, or if the frame is less than half of it: so a kept frame keeps little more memory than
+    /// the payload.
     pub fn detach(&mut self, span: Span) -> Option<(Vec<u8>, Range<usize>)> {
         let memory = self.buffer.detach(span.frame_len())?;
         Some((memory, span.start + span.header_len..span.end - usize::from(span.trailer_len)))
@@ -72,8 +72,8 @@ impl<H: Header> Decoder<H> {
 
     /// The next frame if it is whole; after `None`, call [`next_frame`](Decoder::next_frame), which says why. An option
     /// is cheaper to pass to a handler than a result.
-    // Always inline, as `next_frame`: a call would hand the frame over in memory, the two lengths written each alone and read
-    // together, which the processor cannot forward from its store buffer.
+    // Always inline, as `next_frame`: a call would hand the frame over in memory, the two lengths written each alone
+    // and read together, which the processor cannot forward from its store buffer.
     #[doc(hidden)]
     #[inline(always)]
     pub fn whole_frame(&mut self) -> Option<Frame<'_>> {

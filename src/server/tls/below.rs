@@ -1,4 +1,5 @@
-//! What TLS is over: a socket, or a transport of the user's own. It is one type, so that the connection is compiled once for TLS.
+//! The stream below TLS: a socket, or a user's transport. It is one type, so that the code of a connection over TLS is
+//! compiled once.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use crate::server::transport::{Socket, Transport};
 
-/// What TLS is over.
+/// The stream below TLS.
 pub(in crate::server) enum Below {
     Socket(Socket),
     Other(Box<dyn Transport + Send>),
@@ -26,7 +27,7 @@ impl From<Box<dyn Transport + Send>> for Below {
     }
 }
 
-/// The same call on either kind.
+/// Makes the same call on either kind.
 macro_rules! either {
     ($below:expr, $name:ident => $call:expr) => {
         match $below {

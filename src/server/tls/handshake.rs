@@ -1,4 +1,4 @@
-//! The handshake of one connection: when it begins, how long it has, and what becomes of one that fails.
+//! The handshake of one connection: when it begins, how long it may take, and what happens if it fails.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,25 +11,25 @@ use super::lease::Reading;
 use crate::close::CloseReason;
 use crate::framing::Header;
 use crate::handshake::HandshakeError;
-use crate::server::acceptor::{Acceptor, Turn};
+use crate::server::acceptor::{Acceptor, Permit};
 use crate::server::budget::{ALLOWANCE, Member};
 use crate::server::connection::LINGER;
-use crate::server::input::{Forgotten, read_and_forget};
+use crate::server::input::{Discarded, read_and_discard};
 use crate::server::link::Link;
 use crate::server::transport::Transport;
 use crate::tls::{Channel, ServerSide, Session};
 
-/// How long a handshake is let go on while others wait, before it is ended for them.
+/// How long a handshake may take while others wait to begin.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A handshake that goes on, or waits to begin.
+/// A handshake that has begun or waits to begin.
 pub(super) struct Handshake<'a> {
     link: &'a Link,
-    turn: Turn,
-    /// Since when it waits, or goes on.
+    permit: Permit,
+    /// When it began; before that, when it began to wait.
     since: Instant,
     has_begun: bool,
-    /// For memory, and bytes that it waits to lease.
+    /// Its membership in the budget, and how many bytes it waits to lease.
     member: Member,
     wants: Option<usize>,
     pub(super) reading: Reading,
@@ -38,14 +38,14 @@ pub(super) struct Handshake<'a> {
 
 impl<'a> Handshake<'a> {
     /// # Errors
-    /// rustls's, of the configuration.
+    /// rustls's error about the configuration.
     pub(super) fn new(acceptor: &Acceptor, below: Below, link: &'a Link) -> Result<Handshake<'a>, HandshakeError> {
         let session =
             Session::server(Arc::clone(&acceptor.config)).map_err(|error| HandshakeError::Tls(Box::new(error)))?;
         let budget = &link.thread.shared.budget;
         Ok(Handshake {
             link,
-            turn: Turn::new(&acceptor.handshakes),
+            permit: Permit::new(&acceptor.handshakes),
             since: link.thread.clock.peers_now(),
             has_begun: false,
             member: Member::new(budget),
@@ -55,12 +55,12 @@ impl<'a> Handshake<'a> {
         })
     }
 
-    /// Goes on to its end, or to that of its time.
+    /// Runs until the handshake succeeds, fails or times out.
     pub(super) async fn run<H: Header>(&mut self, header: &Arc<H>) -> Result<(), CloseReason> {
         let done = poll_fn(|cx| self.poll(cx)).await;
         let failed = match done {
             Ok(()) => return Ok(()),
-            Err(CloseReason::Handshake(error)) => CloseReason::Handshake(error.judged(Arc::clone(header))),
+            Err(CloseReason::Handshake(error)) => CloseReason::Handshake(error.diagnosed(Arc::clone(header))),
             Err(reason) => {
                 if let CloseReason::OverBudget { .. } = reason {
                     self.channel.stream().break_off();
@@ -69,10 +69,10 @@ impl<'a> Handshake<'a> {
                 reason
             }
         };
-        // Another one may begin meanwhile.
-        self.turn.pass_on();
+        // Meanwhile, another handshake may begin.
+        self.permit.release();
         let until = self.link.thread.clock.peers_now().checked_add(LINGER);
-        poll_fn(|cx| self.poll_parted(until, cx)).await;
+        poll_fn(|cx| self.poll_linger(until, cx)).await;
         Err(failed)
     }
 
@@ -83,7 +83,7 @@ impl<'a> Handshake<'a> {
         }
         let now = thread.clock.peers_now();
         self.wants = None;
-        if self.turn.poll_begin(cx).is_ready() {
+        if self.permit.poll_begin(cx).is_ready() {
             if !std::mem::replace(&mut self.has_begun, true) {
                 self.since = now;
             }
@@ -95,8 +95,8 @@ impl<'a> Handshake<'a> {
         let deadline = self.since.checked_add(timeout);
         let mut look_again = deadline;
         if self.has_begun && deadline.is_none_or(|deadline| now < deadline) {
-            if now >= self.since + PATIENCE && self.turn.handshakes().are_crowded() {
-                let max_handshakes = self.turn.handshakes().max_handshakes;
+            if now >= self.since + PATIENCE && self.permit.handshakes().are_crowded() {
+                let max_handshakes = self.permit.handshakes().max_handshakes;
                 return Poll::Ready(Err(CloseReason::Handshake(HandshakeError::Crowded { max_handshakes })));
             }
             look_again = Some(deadline.map_or(now + PATIENCE, |deadline| deadline.min(now + PATIENCE)));
@@ -108,7 +108,7 @@ impl<'a> Handshake<'a> {
         Poll::Pending
     }
 
-    /// As many steps as can be done now.
+    /// Does as many steps as are possible now.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), HandshakeError>> {
         let mut certificates = 0;
         loop {
@@ -123,7 +123,7 @@ impl<'a> Handshake<'a> {
             };
             match self.channel.poll_handshake(room, cx) {
                 Poll::Ready(Ok(true)) if certificates > 0 => return Poll::Ready(Ok(())),
-                // They are kept twice: by rustls, and in the peer's name.
+                // The certificates are kept twice: by rustls, and in the peer's name.
                 Poll::Ready(Ok(true)) => match 2 * self.channel.session().certificates_len() {
                     0 => return Poll::Ready(Ok(())),
                     bytes => certificates = bytes,
@@ -135,15 +135,15 @@ impl<'a> Handshake<'a> {
         }
     }
 
-    /// Sends what is left to say, ends our stream, and gives the peer some time to read it.
-    fn poll_parted(&mut self, until: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Sends the alert, ends our stream, and gives the peer time to read it.
+    fn poll_linger(&mut self, until: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let thread = &self.link.thread;
         match self.channel.poll_close(cx) {
             Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Ready(Ok(())) => match read_and_forget(self.channel.stream(), cx) {
-                Forgotten::End => return Poll::Ready(()),
-                Forgotten::Turn => thread.clock.wake_next_turn(cx),
-                Forgotten::Nothing => {}
+            Poll::Ready(Ok(())) => match read_and_discard(self.channel.stream(), cx) {
+                Discarded::End => return Poll::Ready(()),
+                Discarded::Yield => thread.clock.wake_next_turn(cx),
+                Discarded::Nothing => {}
             },
             Poll::Pending => {}
         }

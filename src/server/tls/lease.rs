@@ -1,25 +1,25 @@
-//! The memory of a session that is leased: for what it is, and for what waits in it.
+//! The memory that a session leases: for its state, and for records that are unfinished or unsent.
 
 use std::sync::Arc;
 
 use crate::server::budget::{ALLOWANCE, Budget, For, Lease};
 use crate::tls::{MAX_RECORD_LEN, READ_LEN, WRITE_LEN};
 
-/// Bytes that are leased for each session, from its handshake on: what it keeps while it is idle, as `tests/tls_memory.rs`
-/// measures it.
+/// Bytes leased for each session from its handshake on: what an idle one takes at most, as `tests/tls_memory.rs`
+/// measures.
 const SESSION_LEN: usize = 6 * 1024;
 
-/// Bytes of a read where little is expected: of a handshake, or behind an unfinished one.
+/// The most bytes of a read that continues a long handshake message.
 const SHORT_READ_LEN: usize = 4 * 1024;
 
-/// Content that is put into records at once, if there is memory for them, and if there is none.
+/// The most bytes of plaintext encrypted at once, with and without memory in the budget for the records.
 const LONG_WRITE_LEN: usize = WRITE_LEN;
 const SHORT_WRITE_LEN: usize = ALLOWANCE / 2;
 
-/// Bytes by which the records of a long write may be longer than their content.
+/// The most bytes by which the records of a long write are longer than their plaintext.
 const OVERHEAD: usize = 4 * 1024;
 
-/// A session, and what it received and has not handed on.
+/// The lease for a session's own state, and for received bytes that it keeps.
 pub(super) struct Reading {
     lease: Lease,
     /// Bytes of the session itself.
@@ -31,10 +31,10 @@ impl Reading {
         Reading { lease: Lease::new(budget, For::Reading), own: 0 }
     }
 
-    /// Leases what the session itself takes: its state, and the peer's certificates.
+    /// Leases memory for the session's own state and the peer's certificates.
     ///
     /// # Errors
-    /// The bytes that are not to be had now.
+    /// The bytes needed, if they are not available now.
     pub(super) fn own(&mut self, certificates: usize) -> Result<(), usize> {
         let own = SESSION_LEN + certificates;
         let wanted = ALLOWANCE + own;
@@ -45,11 +45,11 @@ impl Reading {
         Ok(())
     }
 
-    /// How much may be read, to what is `unfinished`, where there is room for `wanted` bytes of plaintext. Then what waits is leased,
-    /// however much of that is whole.
+    /// How many bytes may be read after `unfinished` ones, if the reader has room for `wanted` bytes of plaintext.
+    /// Memory is leased for all that may be left unfinished then.
     ///
     /// # Errors
-    /// The bytes that are not to be had now: nothing is read.
+    /// The bytes needed, if they are not available now: then nothing is read.
     pub(super) fn room(&mut self, unfinished: usize, wanted: usize) -> Result<usize, usize> {
         if wanted <= ALLOWANCE && unfinished < ALLOWANCE / 2 {
             return Ok(ALLOWANCE - unfinished);
@@ -66,18 +66,18 @@ impl Reading {
         }
     }
 
-    /// So many bytes wait: what is leased beyond that is given back.
+    /// Gives back what is leased beyond so many bytes.
     pub(super) fn keeps(&mut self, bytes: usize) {
         self.lease.shrink(self.own + bytes.max(ALLOWANCE));
     }
 
-    /// Bytes that are leased because of what the peer sent.
+    /// Bytes leased because of what the peer sent.
     pub(super) fn held(&self) -> usize {
         self.lease.allowed().saturating_sub(self.own + ALLOWANCE)
     }
 }
 
-/// Records that wait to be sent.
+/// The lease for unsent records.
 pub(super) struct Writing(Lease);
 
 impl Writing {
@@ -85,18 +85,18 @@ impl Writing {
         Writing(Lease::new(budget, For::Writing))
     }
 
-    /// Bytes of content that may be put into records now.
+    /// How many bytes of plaintext may be encrypted now.
     pub(super) fn room(&mut self) -> usize {
         let total = LONG_WRITE_LEN + OVERHEAD;
         if self.0.reach_if_plenty(total) >= total { LONG_WRITE_LEN } else { SHORT_WRITE_LEN }
     }
 
-    /// So many bytes wait: what is leased beyond that is given back.
+    /// Gives back what is leased beyond so many bytes.
     pub(super) fn keeps(&mut self, bytes: usize) {
         self.0.shrink(bytes);
     }
 
-    /// Bytes that are leased because the peer does not read.
+    /// Bytes leased because the peer does not read.
     pub(super) fn held(&self) -> usize {
         self.0.allowed() - ALLOWANCE
     }

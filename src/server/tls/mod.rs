@@ -1,4 +1,4 @@
-//! Connections over TLS: their handshake, and the transport that they are served over then.
+//! Connections over TLS: the handshake, and the transport that they are served over after it.
 
 mod below;
 mod handshake;
@@ -25,7 +25,7 @@ use crate::framing::{Frame, Header};
 
 pub(super) use self::below::Below;
 
-/// Serves or refuses a connection over TLS, once the handshake has ended. If that fails, no handler is made.
+/// Serves or refuses a connection over TLS after its handshake. If the handshake fails, no handler is made.
 pub(super) async fn serve<H, N, F, E>(
     acceptor: Acceptor,
     below: Below,
@@ -38,7 +38,7 @@ pub(super) async fn serve<H, N, F, E>(
     F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    // It has memory of its own, which is given back when it ends.
+    // Boxed, so that its memory is freed when it ends.
     let shaking = Box::pin(shake_hands(&acceptor, below, &mut entry, &header));
     match AssertUnwindSafe(shaking).catch_unwind().await {
         Err(panic) => _ = entry.end(panic::reason(&*panic)),
@@ -61,6 +61,6 @@ async fn shake_hands<H: Header>(
     };
     let name = channel.session().peer(entry.0.peer.clone());
     let link = Rc::get_mut(&mut entry.0);
-    link.expect("no handler is made yet, so nobody else has it").peer = name;
+    link.expect("no handler is made yet, so nothing else holds it").peer = name;
     Ok(Tls::new(channel, reading, Rc::clone(&entry.0)))
 }

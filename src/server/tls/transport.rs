@@ -1,4 +1,4 @@
-//! A transport over TLS, whose memory is leased.
+//! A transport over TLS. Its memory is leased from the budget.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::server::link::{Kept, Link};
 use crate::server::transport::Transport;
 use crate::tls::{Channel, MAX_RECORD_LEN, Received, ServerSide};
 
-/// A transport over TLS, once the handshake has ended.
+/// A transport over TLS, after the handshake.
 pub(in crate::server) struct Tls {
     channel: Channel<Below, ServerSide>,
     reading: Reading,
@@ -27,7 +27,7 @@ impl Tls {
         Tls { channel, reading, writing, link }
     }
 
-    /// Tells the connection what is kept here, and that so many bytes are waited for.
+    /// Tells the connection what this transport keeps, and how many bytes of memory it waits for.
     fn keep(&mut self, wants: usize) {
         let session = self.channel.session();
         let (unfinished, unsent) = (session.unfinished().len(), session.outgoing().len());
@@ -42,10 +42,10 @@ impl AsyncRead for Tls {
         loop {
             let unfinished = tls.channel.session().unfinished().len();
             if unfinished > MAX_RECORD_LEN {
-                let text = "after its handshake the peer sent a handshake message of more than a record";
+                let text = "after the handshake, the peer sent a handshake message longer than a record";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
             }
-            // What is decrypted already needs no more memory.
+            // Decrypted bytes need no more memory.
             let room = match tls.channel.session().has_plaintext() {
                 true => Ok(0),
                 false => tls.reading.room(unfinished, buf.len()),

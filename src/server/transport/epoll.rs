@@ -1,6 +1,6 @@
-//! A thread's own epoll, edge-triggered: a socket is registered once, and a wait costs no system call but the thread's one.
+//! A thread's own epoll, edge-triggered: a socket is registered once, and its waits need no system calls of their own.
 //!
-//! Safe throughout: a socket's key names a slot, and an event for a slot that has changed hands is just a spurious wake-up.
+//! It is safe: a socket's key is a slot, and a late event for a slot that another socket has now is a spurious wake-up.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -26,7 +26,7 @@ use crate::server::system;
 /// The key of the descriptor by which other threads wake this one.
 const ALARM: u64 = u64::MAX;
 
-/// Events taken by one wait.
+/// The most events of one wait.
 const EVENTS: usize = 256;
 
 /// The I/O and the time of one thread.
@@ -53,7 +53,7 @@ impl Reactor {
     /// Runs `main` to its end on this thread, waiting for events whenever it waits.
     ///
     /// # Errors
-    /// Where the system's wait fails, which it does not do while this thread's epoll exists.
+    /// If the system's wait fails, which does not happen while this thread's epoll exists.
     pub(in crate::server) fn run<T>(&self, main: impl Future<Output = T>) -> io::Result<T> {
         let waker = Waker::from(Arc::clone(&self.alarm));
         let mut cx = Context::from_waker(&waker);
@@ -68,7 +68,7 @@ impl Reactor {
         }
     }
 
-    /// Waits for events and timers, or just looks for them where a task can go on, and wakes whom they concern.
+    /// Waits for events and timers, and wakes their tasks. Does not wait if a task can continue.
     fn turn(&self, events: &mut Vec<Event>) -> io::Result<()> {
         self.alarm.asleep.store(true, SeqCst);
         let rung = self.alarm.rung.load(SeqCst);
@@ -78,7 +78,7 @@ impl Reactor {
         waited?;
         let now = system::now();
         self.report(events);
-        // All that has come comes before any timer: else a peer could be late whose bytes are there.
+        // All events come before any timer: otherwise a peer could be late although its bytes have arrived.
         while events.len() == EVENTS {
             patience = patience.or(Some(Duration::ZERO));
             self.wait(events, Some(Duration::ZERO))?;
@@ -113,13 +113,13 @@ impl Reactor {
     /// Registers a socket.
     ///
     /// # Errors
-    /// Where the system refuses to.
+    /// If the system refuses to.
     pub(in crate::server) fn socket(self: &Rc<Reactor>, stream: Stream) -> io::Result<Socket> {
         stream.set_nonblocking()?;
         let registered = Rc::new_cyclic(|this| Registered {
             stream,
             readable: Cell::new(false),
-            // A new socket can be written to; what can be read the system reports.
+            // A new socket can be written to. The system reports when it can be read.
             writable: Cell::new(true),
             doubtful: Cell::new(false),
             broken: Cell::new(false),
@@ -134,12 +134,12 @@ impl Reactor {
     }
 }
 
-/// Wakes the thread from its wait: the waker of its main future.
+/// The waker of the main future, which ends the thread's wait.
 struct Alarm {
     descriptor: OwnedFd,
-    /// It was rung since the main future was last polled.
+    /// It was called since the main future was last polled.
     rung: AtomicBool,
-    /// The thread waits, or is about to: ringing must write to the descriptor.
+    /// The thread waits, or is about to: waking it must write to the descriptor.
     asleep: AtomicBool,
 }
 
@@ -150,8 +150,8 @@ impl Wake for Alarm {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.rung.swap(true, SeqCst) && self.asleep.load(SeqCst) {
-            // Edge-triggered: each write is an edge, and the counter need not be read back. It can be full only while an
-            // earlier edge is still to be reported.
+            // Edge-triggered: each write is an edge, and the counter need not be read. It can be full only while an
+            // earlier edge is not reported yet.
             let _ = rustix::io::write(&self.descriptor, &1u64.to_ne_bytes());
         }
     }
@@ -165,14 +165,14 @@ struct Registered {
     stream: Stream,
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// The peer sends no more: there is no edge after that one, and a read never has to wait again. Or it sent urgent data,
-    /// and a read stops at its mark. Either way a short read does not say that nothing more is there.
+    /// The peer ended its stream: there is no further edge, and a read never has to wait again. Or it sent urgent data,
+    /// at whose mark a read stops. In both cases a short read does not mean that nothing more is there.
     doubtful: Cell<bool>,
     /// The peer broke the connection off.
     broken: Cell<bool>,
     /// What the task waits for: [`EventFlags::IN`], [`EventFlags::OUT`], or both.
     awaits: Cell<EventFlags>,
-    /// It stays registered when it is woken, which saves its next wait the registration.
+    /// It stays registered after a wake-up, so that the next wait need not register it again.
     task: Cell<Option<Waker>>,
     key: usize,
     reactor: Rc<Reactor>,
@@ -180,7 +180,7 @@ struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        // The descriptor is closed next, and with it the system drops the registration.
+        // The descriptor is closed next, which ends the system's registration.
         self.reactor.registered.borrow_mut().try_remove(self.key);
     }
 }
@@ -199,7 +199,7 @@ impl Registered {
             self.readable.set(true);
             happened |= EventFlags::IN;
         }
-        // Every edge reports OUT, too; only who found the send buffer full waits for it.
+        // Every edge reports OUT, too. Only a task that found the send buffer full waits for it.
         if ended || flags.contains(EventFlags::OUT) {
             self.writable.set(true);
             happened |= EventFlags::OUT;
@@ -231,8 +231,8 @@ impl Socket {
         while socket.readable.get() {
             match socket.stream.read(buf) {
                 Ok(n) => {
-                    // A short read has emptied the receive buffer: the next edge comes with the next bytes. So the system
-                    // call that would only say "not yet" is saved.
+                    // A short read has emptied the receive buffer, and the next bytes cause an edge. So another read,
+                    // which would only return "not yet", is not needed.
                     socket.readable.set(n == buf.len() || socket.doubtful.get());
                     return Poll::Ready(Ok(n));
                 }
@@ -244,7 +244,7 @@ impl Socket {
         Poll::Pending
     }
 
-    /// Writes `len` bytes or some of them.
+    /// Writes `len` bytes, or fewer.
     pub(super) fn write_with(
         &self,
         cx: &Context<'_>,
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_lets_others_have_their_turn_lets_events_come_first() {
+    fn a_task_that_yields_runs_after_new_events() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut peer = TcpStream::connect(listener.local_addr().expect("an address")).expect("connected");
         let reactor = Reactor::new().expect("an epoll");

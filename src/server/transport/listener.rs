@@ -99,13 +99,13 @@ impl Listening {
         Ok(socket.into())
     }
 
-    /// Listens at this path. A socket that is there and that nobody listens at any more is replaced.
+    /// Listens at this path. An existing socket on which no process listens is replaced.
     #[cfg(unix)]
     pub(in crate::server) fn unix(path: &Path, backlog: usize) -> io::Result<Listening> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         let addr = socket2::SockAddr::unix(path)?;
         if let Err(error) = socket.bind(&addr) {
-            // To the system a file that is no socket is one where nobody listens: it must not be taken for one that was left.
+            // The system also refuses to connect to a file that is not a socket: such a file must not be removed.
             let is_other = |file: std::fs::Metadata| !file.file_type().is_socket();
             if std::fs::symlink_metadata(path).is_ok_and(is_other) {
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
@@ -145,7 +145,7 @@ impl Listening {
         }
     }
 
-    /// What it is called, in reports.
+    /// Its name in reports.
     pub(in crate::server) fn name(&self) -> String {
         match self {
             Listening::Tcp(listener) => {
@@ -169,7 +169,7 @@ impl Listening {
     }
 }
 
-/// A listener of the user's own need not have `Debug`.
+/// A user's listener need not implement `Debug`.
 impl fmt::Debug for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -181,12 +181,12 @@ impl fmt::Debug for Listening {
     }
 }
 
-/// The system's own limit on completed connections holds, too.
+/// The system's own limit on completed connections applies, too.
 fn listen(socket: &Socket, backlog: usize) -> io::Result<()> {
     SockRef::from(socket).listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
-/// The file of our own socket: removed with the listener.
+/// The file of a socket that we made, removed with the listener.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(in crate::server) struct Bound(PathBuf);
@@ -194,12 +194,12 @@ pub(in crate::server) struct Bound(PathBuf);
 #[cfg(unix)]
 impl Drop for Bound {
     fn drop(&mut self) {
-        // If somebody has removed it before, there is nothing to do.
+        // If it is already removed, there is nothing to do.
         _ = std::fs::remove_file(&self.0);
     }
 }
 
-/// The peer's process, as it was when it connected.
+/// The peer's process at the time when it connected.
 #[cfg(target_os = "linux")]
 fn credentials(stream: &std::os::unix::net::UnixStream) -> Option<crate::peer::Credentials> {
     let peer = rustix::net::sockopt::socket_peercred(stream).ok()?;
@@ -207,7 +207,7 @@ fn credentials(stream: &std::os::unix::net::UnixStream) -> Option<crate::peer::C
     Some(crate::peer::Credentials { pid: Some(pid), uid, gid })
 }
 
-/// There is no way to ask that works everywhere else.
+/// Other systems have no common way to ask.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn credentials(_: &std::os::unix::net::UnixStream) -> Option<crate::peer::Credentials> {
     None

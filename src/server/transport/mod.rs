@@ -1,9 +1,9 @@
 //! Transports and listeners: sockets, and the user's own.
 //!
-//! A worker thread has a [`Reactor`], which runs its tasks and makes a [`Socket`] of each stream. On Linux that is an epoll of
-//! the thread's own, in which a socket is registered once for its whole life; elsewhere it is smol's reactor, which all
-//! threads share and which is told of every single wait. The interface is the same, so the choice is made here and nowhere
-//! else. `--cfg unstick_portable` chooses smol's on Linux, too, to test it.
+//! A worker thread has a [`Reactor`], which runs its tasks and makes a [`Socket`] of each stream. On Linux that is the
+//! thread's own epoll, with which a socket is registered once for its whole life. Elsewhere it is smol's reactor, which
+//! all threads share, and which registers every single wait. The interface is the same, so the choice is made only
+//! here. `--cfg unstick_portable` chooses smol's on Linux, too, to test it.
 
 mod halves;
 mod listener;
@@ -36,8 +36,8 @@ pub(super) use self::stream::Stream;
 /// One task owns it, and polls it for reading and for writing with the same waker. A transport wakes that task when
 /// either can continue; so reading may wait for a write, and writing for a read, as TLS needs.
 ///
-/// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open, as a FIN does. For a reader and a writer that
-/// are two values there is [`Halves`].
+/// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open, as a FIN does. For a reader and a
+/// writer that are two values there is [`Halves`].
 ///
 /// ```
 /// use std::io;
@@ -89,7 +89,7 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
 }
 
-/// The socket's own calls, the same over both reactors.
+/// The calls of a socket, the same with both reactors.
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Socket::read(&self, cx, buf)

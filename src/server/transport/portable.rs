@@ -29,7 +29,7 @@ impl Reactor {
     /// Runs `main` to its end on this thread.
     ///
     /// # Errors
-    /// None: the interface is the other reactor's, too.
+    /// None. The signature is that of the other reactor.
     pub(in crate::server) fn run<T>(&self, main: impl Future<Output = T>) -> io::Result<T> {
         Ok(smol::block_on(system::with_clock(&self.clock, main)))
     }
@@ -37,14 +37,14 @@ impl Reactor {
     /// Registers a socket.
     ///
     /// # Errors
-    /// Where the system refuses to.
+    /// If the system refuses to.
     pub(in crate::server) fn socket(&self, stream: Stream) -> io::Result<Socket> {
         Ok(Socket { stream: Async::new(stream)?, drained: Cell::new(false) })
     }
 }
 
-/// A socket. After a read that did not fill its buffer it waits for readiness before it reads again: the system call that
-/// would only say "not yet" is saved.
+/// A socket. After a read that did not fill the buffer, it waits for readiness before it reads again. This saves a
+/// system call that would only return "not yet".
 pub(in crate::server) struct Socket {
     stream: Async<Stream>,
     drained: Cell<bool>,
@@ -86,7 +86,7 @@ impl Socket {
         }
     }
 
-    /// That the connection broke shows where nothing else waits to be read: smol's reactor tells only that there is something.
+    /// A broken connection shows only if nothing else can be read: smol's reactor reports readiness, not its cause.
     pub(super) fn broken(&self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.stream.poll_readable(cx).is_ready()
             && let Some(error) = self.stream().error()

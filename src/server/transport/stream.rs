@@ -20,7 +20,7 @@ pub(in crate::server) enum Stream {
     Unix(UnixStream),
 }
 
-/// The same call on either kind.
+/// Makes the same call on either kind.
 macro_rules! either {
     ($stream:expr, $name:ident => $call:expr) => {
         match $stream {
@@ -56,14 +56,14 @@ impl Stream {
     /// Ends our stream: the peer sees FIN, and reading stays open.
     pub(in crate::server) fn end(&self) -> io::Result<()> {
         match either!(self, stream => stream.shutdown(Shutdown::Write)) {
-            // The peer has reset the connection: there is nothing left to end.
+            // The peer has reset the connection: there is no stream to end.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
     }
 
-    /// Makes the system throw away, when the socket is closed, what the peer has not read; over TCP the peer sees a RST. If that
-    /// fails, the system closes the connection in its own time.
+    /// Makes the system discard, when the socket is closed, what the peer has not read; over TCP the peer gets a RST.
+    /// If that fails, the system closes the connection as usual.
     pub(super) fn break_off(&self) {
         _ = either!(self, stream => SockRef::from(stream).set_linger(Some(Duration::ZERO)));
     }

@@ -1,5 +1,5 @@
-//! Well-behaved clients beside an attack, which verify every byte of every frame: they send at a steady pace, or receive what
-//! the server pushes.
+//! Well-behaved clients beside an attack, which verify every byte of every frame: they send at a steady pace, or
+//! receive what the server pushes.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::socket::Addr;
 
 /// How many there are.
 pub(super) const CLIENTS: usize = 4;
-/// Each that sends does so this often, and measures from the time at which it ought to have sent.
+/// How often a client sends. Round trips are measured from the time at which it should have sent.
 const PERIOD: Duration = Duration::from_millis(4);
 /// Bytes of their payloads, in turn.
 const LENGTHS: [usize; 5] = [64, 0, 1000, 7, 4000];
@@ -26,7 +26,7 @@ const LENGTHS: [usize; 5] = [64, 0, 1000, 7, 4000];
 /// The longest round trip that is told apart: a minute, in microseconds.
 const LONGEST: u64 = 60_000_000;
 
-/// What the clients are doing, for all to see.
+/// The phase, which all clients read.
 const CALM: u8 = 0;
 const ATTACKED: u8 = 1;
 const ENDING: u8 = 2;
@@ -40,9 +40,9 @@ pub(super) struct Healthy {
 /// What they do.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Work {
-    /// Send frames of this format, and have them back.
+    /// Send frames of this format, and expect them back.
     Echo(Format),
-    /// Receive pushes with so many bytes of payload.
+    /// Receive pushes with payloads of this length.
     Receive(usize),
 }
 
@@ -83,7 +83,7 @@ impl Healthy {
     /// Connects them; each has its first reply before this returns.
     ///
     /// # Errors
-    /// Where the server does not serve them.
+    /// If the server does not serve them.
     pub(super) fn start(addr: &Addr, work: Work) -> io::Result<Healthy> {
         let phase = Arc::new(AtomicU8::new(CALM));
         let clients = (0..CLIENTS).map(|index| Client::connect(addr, work, index as u64));

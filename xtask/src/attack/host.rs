@@ -1,4 +1,4 @@
-//! The attacked server as its attacker sees it: where it listens, its own account, its memory and its time on the cores.
+//! The attacked server as its attacker sees it: its address, its statistics, its memory and its CPU time.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -16,7 +16,7 @@ use crate::certificate::Certificate;
 use crate::child::{Listening, cpu_of, peak_memory, resident_memory};
 use crate::socket::Addr;
 
-/// What the server says of itself: as of one moment, or at its end.
+/// The server's statistics, at one moment or at its end.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Stats {
     pub(super) accepted: u64,
@@ -28,7 +28,7 @@ pub(super) struct Stats {
     pub(super) bytes_out: u64,
     pub(super) buffered: u64,
     pub(super) closes: BTreeMap<String, u64>,
-    /// What was said of closes, by reason: the first few different texts.
+    /// Close reasons as text, by kind: the first few different ones.
     pub(super) said: BTreeMap<String, Vec<String>>,
 }
 
@@ -45,13 +45,13 @@ impl Stats {
         self.accepted == self.active + self.closed()
     }
 
-    /// What was said when connections ended for this reason.
+    /// The texts of this kind of close reason.
     pub(super) fn said(&self, reason: &str) -> String {
         self.said.get(reason).map(|texts| texts.join("; ")).unwrap_or_default()
     }
 }
 
-/// A running server. Dropped, it ends, as its standard input does.
+/// A running server. Dropping it closes its standard input, which ends it.
 #[derive(Debug)]
 pub(super) struct Host {
     child: Listening,
@@ -62,7 +62,7 @@ impl Host {
     /// Starts a server with these flags at a free port of the loopback, or at a Unix socket.
     ///
     /// # Errors
-    /// Where it cannot be run or does not listen.
+    /// If it cannot be run or does not listen.
     pub(super) fn start(flags: &[String], over: Over) -> Result<Host, Box<dyn Error>> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("attack-server").args(flags);
@@ -80,14 +80,14 @@ impl Host {
     /// The server's account as of now.
     ///
     /// # Errors
-    /// Where it is gone.
+    /// If it has ended.
     pub(super) fn stats(&mut self) -> Result<Stats, Box<dyn Error>> {
         self.child.tell("account")?;
         let line = self.child.line()?;
         Ok(serde_json::from_str(&line).map_err(|error| format!("the server's account: {error}: {line:?}"))?)
     }
 
-    /// Handlers that sleep or block go on, and none does from now on.
+    /// Handlers that sleep or block continue, and none sleeps or blocks from now on.
     pub(super) fn open_gate(&mut self) -> Result<(), Box<dyn Error>> {
         self.child.tell("open")?;
         self.stats().map(drop)
@@ -111,7 +111,7 @@ impl Host {
     /// Waits for the end of a server that was asked to.
     ///
     /// # Errors
-    /// Where it does not tell its account.
+    /// If it does not print its statistics.
     pub(super) fn ended(&mut self) -> Result<(Stats, ExitStatus), Box<dyn Error>> {
         let line = self.child.line()?;
         let status = self.child.wait()?;
@@ -119,7 +119,7 @@ impl Host {
         Ok((stats, status))
     }
 
-    /// Waits for the end of a server that has no time to tell its account.
+    /// Waits for the end of a server that has no time to print its statistics.
     pub(super) fn wait(&mut self) -> Result<ExitStatus, Box<dyn Error>> {
         Ok(self.child.wait()?)
     }
@@ -128,34 +128,34 @@ impl Host {
         Ok(self.child.signal(signal)?)
     }
 
-    /// Time on the cores so far.
+    /// CPU time so far.
     pub(super) fn cpu(&self) -> Duration {
         cpu_of(self.child.pid())
     }
 
-    /// Part of one core that it takes within this time.
+    /// The share of one core that it uses within this time.
     pub(super) fn cpu_share(&self, span: Duration) -> f64 {
         let (before, begin) = (self.cpu(), Instant::now());
         std::thread::sleep(span);
         (self.cpu() - before).as_secs_f64() / begin.elapsed().as_secs_f64()
     }
 
-    /// The most memory that it ever had resident, in bytes.
+    /// The most resident memory so far, in bytes.
     pub(super) fn peak(&self) -> u64 {
         peak_memory(self.child.pid()).unwrap_or(0)
     }
 
-    /// The memory that it has resident now, in bytes.
+    /// The resident memory now, in bytes.
     pub(super) fn resident(&self) -> u64 {
         resident_memory(self.child.pid()).unwrap_or(0)
     }
 
-    /// Descriptors that it has open.
+    /// The number of open descriptors.
     pub(super) fn descriptors(&self) -> Result<u64, Box<dyn Error>> {
         Ok(fs::read_dir(format!("/proc/{}/fd", self.child.pid()))?.count() as u64)
     }
 
-    /// Allows it so many descriptors.
+    /// Limits its descriptors to this number.
     pub(super) fn limit_descriptors(&self, most: u64) -> Result<(), Box<dyn Error>> {
         let pid = Pid::from_raw(self.child.pid() as i32);
         let limit = rustix::process::getrlimit(Resource::Nofile);
@@ -167,7 +167,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         if let Addr::Unix(path) = &self.addr {
-            // It is there only where the server had no time to remove it.
+            // It exists only if the server had no time to remove it.
             _ = fs::remove_file(path);
         }
     }

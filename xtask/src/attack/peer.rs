@@ -46,7 +46,7 @@ impl Peer {
         (&self.stream).write_all(bytes)
     }
 
-    /// Sends as much as the other side takes within this time for each write; how much that was.
+    /// Writes until a write takes longer than this. Returns how many bytes were sent.
     pub(super) fn send_until_stuck(&mut self, bytes: &[u8], patience: Duration) -> usize {
         _ = self.socket().set_write_timeout(Some(patience));
         let mut sent = 0;
@@ -100,7 +100,8 @@ impl Peer {
         self.socket().set_linger(Some(Duration::ZERO))
     }
 
-    /// Waits until something of the server's is there, and leaves it unread: a Unix socket that is closed so is one broken off.
+    /// Waits until bytes of the server have arrived, and leaves them unread: closing a Unix socket then breaks the
+    /// connection off.
     pub(super) fn await_unread(&self) -> io::Result<()> {
         self.socket().peek(&mut [MaybeUninit::uninit()]).map(drop)
     }

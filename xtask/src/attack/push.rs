@@ -14,7 +14,7 @@ use super::server::locked;
 /// Between two bursts.
 const EVERY: Duration = Duration::from_millis(10);
 
-/// Those who subscribed.
+/// The subscribed connections.
 #[derive(Default)]
 pub(super) struct Hub(Mutex<Vec<Outbox>>);
 
@@ -23,7 +23,7 @@ impl Hub {
         locked(&self.0).push(outbox);
     }
 
-    /// Pushes so many frames of `len` bytes to all in each burst, for ever. Whose outbox is full is broken off.
+    /// Pushes bursts of `burst` frames of `len` bytes to all, for ever. A connection with a full outbox is broken off.
     pub(super) fn publish(&self, len: usize, burst: u64) {
         for number in 0.. {
             if number % burst == 0 {
@@ -42,7 +42,7 @@ impl Hub {
     }
 }
 
-/// One that came.
+/// A received push.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Push {
     pub(super) number: u64,
@@ -56,10 +56,10 @@ impl Push {
     }
 }
 
-/// The push with this payload, which ought to have so many bytes and be number `next`, if that is known.
+/// The push with this payload, which should have `len` bytes and the number `next`, if that is known.
 ///
 /// # Errors
-/// Where it is altered, or another one.
+/// If it is altered, or another one.
 pub(super) fn verify(came: &[u8], len: usize, next: Option<u64>) -> io::Result<Push> {
     let field = |at: usize| came.get(at..at + 8).and_then(|field| field.try_into().ok()).map(u64::from_le_bytes);
     let (Some(number), Some(at)) = (field(0), field(8)) else {

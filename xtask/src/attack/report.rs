@@ -1,4 +1,4 @@
-//! What the attacks came to: a table for people, and JSON.
+//! The results of the attacks: a table for people, and JSON.
 
 use std::fmt::Write;
 
@@ -66,7 +66,7 @@ fn closes(row: &Row) -> String {
     }
 }
 
-/// The text in lines of so many characters, if its words allow.
+/// The text in lines of at most this many characters, if its words allow.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

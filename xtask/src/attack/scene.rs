@@ -50,7 +50,7 @@ impl Over {
 }
 
 impl Scenario {
-    /// What stands behind this flag among its limits.
+    /// The value of this flag in its limits.
     fn flag(&self, flag: &str) -> Option<&'static str> {
         self.limits.split_whitespace().skip_while(|word| *word != flag).nth(1)
     }
@@ -65,14 +65,14 @@ impl Scenario {
     }
 }
 
-/// Who is there beside the attackers.
+/// Which clients run beside the attackers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beside {
     /// Healthy clients, before the attack and during it.
     Healthy,
     /// Healthy clients to which the server pushes.
     Receivers,
-    /// Nobody: the attack is on all connections there are.
+    /// None: the attack is on all connections.
     Nobody,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct Scene {
     usage: Usage,
     /// Bytes by which the memory budget is greater over TLS.
     pub(super) of_sessions: u64,
-    /// The server's end, where the attack is that.
+    /// The server's end, if that is the attack.
     ended: Option<Stats>,
 }
 
@@ -288,7 +288,7 @@ impl Scene {
         }
     }
 
-    /// Waits until the account is as it ought to be; fails with it where it is not in time.
+    /// Waits until the statistics are as expected. If they are not in time, fails and shows them.
     pub(super) fn await_stats(&mut self, what: &str, ought: impl Fn(&Stats) -> bool) -> Result<Stats, Box<dyn Error>> {
         self.await_stats_within(PATIENCE, what, ought)
     }
@@ -319,12 +319,12 @@ impl Scene {
         }
     }
 
-    /// Waits until so many connections ended for this reason.
+    /// Waits until this many connections have ended for this reason.
     pub(super) fn await_closes(&mut self, reason: &str, count: usize) -> Result<Stats, Box<dyn Error>> {
         self.await_closes_within(reason, count, PATIENCE)
     }
 
-    /// The same with a patience of its own.
+    /// The same with another timeout.
     pub(super) fn await_closes_within(
         &mut self,
         reason: &str,
@@ -335,7 +335,7 @@ impl Scene {
         self.await_stats_within(patience, &what, |stats| stats.closes(reason) >= count as u64)
     }
 
-    /// A memory budget, with that of the sessions over TLS.
+    /// A memory budget, with the memory of TLS sessions.
     pub(super) fn budget(&self, bytes: u64) -> u64 {
         bytes + self.of_sessions
     }
@@ -370,7 +370,7 @@ impl Scene {
     /// Waits for the end of a server that was stopped as part of the attack.
     ///
     /// # Errors
-    /// Where it does not tell its account.
+    /// If it does not print its statistics.
     pub(super) fn await_end(&mut self) -> Result<Stats, Box<dyn Error>> {
         let ended = self.host.ended()?;
         Ok(self.ended_by(ended))

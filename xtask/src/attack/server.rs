@@ -1,7 +1,8 @@
 //! The server that is attacked, as a process of its own: `cargo xtask attack-server`.
 //!
-//! It prints `listening on` and its address, then a line of JSON, the account so far, for each line `account` on its standard input
-//! and one more when it has ended. It ends by SIGTERM, by SIGINT, or with its standard input: none is left behind.
+//! It prints `listening on` and its address, then a line of JSON, the account so far, for each line `account` on its
+//! standard input and one more when it has ended. SIGTERM, SIGINT or the end of its standard input end it, so none
+//! keeps running.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -26,22 +27,22 @@ use crate::certificate::Certificate;
 use crate::child::raise_open_files;
 use crate::text::{parse_length, parse_seconds};
 
-/// A frame with this payload makes the handler panic, and so on; and then it is sent back, as any other one is.
+/// A frame with this payload makes the handler panic, fail and so on. Then it is sent back, like any other frame.
 pub(super) const PANIC: &[u8] = b"attack: panic";
 pub(super) const FAIL: &[u8] = b"attack: fail";
-/// Waits until it is told to go on, and lets others have the thread: with whatever is behind that in the payload.
+/// The handler waits until it is told to continue, without blocking its thread. More bytes may follow in the payload.
 pub(super) const SLEEP: &[u8] = b"attack: sleep";
-/// Waits until it is told to go on, and keeps the thread.
+/// The handler blocks its thread until it is told to continue.
 pub(super) const BLOCK: &[u8] = b"attack: block";
-/// Has the server's pushes from now on.
+/// The connection gets the server's pushes from now on.
 pub(super) const SUBSCRIBE: &[u8] = b"attack: subscribe";
 
-/// Bytes of a memory budget that so many sessions of TLS take: 6 KiB each, of the three quarters that are for reading.
+/// The memory budget that this many TLS sessions need: each takes 6 KiB of the three quarters for reading.
 pub(super) fn of_sessions(count: usize) -> usize {
     count * (6 << 10) / 3 * 4
 }
 
-/// Different texts that are kept for one reason.
+/// The most different texts kept for one kind of reason.
 const MOST_SAID: usize = 8;
 
 /// How much longer than its drain timeout the process may take to end.
@@ -50,13 +51,13 @@ const END_DEADLINE: Duration = Duration::from_secs(10);
 /// Serve as the server that `cargo xtask attack` attacks; most flags are the limit of that name, times in seconds
 #[derive(clap::Args, Debug)]
 pub(crate) struct ServerArgs {
-    /// Listen at a Unix socket, and not at a port of the loopback
+    /// Listen on a Unix socket instead of a loopback port
     #[arg(long)]
     unix: Option<PathBuf>,
     /// Serve over TLS, with the certificate of the process that runs this one
     #[arg(long)]
     tls: bool,
-    /// Over TLS: so many connections are to have their sessions beside the memory budget
+    /// Over TLS: add the memory of this many sessions to the memory budget
     #[arg(long, default_value = "0")]
     sessions: usize,
     /// Bytes of each push, and how many are pushed to each subscriber every 10 ms
@@ -105,7 +106,7 @@ pub(crate) struct ServerArgs {
 /// Serves until it is told to end.
 ///
 /// # Errors
-/// Where it cannot listen.
+/// If it cannot listen.
 pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
     raise_open_files();
     // Panics are asked for here, and counted.
@@ -140,7 +141,7 @@ pub(crate) fn serve(args: &ServerArgs) -> Result<ExitCode, Box<dyn Error>> {
             _ = futures_util::future::select(pin!(stopped.recv()), pin!(stop.recv())).await;
         },
     ));
-    // Where the attacker is gone, nobody is there to be told.
+    // If the attacker has ended, the output fails.
     _ = reporter.print(&ended?);
     Ok(ExitCode::SUCCESS)
 }
@@ -221,14 +222,14 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Those who wait go on, and nobody waits from now on.
+    /// Waiting handlers continue, and none waits from now on.
     fn open(&self) {
         *locked(&self.open) = true;
         self.opened.notify_all();
         locked(&self.sleeping).close();
     }
 
-    /// Who comes now waits again.
+    /// Handlers wait again from now on.
     fn shut(&self) {
         *locked(&self.open) = false;
         (*locked(&self.sleeping), *locked(&self.asleep)) = channel::bounded(1);

@@ -27,16 +27,16 @@ pub(super) struct Stream {
 #[derive(Debug)]
 struct Tls {
     client: ClientConnection,
-    /// Received, and not decrypted.
+    /// Received bytes that are not decrypted yet.
     received: Vec<u8>,
-    /// Encrypted, and not taken by the socket.
+    /// Encrypted bytes that are not sent yet.
     unsent: Vec<u8>,
-    /// Broken off, or never begun: nothing more is said.
+    /// Broken off, or never begun: nothing more is sent.
     is_mute: bool,
 }
 
 impl Stream {
-    /// Connects; over TLS with a handshake. Where the server ends the connection meanwhile, that is the end of the stream.
+    /// Connects; over TLS with a handshake. If the server ends the connection meanwhile, the stream has ended.
     pub(super) fn connect(addr: &Addr, within: Duration) -> io::Result<Stream> {
         let mut stream = Stream::of(addr.connect(within)?, within)?;
         if let Addr::Tls(_) = addr {
@@ -53,7 +53,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// One whose operations fail rather than wait for ever.
+    /// A stream whose operations fail rather than wait for ever.
     pub(super) fn of(socket: Socket, within: Duration) -> io::Result<Stream> {
         socket.set_read_timeout(Some(within))?;
         socket.set_write_timeout(Some(within))?;
@@ -71,12 +71,12 @@ impl Stream {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Nothing is said when it is closed.
+    /// Sends nothing when it is closed.
     pub(super) fn mute(&self) {
         self.tls.iter().for_each(|tls| locked(tls).is_mute = true);
     }
 
-    /// Over TLS, a `close_notify`.
+    /// Sends a `close_notify`, over TLS.
     pub(super) fn say_goodbye(&self) -> io::Result<()> {
         let Some(tls) = &self.tls else { return Ok(()) };
         let tls = &mut *locked(tls);
@@ -89,7 +89,7 @@ impl Stream {
     }
 }
 
-/// A well-behaved client says that it goes, as far as the server listens.
+/// A well-behaved client sends `close_notify`, if the server still reads.
 impl Drop for Stream {
     fn drop(&mut self) {
         _ = self.socket.set_nonblocking(true);
@@ -113,7 +113,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Plaintext of what was received, or the end.
+    /// The plaintext of what was received, or the end.
     fn read(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
         if self.is_mute && self.client.is_handshaking() {
             return Some(Ok(0));
@@ -126,7 +126,7 @@ impl Tls {
             if self.received.is_empty() {
                 return None;
             }
-            // rustls takes more only when what it had is read.
+            // rustls takes more only after its plaintext is read.
             let mut records = &self.received[..];
             let processed = self.client.read_tls(&mut records).and_then(|n| {
                 self.client.process_new_packets().map_err(io::Error::other)?;
@@ -145,7 +145,7 @@ impl Tls {
     }
 }
 
-/// The lock is not held while the socket is waited for to be read.
+/// The lock is not held while waiting for the socket.
 impl Read for &Stream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Some(tls) = &self.tls else { return (&self.socket).read(buf) };

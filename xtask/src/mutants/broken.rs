@@ -31,7 +31,7 @@ struct Change {
 /// Makes each change in a copy of the sources, and sees which tests fail.
 ///
 /// # Errors
-/// Where a change cannot be made, as its line is no longer there, or the tests fail without any.
+/// If a change cannot be made because its line is gone, or if the tests fail without a change.
 pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
     let changes = read(&fs::read_to_string(evidence::root().join("xtask/reasons/broken.json"))?)?;
     let tree = Tree::of_sources()?;

@@ -1,5 +1,5 @@
-//! `cargo xtask mutants`: cargo-mutants over the code that frames, and the reasons for mutants that no test can tell apart;
-//! and each invariant broken by a change of one line.
+//! `cargo xtask mutants`: cargo-mutants over the code that frames, and the reasons for mutants that no test can tell
+//! apart; and each invariant broken by a change of one line.
 
 mod broken;
 mod report;
@@ -141,7 +141,7 @@ struct Run {
     /// How long a mutant's tests may take, once it is known: fast and thorough.
     timeouts: [Option<Duration>; 2],
     begin: Instant,
-    /// Mutants that are to be tried or were, those behind us, and those of them that were tried by this run.
+    /// All mutants, those that are done, and those of them that this run tried.
     all: usize,
     passed: usize,
     tried: usize,
@@ -211,8 +211,8 @@ impl Run {
         }
     }
 
-    /// Five times what the tests take without a mutant, and 8 seconds at least: what does not end by then never ends, or the machine
-    /// got much busier.
+    /// Five times what the tests take without a mutant, and 8 seconds at least: what does not end by then never ends,
+    /// or the machine got much busier.
     fn timeout(&mut self, tests: &Tests) -> Done<Duration> {
         let known = self.timeouts[usize::from(tests.is_thorough)];
         if let Some(timeout) = known {
@@ -239,7 +239,7 @@ struct Tests {
     is_thorough: bool,
     packages: &'static [&'static str],
     proptest_cases: &'static str,
-    /// What comes behind the last `--`.
+    /// The arguments after the last `--`.
     filter: &'static [&'static str],
 }
 
@@ -280,7 +280,8 @@ impl Tree {
     }
 }
 
-/// A mutant's name as a regular expression. What has no meaning alone is not escaped: `\<` would be the start of a word.
+/// A mutant's name as a regular expression. What has no meaning alone is not escaped: `\<` would be the start of a
+/// word.
 fn escape(name: &str) -> String {
     let mut pattern = String::from("^");
     for character in name.chars() {
@@ -295,8 +296,8 @@ fn escape(name: &str) -> String {
 /// What is known of a file's mutants.
 struct Tried {
     source: PathBuf,
-    /// Holds a copy of the source, the number of pieces, what cargo-mutants wrote of each piece, and in `thorough` the same
-    /// of the second pass.
+    /// Holds a copy of the source, the number of pieces, what cargo-mutants wrote of each piece, and in `thorough` the
+    /// same of the second pass.
     folder: PathBuf,
 }
 
@@ -323,7 +324,7 @@ impl Tried {
         Ok(())
     }
 
-    /// What both passes found; `None` where they were not finished, or the source changed since.
+    /// What both passes found; `None` if they were not finished, or the source has changed since.
     fn found(&self) -> Done<Option<Found>> {
         let pieces = fs::read_to_string(self.folder.join("pieces")).ok().and_then(|pieces| pieces.parse().ok());
         let (true, Some(pieces)) = (self.is_current(), pieces) else { return Ok(None) };
@@ -341,7 +342,7 @@ impl Tried {
         Ok(Some(found))
     }
 
-    /// What the second pass found of what survived the first; `None` where it did not try all of that.
+    /// What the second pass found among the survivors of the first; `None` if it did not try all of them.
     fn thorough(&self, survivors: &[String]) -> Done<Option<Found>> {
         let found = Found::read(&self.folder.join("thorough"))?;
         Ok(found.and_then(|found| found.only(survivors)))

@@ -22,7 +22,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// What a run found that wrote below `folder`; `None` where there was none, or it did not come to its end.
+    /// What a run found that wrote below `folder`; `None` if there was none, or it did not finish.
     pub(crate) fn read(folder: &Path) -> Done<Option<Found>> {
         let folder = folder.join("mutants.out");
         let Ok(listed) = fs::read_to_string(folder.join("mutants.json")) else { return Ok(None) };
@@ -43,7 +43,7 @@ impl Found {
         self.caught.len() + self.timed_out.len() + self.unviable.len() + self.missed.len()
     }
 
-    /// What was found of these mutants; `None` where they were not all tried. Others may have been: cargo-mutants tries those
+    /// What was found of these mutants; `None` if not all were tried. Others may have been: cargo-mutants tries those
     /// that delete a field whatever it is asked for.
     pub(crate) fn only(mut self, wanted: &[String]) -> Option<Found> {
         for names in [&mut self.caught, &mut self.timed_out, &mut self.unviable, &mut self.missed] {

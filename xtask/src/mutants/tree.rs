@@ -1,4 +1,4 @@
-//! A copy of the sources in which they are changed, so that nobody's work at hand is in the way and one build serves all.
+//! A copy of the sources for the changes, so that the work tree stays as it is, and one build serves all mutants.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,7 +37,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Cargo in the copy, behind whatever else runs on this machine where there is a `nice`.
+    /// Cargo in the copy, with low priority if the system has `nice`.
     pub(crate) fn cargo(&self, args: &[&str]) -> Command {
         let mut command = if evidence::works(Command::new("nice").arg("true")) {
             let mut nice = Command::new("nice");
@@ -55,7 +55,7 @@ impl Tree {
         command
     }
 
-    /// How long these tests take where nothing is changed.
+    /// How long these tests take without a change.
     pub(crate) fn baseline(&self, mut tests: impl FnMut() -> Command) -> Done<Duration> {
         let mut took = Duration::ZERO;
         // The first time they are built.
@@ -83,7 +83,7 @@ fn sources() -> Done<BTreeSet<PathBuf>> {
     Ok(names.filter(|name| evidence::root().join(name).is_file()).collect())
 }
 
-/// All files below a folder, but for Cargo's, by their path from `root`; none where there is no such folder.
+/// All files below a folder, but for Cargo's, by their path from `root`; none if there is no such folder.
 fn files_below(root: &Path, folder: &Path) -> Done<Vec<PathBuf>> {
     let mut files = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else { return Ok(files) };

@@ -94,7 +94,7 @@ pub(crate) const INVARIANTS: [Invariant; 10] = [
         checks: "`check_refused_encode`; a writer that accepts little, waits and fails",
         tests: &[
             (PROPERTIES, "a_refused_frame_leaves_no_trace"),
-            (TRAILERS, "what_travels_around_a_payload_is_as_long_as_the_layout_says"),
+            (TRAILERS, "an_envelope_is_as_long_as_the_layout_says"),
             (ADAPTERS, "an_encode_error_queues_nothing"),
             (ADAPTERS, "whatever_the_writer_does_nothing_is_lost_torn_or_doubled"),
             (ADAPTERS, "any_chopping_writes_the_same_bytes"),

@@ -53,7 +53,7 @@ enum Step {
 /// Runs what is asked for, and writes the page.
 ///
 /// # Errors
-/// Where a step cannot begin, or the page cannot be written.
+/// If a step cannot begin, or the page cannot be written.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let steps = if args.quick { &[Step::Test][..] } else { &args.run };
     let mut failed = Vec::new();

@@ -11,7 +11,7 @@ const ALLOWED: usize = 20 - CLIENTS;
 
 pub(super) const OVER_CAPACITY: Scenario = Scenario {
     name: "over-capacity",
-    about: "more connections than are allowed: closed at once without a word; when others leave, new ones are served",
+    about: "more connections than are allowed: closed at once; when others leave, new ones are served",
     limits: "--max-connections 20",
     beside: Beside::Healthy,
     attack: |scene| one_too_many(scene, b""),
@@ -19,13 +19,13 @@ pub(super) const OVER_CAPACITY: Scenario = Scenario {
 
 pub(super) const REFUSAL: Scenario = Scenario {
     name: "refusal",
-    about: "more connections than are allowed, with a refusal: each one is sent it, and closed",
+    about: "more connections than are allowed, with a refusal: each one gets the refusal, and is closed",
     limits: "--max-connections 20 --refusal full",
     beside: Beside::Healthy,
     attack: |scene| one_too_many(scene, &frame(b"full")),
 };
 
-/// Connections that are told over TLS, where the others have not gone yet.
+/// Over TLS, the most refused connections at a time that get the refusal.
 const TOLD_AT_ONCE: usize = 16;
 
 fn one_too_many(scene: &mut Scene, told: &[u8]) -> Fallible {

@@ -12,7 +12,7 @@ use crate::socket::Addr;
 
 pub(super) const RESET: Scenario = Scenario {
     name: "reset",
-    about: "RST inside a header, inside a payload, at a boundary, and with replies under way: a reset each time; over a \
+    about: "RST inside a header, inside a payload, at a boundary, and with replies pending: each ends as reset; over a \
             Unix socket a close with a reply unread",
     limits: "",
     beside: Beside::Healthy,
@@ -40,7 +40,7 @@ pub(super) const RESET: Scenario = Scenario {
 
 pub(super) const FIN_INSIDE: Scenario = Scenario {
     name: "fin-inside",
-    about: "FIN inside a frame is truncated, also right after its header; at a boundary it is clean",
+    about: "FIN inside a frame, also right after its header: ends as truncated; at a boundary: clean",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -92,7 +92,7 @@ pub(super) const HALF_CLOSE: Scenario = Scenario {
 
 pub(super) const KILLED_CLIENTS: Scenario = Scenario {
     name: "killed-clients",
-    about: "a client process with many connections is killed (SIGKILL) in the middle of a frame: truncated each",
+    about: "a client process with many connections is killed (SIGKILL) in the middle of a frame: each ends as truncated",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -122,7 +122,7 @@ pub(crate) struct ClientArgs {
 /// Says `ready` once each connection had a reply and is in the middle of the next frame.
 ///
 /// # Errors
-/// Where the server does not answer.
+/// If the server does not answer.
 pub(crate) fn be_client(args: &ClientArgs) -> Result<std::process::ExitCode, Box<dyn std::error::Error>> {
     let torn = frame(b"torn in the middle");
     let hold = |_| {
@@ -163,7 +163,8 @@ pub(super) const CONNECT_STORM: Scenario = Scenario {
             }
             Ok(())
         })?;
-        // Where the system's queue is full, who goes by RST is gone before it was accepted; who goes by FIN is not.
+        // If the system's queue is full, a connection ended by RST is gone before it is accepted; one ended by FIN is
+        // not.
         let stats = scene.await_stats("the end of each", |stats| {
             stats.closes("clean") == (count - resets) as u64 && stats.active == CLIENTS as u64
         })?;

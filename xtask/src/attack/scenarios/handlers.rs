@@ -8,7 +8,7 @@ use super::*;
 
 pub(super) const PANICS: Scenario = Scenario {
     name: "handler-panics",
-    about: "a handler that panics: its connection ends alone, what it answered before still comes",
+    about: "a handler that panics: only its connection ends, after the earlier replies",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| misbehave(scene, server::PANIC, "handler panic", "asked to panic"),
@@ -16,7 +16,7 @@ pub(super) const PANICS: Scenario = Scenario {
 
 pub(super) const ERRS: Scenario = Scenario {
     name: "handler-errs",
-    about: "a handler that fails: its connection ends alone, what it answered before still comes",
+    about: "a handler that fails: only its connection ends, after the earlier replies",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| misbehave(scene, server::FAIL, "handler error", "asked to fail"),
@@ -41,7 +41,7 @@ fn misbehave(scene: &mut Scene, how: &[u8], reason: &str, says: &str) -> Fallibl
 
 pub(super) const SLEEPS: Scenario = Scenario {
     name: "handler-sleeps",
-    about: "handlers that wait: others on the same thread are served, and the waiting ones are answered in the end",
+    about: "handlers that wait: other connections of the thread are served, and the waiting ones get their replies",
     limits: "--threads 1",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -59,7 +59,7 @@ pub(super) const SLEEPS: Scenario = Scenario {
 
 pub(super) const WAITING_CROWD: Scenario = Scenario {
     name: "waiting-crowd",
-    about: "2,500 clients whose handlers wait with a frame of a kilobyte or two each: none is ended, and all are answered",
+    about: "2,500 clients whose handlers wait, each with a frame of 1 or 2 KB: none is ended, all get a reply",
     limits: "--max-connections 3000 --memory-budget 4MiB --sessions 2504",
     beside: Beside::Healthy,
     attack: |scene| {

@@ -47,7 +47,7 @@ pub(super) const DECLARED_SILENCE: Scenario = Scenario {
 
 pub(super) const OVERSIZE: Scenario = Scenario {
     name: "oversize",
-    about: "good frames, then one that is a byte over the limit, with its payload: the good ones are answered, then the end",
+    about: "good frames, then one a byte over the limit: the good ones are answered, then the connection ends",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -93,7 +93,7 @@ pub(super) const DEAF_FLOOD: Scenario = Scenario {
 
 pub(super) const NEGATIVE: Scenario = Scenario {
     name: "negative",
-    about: "a field that counts the header but less than it, and negative numbers: malformed, or oversize and reported as signed",
+    about: "a field that counts the header but is less than its length: malformed; negative numbers: oversize, shown as signed",
     limits: "--format u32le-inclusive",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -139,7 +139,8 @@ pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
             scene.check(said.contains(looks), || format!("nothing {looks}: {said}"));
             scene.noted.push(looks.to_owned());
         }
-        // Its first four bytes are the length of a frame of 66 KB, which is within the limit: only the end gives it away.
+        // Its first four bytes are the length of a frame of 66 KB, which is within the limit: only the end gives it
+        // away.
         for (reason, half_closes) in [("truncated", true), ("slow frame", false)] {
             let mut peer = scene.connect()?;
             peer.send(&client_hello(0))?;
@@ -155,7 +156,7 @@ pub(super) const WRONG_PROTOCOL: Scenario = Scenario {
     },
 };
 
-/// What a TLS 1.3 client says first (RFC 8446, 4.1.2), for `localhost`, with so many bytes of padding (RFC 7685).
+/// The `ClientHello` of TLS 1.3 (RFC 8446, 4.1.2) for `localhost`, with this many bytes of padding (RFC 7685).
 fn client_hello(padding: usize) -> Vec<u8> {
     fn sized(len: usize, body: &[u8]) -> Vec<u8> {
         [&(body.len() as u32).to_be_bytes()[4 - len..], body].concat()

@@ -21,7 +21,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
         let large = frame(&[7; 1_000_000]);
         let mut modest = scene.crowd(10)?;
         modest.iter_mut().try_for_each(|peer| peer.send(&small[..2000]))?;
-        // Four of them are more than the share that each of many has; but nobody waits yet.
+        // Each of the four holds more than the fair share of many; but none waits yet.
         let mut peers = scene.crowd(4)?;
         peers.iter_mut().try_for_each(|peer| peer.send(&large[..600_000]))?;
         scene.await_stats("what they sent", |stats| stats.buffered > 4 * 590_000)?;
@@ -37,7 +37,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
             peer.send(&small[2000..])?;
             peer.expect(&small[4..])?;
         }
-        // Who is left may finish, as there is room again when others are done.
+        // The remaining ones may finish, as there is room again when others are done.
         let mut finished = 0;
         for mut peer in peers {
             finished += usize::from(peer.send(&large[600_000..]).and_then(|()| peer.expect(&large[4..])).is_ok());
@@ -56,7 +56,7 @@ pub(super) const OVER_BUDGET: Scenario = Scenario {
 
 pub(super) const HOARDERS: Scenario = Scenario {
     name: "hoarders",
-    about: "peers that take the whole budget by unfinished frames, beside handlers that wait: no waiting one is ended",
+    about: "peers that fill the budget with unfinished frames while handlers wait: no connection with a waiting handler is ended",
     limits: "--memory-budget 8MiB --frame-timeout 60 --max-connections 1000 --sessions 324",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -90,7 +90,7 @@ pub(super) const HOARDERS: Scenario = Scenario {
 
 pub(super) const MANY_SMALL_HOLDS: Scenario = Scenario {
     name: "many-small-holds",
-    about: "many connections hold a little, so that hardly any budget is left: one that holds nothing is still served",
+    about: "many connections each hold a little, hardly any budget is left: one that holds nothing is still served",
     limits: "--memory-budget 8MiB --frame-timeout 60 --sessions 625",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -136,7 +136,8 @@ pub(super) const EVERYTHING: Scenario = Scenario {
     },
 };
 
-/// Loads every limit at once. What is held is of other lengths in each round, so that memory given back does not just fit.
+/// Loads every limit at once. What is held is of other lengths in each round, so that memory given back does not just
+/// fit.
 fn everything(scene: &mut Scene, round: usize) -> Fallible {
     let mut peers = scene.crowd(CONNECTIONS - CLIENTS)?;
     let (readers, rest) = peers.split_at_mut(30);

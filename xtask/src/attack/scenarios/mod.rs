@@ -1,4 +1,4 @@
-//! The attacks, those of one kind in one file.
+//! The attacks, one file for each kind.
 
 mod crowds;
 mod ends;
@@ -77,7 +77,7 @@ pub(super) fn not_over(over: Over, name: &str) -> Option<&'static str> {
             Some("who waits to be accepted has no session yet: what happens is what happens over tcp")
         }
         Over::Tls if is(&signals::SIGTERM) => {
-            Some("the load that verifies every byte speaks no TLS; tests/tls has a stop with frames in flight")
+            Some("the load generator has no TLS; tests/tls has a stop with frames in flight")
         }
         Over::Tcp | Over::Unix if tls::ALL.iter().any(is) => {
             Some("it breaks the rules of TLS, and there are none here")

@@ -8,7 +8,7 @@ use super::*;
 use crate::network::ip;
 use crate::socket::Addr;
 
-/// Where the peers are that are cut off.
+/// The address of the peers that are cut off.
 const AWAY: [u8; 4] = [127, 0, 0, 2];
 
 pub(super) const HALF_OPEN: Scenario = Scenario {

@@ -10,7 +10,7 @@ use super::*;
 
 pub(super) const PUSH_SMALL: Scenario = Scenario {
     name: "push-small",
-    about: "slow and dead receivers of pushes of 64 bytes: the dead ones end as overflow, the slow ones miss nothing",
+    about: "slow and dead receivers of pushes of 64 bytes: the dead ones end as overflow, the slow ones get every frame",
     limits: "--push 64 100 --memory-budget 8MiB --write-timeout 600",
     beside: Beside::Receivers,
     attack: |scene| slow_and_dead(scene, 64),
@@ -18,13 +18,13 @@ pub(super) const PUSH_SMALL: Scenario = Scenario {
 
 pub(super) const PUSH_LARGE: Scenario = Scenario {
     name: "push-large",
-    about: "the same with pushes of 16 KiB, which are in memory once for all",
+    about: "the same with pushes of 16 KiB, each of which is in memory once",
     limits: "--push 16384 2 --memory-budget 8MiB --write-timeout 600",
     beside: Beside::Receivers,
     attack: |scene| slow_and_dead(scene, 16384),
 };
 
-/// The write timeout is later than any patience: it is the publisher that breaks off whose outbox is full.
+/// The write timeout is never reached: the publisher breaks off connections with a full outbox.
 fn slow_and_dead(scene: &mut Scene, len: usize) -> Fallible {
     let (dead, slow) = (2, 3);
     scene.sent = format!("{dead} receivers read nothing, {slow} only every 50 ms; the pushes have {len} bytes");

@@ -60,7 +60,7 @@ pub(super) const SIGTERM: Scenario = Scenario {
 };
 
 impl Scene {
-    /// Tells the server to end, when it was loaded for a while; nobody can connect any more.
+    /// Loads the server for a while, tells it to end, and waits until it accepts no connections.
     fn await_signalled(&mut self, span: Duration) -> Fallible {
         thread::sleep(span / 2);
         self.look();

@@ -7,7 +7,7 @@ use super::*;
 
 pub(super) const SILENT: Scenario = Scenario {
     name: "silent",
-    about: "connections that never say a word: ended by the first-frame timeout",
+    about: "connections that send nothing: ended by the first-frame timeout",
     limits: "--first-frame-timeout 0.3",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -46,7 +46,7 @@ pub(super) const DRIP: Scenario = Scenario {
 
 pub(super) const PARTIAL_FRAME: Scenario = Scenario {
     name: "partial-frame",
-    about: "a whole frame, half of the next one, and nothing more: the whole one is answered, then the frame timeout",
+    about: "a whole frame, half of the next one, then silence: the whole one is answered, then the frame timeout",
     limits: "--frame-timeout 0.4",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -67,7 +67,7 @@ pub(super) const PARTIAL_FRAME: Scenario = Scenario {
 
 pub(super) const IDLE: Scenario = Scenario {
     name: "idle",
-    about: "a frame, then nothing, with an idle timeout: it ends them, and not those that send",
+    about: "a frame, then silence, with an idle timeout: it ends these clients, not those that send",
     limits: "--idle-timeout 1",
     beside: Beside::Healthy,
     attack: |scene| {

@@ -1,4 +1,4 @@
-//! What only TLS has: handshakes, records, and its own end of a stream.
+//! Attacks on TLS: on handshakes, on records, and on the end of a stream.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -9,21 +9,21 @@ use super::super::healthy::CLIENTS;
 use super::*;
 use crate::socket::Addr;
 
-/// All of them.
+/// All scenarios of this file.
 pub(super) const ALL: [Scenario; 7] =
     [STALLED_HANDSHAKES, NO_HELLO, BROKEN_RECORDS, UNFINISHED_RECORDS, CUT_OFF, CLOSE_NOTIFY_INSIDE, RENEGOTIATION];
 
-/// Connections on which nothing of TLS was said.
+/// Connections without a TLS handshake.
 fn sockets(scene: &Scene, count: usize) -> Result<Vec<Peer>, Box<dyn std::error::Error>> {
     (0..count).map(|_| Ok(Peer::of(scene.addr().connect(PATIENCE)?)?)).collect()
 }
 
-/// The begin of a hello, which is to be longer.
+/// The first bytes of a `ClientHello`, which announces more of them.
 const HELLO: &[u8] = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
 
 pub(super) const STALLED_HANDSHAKES: Scenario = Scenario {
     name: "stalled-handshakes",
-    about: "handshakes that never end, far more than may go on at a time: who ends his is let in within seconds, and they end",
+    about: "many more unfinished handshakes than are allowed at a time: another client is served within seconds, they are ended",
     limits: "--max-handshakes 100 --handshake-timeout 3",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -37,7 +37,7 @@ pub(super) const STALLED_HANDSHAKES: Scenario = Scenario {
         scene.connect()?.echo(b"let me in")?;
         let waited = begin.elapsed();
         scene.sent = format!("{count} connections: nothing, a byte, or half of a hello; 100 handshakes at a time");
-        scene.noted.push(format!("one that shakes hands beside them is served after {waited:.1?}"));
+        scene.noted.push(format!("another client was served after {waited:.1?}"));
         scene.await_closes("handshake", count)?;
         scene.check_formula(256 << 20, count + 1 + CLIENTS, 1);
         Ok(())
@@ -46,7 +46,7 @@ pub(super) const STALLED_HANDSHAKES: Scenario = Scenario {
 
 pub(super) const NO_HELLO: Scenario = Scenario {
     name: "no-hello",
-    about: "frames without TLS, HTTP, SSH, and garbage behind the begin of a hello: named each, and answered with an alert",
+    about: "frames without TLS, HTTP, SSH, garbage after the start of a hello: each close names it, each peer gets an alert",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -77,7 +77,7 @@ pub(super) const NO_HELLO: Scenario = Scenario {
 
 pub(super) const BROKEN_RECORDS: Scenario = Scenario {
     name: "broken-records",
-    about: "behind the handshake a record that nobody encrypted, one that is too long, and none at all: a tls error each",
+    about: "after the handshake: an unencrypted record, one that is too long, no record at all; each ends as tls error",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -102,12 +102,12 @@ pub(super) const BROKEN_RECORDS: Scenario = Scenario {
 
 pub(super) const UNFINISHED_RECORDS: Scenario = Scenario {
     name: "unfinished-records",
-    about: "most of the longest record, and then nothing: ended by the frame timeout, and what is held is within the budget",
+    about: "most of a long record, then silence: ended by the frame timeout, memory within the budget",
     limits: "--frame-timeout 0.4 --memory-budget 8MiB",
     beside: Beside::Healthy,
     attack: |scene| {
         let count = scene.pace.of(300, 30);
-        scene.sent = format!("{count} connections: 16,000 bytes of a record of 16,400, and then nothing");
+        scene.sent = format!("{count} connections: 16,000 bytes of a record of 16,400, then silence");
         let mut peers = scene.crowd(count)?;
         let part = [&b"\x17\x03\x03\x40\x10"[..], &[7; 16_000]].concat();
         for peer in &mut peers {
@@ -125,7 +125,7 @@ pub(super) const UNFINISHED_RECORDS: Scenario = Scenario {
 
 pub(super) const CUT_OFF: Scenario = Scenario {
     name: "cut-off",
-    about: "FIN between two frames without close_notify, as of somebody between: truncated, and no clean end",
+    about: "FIN between frames without close_notify, as from someone on the way: ends as truncated, not as clean",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -146,7 +146,7 @@ pub(super) const CUT_OFF: Scenario = Scenario {
 
 pub(super) const CLOSE_NOTIFY_INSIDE: Scenario = Scenario {
     name: "close-notify-inside",
-    about: "close_notify inside a frame, with and without a FIN behind it: truncated",
+    about: "close_notify inside a frame, with and without a FIN after it: ends as truncated",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {
@@ -167,7 +167,7 @@ pub(super) const CLOSE_NOTIFY_INSIDE: Scenario = Scenario {
 
 pub(super) const RENEGOTIATION: Scenario = Scenario {
     name: "renegotiation",
-    about: "clients of TLS 1.2 that ask for another handshake (openssl): refused, and they go",
+    about: "TLS 1.2 clients that ask for a renegotiation (openssl): refused, and they close",
     limits: "",
     beside: Beside::Healthy,
     attack: |scene| {

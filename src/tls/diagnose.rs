@@ -1,11 +1,11 @@
-//! What a peer speaks that speaks no TLS.
+//! Says what a peer speaks instead of TLS.
 
 use crate::framing::{Decoder, Header};
 use crate::handshake::HandshakeError;
 
 impl HandshakeError {
-    /// The same; of a peer that speaks no TLS it says what its first bytes look like to this header.
-    pub(crate) fn judged(self, header: impl Header) -> HandshakeError {
+    /// Adds to [`HandshakeError::NotTls`] what the first bytes look like to this header. Other errors stay as they are.
+    pub(crate) fn diagnosed(self, header: impl Header) -> HandshakeError {
         let HandshakeError::NotTls { first, .. } = self else { return self };
         let mut decoder = Decoder::new(header);
         decoder.feed(&first);
