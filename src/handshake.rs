@@ -37,9 +37,9 @@ pub enum HandshakeError {
         /// Whether they may be the header of a frame that is sent without TLS.
         is_frame: bool,
     },
-    /// TLS's own error, a `rustls::Error`: a certificate is missing, expired or of an unknown authority, there is no common
-    /// version, or the peer says that it refused ours. Of TLS 1.3 a client's handshake ends before the server has checked the
-    /// client's certificate: what the server says of it shows at the client's first read.
+    /// TLS's own error, a `rustls::Error`: a certificate is missing, expired or of an unknown authority, there is no
+    /// common version, or the peer rejected our certificate. In TLS 1.3, `connect_tls` succeeds before the server has
+    /// checked the client's certificate. If the server rejects it, the first `recv` fails.
     Tls(Box<dyn Error + Send + Sync>),
     /// The connection failed.
     Io(io::Error),
@@ -67,7 +67,9 @@ impl fmt::Display for HandshakeError {
                     "no TLS handshake within a second, while others wait and {max_handshakes} are allowed at a time"
                 )
             }
-            HandshakeError::Ended => f.write_str("the peer ended its stream during the TLS handshake"),
+            HandshakeError::Ended => {
+                f.write_str("the peer ended its stream during the TLS handshake (does it speak TLS?)")
+            }
             HandshakeError::NotTls { first, diagnosis, is_frame } => {
                 f.write_str("the peer speaks no TLS: its first bytes are")?;
                 first.iter().try_for_each(|byte| write!(f, " {byte:02x}"))?;

@@ -262,7 +262,7 @@ impl<H> fmt::Debug for Server<H> {
 pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Result<(Arc<H>, Shared)> {
     let invalid = |error: Box<dyn Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidInput, error);
     if let Some(name) = config.zero() {
-        return Err(invalid(format!("a limit of 0 lets nothing happen: {name}").into()));
+        return Err(invalid(format!("{name} is 0; it must be at least 1").into()));
     }
     let (memory_budget, longest) = (config.bytes_allowed(), config.format.max_payload_len());
     if memory_budget / 4 < longest {

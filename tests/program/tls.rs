@@ -192,7 +192,7 @@ fn with_tls_at_one_end_only_it_is_said() {
     failed(
         &files.connect(&addr, &[]),
         1,
-        &["cannot connect over TLS: the peer ended its stream during the TLS handshake"],
+        &["cannot connect over TLS: the peer ended its stream during the TLS handshake (does it speak TLS?)"],
     );
     plain.err_line_with("looks like TLS");
 }
