@@ -23,15 +23,16 @@ use crate::tls::{Channel, ClientSide, READ_LEN, Received, Session, WRITE_LEN};
 const ROOM_LEN: usize = 16 * 1024;
 
 impl<H: Header + Clone> Client<H> {
-    /// [`connect`](Client::connect) over TLS, to a server whose certificate is for this name. With feature `tls`. `Server::tls` has an
-    /// example.
+    /// [`connect`](Client::connect) over TLS. With feature `tls`. `Server::tls` has an example, and the lines for
+    /// `Cargo.toml`.
     ///
-    /// The rustls configuration is yours: crypto provider, roots, versions, ALPN, and the client's own certificate. What the server
-    /// showed is in [`peer`](Client::peer), a [`PeerName::Tls`](crate::PeerName::Tls). The handshake is part of
+    /// `name` is a [`ServerName`]: the one that the server's certificate must be for. `tls` is a
+    /// [`rustls::ClientConfig`]: crypto provider, roots, versions, ALPN, and the client's own certificate. What the
+    /// server showed is in [`peer`](Client::peer), a [`PeerName::Tls`](crate::PeerName::Tls). The handshake is part of
     /// [`connect_timeout`](ClientConfig::connect_timeout).
     ///
-    /// Of TLS 1.3 a client's handshake ends before the server has checked the client's certificate: if that is refused, the first
-    /// [`recv`](Client::recv) fails, with the server's alert.
+    /// In TLS 1.3, `connect_tls` succeeds before the server has checked the client's certificate. If the server rejects
+    /// it, the first [`recv`](Client::recv) fails, with the server's alert.
     ///
     /// # Errors
     /// As [`connect`](Client::connect); and [`ConnectError::Handshake`].

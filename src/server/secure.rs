@@ -8,22 +8,35 @@ use super::serve::Server;
 impl<H> Server<H> {
     /// Serves over TLS, whatever it listens on. With feature `tls`.
     ///
-    /// The rustls configuration is yours: certificate, key, crypto provider, versions, ALPN, and whether a client needs a certificate
-    /// and by which authority. A client that it refuses reaches no handler. What it showed is in its
-    /// [`PeerName::Tls`](crate::PeerName::Tls), which `new_handler` and `on_close` get; `on_open` is called before the handshake.
+    /// `config` is a [`rustls::ServerConfig`]: certificate, key, crypto provider, versions, ALPN, and whether a client
+    /// needs a certificate and by which authority. A client that it refuses reaches no handler. What the client showed
+    /// is in its [`PeerName::Tls`](crate::PeerName::Tls), which `new_handler` and `on_close` get; `on_open` is called
+    /// before the handshake.
+    ///
+    /// ```toml
+    /// unstick = { version = "0.1", features = ["tls"] }
+    /// rustls = "0.23" # its default provider is aws-lc-rs
+    /// ```
+    /// For ring as the provider: `rustls = { version = "0.23", default-features = false, features = ["ring", "std",
+    /// "tls12"] }`.
     ///
     /// A handshake has [`handshake_timeout`](crate::ServerConfig::handshake_timeout), and
-    /// [`max_handshakes`](crate::ServerConfig::max_handshakes) go on at a time. If it fails, the connection ends as *handshake*
-    /// ([`CloseReason::Handshake`](crate::CloseReason::Handshake)). A peer that ends its stream without TLS's `close_notify` ends as
-    /// *truncated*, also between frames ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). All else is as without TLS; bytes are
-    /// counted as plaintext, and [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake.
+    /// [`max_handshakes`](crate::ServerConfig::max_handshakes) go on at a time. If it fails, the connection ends as
+    /// *handshake* ([`CloseReason::Handshake`](crate::CloseReason::Handshake)). A peer that ends its stream without
+    /// TLS's `close_notify` ends as *truncated*, also between frames
+    /// ([`CloseReason::CutOff`](crate::CloseReason::CutOff)). All else is as without TLS; bytes are counted as
+    /// plaintext, and [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake.
     ///
-    /// The [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too; but of those that are refused only 16 at a time are told, and
-    /// others are just closed.
+    /// The [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too. At most 16 refusals are sent at a time;
+    /// further refused connections are closed without one.
     ///
-    /// A connection takes 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the certificates of its client;
-    /// beyond that, records that are unfinished or unsent are leased as frames are. Three quarters of the budget are for that and for what is
-    /// read: with 256 MiB, 30,000 idle connections leave room. If there is none, a handshake waits for it.
+    /// TLS sessions and received data share three quarters of the
+    /// [`memory_budget`](crate::ServerConfig::memory_budget). A handshake waits while that share is used up. A session
+    /// takes 6 KiB, and twice the certificates of its client; unfinished and unsent records take more while they wait.
+    /// With 256 MiB, 30,000 idle connections leave room.
+    ///
+    /// The examples `tls_echo` and `mutual_tls`, in the folder `examples` of this crate, are whole programs: they read
+    /// certificates from files, and check those of clients.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -43,7 +56,8 @@ impl<H> Server<H> {
     ///     std::future::pending(),
     /// ));
     ///
-    /// let mut client = Client::connect_tls(addr, "localhost".try_into()?, Arc::new(for_client), ClientConfig::default()).await?;
+    /// let (name, tls) = ("localhost".try_into()?, Arc::new(for_client));
+    /// let mut client = Client::connect_tls(addr, name, tls, ClientConfig::default()).await?;
     /// assert_eq!(client.call(b"hello").await?.payload(), b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;

@@ -42,6 +42,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// [`bind`](Server::bind) starts listening; [`serve`](Server::serve) accepts connections and calls a handler with each
 /// frame. [`ServerConfig`] has the limits.
 ///
+/// The server brings its own threads with their own reactor, so `serve` can be awaited on any executor: under smol, as
+/// here, or under tokio.
+///
 /// ```
 /// use unstick::framing::Frame;
 /// use unstick::{Client, ClientConfig, CloseKind, Responder, Server, ServerConfig};
@@ -75,8 +78,8 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     /// Listens on TCP, at the first address that can be bound.
     ///
     /// # Errors
-    /// The system's: the address is in use, not local, or not allowed. [`io::ErrorKind::InvalidInput`] if a limit is 0, or if the
-    /// format cannot encode the greeting or the refusal.
+    /// The system's: the address is in use, not local, or not allowed. [`io::ErrorKind::InvalidInput`] if a limit is 0,
+    /// or if the format cannot encode the greeting or the refusal.
     pub fn bind(addr: impl ToSocketAddrs, config: ServerConfig<H>) -> io::Result<Server<H>> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name has no address");
         for addr in addr.to_socket_addrs()? {
@@ -174,9 +177,9 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         self.listening.local_addr()
     }
 
-    /// Calls `on_open` for every connection before it is served. If there is a [`refusal`](ServerConfig::refusal), also
-    /// for refused connections, unless more than 16 are being refused already. If `on_open` panics, only that
-    /// connection ends.
+    /// Calls `on_open` for every connection before it is served. If a [`refusal`](ServerConfig::refusal) is configured,
+    /// it is called for refused connections too, but not while 16 refusals are being sent. If `on_open` panics, only
+    /// that connection ends.
     #[must_use]
     pub fn on_open(mut self, on_open: impl Fn(&PeerName) + Send + Sync + 'static) -> Server<H> {
         self.shared.on_open = Box::new(on_open);
@@ -197,9 +200,29 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     ///
     /// # Handlers
     /// `new_handler` is called once for each connection, with its [`Peer`]: the peer's name, a timer, and the
-    /// [`Outbox`](crate::Outbox) that pushes frames to it. It returns the connection's handler. The handler is called
-    /// with each frame, one after the other and in order, and with a [`Responder`] to reply. A connection stays on one
-    /// thread, so its handler may own state and need not be `Send`.
+    /// [`Outbox`](crate::Outbox) that pushes frames to it. It returns the connection's handler: `new_handler` is a
+    /// closure that returns an async closure. The handler is called with each frame, one after the other and in order,
+    /// and with a [`Responder`] to reply. A connection stays on one thread, so its handler may own state and need not
+    /// be `Send`.
+    ///
+    /// ```no_run
+    /// use std::convert::Infallible;
+    /// use unstick::framing::Frame;
+    /// use unstick::{Peer, Responder, Server, ServerConfig};
+    /// # smol::block_on(async {
+    /// let new_handler = |peer: Peer| {
+    ///     let name = peer.name().to_string(); // the connection's own state
+    ///     let mut frames = 0;
+    ///     async move |frame: Frame<'_>, _: &mut Responder| {
+    ///         frames += 1;
+    ///         println!("{name}: frame {frames} has {} bytes", frame.payload().len());
+    ///         Ok::<(), Infallible>(()) // the error's type must be known; this handler has none
+    ///     }
+    /// };
+    /// Server::bind("127.0.0.1:4747", ServerConfig::default())?.serve(new_handler, std::future::pending()).await?;
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// A handler may wait as long as it likes, for another thread, a database or a timer. Meanwhile
     /// - its replies and pushes to its peer are written;
@@ -326,8 +349,8 @@ where
 /// It does what a [`Server`] does for each of its connections. Server-wide settings are ignored: `threads`, `backlog`,
 /// `max_connections`, `keepalive`, `drain_timeout`.
 ///
-/// **The future is not `Send`**: await it on a `LocalExecutor`, in a `LocalSet`, or in `block_on`. [`Halves`](crate::Halves) has
-/// an example.
+/// **The future is not `Send`**: await it on a `LocalExecutor`, in a `LocalSet`, or in `block_on`.
+/// [`Halves`](crate::Halves) has an example.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`], as [`Server::bind`].
