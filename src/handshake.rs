@@ -9,9 +9,12 @@ use crate::framing::Diagnosis;
 
 /// Why a TLS handshake failed. Its [`source`](Error::source), where there is one, says more.
 ///
-/// As an [`io::Error`] it has this error in it, and is of the kind [`TimedOut`](io::ErrorKind::TimedOut),
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the peer ended its stream, that of the connection's own error, or otherwise
-/// [`InvalidData`](io::ErrorKind::InvalidData).
+/// It converts into an [`io::Error`] that wraps it, of this kind:
+/// - [`TimedOut`](HandshakeError::TimedOut) and [`Crowded`](HandshakeError::Crowded):
+///   [`TimedOut`](io::ErrorKind::TimedOut);
+/// - [`Ended`](HandshakeError::Ended): [`UnexpectedEof`](io::ErrorKind::UnexpectedEof);
+/// - [`NotTls`](HandshakeError::NotTls) and [`Tls`](HandshakeError::Tls): [`InvalidData`](io::ErrorKind::InvalidData);
+/// - [`Io`](HandshakeError::Io): that of the connection's error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -20,8 +23,8 @@ pub enum HandshakeError {
         /// How long it had.
         timeout: Duration,
     },
-    /// The server ended it, because it had taken a second or more, and as many handshakes as are allowed at a time were going on
-    /// while others waited to begin.
+    /// The server ended it, because it had taken a second or more, and as many handshakes as are allowed at a time were
+    /// going on while others waited to begin.
     Crowded {
         /// How many are allowed at a time.
         max_handshakes: usize,

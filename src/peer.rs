@@ -43,8 +43,8 @@ pub enum PeerName {
 pub struct TlsPeer {
     /// Its name below TLS: its address, say.
     pub name: PeerName,
-    /// Its certificates as DER, its own first, as the rustls configuration verified them; empty if it showed none. For names in
-    /// them there are crates, such as `x509-parser`.
+    /// Its certificates as DER, its own first, as the rustls configuration verified them; empty if it showed none. For
+    /// names in them there are crates, such as `x509-parser`.
     pub certificates: Vec<Vec<u8>>,
     /// The protocol that was agreed on by ALPN, if any.
     pub alpn: Option<Vec<u8>>,

@@ -36,8 +36,8 @@ pub(super) use self::stream::Stream;
 /// One task owns it, and polls it for reading and for writing with the same waker. A transport wakes that task when
 /// either can continue; so reading may wait for a write, and writing for a read, as TLS needs.
 ///
-/// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open, as a FIN does. For a reader and a writer that
-/// are two values there is [`Halves`].
+/// [`poll_close`](AsyncWrite::poll_close) ends our stream and leaves reading open, as a FIN does. For a reader and a
+/// writer that are two values there is [`Halves`].
 ///
 /// ```
 /// use std::io;
