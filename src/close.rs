@@ -309,7 +309,9 @@ impl fmt::Display for CloseReason {
             CloseReason::SlowReader { queued, timeout } => {
                 write!(f, ": nothing read for {timeout:?}, with {queued} bytes waiting")
             }
-            CloseReason::Overflow { queued, limit } => write!(f, ": {queued} bytes queued, limit {limit}"),
+            CloseReason::Overflow { queued, limit } => {
+                write!(f, ": the peer reads too slowly: {queued} bytes queued, limit {limit}")
+            }
             CloseReason::OverBudget { held, fair_share, memory_budget } => {
                 write!(f, ": {held} bytes held, the fair share of {memory_budget} is {fair_share}")
             }

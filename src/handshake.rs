@@ -9,9 +9,12 @@ use crate::framing::Diagnosis;
 
 /// Why a TLS handshake failed. Its [`source`](Error::source), if there is one, says more.
 ///
-/// It converts into an [`io::Error`] that wraps it, with the kind [`TimedOut`](io::ErrorKind::TimedOut) for `TimedOut`
-/// and `Crowded`, [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for `Ended`, that of the error in it for `Io`, and
-/// [`InvalidData`](io::ErrorKind::InvalidData) for the others.
+/// It converts into an [`io::Error`] that wraps it, of this kind:
+/// - [`TimedOut`](HandshakeError::TimedOut) and [`Crowded`](HandshakeError::Crowded):
+///   [`TimedOut`](io::ErrorKind::TimedOut);
+/// - [`Ended`](HandshakeError::Ended): [`UnexpectedEof`](io::ErrorKind::UnexpectedEof);
+/// - [`NotTls`](HandshakeError::NotTls) and [`Tls`](HandshakeError::Tls): [`InvalidData`](io::ErrorKind::InvalidData);
+/// - [`Io`](HandshakeError::Io): that of the connection's error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -37,9 +40,9 @@ pub enum HandshakeError {
         /// Whether they may be the header of a frame sent without TLS.
         is_frame: bool,
     },
-    /// An error of TLS, a `rustls::Error`: a certificate is missing, expired or from an unknown authority, there is no
-    /// common version, or the peer refused our certificate. In TLS 1.3, a client's handshake ends before the server has
-    /// checked the client's certificate: if the server refuses it, the client's first read fails.
+    /// TLS's own error, a `rustls::Error`: a certificate is missing, expired or of an unknown authority, there is no
+    /// common version, or the peer rejected our certificate. In TLS 1.3, `connect_tls` succeeds before the server has
+    /// checked the client's certificate. If the server rejects it, the first `recv` fails.
     Tls(Box<dyn Error + Send + Sync>),
     /// The connection failed.
     Io(io::Error),
@@ -67,7 +70,9 @@ impl fmt::Display for HandshakeError {
                     "no TLS handshake within a second, while others wait and {max_handshakes} are allowed at a time"
                 )
             }
-            HandshakeError::Ended => f.write_str("the peer ended its stream during the TLS handshake"),
+            HandshakeError::Ended => {
+                f.write_str("the peer ended its stream during the TLS handshake (does it speak TLS?)")
+            }
             HandshakeError::NotTls { first, diagnosis, is_frame } => {
                 f.write_str("the peer does not speak TLS: its first bytes are")?;
                 first.iter().try_for_each(|byte| write!(f, " {byte:02x}"))?;

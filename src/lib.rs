@@ -54,6 +54,17 @@
 //!   There is no event for a frame.
 //! - `cli`: the program `unstick`.
 //!
+//! # Errors
+//! An error says what failed, and leaves the reason to its [`source`](core::error::Error::source). This prints both:
+//!
+//! ```
+//! fn print(error: &(dyn std::error::Error + 'static)) {
+//!     let errors = std::iter::successors(Some(error), |error| error.source());
+//!     eprintln!("{}", errors.map(ToString::to_string).collect::<Vec<_>>().join(": "));
+//! }
+//! # print(&unstick::framing::EncodeError::Custom("no"));
+//! ```
+//!
 //! # Coming from tokio-util, Netty or asynchronous-codec
 //! The columns compare tokio-util's `LengthDelimitedCodec`, Netty's `LengthFieldBasedFrameDecoder` and
 //! `LengthFieldPrepender`, and asynchronous-codec's `LengthCodec`, which is [`Format::U64_BE`](framing::Format::U64_BE).

@@ -148,8 +148,12 @@ fn errors_of_a_client_have_the_cause_that_they_name() {
     check_io(CallError::Closed, ErrorKind::UnexpectedEof, closed, None);
     let late = CallError::TimedOut { timeout: Duration::from_secs(3) };
     check_io(late, ErrorKind::TimedOut, "no reply within 3s", None);
-    let unsent = "the request was not sent: 2 replies to earlier calls may still come";
-    check_io(CallError::Outstanding { replies: 2 }, ErrorKind::ResourceBusy, unsent, None);
+    for (replies, unsent) in [
+        (1, "the request was not sent: 1 reply to an earlier call may still come: reconnect, or `recv` it first"),
+        (2, "the request was not sent: 2 replies to earlier calls may still come: reconnect, or `recv` them first"),
+    ] {
+        check_io(CallError::Outstanding { replies }, ErrorKind::ResourceBusy, unsent, None);
+    }
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn errors_of_a_handshake_have_the_cause_that_they_name() {
     let not_tls = |diagnosis, is_frame| HandshakeError::NotTls { first: b"\x05\0\0\0he".into(), diagnosis, is_frame };
     let first = "the peer does not speak TLS: its first bytes are 05 00 00 00 68 65";
     let crowded = "no TLS handshake within a second, while others wait and 7 are allowed at a time";
-    let ended = "the peer ended its stream during the TLS handshake";
+    let ended = "the peer ended its stream during the TLS handshake (does it speak TLS?)";
     for (error, kind, text) in [
         (HandshakeError::TimedOut { timeout }, ErrorKind::TimedOut, "no TLS handshake within 3s"),
         (HandshakeError::Crowded { max_handshakes: 7 }, ErrorKind::TimedOut, crowded),
@@ -179,8 +183,12 @@ fn errors_of_a_handshake_have_the_cause_that_they_name() {
 
 #[test]
 fn errors_of_an_outbox_have_the_cause_that_they_name() {
-    let full = PushError::Full { queued: 9, limit: 8 };
-    check_io(full, ErrorKind::WouldBlock, "the outbox is full: 9 bytes queued, limit 8", None);
+    for (queued, text) in [
+        (4, "the outbox has no room for a payload of 5 bytes: 4 bytes queued, limit 8"),
+        (3, "no room for a payload of 5 bytes: the server's memory budget is used up"),
+    ] {
+        check_io(PushError::Full { payload_len: 5, queued, limit: 8 }, ErrorKind::WouldBlock, text, None);
+    }
     check_io(PushError::Closed, ErrorKind::BrokenPipe, "the connection is closed", None);
     let (error, text) = ENCODE;
     check_io(PushError::from(error), ErrorKind::InvalidInput, "the frame cannot be encoded", Some(text));

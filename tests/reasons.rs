@@ -73,10 +73,13 @@ fn a_reason_is_of_the_error_that_it_was() {
             CloseReason::SlowReader { queued: 5, timeout },
             "slow reader: nothing read for 3s, with 5 bytes waiting".into(),
         ),
-        (CloseReason::Overflow { queued: 9, limit: 8 }, "overflow: 9 bytes queued, limit 8".into()),
+        (
+            CloseReason::Overflow { queued: 9, limit: 8 },
+            "overflow: the peer reads too slowly: 9 bytes queued, limit 8".into(),
+        ),
         (
             CloseReason::from(WriteError::Overflow { queued: 9, max_queued: 8 }),
-            "overflow: 9 bytes queued, limit 8".into(),
+            "overflow: the peer reads too slowly: 9 bytes queued, limit 8".into(),
         ),
         (
             CloseReason::OverBudget { held: 3, fair_share: 2, memory_budget: 9 },

@@ -127,10 +127,22 @@ impl From<RecvError> for io::Error {
 
 /// Why a call got no reply.
 ///
-/// It converts into an [`io::Error`] that wraps it, with the kind of the [`WriteError`] or the [`ReadError`],
-/// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the server ended its stream,
-/// [`TimedOut`](io::ErrorKind::TimedOut), or [`ResourceBusy`](io::ErrorKind::ResourceBusy) if a late reply is
-/// outstanding.
+/// # Which are worth a retry
+/// Retry on a new connection, as this one has failed or waits for a late reply.
+/// - [`Outstanding`](CallError::Outstanding): always, as nothing was sent.
+/// - [`Closed`](CallError::Closed), [`TimedOut`](CallError::TimedOut), and [`Send`](CallError::Send) or
+///   [`Recv`](CallError::Recv) with an I/O error: if it does no harm that the server handles the request twice, as it
+///   may have handled it already.
+/// - `Send` with an [`EncodeError`](crate::framing::EncodeError) and `Recv` with a
+///   [`DecodeError`](crate::framing::DecodeError): no. The format or the request is wrong.
+///
+/// # As an I/O error
+/// It converts into an [`io::Error`] that wraps it, of this kind:
+/// - [`Send`](CallError::Send): that of the [`WriteError`];
+/// - [`Recv`](CallError::Recv): that of the [`ReadError`];
+/// - [`Closed`](CallError::Closed): [`UnexpectedEof`](io::ErrorKind::UnexpectedEof);
+/// - [`TimedOut`](CallError::TimedOut): [`TimedOut`](io::ErrorKind::TimedOut);
+/// - [`Outstanding`](CallError::Outstanding): [`ResourceBusy`](io::ErrorKind::ResourceBusy).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallError {
@@ -138,7 +150,8 @@ pub enum CallError {
     Send(WriteError),
     /// The reply was not received.
     Recv(ReadError),
-    /// The server ended its stream without a reply.
+    /// The server ended its stream without a reply. Often the format of the server is another one: see the server's
+    /// report of this connection, such as the line that `unstick serve` prints.
     Closed,
     /// The reply did not come in time. It may still come: see [`Client::call`](crate::Client::call).
     TimedOut {
@@ -161,7 +174,14 @@ impl fmt::Display for CallError {
             CallError::Closed => f.write_str("no reply: the server closed the connection"),
             CallError::TimedOut { timeout } => write!(f, "no reply within {timeout:?}"),
             CallError::Outstanding { replies } => {
-                write!(f, "the request was not sent: {replies} replies to earlier calls may still come")
+                let (what, them) = match replies {
+                    1 => ("reply to an earlier call", "it"),
+                    _ => ("replies to earlier calls", "them"),
+                };
+                write!(
+                    f,
+                    "the request was not sent: {replies} {what} may still come: reconnect, or `recv` {them} first"
+                )
             }
         }
     }

@@ -54,7 +54,12 @@ const LONGEST_REFUSAL: usize = 1024;
 /// # }).unwrap();
 /// ```
 ///
-/// It consists of a [`FramedRead`] and a [`FramedWrite`]; [`split`](Client::split) returns them.
+/// It consists of a [`FramedRead`] and a [`FramedWrite`]; [`split`](Client::split) returns them. It runs on any
+/// executor: under smol, or under tokio, over TCP and TLS.
+///
+/// Dropping it closes the socket and loses what was [`enqueue`](Client::enqueue)d and not flushed. Over TCP the server
+/// sees the end of the stream, or a reset if received bytes were not read. Over TLS no `close_notify` is sent, so the
+/// server sees a stream that was cut off: use [`finish`](Client::finish).
 pub struct Client<H: Header = Format> {
     peer: PeerName,
     reader: FramedRead<ClientStream, H>,
@@ -75,8 +80,9 @@ impl<H: Header + Clone> Client<H> {
     ///
     /// A server may also send its reason instead of the greeting. A greeting frame counts as a refusal if it begins
     /// with `refused: `, has at most 1 KiB, and the server ends its stream right after it; `connect` waits for that
-    /// end. An unframed greeting of nine bytes or more counts as one if it begins with `refused: `; its text is
-    /// everything up to the end, at most 1 KiB. Anything else is the [`greeting`](Client::greeting).
+    /// end. With an unframed greeting of at least nine bytes (the length of `refused: `), a text that begins with
+    /// `refused: ` counts as a refusal: everything up to the end, at most 1 KiB. Anything else is the
+    /// [`greeting`](Client::greeting).
     ///
     /// If no greeting is expected, the first [`recv`](Client::recv) shows a refusal: as the end of the stream, or as a
     /// frame and then the end.
@@ -173,7 +179,8 @@ impl<H: Header> Client<H> {
         &self.peer
     }
 
-    /// Sends a frame. It has no timeout: it waits while the server does not read.
+    /// Sends a frame. It has no timeout: it waits while the server does not read. [`recv`](Client::recv) receives the
+    /// reply, if there is one; see [`call`](Client::call) before you use both `send` and `call`.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -273,6 +280,9 @@ impl<H: Header> Client<H> {
     /// It is for a server that replies to each frame with exactly one frame, in order, and that pushes nothing: a frame
     /// does not say whether it is a reply. If the server pushes, use [`send`](Client::send) and [`recv`](Client::recv),
     /// and tell replies from pushes by the payload.
+    ///
+    /// Do not mix it with [`send`](Client::send) or [`enqueue`](Client::enqueue) while their replies are outstanding:
+    /// only calls are counted, so a call would return the reply to an earlier `send`. Receive those replies first.
     ///
     /// # Late replies
     /// If a call timed out, or its future was dropped, its reply may still come. It is never mistaken for the reply to

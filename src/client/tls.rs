@@ -23,16 +23,16 @@ use crate::tls::{Channel, ClientSide, READ_LEN, Received, Session, WRITE_LEN};
 const ROOM_LEN: usize = 16 * 1024;
 
 impl<H: Header + Clone> Client<H> {
-    /// [`connect`](Client::connect) over TLS. The server's certificate must be valid for `name`. Needs feature `tls`.
-    /// `Server::tls` has an example.
+    /// [`connect`](Client::connect) over TLS. Needs feature `tls`. `Server::tls` has an example, and the lines for
+    /// `Cargo.toml`.
     ///
-    /// You bring the rustls configuration: crypto provider, roots, versions, ALPN, and the client's own certificate.
-    /// [`peer`](Client::peer) returns the server's certificates and the protocol, in a
-    /// [`PeerName::Tls`](crate::PeerName::Tls). The handshake counts towards
-    /// [`connect_timeout`](ClientConfig::connect_timeout).
+    /// `name` is a [`ServerName`]: the server's certificate must be valid for it. `tls` is a
+    /// [`rustls::ClientConfig`]: crypto provider, roots, versions, ALPN, and the client's own certificate. [`peer`](Client::peer)
+    /// returns the server's certificates and the protocol, in a [`PeerName::Tls`](crate::PeerName::Tls). The handshake
+    /// counts towards [`connect_timeout`](ClientConfig::connect_timeout).
     ///
-    /// In TLS 1.3, a client's handshake ends before the server has checked the client's certificate. If the server
-    /// refuses it, the first [`recv`](Client::recv) fails with the server's alert.
+    /// In TLS 1.3, `connect_tls` succeeds before the server has checked the client's certificate. If the server rejects
+    /// it, the first [`recv`](Client::recv) fails, with the server's alert.
     ///
     /// # Errors
     /// As [`connect`](Client::connect), or [`ConnectError::Handshake`].

@@ -1,5 +1,6 @@
 //! The statistics of a server: every connection is counted exactly once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,11 @@ pub struct Account {
 }
 
 /// The statistics of a server at one moment. They balance: `accepted = active + closed()`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Its `Display` is one line, with the reasons of closed connections last:
+/// `accepted 3, active 1, refused 1; in 9 frames, 81 bytes; out 12 frames, 108 bytes; buffered 0 bytes; accept failures
+/// 0; closed 2: clean 1, refused 1`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Connections accepted, including those that were refused.
@@ -31,8 +36,8 @@ pub struct Stats {
     pub active: u64,
     /// How often accepting failed, for example because no descriptor was free.
     pub accept_failures: u64,
-    /// Frames and bytes of all connections, including active ones. A connection adds its own when it has handled the
-    /// frames that have arrived, and before it writes.
+    /// Frames and bytes of all connections, including active ones. Numbers of a live connection are added after each
+    /// batch of frames, so they may lag a little.
     pub traffic: Traffic,
     /// Bytes of the [`memory_budget`](crate::ServerConfig::memory_budget) that are in use.
     pub buffered: usize,
@@ -50,9 +55,44 @@ impl Stats {
         self.closes.iter().sum()
     }
 
-    /// How many connections were refused because [`max_connections`](crate::ServerConfig::max_connections) were being served.
+    /// How many connections were refused because [`max_connections`](crate::ServerConfig::max_connections) were being
+    /// served.
     pub fn refused(&self) -> u64 {
         self.closes(CloseKind::Refused)
+    }
+
+    /// The reasons why connections ended, each with their number.
+    fn reasons(&self) -> impl Iterator<Item = (CloseKind, u64)> {
+        CloseKind::ALL.iter().map(|kind| (*kind, self.closes(*kind))).filter(|(_, count)| *count > 0)
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (traffic, closed) = (self.traffic, self.closed());
+        write!(f, "accepted {}, active {}, refused {}; ", self.accepted, self.active, self.refused())?;
+        write!(f, "in {} frames, {} bytes; ", traffic.frames_in, traffic.bytes_in)?;
+        write!(f, "out {} frames, {} bytes; ", traffic.frames_out, traffic.bytes_out)?;
+        write!(f, "buffered {} bytes; accept failures {}; closed {closed}", self.buffered, self.accept_failures)?;
+        for (index, (kind, count)) in self.reasons().enumerate() {
+            let before = if index == 0 { ": " } else { ", " };
+            write!(f, "{before}{kind} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Names the reasons of closed connections.
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stats")
+            .field("accepted", &self.accepted)
+            .field("active", &self.active)
+            .field("accept_failures", &self.accept_failures)
+            .field("traffic", &self.traffic)
+            .field("buffered", &self.buffered)
+            .field("closes", &self.reasons().collect::<BTreeMap<_, _>>())
+            .finish()
     }
 }
 
@@ -133,7 +173,7 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stats().fmt(f)
+        fmt::Debug::fmt(&self.stats(), f)
     }
 }
 
@@ -179,6 +219,11 @@ mod tests {
         let stats = account.stats();
         assert_eq!((stats.accepted, stats.active, stats.closed(), stats.refused()), (5, 2, 3, 2));
         assert_eq!(stats.accepted, stats.active + stats.closed());
+        let line = "accepted 5, active 2, refused 2; in 0 frames, 0 bytes; out 0 frames, 0 bytes; buffered 0 bytes; \
+                    accept failures 0; closed 3: clean 1, refused 2";
+        assert_eq!(stats.to_string(), line);
+        let shown = format!("{stats:?}");
+        assert!(shown.ends_with("buffered: 0, closes: {Clean: 1, Refused: 2} }"), "{shown}");
     }
 
     /// A connection that is being refused may end because `on_open` panics, or because its socket fails.

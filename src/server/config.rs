@@ -61,11 +61,13 @@ pub struct ServerConfig<H = Format> {
     /// longest payload is an error: a handler that holds one payload and waits to send another could wait forever.
     ///
     /// When it is used up, nothing more is read and handlers wait to send until memory is free again: backpressure. A
-    /// connection ends as *over budget* only if another one waits for memory and this one holds more than its fair
-    /// share because of its own peer; if several do, the one that holds the most ends. An unfinished frame counts as
-    /// held because of the peer, and so do bytes that the peer does not read, with what it sent meanwhile; whole frames
-    /// that a handler works on do not. The fair share is three quarters of the budget, less what handlers work on,
-    /// divided by one more than the number of connections that hold memory because of their peers; at least 4 KiB.
+    /// connection ends as *over budget* only if another one waits for memory and this one holds more than the fair
+    /// share because of its own peer; if several do, the one that holds the most ends.
+    ///
+    /// `fair share = (¾ × memory_budget − bytes in use for other reasons) ÷ (holders + 1)`, at least 4 KiB. The holders
+    /// are the connections that hold memory because of their peers.
+    /// - Because of the peer: an unfinished frame; bytes that the peer does not read, and what it sent meanwhile.
+    /// - For other reasons: whole frames that a handler works on, and replies and pushes that the peer is reading.
     pub memory_budget: Option<usize>,
     /// The longest time from accepting a connection to the end of its first frame; after it, the connection ends as
     /// *silent*. 60 s by default. `None` for no limit: for clients that only listen.
@@ -88,8 +90,8 @@ pub struct ServerConfig<H = Format> {
     /// `TCP_USER_TIMEOUT` is set accordingly, if there is a [`write_timeout`](ServerConfig::write_timeout) (tcp(7)).
     pub keepalive: Option<Duration>,
     /// While this many bytes or more are queued for a peer, its handler waits to send, and nothing is read from it. 64
-    /// KiB by default. While frames of 16 KiB or more are answered that arrived together, as many bytes may be queued
-    /// as arrived.
+    /// KiB by default. Exception: if frames of 16 KiB or more arrived together, their replies may queue up to the number
+    /// of bytes that arrived.
     pub high_water: usize,
     /// The most bytes queued in a connection's [`Outbox`](crate::Outbox), or one frame if that is longer; then the
     /// outbox is full. 256 KiB by default.

@@ -130,8 +130,9 @@ impl Outbox {
 
     /// Pushes a frame, or returns at once with the error.
     ///
-    /// A payload of 4 KiB or more is not copied. To push one payload to many outboxes, push the same [`Bytes`] to one
-    /// after the other: the frame is in memory once, and counts once in the budget.
+    /// The payload is a [`Bytes`] or a reference to one: from a `Vec` `Bytes::from(vec)`, from a literal
+    /// `Bytes::from_static(b"hi")`. A payload of 4 KiB or more is not copied. To push one payload to many outboxes, push
+    /// the same [`Bytes`] to one after the other: the frame is in memory once, and counts once in the budget.
     ///
     /// # Errors
     /// [`PushError`]; nothing was pushed.
@@ -223,8 +224,8 @@ impl Outbox {
             return Err(PushError::Closed);
         }
         let queued = mailbox.waiting + mailbox.taken;
-        let full = PushError::Full { queued, limit: *limit };
-        if queued > 0 && queued + payload.len() > *limit {
+        let full = PushError::Full { payload_len: payload.len(), queued, limit: *limit };
+        if exceeds(queued, payload.len(), *limit) {
             return Err(full);
         }
         mailbox.put(encode, budget, envelope, payload).map_err(|refused| match refused {
@@ -350,6 +351,11 @@ impl Mailbox {
     }
 }
 
+/// Whether a payload is too long for an outbox with these bytes. One alone is never too long.
+fn exceeds(queued: usize, payload_len: usize, limit: usize) -> bool {
+    queued > 0 && queued + payload_len > limit
+}
+
 /// Shows lengths, no queued bytes.
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -364,14 +370,17 @@ impl fmt::Debug for Outbox {
 
 /// Why a frame was not pushed.
 ///
-/// It converts into an [`io::Error`] of the kind [`WouldBlock`](io::ErrorKind::WouldBlock),
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe) or [`InvalidInput`](io::ErrorKind::InvalidInput), in the order of the
-/// variants.
+/// It converts into an [`io::Error`] that wraps it, of this kind:
+/// - [`Full`](PushError::Full): [`WouldBlock`](io::ErrorKind::WouldBlock);
+/// - [`Closed`](PushError::Closed): [`BrokenPipe`](io::ErrorKind::BrokenPipe);
+/// - [`Encode`](PushError::Encode): [`InvalidInput`](io::ErrorKind::InvalidInput).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PushError {
     /// There is no room now: this outbox is full, or the server's memory budget is used up.
     Full {
+        /// Bytes of the payload that was not pushed.
+        payload_len: usize,
         /// Bytes that are queued in this outbox.
         queued: usize,
         /// The limit, in bytes: [`ServerConfig::outbox_limit`].
@@ -386,7 +395,15 @@ pub enum PushError {
 impl fmt::Display for PushError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PushError::Full { queued, limit } => write!(f, "the outbox is full: {queued} bytes queued, limit {limit}"),
+            PushError::Full { payload_len, queued, limit } if exceeds(*queued, *payload_len, *limit) => {
+                write!(
+                    f,
+                    "the outbox has no room for a payload of {payload_len} bytes: {queued} bytes queued, limit {limit}"
+                )
+            }
+            PushError::Full { payload_len, .. } => {
+                write!(f, "no room for a payload of {payload_len} bytes: the server's memory budget is used up")
+            }
             PushError::Closed => f.write_str("the connection is closed"),
             PushError::Encode(_) => f.write_str("the frame cannot be encoded"),
         }

@@ -40,9 +40,9 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// Sends a frame with this payload. It is copied, but for [`NO_COPY_LEN`] bytes (16 KiB) or more of the frame at
-    /// hand: so a long payload that is sent back is mostly not copied. It waits while [`ServerConfig::high_water`]
-    /// bytes (64 KiB by default) or more are queued, or the [`ServerConfig::memory_budget`] has no room.
+    /// Sends a frame with this payload. The payload is copied, unless it is a slice of the current frame of
+    /// [`NO_COPY_LEN`] bytes (16 KiB) or more. It waits while [`ServerConfig::high_water`] bytes (64 KiB by default) or
+    /// more are queued, or the [`ServerConfig::memory_budget`] has no room.
     ///
     /// # Errors
     /// [`EncodeError`]: the format cannot encode the frame. Nothing is sent, and the connection continues unless the
@@ -111,8 +111,8 @@ impl Responder {
         poll_fn(|cx| self.link.output.borrow_mut().poll_written(cx)).await;
     }
 
-    /// The payload as [`Bytes`], to keep or to push to other connections. A payload of [`NO_COPY_LEN`] bytes (16 KiB)
-    /// or more may not be copied: then it keeps all the memory that it was received in, mostly 260 KiB, until the last
+    /// The payload as [`Bytes`], to keep or to push to other connections. A payload of [`NO_COPY_LEN`] bytes (16 KiB) or
+    /// more may not be copied: then it keeps all the memory that it was received in, mostly 260 KiB, until the last
     /// clone is dropped. That memory does not count in [`ServerConfig::memory_budget`] while it is only kept.
     pub fn share(&self, frame: Frame<'_>) -> Bytes {
         let payload = frame.payload();

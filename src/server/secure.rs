@@ -8,10 +8,17 @@ use super::serve::Server;
 impl<H> Server<H> {
     /// Serves over TLS, on any listener. Needs feature `tls`.
     ///
-    /// You bring the rustls configuration: certificate, key, crypto provider, versions, ALPN, and whether clients need
-    /// a certificate and from which authority. A client that it refuses never reaches a handler. `new_handler` and
-    /// `on_close` get the client's certificates and the protocol in a [`PeerName::Tls`](crate::PeerName::Tls);
-    /// `on_open` is called before the handshake.
+    /// `config` is a [`rustls::ServerConfig`]: certificate, key, crypto provider, versions, ALPN, and whether a client
+    /// needs a certificate and by which authority. A client that it refuses
+    /// never reaches a handler. `new_handler` and `on_close` get the client's certificates and the protocol in a
+    /// [`PeerName::Tls`](crate::PeerName::Tls); `on_open` is called before the handshake.
+    ///
+    /// ```toml
+    /// unstick = { version = "0.1", features = ["tls"] }
+    /// rustls = "0.23" # its default provider is aws-lc-rs
+    /// ```
+    /// For ring as the provider: `rustls = { version = "0.23", default-features = false, features = ["ring", "std",
+    /// "tls12"] }`.
     ///
     /// A handshake may take [`handshake_timeout`](crate::ServerConfig::handshake_timeout), and at most
     /// [`max_handshakes`](crate::ServerConfig::max_handshakes) run at a time. If one fails, its connection ends as
@@ -21,13 +28,16 @@ impl<H> Server<H> {
     /// [`first_frame_timeout`](crate::ServerConfig::first_frame_timeout) begins after the handshake. Bytes are counted
     /// as plaintext. Everything else is as without TLS.
     ///
-    /// A [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too, but to at most 16 connections at a time.
-    /// Further connections are closed without it.
+    /// The [`refusal`](crate::ServerConfig::refusal) is sent over TLS, too. At most 16 refusals are sent at a time;
+    /// further refused connections are closed without one.
     ///
-    /// A connection leases 6 KiB of the [`memory_budget`](crate::ServerConfig::memory_budget), and twice the length of
-    /// its client's certificates. Unfinished and unsent records are leased in addition, as frames are. Sessions may
-    /// take up to three quarters of the budget, together with all that is received: 30,000 idle connections fit into
-    /// 256 MiB. If no memory is left, a handshake waits for it.
+    /// TLS sessions and received data share three quarters of the
+    /// [`memory_budget`](crate::ServerConfig::memory_budget). A handshake waits while that share is used up. A session
+    /// takes 6 KiB, and twice the certificates of its client; unfinished and unsent records take more while they wait.
+    /// With 256 MiB, 30,000 idle connections leave room.
+    ///
+    /// The examples `tls_echo` and `mutual_tls`, in the folder `examples` of this crate, are whole programs: they read
+    /// certificates from files, and check those of clients.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -47,7 +57,8 @@ impl<H> Server<H> {
     ///     std::future::pending(),
     /// ));
     ///
-    /// let mut client = Client::connect_tls(addr, "localhost".try_into()?, Arc::new(for_client), ClientConfig::default()).await?;
+    /// let (name, tls) = ("localhost".try_into()?, Arc::new(for_client));
+    /// let mut client = Client::connect_tls(addr, name, tls, ClientConfig::default()).await?;
     /// assert_eq!(client.call(b"hello").await?.payload(), b"hello");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;

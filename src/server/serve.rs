@@ -42,6 +42,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// [`bind`](Server::bind) starts listening; [`serve`](Server::serve) accepts connections and calls a handler with each
 /// frame. [`ServerConfig`] has the limits.
 ///
+/// The server brings its own threads with their own reactor, so `serve` can be awaited on any executor: under smol, as
+/// here, or under tokio.
+///
 /// ```
 /// use unstick::framing::Frame;
 /// use unstick::{Client, ClientConfig, CloseKind, Responder, Server, ServerConfig};
@@ -174,9 +177,9 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
         self.listening.local_addr()
     }
 
-    /// Calls `on_open` for every connection before it is served. If there is a [`refusal`](ServerConfig::refusal), also
-    /// for refused connections, unless more than 16 are being refused already. If `on_open` panics, only that
-    /// connection ends.
+    /// Calls `on_open` for every connection before it is served. If a [`refusal`](ServerConfig::refusal) is configured,
+    /// it is called for refused connections too, but not while 16 refusals are being sent. If `on_open` panics, only
+    /// that connection ends.
     #[must_use]
     pub fn on_open(mut self, on_open: impl Fn(&PeerName) + Send + Sync + 'static) -> Server<H> {
         self.shared.on_open = Box::new(on_open);
@@ -197,9 +200,29 @@ impl<H: Header + Send + Sync + 'static> Server<H> {
     ///
     /// # Handlers
     /// `new_handler` is called once for each connection, with its [`Peer`]: the peer's name, a timer, and the
-    /// [`Outbox`](crate::Outbox) that pushes frames to it. It returns the connection's handler. The handler is called
-    /// with each frame, one after the other and in order, and with a [`Responder`] to reply. A connection stays on one
-    /// thread, so its handler may own state and need not be `Send`.
+    /// [`Outbox`](crate::Outbox) that pushes frames to it. It returns the connection's handler: `new_handler` is a
+    /// closure that returns an async closure. The handler is called with each frame, one after the other and in order,
+    /// and with a [`Responder`] to reply. A connection stays on one thread, so its handler may own state and need not
+    /// be `Send`.
+    ///
+    /// ```no_run
+    /// use std::convert::Infallible;
+    /// use unstick::framing::Frame;
+    /// use unstick::{Peer, Responder, Server, ServerConfig};
+    /// # smol::block_on(async {
+    /// let new_handler = |peer: Peer| {
+    ///     let name = peer.name().to_string(); // the connection's own state
+    ///     let mut frames = 0;
+    ///     async move |frame: Frame<'_>, _: &mut Responder| {
+    ///         frames += 1;
+    ///         println!("{name}: frame {frames} has {} bytes", frame.payload().len());
+    ///         Ok::<(), Infallible>(()) // the error's type must be known; this handler has none
+    ///     }
+    /// };
+    /// Server::bind("127.0.0.1:4747", ServerConfig::default())?.serve(new_handler, std::future::pending()).await?;
+    /// # Ok::<(), std::io::Error>(())
+    /// # }).unwrap();
+    /// ```
     ///
     /// A handler may wait as long as it likes, for another thread, a database or a timer. Meanwhile
     /// - its replies and pushes to its peer are written;
@@ -262,7 +285,7 @@ impl<H> fmt::Debug for Server<H> {
 pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) -> io::Result<(Arc<H>, Shared)> {
     let invalid = |error: Box<dyn Error + Send + Sync>| io::Error::new(io::ErrorKind::InvalidInput, error);
     if let Some(name) = config.zero() {
-        return Err(invalid(format!("a limit of 0 lets nothing happen: {name}").into()));
+        return Err(invalid(format!("{name} is 0; it must be at least 1").into()));
     }
     let (memory_budget, longest) = (config.bytes_allowed(), config.format.max_payload_len());
     if memory_budget / 4 < longest {

@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
-use unstick::framing::Format;
-use unstick::{CallError, Client, ClientConfig, RecvError};
+use unstick::framing::{Format, Frame};
+use unstick::{CallError, Client, ClientConfig, CloseKind, RecvError, Responder, Server, ServerConfig};
 
 use crate::client::by_hand;
 use crate::common::*;
@@ -131,4 +131,24 @@ fn a_frame_that_comes_late_is_received_by_the_next_call() {
         assert!(client.recv_within(Duration::MAX).await.expect("the end").is_none());
     });
     server.join().expect("the end");
+}
+
+/// The server, which brings its own threads, and the client need no smol executor.
+#[test]
+fn client_and_server_run_under_tokio() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let server = Server::bind("127.0.0.1:0", ServerConfig::default()).expect("a port");
+        let addr = server.local_addr().expect("its address");
+        let (stop, stopped) = smol::channel::bounded::<()>(1);
+        let echo = |_| async |frame: Frame<'_>, responder: &mut Responder| responder.send(frame.payload()).await;
+        let serving = tokio::spawn(server.serve(echo, async move { _ = stopped.recv().await }));
+
+        let mut client = Client::connect(addr, ClientConfig::default()).await.expect("connected");
+        assert_eq!(client.call(b"hello").await.expect("a reply").payload(), b"hello");
+        assert_eq!(client.finish().await.reason.name(), "clean");
+        drop(stop);
+        let stats = serving.await.expect("no panic").expect("served");
+        assert_eq!((stats.accepted, stats.closes(CloseKind::Clean)), (1, 1), "{stats}");
+    });
 }

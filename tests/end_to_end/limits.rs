@@ -291,7 +291,7 @@ fn a_limit_of_0_is_refused_by_its_name() {
         (config().max_frames_per_turn(0), "max_frames_per_turn"),
     ] {
         let error = Server::bind("127.0.0.1:0", config).expect_err("a limit of 0");
-        let text = format!("a limit of 0 lets nothing happen: {name}");
+        let text = format!("{name} is 0; it must be at least 1");
         assert_eq!((error.kind(), error.to_string()), (ErrorKind::InvalidInput, text));
     }
 }

@@ -4,29 +4,31 @@ use crate::harness::{Serve, run};
 
 const README: &str = include_str!("../../README.md");
 
-/// The rows of the table of limits: flag, default, and reason.
+/// The rows of the table of limits: flag, default, and what happens at the limit.
 fn limits() -> Vec<(&'static str, &'static str, &'static str)> {
     let (_, table) = README.split_once("| flag and default |").expect("a table of limits");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `--"));
     let rows = rows.map(|row| {
         let (flag, rest) = row.trim_start_matches("| `--").split_once('`').expect("a flag");
         let (flag, default) = flag.split_once(' ').unwrap_or((flag, ""));
-        (flag, default, rest.trim_end_matches(" |").rsplit("| ").next().expect("a reason"))
+        (flag, default, rest.trim_end_matches(" |").rsplit("| ").next().expect("an effect"))
     });
     rows.collect()
 }
 
-/// Each row has a flag of the program with the default that its help says, and the reason, if it is one.
+/// Each row has a flag of the program with the default that its help says, and the reason why a connection ends, if one does.
 #[test]
 fn the_table_of_limits_is_that_of_the_program() {
     let help = run(&["serve", "--help"], b"");
     let limits = limits();
     assert!(limits.len() >= 8, "{limits:?}");
-    for (flag, default, reason) in limits {
+    for (flag, default, effect) in limits {
         let (_, text) = help.text().split_once(&format!("      --{flag} <")).unwrap_or_else(|| panic!("no --{flag}"));
         let text = text.split("\n      --").next().expect("its help");
         assert!(text.contains(&format!("[default: {default}")), "--{flag} {default}: {text}");
-        if unstick::CloseKind::ALL.iter().any(|kind| kind.name() == reason) && reason != "oversize" {
+        let Some(reason) = effect.strip_prefix("ends: ") else { continue };
+        assert!(unstick::CloseKind::ALL.iter().any(|kind| kind.name() == reason), "--{flag} {reason}");
+        if reason != "oversize" {
             assert!(text.replace("\n          ", " ").contains(&format!("({reason})")), "--{flag} {reason}: {text}");
         }
     }

@@ -196,7 +196,7 @@ fn tls_at_one_end_only_is_reported() {
     failed(
         &files.connect(&addr, &[]),
         1,
-        &["cannot connect over TLS: the peer ended its stream during the TLS handshake"],
+        &["cannot connect over TLS: the peer ended its stream during the TLS handshake (does it speak TLS?)"],
     );
     plain.err_line_with("looks like TLS");
 }

@@ -143,7 +143,7 @@ fn a_full_outbox_says_so_with_its_numbers_and_a_sender_waits_for_room() {
         }
         world.pass(seconds(1));
     };
-    let PushError::Full { queued, limit: 1000 } = full else { panic!("{full}") };
+    let PushError::Full { queued, limit: 1000, .. } = full else { panic!("{full}") };
     assert!((500..=1000).contains(&queued), "{queued}");
     assert_eq!(outbox.queued(), queued);
     let (waiting, given_up) = (outbox.clone(), outbox.clone());

@@ -31,6 +31,19 @@ fn frames_of_any_length_come_back() {
     assert_eq!((ended.reason, ended.traffic.frames_in, ended.traffic.frames_out), ("clean", 9, 9), "{}", ended.text);
 }
 
+#[test]
+fn a_client_runs_under_tokio() {
+    let authority = Authority::new("an authority");
+    let server = echo_of(&authority);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut client = client_of(server.addr, &authority).await;
+        assert_eq!(client.call(b"hello").await.expect("a reply").payload(), b"hello");
+        assert_eq!(client.finish().await.reason.name(), "clean");
+    });
+    assert_eq!(server.next_close().reason, "clean");
+}
+
 /// Both directions are full at once: reading must not block writing, nor writing reading.
 #[test]
 fn both_directions_flow_at_once() {

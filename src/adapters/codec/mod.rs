@@ -1,5 +1,10 @@
 //! A codec for tokio: frames by `tokio_util::codec::{Framed, FramedRead, FramedWrite}`.
 //!
+//! ```toml
+//! unstick = { version = "0.1", default-features = false, features = ["tokio-codec"] }
+//! tokio-util = { version = "0.7", features = ["codec"] }
+//! futures-util = { version = "0.3", features = ["sink"] } # SinkExt and StreamExt
+//! ```
 //! ```
 //! use futures_util::{SinkExt, StreamExt};
 //! use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +32,8 @@
 //! # })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! It has no timeouts: use `tokio::time::timeout`, as in `timeout(limit, framed.next()).await`.
 //!
 //! # From `LengthDelimitedCodec`
 //! Let `o`, `w`, `a`, `s` and `n` be its `length_field_offset`, `length_field_length`, `length_adjustment`, `num_skip`
@@ -79,8 +86,8 @@ use crate::framing::{self, Check, DecodeError, Envelope, Format, Header, Span};
 /// frames can be sent.
 ///
 /// # Memory
-/// The buffer of a `Framed` grows by the number of bytes received of the frame or by 16 KiB, whichever is more, up to
-/// the frame's end: never because a length was declared. Memory that grew for a long frame is freed after shorter ones.
+/// The buffer of a `Framed` grows by 16 KiB, or doubles what has arrived of the frame, whichever is more, up to the
+/// frame's end: never because a length was declared. Memory that grew for a long frame is freed after shorter ones.
 ///
 /// # Cancel-safety
 /// Dropping the future of `next` on a `Framed` loses nothing: all bytes are in the `Framed`. If the future of `send` is

@@ -13,7 +13,8 @@ use futures_io::AsyncRead;
 use crate::adapters::error::ReadError;
 use crate::framing::{DecodeError, Decoder, Format, Frame, Header, Part};
 
-/// Takes frames out of any `futures` [`AsyncRead`], on any runtime.
+/// Takes frames out of any `futures` [`AsyncRead`], on any runtime. For tokio's I/O use the module `codec` (feature
+/// `tokio-codec`), or tokio-util's `compat()`.
 ///
 /// It reads straight into the decoder's buffer, and the frames are borrowed from there.
 ///
@@ -115,8 +116,8 @@ impl<R: AsyncRead + Unpin, H: Header> FramedRead<R, H> {
         Ok(self.decoder.next_part()?)
     }
 
-    /// The payloads as a [`Stream`] of owned [`Bytes`], without prefixes and trailers. The first error, even an I/O
-    /// error, is the last item.
+    /// The payloads as a [`Stream`] of owned [`Bytes`], without prefixes and trailers. After the first error, even an
+    /// I/O error, the stream ends.
     ///
     /// A payload of up to 4 KiB is copied. A longer one is not, if its frame is at least half of the memory it was read
     /// into: the `Bytes` then keeps that memory, which is used again if the `Bytes` is dropped before the next read.
@@ -158,7 +159,7 @@ impl<R, H: Header + fmt::Debug> fmt::Debug for FramedRead<R, H> {
     }
 }
 
-/// Payloads as owned [`Bytes`]: see [`FramedRead::into_stream`]. Its first error is its last item.
+/// Payloads as owned [`Bytes`]: see [`FramedRead::into_stream`]. After the first error the stream ends.
 pub struct FrameStream<R, H: Header = Format> {
     /// `None` after the end or an error.
     read: Option<FramedRead<R, H>>,

@@ -1,6 +1,5 @@
 //! `unstick serve --stats`: the statistics of a server, in a line.
 
-use std::fmt;
 use std::time::Duration;
 
 use smol::Timer;
@@ -45,25 +44,5 @@ pub(crate) async fn report(account: Account, every: Duration) -> Stats {
 }
 
 pub(crate) fn print(stats: &Stats) {
-    log(format_args!("stats: {}", Line(stats)));
-}
-
-/// One line, with the reasons of closed connections last.
-struct Line<'a>(&'a Stats);
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stats = self.0;
-        let (traffic, closed) = (stats.traffic, stats.closed());
-        write!(f, "accepted {}, active {}, refused {}; ", stats.accepted, stats.active, stats.refused())?;
-        write!(f, "in {} frames, {} bytes; ", traffic.frames_in, traffic.bytes_in)?;
-        write!(f, "out {} frames, {} bytes; ", traffic.frames_out, traffic.bytes_out)?;
-        write!(f, "buffered {} bytes; accept failures {}; closed {closed}", stats.buffered, stats.accept_failures)?;
-        let reasons = CloseKind::ALL.iter().map(|kind| (kind.name(), stats.closes(*kind)));
-        for (index, (name, count)) in reasons.filter(|(_, count)| *count > 0).enumerate() {
-            let before = if index == 0 { ": " } else { ", " };
-            write!(f, "{before}{name} {count}")?;
-        }
-        Ok(())
-    }
+    log(format_args!("stats: {stats}"));
 }
