@@ -1,14 +1,11 @@
 //! One TLS session without I/O: records in, plaintext out, and the other way round.
 
 use std::io::IoSlice;
-use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 use rustls::{CommonState, Error, InvalidMessage};
 
 use super::scratch::{self, For};
-use crate::peer::{PeerName, TlsPeer};
 
 /// Bytes that a record carries at most (RFC 8446, 5.1).
 pub(super) const CONTENT_LEN: usize = 16 * 1024;
@@ -21,7 +18,7 @@ const FIRST_LEN: usize = 8;
 /// What is in `records` begins with the first byte that is not processed: an unfinished record, or handshake messages that are
 /// not whole yet.
 pub(crate) struct Session<C> {
-    side: C,
+    pub(super) side: C,
     pub(super) records: Vec<u8>,
     /// Plaintext that was not taken yet, and how much of it was.
     pub(super) plaintext: Vec<u8>,
@@ -87,17 +84,6 @@ impl<C: Side> Session<C> {
 
     pub(crate) fn is_handshaking(&self) -> bool {
         self.side.common().is_handshaking()
-    }
-
-    /// The peer, whose name below TLS is given, with what the handshake showed of it.
-    pub(crate) fn peer(&self, name: PeerName) -> PeerName {
-        let alpn = self.side.common().alpn_protocol();
-        let certificates = self.certificates().iter().map(|certificate| certificate.to_vec()).collect();
-        PeerName::Tls(Arc::new(TlsPeer { name, certificates, alpn: alpn.map(<[u8]>::to_vec) }))
-    }
-
-    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
-        self.side.common().peer_certificates().unwrap_or_default()
     }
 
     /// Bytes of unfinished records.

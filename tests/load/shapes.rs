@@ -14,7 +14,10 @@ use super::liar::{frame, read_frame, serve};
 use super::{plan, run, said};
 
 fn echo_server(config: ServerConfig) -> SocketAddr {
-    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    serve_echo(Server::bind("127.0.0.1:0", config).unwrap())
+}
+
+pub(crate) fn serve_echo(server: Server) -> SocketAddr {
     let addr = server.local_addr().unwrap();
     let echo = |_| {
         async |frame: Frame<'_>, responder: &mut Responder| responder.send_with(frame.envelope(), frame.payload()).await
@@ -24,7 +27,7 @@ fn echo_server(config: ServerConfig) -> SocketAddr {
 }
 
 #[track_caller]
-fn is_verified(plan: &Plan) -> Outcome {
+pub(crate) fn is_verified(plan: &Plan) -> Outcome {
     let outcome = run(plan);
     assert_eq!(outcome.verdict, Verdict::Verified, "{}", said(&outcome));
     outcome

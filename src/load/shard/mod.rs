@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::meter::{Interval, Meter};
 use super::plan::Plan;
 use super::poller::{Poller, Ready};
-use super::transport::Address;
+use super::socket::Address;
 
 const MS: u64 = 1_000_000;
 /// Between two looks at the wishes and at what is overdue.
