@@ -46,7 +46,7 @@
 //! - `server`: the server, on smol.
 //! - `net` (default): `client` and `server`.
 //! - `load`: the load engine, on Linux: it drives any framed server, verifies every byte, and measures.
-//! - `tls`: TLS for `server` and `client`, by rustls. You bring the rustls configuration; no provider is chosen for you.
+//! - `tls`: TLS for `server`, `client` and `load`, by rustls. You bring the rustls configuration; no provider is chosen for you.
 //! - `testing`: the property suite, for your decoder or header; `no_std`, no dependency. With `std` or `futures` it adds
 //!   readers and writers that do what a network may do; with `server` it adds the simulation.
 //! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
@@ -122,7 +122,7 @@ mod client;
 #[cfg(any(feature = "client", feature = "server"))]
 mod close;
 pub mod framing;
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(any(feature = "client", feature = "server", all(feature = "load", feature = "tls", target_os = "linux")))]
 mod handshake;
 #[cfg(all(feature = "load", target_os = "linux"))]
 pub mod load;
@@ -132,7 +132,7 @@ mod peer;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(all(feature = "tls", any(feature = "client", feature = "server")))]
+#[cfg(all(feature = "tls", any(feature = "client", feature = "server", all(feature = "load", target_os = "linux"))))]
 mod tls;
 
 #[cfg(feature = "tokio-codec")]
@@ -145,7 +145,7 @@ pub use adapters::{FrameSink, FrameStream, FramedRead, FramedWrite};
 pub use client::{CallError, Client, ClientConfig, ClientStream, ConnectError, ExpectedGreeting, RecvError, TlsStream};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use close::{CloseKind, CloseReason, Closed, Traffic};
-#[cfg(any(feature = "client", feature = "server"))]
+#[cfg(any(feature = "client", feature = "server", all(feature = "load", feature = "tls", target_os = "linux")))]
 pub use handshake::HandshakeError;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use peer::{Credentials, PeerName, TlsPeer};

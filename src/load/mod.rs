@@ -37,8 +37,13 @@ mod run;
 mod shard;
 mod show;
 mod sizes;
+mod socket;
 mod times;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
 
 pub use control::Wish;
 pub use error::PlanError;
@@ -50,3 +55,11 @@ pub use report::{from_json, json, text};
 pub use run::{Progress, RunError, run};
 pub use sizes::Sizes;
 pub use times::Times;
+#[cfg(feature = "tls")]
+use tls::Secured;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
+#[cfg(not(feature = "tls"))]
+use without_tls::Secured;
+#[cfg(not(feature = "tls"))]
+pub use without_tls::Tls;

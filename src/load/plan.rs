@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Tls;
 use super::error::PlanError;
 use super::expect::Expectation;
 use super::sizes::Sizes;
@@ -25,6 +26,9 @@ pub struct Plan {
     pub run: u64,
     /// Where the server is.
     pub target: Target,
+    /// TLS over the target, with feature `tls`. By default none. It is no part of the plan as it is written down.
+    #[serde(skip)]
+    pub tls: Option<Tls>,
     /// How frames look, and how long a payload may be. By default [`Format::U32_LE`].
     #[serde(with = "wire")]
     pub format: Format,
@@ -168,6 +172,7 @@ impl Plan {
         Plan {
             run: 1,
             target,
+            tls: None,
             format: Format::U32_LE,
             greeting: Greeting::None,
             reply: Reply::Echo,

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::outcome::{Origin, Outcome};
 use super::plan::{Plan, Reply, Target};
 use super::shard::{Common, Found, Shard};
-use super::transport::Address;
+use super::socket::Address;
 
 /// How often the watcher is asked.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,14 +1,11 @@
 //! One TLS session without I/O: records in, plaintext out; plaintext in, records out.
 
 use std::io::IoSlice;
-use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 use rustls::{CommonState, Error, InvalidMessage};
 
 use super::scratch::{self, For};
-use crate::peer::{PeerName, TlsPeer};
 
 /// The most bytes of plaintext in a record (RFC 8446, 5.1).
 pub(super) const CONTENT_LEN: usize = 16 * 1024;
@@ -20,7 +17,7 @@ const FIRST_LEN: usize = 8;
 ///
 /// `records` begins with the first byte that is not processed yet, of an unfinished record or handshake message.
 pub(crate) struct Session<C> {
-    side: C,
+    pub(super) side: C,
     pub(super) records: Vec<u8>,
     /// Plaintext that did not fit into the reader's buffer, and how many bytes of it are taken since.
     pub(super) plaintext: Vec<u8>,
@@ -86,17 +83,6 @@ impl<C: Side> Session<C> {
 
     pub(crate) fn is_handshaking(&self) -> bool {
         self.side.common().is_handshaking()
-    }
-
-    /// The peer's name below TLS, with its certificates and protocol from the handshake.
-    pub(crate) fn peer(&self, name: PeerName) -> PeerName {
-        let alpn = self.side.common().alpn_protocol();
-        let certificates = self.certificates().iter().map(|certificate| certificate.to_vec()).collect();
-        PeerName::Tls(Arc::new(TlsPeer { name, certificates, alpn: alpn.map(<[u8]>::to_vec) }))
-    }
-
-    pub(super) fn certificates(&self) -> &[CertificateDer<'static>] {
-        self.side.common().peer_certificates().unwrap_or_default()
     }
 
     /// Received bytes that are not processed yet.

@@ -2,8 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// The frame of each connection at which it lies.
 pub(crate) const AT: u64 = 100;
@@ -31,11 +34,52 @@ pub(crate) enum Lie {
     Silence,
     /// All is answered, and the stream does not end.
     NoEnd,
+    /// All is answered, and the socket's stream ends; if it is over TLS, TLS's does not.
+    NoNotify,
+}
+
+/// What a conversation is over.
+trait Peer: Read + Write {
+    fn socket(&self) -> &TcpStream;
+
+    /// Ends our stream.
+    fn end(&mut self);
+}
+
+impl Peer for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+
+    fn end(&mut self) {
+        _ = self.shutdown(Shutdown::Write);
+    }
+}
+
+impl Peer for StreamOwned<ServerConnection, TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        &self.sock
+    }
+
+    fn end(&mut self) {
+        self.conn.send_close_notify();
+        _ = self.flush();
+        self.sock.end();
+    }
 }
 
 /// Listens on the loopback for as long as the test runs.
 pub(crate) fn liar(lie: Lie) -> SocketAddr {
     serve(move |stream| converse(stream, lie))
+}
+
+/// The same over TLS.
+pub(crate) fn liar_over_tls(lie: Lie, config: ServerConfig) -> SocketAddr {
+    let config = Arc::new(config);
+    serve(move |socket| {
+        let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+        converse(StreamOwned::new(session, socket), lie);
+    })
 }
 
 /// An echo server that stalls: in every period of `every` it answers nothing for `stall`.
@@ -69,7 +113,7 @@ pub(crate) fn serve(converse: impl Fn(TcpStream) + Clone + Send + 'static) -> So
     addr
 }
 
-fn converse(mut stream: TcpStream, lie: Lie) {
+fn converse(mut stream: impl Peer, lie: Lie) {
     let mut held = Vec::new();
     for number in 0.. {
         let Some(payload) = read_frame(&mut stream) else {
@@ -78,8 +122,11 @@ fn converse(mut stream: TcpStream, lie: Lie) {
             }
             if lie == Lie::NoEnd && number > AT {
                 // A load that is over hangs up.
-                _ = stream.set_read_timeout(None);
+                _ = stream.socket().set_read_timeout(None);
                 thread::sleep(Duration::from_secs(60));
+            }
+            if lie != Lie::NoNotify {
+                stream.end();
             }
             return;
         };
@@ -92,12 +139,12 @@ fn converse(mut stream: TcpStream, lie: Lie) {
             Lie::Doubled if number == AT => reply.extend(frame(&payload)),
             Lie::Cut if number == AT => {
                 _ = stream.write_all(&reply[..reply.len() / 2]);
-                _ = stream.shutdown(Shutdown::Write);
+                stream.end();
                 _ = std::io::copy(&mut stream, &mut std::io::sink());
                 return;
             }
             Lie::Reset if number == AT => {
-                return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                return socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO)).unwrap();
             }
             Lie::Silence if number >= AT => reply.clear(),
             _ => {}
@@ -115,7 +162,7 @@ pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
 }
 
 /// The payload of the next frame; `None` where there is none.
-pub(crate) fn read_frame(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub(crate) fn read_frame(stream: &mut impl Read) -> Option<Vec<u8>> {
     let mut header = [0; 4];
     stream.read_exact(&mut header).ok()?;
     let mut payload = vec![0; u32::from_le_bytes(header) as usize];

@@ -11,10 +11,10 @@ use super::{plan, run, said};
 const FRAMES: u64 = 200;
 
 /// Changes a plan.
-type Prepare = fn(&mut Plan);
+pub(crate) type Prepare = fn(&mut Plan);
 
 /// The ways in which a load may be run.
-const WAYS: [(&str, Prepare); 6] = [
+pub(crate) const WAYS: [(&str, Prepare); 6] = [
     ("closed", |_| ()),
     ("open", |plan| plan.pacing = Pacing::Open { rate: 20_000.0, poisson: false }),
     ("at random times", |plan| plan.pacing = Pacing::Open { rate: 20_000.0, poisson: true }),

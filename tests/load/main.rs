@@ -3,10 +3,13 @@
 // Helpers outside of test functions are tests, too.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod liar;
 mod lies;
 mod measured;
 mod shapes;
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -16,7 +16,10 @@ use super::{plan, run, said};
 /// However busy this machine is, nobody is broken off for being late.
 fn echo_server(config: ServerConfig) -> SocketAddr {
     let config = config.first_frame_timeout(None).frame_timeout(None).write_timeout(None);
-    let server = Server::bind("127.0.0.1:0", config).unwrap();
+    serve_echo(Server::bind("127.0.0.1:0", config).unwrap())
+}
+
+pub(crate) fn serve_echo(server: Server) -> SocketAddr {
     let addr = server.local_addr().unwrap();
     let echo = |_| {
         async |frame: Frame<'_>, responder: &mut Responder| responder.send_with(frame.envelope(), frame.payload()).await
@@ -26,7 +29,7 @@ fn echo_server(config: ServerConfig) -> SocketAddr {
 }
 
 #[track_caller]
-fn is_verified(plan: &Plan) -> Outcome {
+pub(crate) fn is_verified(plan: &Plan) -> Outcome {
     let outcome = run(plan);
     assert_eq!(outcome.verdict, Verdict::Verified, "{}", said(&outcome));
     outcome

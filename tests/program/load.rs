@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use unstick::load;
 
+use crate::certificates::{Authority, Folder};
 use crate::harness::{Program, Ran, Serve, run};
 
 /// A file for this test alone.
@@ -68,6 +69,29 @@ fn a_server_is_found_by_name_or_by_path() {
     ends_with(0, &addr, &["--frames", "40"]);
     serve.signal(Signal::TERM);
     assert_eq!(serve.end().code, 0);
+}
+
+#[test]
+fn a_server_is_loaded_over_tls() {
+    let (folder, authority) = (Folder::new("program-load-tls"), Authority::new("an authority"));
+    let ca = folder.file("ca.pem", &authority.pem());
+    let [certificate, key] = folder.files("server", &authority.server());
+    let [own, own_key] = folder.files("client", &authority.client("a client"));
+    let serve = echo(&["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &ca]);
+    let addr = serve.addr.to_string();
+    let shows = ["--tls", "--tls-ca", &ca, "--tls-cert", &own, "--tls-key", &own_key, "--frames", "400"];
+    let ran = ends_with(0, &addr, &shows);
+    assert!(ran.text().starts_with("every byte of 400 frames verified"), "{}", ran.text());
+    ends_with(0, &addr, &[&shows[..], &["--tls-name", "localhost"]].concat());
+
+    // What fails says what would help.
+    let misnamed = ends_with(1, &addr, &[&shows[..], &["--tls-name", "elsewhere"]].concat());
+    assert!(misnamed.err.contains("--tls-name NAME says which name"), "{}", misnamed.err);
+    let shown_none = ends_with(1, &addr, &["--tls", "--tls-ca", &ca, "--frames", "400"]);
+    assert!(shown_none.err.contains("--tls-cert FILE shows one"), "{}", shown_none.err);
+    let alone = run(&["load", &addr, "--tls-ca", &ca], b"");
+    assert!(alone.code == 2 && alone.err.contains("--tls"), "{}", alone.err);
+    serve.stop();
 }
 
 #[test]

@@ -4,7 +4,6 @@ mod receive;
 mod send;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
 use super::check::{Check, PIECE_LEN};
 use super::fault::Fault;
@@ -263,10 +262,4 @@ pub(super) struct Context<'a> {
     pub(super) begun: bool,
     /// With [`Reply::Push`], once it is known: the frames that all connections sent.
     pub(super) pushed: Option<u64>,
-}
-
-impl AsFd for Connection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.transport.as_fd()
-    }
 }

@@ -5,7 +5,7 @@ use crate::load::check::{PIECE_LEN, Push};
 use crate::load::fault::Fault;
 use crate::load::flight::Group;
 use crate::load::plan::Reply;
-use crate::load::transport::Received;
+use crate::load::socket::Received;
 
 /// Nanoseconds between two reads of a slow reader, and the bytes of each.
 const SLOW_PAUSE: u64 = 50_000_000;

@@ -11,7 +11,8 @@ use crate::load::control::Wish;
 use crate::load::fault::Fault;
 use crate::load::meter::Meter;
 use crate::load::plan::Plan;
-use crate::load::transport::{Address, Transport};
+use crate::load::socket::{Address, Stream};
+use crate::load::transport::Transport;
 
 /// How long one connection may take until it is greeted.
 const CONNECT_TIMEOUT: u64 = 10_000 * MS;
@@ -67,10 +68,10 @@ impl Shard<'_> {
     fn begin_connecting(&mut self, key: usize, address: usize, now: u64) {
         let Common { plan, addresses, .. } = self.common;
         let index = self.slots[key].index;
-        let transport = Transport::connect(&addresses[address], local(plan, &addresses[address], index));
-        let made = transport.and_then(|transport| {
-            self.poller.register(&transport, key)?;
-            Ok(transport)
+        let stream = Stream::connect(&addresses[address], local(plan, &addresses[address], index));
+        let made = stream.and_then(|stream| {
+            self.poller.register(&stream, key)?;
+            Transport::new(stream, plan.tls.as_ref())
         });
         match made {
             Ok(transport) => {

@@ -14,7 +14,7 @@ use super::fault::Fault;
 use super::meter::{Interval, Meter};
 use super::plan::Plan;
 use super::poller::{Poller, Ready};
-use super::transport::Address;
+use super::socket::Address;
 
 const MS: u64 = 1_000_000;
 /// Between two looks at the wishes and at what is overdue.
@@ -200,17 +200,21 @@ impl<'a> Shard<'a> {
         }
         match acted {
             Ok(State::Ended) => self.leave(key, None),
-            Ok(State::Open) => self.set_alarm(key),
+            Ok(State::Open) => self.set_alarm(key, now),
             Err(fault) => self.leave(key, Some(fault)),
         }
     }
 
-    fn set_alarm(&mut self, key: usize) {
+    fn set_alarm(&mut self, key: usize, now: u64) {
         let Slot { stage, connection: Some(connection), .. } = &mut self.slots[key] else { return };
         if matches!(stage, Stage::Greeting { .. }) && connection.is_greeted() {
             *stage = Stage::Ready;
         }
-        let next = connection.next_alarm();
+        // What comes before the run begins, as tickets of TLS do, leaves the alarm for that as it is.
+        let next = match self.start {
+            Some(start) if now < start => Some(start),
+            _ => connection.next_alarm(),
+        };
         if next != connection.alarm {
             connection.alarm = next;
             self.timers.extend(next.map(|time| Reverse((time, key))));

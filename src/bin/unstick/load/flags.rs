@@ -5,12 +5,13 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Arg, Args};
 use unstick::framing::Layout;
-use unstick::load::{Expectation, Greeting, Pacing, Plan, Reply, Sizes, Target};
+use unstick::load::{Expectation, Greeting, Pacing, Plan, Reply, Sizes, Target, Tls};
 
 use crate::args::{self, Addr, parse_length, parse_threads, parse_time};
 use crate::exit::{self, Chain, Failure};
+use crate::tls::ConnectTls;
 
 /// With --frames and without --seconds, a run ends after this time at the latest.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -43,6 +44,7 @@ Result:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore flags and details: unstick load --help. Formats: unstick --help"))]
 #[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE), allow_negative_numbers = true)]
+#[command(mut_args(hide_tls))]
 pub(crate) struct Load {
     /// HOST:PORT or unix:PATH
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
@@ -146,7 +148,15 @@ pub(crate) struct Load {
     pub(super) json: Option<PathBuf>,
 
     #[command(flatten)]
+    tls: ConnectTls,
+
+    #[command(flatten)]
     chaos: Chaos,
+}
+
+/// The flags of TLS are for the long help: the short one is full.
+fn hide_tls(arg: Arg) -> Arg {
+    if arg.get_id().as_str().starts_with("tls") { arg.hide_short_help(true) } else { arg }
 }
 
 /// What is done to the server on purpose.
@@ -191,6 +201,7 @@ impl Load {
             })?,
             None => format,
         };
+        plan.tls = self.tls.config(&self.addr)?.map(|(config, name)| Tls::new(config, name));
         plan.run = self.seed;
         plan.greeting = self.greeting;
         plan.reply = self.reply;

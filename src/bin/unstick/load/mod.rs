@@ -7,6 +7,7 @@ mod watch;
 use unstick::load::{self, RunError, Verdict};
 
 use crate::exit::{self, Chain, Code, Failure};
+use crate::tls;
 use output::Outputs;
 use watch::Watcher;
 
@@ -37,7 +38,7 @@ fn failure(command: &Load, error: &RunError) -> Failure {
     match error {
         RunError::Plan(error) => Failure::usage(error),
         RunError::NotConnected { error: cause, .. } => {
-            Failure::new(exit::of_io(cause), format_args!("{addr}: {}", Chain(error)))
+            Failure::new(exit::of_io(cause), format_args!("{addr}: {}{}", Chain(error), tls::hint(error)))
         }
         RunError::Refused { .. } => Failure::new(
             Code::Refused,

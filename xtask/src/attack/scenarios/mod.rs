@@ -76,9 +76,6 @@ pub(super) fn not_over(over: Over, name: &str) -> Option<&'static str> {
         Over::Tls if is(&crowds::DESCRIPTORS) => {
             Some("who waits to be accepted has no session yet: what happens is what happens over tcp")
         }
-        Over::Tls if is(&signals::SIGTERM) => {
-            Some("the load generator has no TLS; tests/tls has a stop with frames in flight")
-        }
         Over::Tcp | Over::Unix if tls::ALL.iter().any(is) => {
             Some("it breaks the rules of TLS, and there are none here")
         }

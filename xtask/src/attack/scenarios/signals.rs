@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use unstick::load::{self, Plan, Sizes, Target, Wish};
+use unstick::load::{self, Plan, Sizes, Target, Tls, Wish};
 
 use super::super::server;
 use super::*;
+use crate::certificate::{Certificate, name};
 use crate::socket::Addr;
 
 pub(super) const SIGTERM: Scenario = Scenario {
@@ -18,10 +19,10 @@ pub(super) const SIGTERM: Scenario = Scenario {
     beside: Beside::Nobody,
     attack: |scene| {
         let mut plan = Plan::new(match scene.addr() {
-            Addr::Tcp(addr) => Target::Tcp(vec![*addr]),
+            Addr::Tcp(addr) | Addr::Tls(addr) => Target::Tcp(vec![*addr]),
             Addr::Unix(path) => Target::Unix(path.clone()),
-            Addr::Tls(_) => return Err("the load speaks no TLS".into()),
         });
+        plan.tls = (scene.over() == Over::Tls).then(|| Tls::new(Certificate::own().client(), name()));
         (plan.connections, plan.in_flight, plan.payload) = (16, Some(16), Sizes::Fixed(1000));
         (plan.duration, plan.drain) = (PATIENCE, PATIENCE);
         let span = scene.pace.span;
