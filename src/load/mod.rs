@@ -45,6 +45,14 @@ mod transport;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
 
+#[cfg(feature = "tls")]
+use self::tls::Secured;
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
+#[cfg(not(feature = "tls"))]
+use self::without_tls::Secured;
+#[cfg(not(feature = "tls"))]
+pub use self::without_tls::Tls;
 pub use control::Wish;
 pub use error::PlanError;
 pub use expect::Expectation;
@@ -55,11 +63,3 @@ pub use report::{from_json, json, text};
 pub use run::{Progress, RunError, run};
 pub use sizes::Sizes;
 pub use times::Times;
-#[cfg(feature = "tls")]
-use tls::Secured;
-#[cfg(feature = "tls")]
-pub use tls::Tls;
-#[cfg(not(feature = "tls"))]
-use without_tls::Secured;
-#[cfg(not(feature = "tls"))]
-pub use without_tls::Tls;
