@@ -124,7 +124,7 @@ fn a_handshake_that_fails_says_why() {
     let no_tls = serve_echo(Server::bind("127.0.0.1:0", greets).unwrap());
     let no_tls = tls_plan(&authority, no_tls, 40);
     for (plan, why) in
-        [(unknown, "UnknownIssuer"), (no_tls, "the peer speaks no TLS: its first bytes are 68 65 6c 6c 6f")]
+        [(unknown, "UnknownIssuer"), (no_tls, "the peer does not speak TLS: its first bytes are 68 65 6c 6c 6f")]
     {
         let Err(error) = load::run(&plan, &mut |_| Wish::GoOn) else { panic!("{why}: no error") };
         assert!(matches!(error, RunError::NotConnected { asked: 4, .. }), "{error:?}");
