@@ -45,10 +45,11 @@ impl Encoding {
         before: &mut Vec<u8>,
         after: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        match self {
-            Encoding::Format(encoder) => encoder.header_and_trailer(envelope, payload, before, after),
-            Encoding::Other(encoder) => encoder.header_and_trailer(envelope, payload, before, after),
-        }
+        let encoder: &dyn Encode = match self {
+            Encoding::Format(encoder) => encoder,
+            Encoding::Other(encoder) => &**encoder,
+        };
+        encoder.header_and_trailer(envelope, payload, before, after)
     }
 }
 
