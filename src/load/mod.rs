@@ -5,6 +5,8 @@
 //! the load has its own connections over one readiness loop; payloads are a function of connection, sequence and position, so
 //! nothing that was sent is kept. In an open loop, latency counts from when a frame was *to be* sent (no coordinated omission).
 //!
+//! Several processes on any machines make one run, each with a [`Shard`] of the plan; [`merge`] makes one outcome of theirs.
+//!
 //! Linux only. What the server answers is [`Reply`]; what it is told on purpose is [`Chaos`].
 //!
 //! ```no_run
@@ -26,6 +28,7 @@ mod error;
 mod expect;
 mod fault;
 mod flight;
+mod merge;
 mod meter;
 mod outcome;
 mod pace;
@@ -35,6 +38,7 @@ mod poller;
 mod report;
 mod run;
 mod shard;
+mod shards;
 mod show;
 mod sizes;
 mod socket;
@@ -56,10 +60,12 @@ pub use self::without_tls::Tls;
 pub use control::Wish;
 pub use error::PlanError;
 pub use expect::Expectation;
+pub use merge::{Balance, MergeError, ShardFile, merge};
 pub use meter::Interval;
 pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
 pub use report::{from_json, json, text};
 pub use run::{Progress, RunError, run};
+pub use shards::{Merged, Part, Shard};
 pub use sizes::Sizes;
-pub use times::Times;
+pub use times::{Geometry, Times};

@@ -166,7 +166,7 @@ fn help_lists_every_exit_code() {
     let (_, codes) = help.text().split_once("Exit codes:\n").expect("a heading");
     let codes: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     let codes: Vec<&str> = codes.into_iter().filter(|code| !code.is_empty()).collect();
-    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "130", "143"]);
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "130", "143"]);
 }
 
 /// A hidden command writes completions and man pages, which know every command and flag.
@@ -179,8 +179,15 @@ fn completions_and_man_pages_are_generated() {
     let mut files: Vec<String> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort_unstable();
-    let pages =
-        ["unstick-connect.1", "unstick-decode.1", "unstick-encode.1", "unstick-load.1", "unstick-serve.1", "unstick.1"];
+    let pages = [
+        "unstick-connect.1",
+        "unstick-decode.1",
+        "unstick-encode.1",
+        "unstick-load-merge.1",
+        "unstick-load.1",
+        "unstick-serve.1",
+        "unstick.1",
+    ];
     assert_eq!(files, [&["_unstick"][..], &pages, &["unstick.bash", "unstick.fish"]].concat());
     let file = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     for name in ["_unstick", "unstick.bash", "unstick.fish"] {

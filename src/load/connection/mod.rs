@@ -175,7 +175,7 @@ impl Connection {
         if plan.reply == Reply::Push && role == Role::SlowReader {
             self.quota = 0;
         }
-        self.schedule = Schedule::new(plan.pacing, plan.run, start, self.index, plan.connections as u64);
+        self.schedule = Schedule::new(plan, start, self.index);
     }
 
     /// Begins no more frames.

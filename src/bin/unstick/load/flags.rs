@@ -13,6 +13,9 @@ use crate::args::{self, Addr, parse_length, parse_threads, parse_time};
 use crate::exit::{self, Chain, Failure};
 use crate::tls::ConnectTls;
 
+use super::Also;
+use super::shards::Shards;
+
 /// With --frames and without --seconds, a run ends after this time at the latest.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SECONDS: Duration = Duration::from_secs(5);
@@ -44,8 +47,11 @@ Result:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore flags and details: unstick load --help. Formats: unstick --help"))]
 #[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE), allow_negative_numbers = true)]
-#[command(mut_args(hide_tls))]
+#[command(mut_args(hide_tls), args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Load {
+    #[command(subcommand)]
+    pub(super) also: Option<Also>,
+
     /// HOST:PORT or unix:PATH
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
     pub(super) addr: Addr,
@@ -152,6 +158,9 @@ pub(crate) struct Load {
 
     #[command(flatten)]
     chaos: Chaos,
+
+    #[command(flatten)]
+    shards: Shards,
 }
 
 /// The flags of TLS are for the long help: the short one is full.
@@ -226,6 +235,7 @@ impl Load {
         plan.chaos.half_close = self.chaos.half_close;
         plan.greatest_lag = self.max_send_lag;
         plan.expectations = self.expect.clone();
+        self.shards.complete(&mut plan)?;
         plan.check().map_err(Failure::usage)?;
         Ok(plan)
     }

@@ -1,9 +1,12 @@
 //! `unstick load`: loads a server, verifies every byte that comes back, and measures.
 
 mod flags;
+mod merge;
 mod output;
+mod shards;
 mod watch;
 
+use clap::Subcommand;
 use unstick::load::{self, RunError, Verdict};
 
 use crate::exit::{self, Chain, Code, Failure};
@@ -13,7 +16,20 @@ use watch::Watcher;
 
 pub(crate) use flags::Load;
 
+/// What can be done with the results of loads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Also {
+    Merge(merge::Merge),
+}
+
 pub(crate) fn run(command: &Load) -> Result<(), Failure> {
+    match &command.also {
+        None => load(command),
+        Some(Also::Merge(merge)) => merge::run(merge),
+    }
+}
+
+fn load(command: &Load) -> Result<(), Failure> {
     let plan = command.plan()?;
     raise_open_files();
     let outputs = Outputs::open(command.json.as_deref());
@@ -22,7 +38,12 @@ pub(crate) fn run(command: &Load) -> Result<(), Failure> {
     watcher.finish();
     let outcome = ran.map_err(|error| failure(command, &error))?;
     let written = outputs.write(&outcome);
-    let code = match outcome.verdict {
+    ended(outcome.verdict, written)
+}
+
+/// How the program ends with this verdict, where its outputs were written or not.
+fn ended(verdict: Verdict, written: Result<(), Failure>) -> Result<(), Failure> {
+    let code = match verdict {
         Verdict::Verified => return written,
         Verdict::Incomplete => Code::Interrupted,
         Verdict::ExpectationMissed => Code::Missed,
@@ -43,6 +64,10 @@ fn failure(command: &Load, error: &RunError) -> Failure {
         RunError::Refused { .. } => Failure::new(
             Code::Refused,
             format_args!("{addr}: {error}: it serves as many as it may, or greets (--greeting says how)"),
+        ),
+        RunError::TooLate { .. } => Failure::new(
+            Code::TooLate,
+            format_args!("{addr}: {error}: a later --start-at leaves time to connect and for the warm-up"),
         ),
         _ => Failure::other(format_args!("{addr}: {}", Chain(error))),
     }
