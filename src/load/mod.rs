@@ -20,8 +20,10 @@
 //! ```
 
 mod check;
+mod compare;
 mod connection;
 mod control;
+mod curve;
 mod error;
 mod expect;
 mod fault;
@@ -33,6 +35,7 @@ mod pattern;
 mod plan;
 mod poller;
 mod report;
+mod results;
 mod run;
 mod shard;
 mod show;
@@ -53,13 +56,16 @@ pub use self::tls::Tls;
 use self::without_tls::Secured;
 #[cfg(not(feature = "tls"))]
 pub use self::without_tls::Tls;
+pub use compare::{Comparison, Difference, Estimate};
 pub use control::Wish;
+pub use curve::{Curve, Point, Swept};
 pub use error::PlanError;
 pub use expect::Expectation;
 pub use meter::Interval;
 pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
 pub use report::{from_json, json, text};
+pub use results::Results;
 pub use run::{Progress, RunError, run};
 pub use sizes::Sizes;
 pub use times::Times;
