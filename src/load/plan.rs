@@ -29,6 +29,10 @@ pub struct Plan {
     /// TLS over the target, with feature `tls`. By default none. It is no part of the plan as it is written down.
     #[serde(skip)]
     pub tls: Option<Tls>,
+    /// The process of the server, where it is on this machine: what it takes is sampled by the second. By default none. It is no
+    /// part of the plan as it is written down.
+    #[serde(skip)]
+    pub server_pid: Option<u32>,
     /// How frames look, and how long a payload may be. By default [`Format::U32_LE`].
     #[serde(with = "wire")]
     pub format: Format,
@@ -173,6 +177,7 @@ impl Plan {
             run: 1,
             target,
             tls: None,
+            server_pid: None,
             format: Format::U32_LE,
             greeting: Greeting::None,
             reply: Reply::Echo,

@@ -12,8 +12,10 @@ use super::error::PlanError;
 use super::fault::Fault;
 use super::outcome::{Origin, Outcome};
 use super::plan::{Plan, Reply, Target};
+use super::process::Process;
 use super::shard::{Common, Found, Shard};
 use super::socket::Address;
+use super::times::Times;
 
 /// How often the watcher is asked.
 const TICK: Duration = Duration::from_millis(100);
@@ -34,10 +36,32 @@ pub struct Progress {
     pub sent: u64,
     /// Replies, or pushes, that came and are right.
     pub received: u64,
+    /// Frames in flight.
+    pub in_flight: u64,
     /// Frames that are due and not sent.
     pub backlog: u64,
     /// Connections at fault.
     pub faults: usize,
+    /// What the last second showed whose replies had a second to come; `None` until there is one.
+    pub recent: Option<Recent>,
+}
+
+/// What the frames that were to be sent in one second showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recent {
+    /// Which second of the measured time, from 0 on.
+    pub second: usize,
+    /// Half of the replies came within this time of when their frame was to be sent, in nanoseconds.
+    pub p50: u64,
+    /// 99 of 100.
+    pub p99: u64,
+    /// 999 of 1000.
+    pub p99_9: u64,
+    /// All.
+    pub max: u64,
+    /// 99 of 100 frames were sent within this time of when they were to be. Nothing in a closed loop.
+    pub send_lag_p99: Option<u64>,
 }
 
 /// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
@@ -59,6 +83,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
     let common = Common { plan, addresses: &addresses, control: &control, spins: cores > 2 * plan.threads };
     let (sender, receiver) = mpsc::channel();
     let mut found = Found::default();
+    let mut server = plan.server_pid.map(Process::new);
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(plan.threads);
         for number in 0..plan.threads {
@@ -68,7 +93,9 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
             threads.push(thread.inspect_err(|_| control.ask(Wish::Abort)).map_err(RunError::System)?);
         }
         drop(sender);
-        Watcher { plan, control: &control, shards: vec![Snapshot::default(); plan.threads], ready: 0, held: 0 }
+        let shards = vec![Snapshot::default(); plan.threads];
+        let server = server.as_mut();
+        Watcher { plan, control: &control, shards, ready: 0, held: 0, recent: Second::default(), server }
             .watch(&receiver, watch);
         for thread in threads {
             match thread.join() {
@@ -83,7 +110,11 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
         0 if !found.faults.is_empty() => Err(not_connected(found)),
         _ => {
             let from = control.start().unwrap_or_else(|| control.now()) + plan.warm_up.as_nanos() as u64;
-            Ok(Outcome::new(plan, origin, from, interrupted, found))
+            let outcome = Outcome::new(plan, origin, from, interrupted, found);
+            Ok(match server {
+                Some(server) => outcome.with_server(server.taken()),
+                None => outcome,
+            })
         }
     }
 }
@@ -113,6 +144,42 @@ struct Watcher<'a> {
     /// Shards whose connections are made, and how many those are.
     ready: usize,
     held: usize,
+    /// What the shards said last of one second.
+    recent: Second,
+    /// The server's process, until sending has ended.
+    server: Option<&'a mut Process>,
+}
+
+/// What shards said of one second.
+#[derive(Debug, Default)]
+struct Second {
+    second: usize,
+    response_ns: Times,
+    send_lag_ns: Times,
+}
+
+impl Second {
+    fn add(&mut self, second: usize, response_ns: &Times, send_lag_ns: &Times) {
+        if second > self.second {
+            *self = Second { second, ..Second::default() };
+        }
+        if second == self.second {
+            self.response_ns.add_all(response_ns);
+            self.send_lag_ns.add_all(send_lag_ns);
+        }
+    }
+
+    fn recent(&self) -> Option<Recent> {
+        let [p50, p99, p99_9] = [0.5, 0.99, 0.999].map(|quantile| self.response_ns.quantile(quantile));
+        Some(Recent {
+            second: self.second,
+            p50: p50?,
+            p99: p99?,
+            p99_9: p99_9?,
+            max: self.response_ns.max()?,
+            send_lag_p99: self.send_lag_ns.quantile(0.99),
+        })
+    }
 }
 
 impl Watcher<'_> {
@@ -128,6 +195,7 @@ impl Watcher<'_> {
             let now = self.control.now();
             if now >= next_tick {
                 next_tick = now + TICK.as_nanos() as u64;
+                self.look_at_the_server(now);
                 let wish = watch(self.progress(now));
                 // While connections are made there is nothing in flight to be awaited.
                 let connecting = self.control.start().is_none() && wish > Wish::GoOn;
@@ -136,9 +204,22 @@ impl Watcher<'_> {
         }
     }
 
+    fn look_at_the_server(&mut self, now: u64) {
+        let (Some(server), Some(start)) = (self.server.as_mut(), self.control.start()) else { return };
+        let Some(at) = now.checked_sub(start + self.plan.warm_up.as_nanos() as u64) else { return };
+        if self.control.sent(self.plan.threads).is_none() {
+            return server.look(at);
+        }
+        server.sample(at);
+        self.server = None;
+    }
+
     fn note(&mut self, report: Report) {
         match report {
             Report::Progress { shard, snapshot } => self.shards[shard] = snapshot,
+            Report::Second { second, response_ns, send_lag_ns } => {
+                self.recent.add(second, &response_ns, &send_lag_ns);
+            }
             Report::Ready { held } => {
                 self.ready += 1;
                 self.held += held;
@@ -160,11 +241,12 @@ impl Watcher<'_> {
 
     fn progress(&self, now: u64) -> Progress {
         let elapsed = self.control.start().map(|start| Duration::from_nanos(now.saturating_sub(start)));
-        let mut all = Progress { elapsed, ..Progress::default() };
+        let mut all = Progress { elapsed, recent: self.recent.recent(), ..Progress::default() };
         for shard in &self.shards {
             all.connections += shard.connections;
             all.sent += shard.sent;
             all.received += shard.received;
+            all.in_flight += shard.in_flight;
             all.backlog += shard.backlog;
             all.faults += shard.faults;
         }

@@ -84,6 +84,8 @@ pub(super) struct Shard<'a> {
     timers: BinaryHeap<Reverse<(u64, usize)>>,
     scratch: Scratch,
     meter: Meter,
+    /// Frames in flight now.
+    in_flight: u64,
     start: Option<u64>,
     pushed: Option<u64>,
     found: Found,
@@ -129,6 +131,7 @@ impl<'a> Shard<'a> {
             timers: BinaryHeap::new(),
             scratch: Scratch::new(),
             meter: Meter::new(0..0),
+            in_flight: 0,
             start: None,
             pushed: None,
             found: Found::default(),
@@ -188,11 +191,12 @@ impl<'a> Shard<'a> {
     ) {
         let Some(connection) = &mut self.slots[key].connection else { return };
         let begun = self.start.is_some_and(|start| start <= now);
-        let before = (connection.begun(), connection.received());
+        let before = (connection.begun(), connection.received(), connection.in_flight());
         let Shard { scratch, meter, pushed, .. } = self;
         let mut context = Context { plan: self.common.plan, scratch, meter, now, begun, pushed: *pushed };
         let acted = act(connection, &mut context);
         self.found.sent += connection.begun() - before.0;
+        self.in_flight = self.in_flight + connection.in_flight() - before.2;
         let received = connection.received() - before.1;
         if received > 0 {
             self.found.right += received;
@@ -243,6 +247,7 @@ impl<'a> Shard<'a> {
             lost + wrong == 0 && self.found.faults.last().is_none_or(|fault| fault.connection != slot.index),
         );
         if let Some(connection) = slot.connection.take() {
+            self.in_flight -= connection.in_flight();
             self.found.in_flight += connection.in_flight().saturating_sub(lost + wrong);
             self.found.account(&connection);
             if let Role::Reset { .. } = connection.role() {
