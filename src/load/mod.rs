@@ -42,6 +42,7 @@ mod times;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod whole;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
 

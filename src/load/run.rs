@@ -42,7 +42,8 @@ pub struct Progress {
 
 /// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
 ///
-/// `watch` is called ten times a second, on this thread, which measures nothing; what it wishes is done.
+/// `watch` is called ten times a second, and when the measured time begins and ends, on this thread, which measures nothing; what it
+/// wishes is done.
 ///
 /// # Errors
 /// Where the plan cannot be carried out, no connection can be made, or the system has no threads or epolls for it. What goes
@@ -118,22 +119,32 @@ struct Watcher<'a> {
 impl Watcher<'_> {
     /// Until all shards have ended.
     fn watch(&mut self, reports: &Receiver<Report>, watch: &mut dyn FnMut(Progress) -> Wish) {
-        let mut next_tick = 0;
-        loop {
-            match reports.recv_timeout(TICK) {
+        let (mut last, mut next_tick) = (0, 0);
+        let mut all_ended = false;
+        while !all_ended {
+            let look = self.marks().into_iter().filter(|mark| *mark > last).fold(next_tick, u64::min);
+            let wait = Duration::from_nanos(look.saturating_sub(self.control.now()));
+            match reports.recv_timeout(wait) {
                 Ok(report) => self.note(report),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => all_ended = true,
             }
             let now = self.control.now();
-            if now >= next_tick {
-                next_tick = now + TICK.as_nanos() as u64;
+            if now >= look {
+                (last, next_tick) = (now, now + TICK.as_nanos() as u64);
                 let wish = watch(self.progress(now));
                 // While connections are made there is nothing in flight to be awaited.
                 let connecting = self.control.start().is_none() && wish > Wish::GoOn;
                 self.control.ask(if connecting { Wish::Abort } else { wish });
             }
         }
+    }
+
+    /// When the measured time begins and ends, once that is known.
+    fn marks(&self) -> Vec<u64> {
+        let [warm_up, duration] = [self.plan.warm_up, self.plan.duration].map(|time| time.as_nanos() as u64);
+        let begin = self.control.start().map(|start| start + warm_up);
+        begin.map_or(Vec::new(), |begin| vec![begin, begin.saturating_add(duration)])
     }
 
     fn note(&mut self, report: Report) {
