@@ -35,6 +35,7 @@ mod pattern;
 mod plan;
 mod poller;
 mod process;
+mod recent;
 mod report;
 mod results;
 mod run;
@@ -46,6 +47,7 @@ mod times;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod whole;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
 
@@ -65,8 +67,9 @@ pub use expect::Expectation;
 pub use meter::Interval;
 pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerSample, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
+pub use recent::Recent;
 pub use report::{from_json, hlog, html, json, results_html, text};
 pub use results::Results;
-pub use run::{Progress, Recent, RunError, run};
+pub use run::{Progress, RunError, run};
 pub use sizes::Sizes;
 pub use times::Times;

@@ -36,6 +36,9 @@ pub struct Outcome {
     pub origin: Origin,
     /// What was to be done.
     pub plan: Plan,
+    /// Whether it was over TLS.
+    #[serde(default)]
+    pub over_tls: bool,
     /// How long was measured.
     pub seconds: f64,
     /// Frames a second that were asked for; nothing in a closed loop.
@@ -252,6 +255,7 @@ impl Outcome {
             interrupted,
             origin,
             plan: plan.clone(),
+            over_tls: plan.tls.is_some(),
             seconds: measured,
             rate_asked: plan.pacing.rate(),
             rate_reached: a_second(found.in_time, measured),
@@ -368,7 +372,8 @@ impl Outcome {
         if let Some(frames) = self.plan.frames.filter(|frames| self.frames_sent < *frames && !self.has_chaos()) {
             lines.push(format!("{} frames were sent where {} were asked for", count(self.frames_sent), count(frames)));
         }
-        if self.connections_silent > 0 && self.plan.reply != Reply::None && self.plan.pacing == Pacing::Closed {
+        let all_take_part = self.plan.pacing == Pacing::Closed && self.plan.in_flight_in_all.is_none();
+        if self.connections_silent > 0 && self.plan.reply != Reply::None && all_take_part {
             let asked = count(asked as u64);
             lines.push(format!("{} of {asked} connections got no right reply", count(self.connections_silent as u64)));
         }

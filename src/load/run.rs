@@ -13,9 +13,9 @@ use super::fault::Fault;
 use super::outcome::{Origin, Outcome};
 use super::plan::{Plan, Reply, Target};
 use super::process::Process;
+use super::recent::{Recent, Second};
 use super::shard::{Common, Found, Shard};
 use super::socket::Address;
-use super::times::Times;
 
 /// How often the watcher is asked.
 const TICK: Duration = Duration::from_millis(100);
@@ -46,27 +46,10 @@ pub struct Progress {
     pub recent: Option<Recent>,
 }
 
-/// What the frames that were to be sent in one second showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recent {
-    /// Which second of the measured time, from 0 on.
-    pub second: usize,
-    /// Half of the replies came within this time of when their frame was to be sent, in nanoseconds.
-    pub p50: u64,
-    /// 99 of 100.
-    pub p99: u64,
-    /// 999 of 1000.
-    pub p99_9: u64,
-    /// All.
-    pub max: u64,
-    /// 99 of 100 frames were sent within this time of when they were to be. Nothing in a closed loop.
-    pub send_lag_p99: Option<u64>,
-}
-
 /// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
 ///
-/// `watch` is called ten times a second, on this thread, which measures nothing; what it wishes is done.
+/// `watch` is called ten times a second, and when the measured time begins and ends, on this thread, which measures nothing; what it
+/// wishes is done.
 ///
 /// # Errors
 /// Where the plan cannot be carried out, no connection can be made, or the system has no threads or epolls for it. What goes
@@ -150,51 +133,22 @@ struct Watcher<'a> {
     server: Option<&'a mut Process>,
 }
 
-/// What shards said of one second.
-#[derive(Debug, Default)]
-struct Second {
-    second: usize,
-    response_ns: Times,
-    send_lag_ns: Times,
-}
-
-impl Second {
-    fn add(&mut self, second: usize, response_ns: &Times, send_lag_ns: &Times) {
-        if second > self.second {
-            *self = Second { second, ..Second::default() };
-        }
-        if second == self.second {
-            self.response_ns.add_all(response_ns);
-            self.send_lag_ns.add_all(send_lag_ns);
-        }
-    }
-
-    fn recent(&self) -> Option<Recent> {
-        let [p50, p99, p99_9] = [0.5, 0.99, 0.999].map(|quantile| self.response_ns.quantile(quantile));
-        Some(Recent {
-            second: self.second,
-            p50: p50?,
-            p99: p99?,
-            p99_9: p99_9?,
-            max: self.response_ns.max()?,
-            send_lag_p99: self.send_lag_ns.quantile(0.99),
-        })
-    }
-}
-
 impl Watcher<'_> {
     /// Until all shards have ended.
     fn watch(&mut self, reports: &Receiver<Report>, watch: &mut dyn FnMut(Progress) -> Wish) {
-        let mut next_tick = 0;
-        loop {
-            match reports.recv_timeout(TICK) {
+        let (mut last, mut next_tick) = (0, 0);
+        let mut all_ended = false;
+        while !all_ended {
+            let look = self.marks().into_iter().filter(|mark| *mark > last).fold(next_tick, u64::min);
+            let wait = Duration::from_nanos(look.saturating_sub(self.control.now()));
+            match reports.recv_timeout(wait) {
                 Ok(report) => self.note(report),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => all_ended = true,
             }
             let now = self.control.now();
-            if now >= next_tick {
-                next_tick = now + TICK.as_nanos() as u64;
+            if now >= look {
+                (last, next_tick) = (now, now + TICK.as_nanos() as u64);
                 self.look_at_the_server(now);
                 let wish = watch(self.progress(now));
                 // While connections are made there is nothing in flight to be awaited.
@@ -207,11 +161,18 @@ impl Watcher<'_> {
     fn look_at_the_server(&mut self, now: u64) {
         let (Some(server), Some(start)) = (self.server.as_mut(), self.control.start()) else { return };
         let Some(at) = now.checked_sub(start + self.plan.warm_up.as_nanos() as u64) else { return };
-        if self.control.sent(self.plan.threads).is_none() {
+        if at < self.plan.duration.as_nanos() as u64 && self.control.sent(self.plan.threads).is_none() {
             return server.look(at);
         }
         server.sample(at);
         self.server = None;
+    }
+
+    /// When the measured time begins and ends, once that is known.
+    fn marks(&self) -> Vec<u64> {
+        let [warm_up, duration] = [self.plan.warm_up, self.plan.duration].map(|time| time.as_nanos() as u64);
+        let begin = self.control.start().map(|start| start + warm_up);
+        begin.map_or(Vec::new(), |begin| vec![begin, begin.saturating_add(duration)])
     }
 
     fn note(&mut self, report: Report) {

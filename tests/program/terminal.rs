@@ -329,6 +329,24 @@ fn without_any_home_there_is_a_prompt_and_no_history() {
     serve.stop();
 }
 
+/// One line, drawn again and again, and taken away in the end.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_load_shows_how_far_it_is() {
+    let serve = Serve::start_as_it_is(&["--echo", "--print", "none"]);
+    let flags = ["--connections", "3", "--rate", "300", "--seconds", "1.2", "--max-send-lag", "60"];
+    let mut terminal = Terminal::start(&[&["load", &serve.addr.to_string()], &flags[..]].concat(), "load");
+    for _ in 0..2 {
+        terminal.see("\r\x1B[K");
+        terminal.see(" of 1.2 s, 3 connections, ");
+        terminal.see(" frames/s sent, ");
+        terminal.see(" answered");
+    }
+    terminal.see("\r\x1B[Kevery byte of 360 frames verified");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
 #[test]
 fn help_has_colour_unless_no_color_is_set() {
     let mut terminal = Terminal::start(&["--help"], "colour");

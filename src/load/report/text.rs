@@ -72,8 +72,13 @@ pub(super) fn load(outcome: &Outcome) -> String {
         Pacing::Open { poisson, .. } => format!("open loop, {}", if poisson { "at random times" } else { "evenly" }),
     };
     let bound = plan.bound().map_or("any number".into(), |bound| count(bound.into()));
+    let in_flight = match plan.in_flight_in_all {
+        Some(frames) => format!(", {} in flight in all", count(frames.into())),
+        None => format!(" × {bound} in flight"),
+    };
+    let tls = if outcome.over_tls { ", over TLS" } else { "" };
     format!(
-        "{} × {bound} in flight, payloads of {} B, {}, {}, {loops}",
+        "{}{in_flight}{tls}, payloads of {} B, {}, {}, {loops}",
         plural(plan.connections, "connection"),
         plan.payload,
         plan.format.layout(),
