@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::error::PlanError;
 use super::meter::Interval;
-use super::outcome::{Fairness, FaultSeen, Outcome, Verdict};
+use super::outcome::{Fairness, FaultSeen, Outcome, Verdict, thinned};
 use super::shards::{Merged, Part, Shard};
 use super::times::Geometry;
 
@@ -284,6 +284,11 @@ impl Window {
                     (all.send_lag_ns.count(), own.send_lag_ns.count()),
                     (all.own_lag_ns.count(), own.own_lag_ns.count()),
                     (all.sent, own.sent),
+                    (all.sent_by_clock, own.sent_by_clock),
+                    (all.answered_by_clock, own.answered_by_clock),
+                    (all.in_flight, own.in_flight),
+                    (all.backlog, own.backlog),
+                    (all.connections, own.connections),
                 ];
                 if counts.iter().any(|(all, own)| all.checked_add(*own).is_none()) {
                     return Err(MergeError::TooMuch { file: file.name.clone() });
@@ -319,20 +324,22 @@ fn add_counts(outcome: &mut Outcome, shards: &[&ShardFile]) -> Result<(), MergeE
     outcome.ended_as_slow_readers = add(|it| it.ended_as_slow_readers)?;
     outcome.fault_count = add(|it| it.fault_count as u64)? as usize;
     outcome.interrupted = shards.iter().any(|file| file.outcome.interrupted);
-    outcome.fairness = fairness(shards);
+    let connections = replies(shards);
+    (outcome.fairness, outcome.shares) = (Fairness::of(&connections), thinned(&connections));
     outcome.generator_busy = shards.iter().flat_map(|file| file.outcome.generator_busy.iter().copied()).collect();
     let faults = shards.iter().flat_map(|file| file.outcome.faults.iter().cloned());
     outcome.faults = faults.take(FAULTS_KEPT).collect::<Vec<FaultSeen>>();
     Ok(())
 }
 
-fn fairness(shards: &[&ShardFile]) -> Option<Fairness> {
+/// Numbers of replies, and how many connections of all shards have so many.
+fn replies(shards: &[&ShardFile]) -> BTreeMap<u64, u64> {
     let mut connections: BTreeMap<u64, u64> = BTreeMap::new();
     for (replies, number) in shards.iter().flat_map(|file| &file.part.replies).filter(|(_, number)| *number > 0) {
         let all = connections.entry(*replies).or_default();
         *all = all.saturating_add(*number);
     }
-    Fairness::of(&connections)
+    connections
 }
 
 /// The verdict: what was wrong with a shard stays wrong, and then comes what only all together can show.

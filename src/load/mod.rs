@@ -22,8 +22,10 @@
 //! ```
 
 mod check;
+mod compare;
 mod connection;
 mod control;
+mod curve;
 mod error;
 mod expect;
 mod fault;
@@ -35,7 +37,10 @@ mod pace;
 mod pattern;
 mod plan;
 mod poller;
+mod process;
+mod recent;
 mod report;
+mod results;
 mod run;
 mod shard;
 mod shards;
@@ -46,6 +51,7 @@ mod times;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod whole;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
 
@@ -57,14 +63,18 @@ pub use self::tls::Tls;
 use self::without_tls::Secured;
 #[cfg(not(feature = "tls"))]
 pub use self::without_tls::Tls;
+pub use compare::{Comparison, Difference, Estimate};
 pub use control::Wish;
+pub use curve::{Curve, Point, Swept};
 pub use error::PlanError;
 pub use expect::Expectation;
 pub use merge::{Balance, MergeError, ShardFile, merge};
 pub use meter::Interval;
-pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
+pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerSample, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
-pub use report::{from_json, json, text};
+pub use recent::Recent;
+pub use report::{from_json, hlog, html, json, results_html, text};
+pub use results::Results;
 pub use run::{Progress, RunError, run};
 pub use shards::{Merged, Part, Shard};
 pub use sizes::Sizes;

@@ -17,6 +17,8 @@ use super::times::{Geometry, Times};
 
 /// Faults that are kept one by one; of more, the number is known.
 const FAULTS_KEPT: usize = 100;
+/// Connections whose replies are kept one by one; of more, so many stand for all.
+const SHARES_KEPT: usize = 101;
 /// A rate is reached with this part of the frames that were due.
 const REACHED: f64 = 0.99;
 /// A thread of the generator that has more of its core than this has no time to spare.
@@ -36,6 +38,9 @@ pub struct Outcome {
     pub origin: Origin,
     /// What was to be done.
     pub plan: Plan,
+    /// Whether it was over TLS.
+    #[serde(default)]
+    pub over_tls: bool,
     /// How long was measured.
     pub seconds: f64,
     /// Frames a second that were asked for; nothing in a closed loop.
@@ -84,6 +89,8 @@ pub struct Outcome {
     pub own_lag_ns: Times,
     /// How evenly the connections were served; `None` where nothing came.
     pub fairness: Option<Fairness>,
+    /// Replies of those connections, the fewest first: of each, or, of more than 101, of 101 at even distances in that order.
+    pub shares: Vec<u64>,
     /// For each thread of the generator, the part of a core that it had.
     pub generator_busy: Vec<f64>,
     /// What the server took, where that is known.
@@ -167,8 +174,22 @@ pub struct ServerUse {
     pub peak_memory: Option<u64>,
     /// What is wrong with how it ended.
     pub failure: Option<String>,
+    /// What it took by the second, from the begin of the measured time on.
+    pub samples: Vec<ServerSample>,
     /// The last of what it said, where that may explain a failure.
     pub said: Vec<String>,
+}
+
+/// What a server took in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ServerSample {
+    /// When this second ended, in seconds of the measured time.
+    pub at: f64,
+    /// The cores that it had in this second, programs and system: 0.5 is half of one.
+    pub cores: f64,
+    /// Its resident memory at the end of this second, in bytes.
+    pub memory: u64,
 }
 
 /// A fault, and where it was found.
@@ -240,6 +261,24 @@ impl Fairness {
     }
 }
 
+/// In order, and of many as many as a chart shows: the first, the last, and what is at even distances between.
+pub(super) fn thinned(connections: &BTreeMap<u64, u64>) -> Vec<u64> {
+    let all = connections.values().fold(0, |all: u64, number| all.saturating_add(*number));
+    let (kept, last) = (all.min(SHARES_KEPT as u64), all.saturating_sub(1));
+    let ranks = (0..kept).map(|rank| u128::from(rank) * u128::from(last) / u128::from(kept - 1).max(1));
+    let mut connections = connections.iter();
+    let (mut replies, mut before) = (0, 0u128);
+    let at = |rank| {
+        while before <= rank
+            && let Some((of_these, number)) = connections.next()
+        {
+            (replies, before) = (*of_these, before + u128::from(*number));
+        }
+        replies
+    };
+    ranks.map(at).collect()
+}
+
 /// How many there are of each.
 fn counted(numbers: &[u64]) -> BTreeMap<u64, u64> {
     let mut counted = BTreeMap::new();
@@ -277,6 +316,7 @@ impl Outcome {
             interrupted,
             origin,
             plan: plan.clone(),
+            over_tls: plan.tls.is_some(),
             seconds: measured,
             rate_asked: plan.own_rate(),
             rate_reached: a_second(found.in_time, measured),
@@ -301,6 +341,7 @@ impl Outcome {
             send_lag_ns: all.send_lag_ns,
             own_lag_ns: all.own_lag_ns,
             fairness: Fairness::of(&replies),
+            shares: thinned(&replies),
             generator_busy: found.busy,
             server: None,
             fault_count: found.faults.len(),
@@ -399,7 +440,8 @@ impl Outcome {
         if let Some(frames) = self.plan.own_frames().filter(|frames| self.frames_sent < *frames && !self.has_chaos()) {
             lines.push(format!("{} frames were sent where {} were asked for", count(self.frames_sent), count(frames)));
         }
-        if self.connections_silent > 0 && self.plan.reply != Reply::None && self.plan.pacing == Pacing::Closed {
+        let all_take_part = self.plan.pacing == Pacing::Closed && self.plan.in_flight_in_all.is_none();
+        if self.connections_silent > 0 && self.plan.reply != Reply::None && all_take_part {
             let asked = count(asked as u64);
             lines.push(format!("{} of {asked} connections got no right reply", count(self.connections_silent as u64)));
         }
@@ -479,6 +521,15 @@ fn by_kind(faults: &[FaultSeen], in_all: usize, wrong: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_shares_the_first_the_last_and_some_between_are_kept() {
+        let thinned = |replies: &[u64]| thinned(&counted(replies));
+        assert_eq!(thinned(&[3, 1, 2, 2]), [1, 2, 2, 3]);
+        let kept = thinned(&(0..=1000).rev().collect::<Vec<_>>());
+        assert_eq!((kept.len(), kept[0], kept[50], kept[100]), (SHARES_KEPT, 0, 500, 1000));
+        assert_eq!((thinned(&[]), thinned(&[7])), (vec![], vec![7]));
+    }
 
     #[test]
     fn fairness_is_one_where_all_have_the_same_and_less_where_not() {

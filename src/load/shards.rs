@@ -86,7 +86,7 @@ impl Shard {
 }
 
 /// What number `index` of `parts` gets of so many things that are dealt out in turn.
-fn part(all: u64, parts: u64, index: u64) -> u64 {
+pub(super) fn part(all: u64, parts: u64, index: u64) -> u64 {
     all / parts + u64::from(index < all % parts)
 }
 

@@ -30,6 +30,14 @@ pub(crate) struct Merge {
     /// Write the result as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Write a page of HTML, with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Write an HdrHistogram log (V2) of the response times, by the second
+    #[arg(long, value_name = "FILE")]
+    hlog: Option<PathBuf>,
 }
 
 pub(super) fn run(command: &Merge) -> Result<(), Failure> {
@@ -40,6 +48,8 @@ pub(super) fn run(command: &Merge) -> Result<(), Failure> {
     });
     let shards = shards.collect::<Result<Vec<_>, _>>()?;
     let outcome = load::merge(&shards).map_err(|error| Failure::other(Chain(&error)))?;
-    let written = Outputs::open(command.json.as_deref()).write(&outcome);
+    let outputs =
+        Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
+    let written = outputs.write(&outcome);
     ended(outcome.verdict, written)
 }

@@ -3,6 +3,7 @@
 mod flags;
 mod merge;
 mod output;
+mod screen;
 mod shards;
 mod watch;
 
@@ -32,8 +33,10 @@ pub(crate) fn run(command: &Load) -> Result<(), Failure> {
 fn load(command: &Load) -> Result<(), Failure> {
     let plan = command.plan()?;
     raise_open_files();
-    let outputs = Outputs::open(command.json.as_deref());
-    let mut watcher = Watcher::new(&plan).map_err(|error| Failure::cannot("wait for signals", &error))?;
+    let outputs =
+        Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
+    let screen = command.tui.then(|| format!("unstick load {}", command.addr));
+    let mut watcher = Watcher::new(&plan, screen).map_err(|error| Failure::cannot("wait for signals", &error))?;
     let ran = load::run(&plan, &mut |progress| watcher.watch(progress));
     watcher.finish();
     let outcome = ran.map_err(|error| failure(command, &error))?;
