@@ -66,6 +66,14 @@ impl ShardFile {
         &self.outcome
     }
 
+    /// Whether it measured for the time that was asked for, or, where frames are scheduled and end the run, all of its frames.
+    fn measured_all(&self) -> bool {
+        let plan = &self.outcome.plan;
+        let is_scheduled = plan.pacing.rate().is_some();
+        let sent_all = is_scheduled && plan.own_frames() == Some(self.outcome.frames_sent);
+        sent_all || u128::from(self.part.measured_ns) >= plan.duration.as_nanos()
+    }
+
     /// Whether it is of the same run as the first one.
     fn is_of_the_run(&self, first: &ShardFile) -> Result<(), MergeError> {
         let (ours, theirs) = (&first.part, &self.part);
@@ -231,14 +239,14 @@ struct Window {
 
 impl Window {
     fn of(shards: &[&ShardFile]) -> Window {
-        let asked = shards[0].outcome.plan.duration;
         let least = shards.iter().map(|file| file.part.measured_ns).min().unwrap_or(0);
-        if u128::from(least) >= asked.as_nanos() {
+        if shards.iter().all(|file| file.measured_all()) {
+            let measured = shards.iter().map(|file| file.part.measured_ns).max().unwrap_or(0);
             let answered = shards.iter().map(|file| file.part.answered_ns).max().unwrap_or(0);
             let seconds_until_answered = Duration::from_nanos(answered).as_secs_f64();
             return Window {
                 is_whole: true,
-                seconds: asked.as_secs_f64(),
+                seconds: Duration::from_nanos(measured).as_secs_f64(),
                 seconds_until_answered,
                 intervals: usize::MAX,
             };

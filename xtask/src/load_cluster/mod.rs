@@ -31,6 +31,10 @@ pub(crate) struct Args {
     /// Only these parts
     #[arg(value_name = "PART")]
     parts: Vec<Part>,
+
+    /// Run this build of the program, named unstick, instead of building one
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// What can be run.
@@ -73,7 +77,7 @@ enum Ended {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let all = || Part::value_variants().to_vec();
     let parts = if args.parts.is_empty() { all() } else { args.parts.clone() };
-    let program = build()?;
+    let program = args.program.clone().map_or_else(build, Ok)?.canonicalize()?;
     let programs = program.parent().ok_or("the program is in no folder")?.to_owned();
     let mut serve = Command::new(&program);
     serve.args(["serve", "127.0.0.1:0", "--echo", "--print", "none"]);

@@ -189,29 +189,29 @@ fn hide_tls(arg: Arg) -> Arg {
 #[command(next_help_heading = "Chaos")]
 struct Chaos {
     /// Write frames in pieces of random length
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     split: bool,
 
     /// Write many frames at once
     ///
     /// All that may be in flight; with --rate, those due within a millisecond.
-    #[arg(long, conflicts_with = "split")]
+    #[arg(long, conflicts_with = "split", hide_short_help = true)]
     merge: bool,
 
     /// Read slowly on N connections
     ///
     /// 4 KiB every 50 ms.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     slow_readers: usize,
 
     /// Reset N connections in mid-run
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     reset: usize,
 
     /// End the sending side of N connections in mid-run
     ///
     /// What is in flight on them must still be answered.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     half_close: usize,
 }
 
