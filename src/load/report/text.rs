@@ -67,7 +67,7 @@ pub(super) fn right(outcome: &Outcome) -> String {
 }
 
 /// Which part of a run it is, or of which parts it is made.
-fn shards(outcome: &Outcome) -> Option<String> {
+pub(super) fn shards(outcome: &Outcome) -> Option<String> {
     if let Some(part) = &outcome.part {
         let judged = match &outcome.plan.expectations[..] {
             [] => "",
