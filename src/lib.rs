@@ -52,6 +52,7 @@
 //! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
 //!   `listening`, `opened`, `refused`, `closed` (with its reason and numbers), `accept failed`, `stopping` and `drained`.
 //!   There is no event for a frame.
+//! - `trace`: a captured TCP connection as segments and frames.
 //! - `cli`: the program `unstick`.
 //!
 //! # Errors
@@ -134,6 +135,8 @@ mod server;
 pub mod testing;
 #[cfg(all(feature = "tls", any(feature = "client", feature = "server", all(feature = "load", target_os = "linux"))))]
 mod tls;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 #[cfg(feature = "tokio-codec")]
 pub use adapters::codec;
