@@ -20,8 +20,8 @@ const CRATES: [(&str, usize); 13] = [
     ("tls", 11),
     ("tracing", 38),
     ("load", 20),
-    ("trace", 0),
-    ("cli", 102),
+    ("trace", 17),
+    ("cli", 108),
 ];
 
 fn cargo(args: &[&str]) -> String {

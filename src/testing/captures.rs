@@ -7,7 +7,7 @@ use super::plan::{Fault, Plan};
 use super::source::Source;
 use crate::framing::Format;
 use crate::trace::{
-    Capture, Direction, EndingKind, Flag, HoleCause, Mark, Packet, Part, Reading, State, Trace, from_json, json, text,
+    Capture, Direction, Flag, HoleCause, Mark, Packet, Part, Reading, State, Trace, from_json, json, text,
 };
 
 /// Any bytes as a capture file, and as IP packets: they are read without a panic, and what holds of every trace holds.
@@ -351,15 +351,13 @@ impl Session {
         let stream = &self.streams[end][..len.min(self.streams[end].len())];
         let trailer = usize::from(self.format.layout().trailer);
         let mut frames = Vec::new();
-        let mut offset = 0;
         for frame in self.format.frames(stream) {
-            let Ok(frame) = frame else { break };
+            let Ok((offset, frame)) = frame else { break };
             let header = frame.header().len();
             if !known[offset..offset + header].iter().all(|known| *known) {
                 break;
             }
             frames.push([offset, header, frame.payload().len(), trailer].map(|number| number as u64));
-            offset += frame.as_bytes().len();
         }
         frames
     }

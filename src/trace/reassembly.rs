@@ -70,18 +70,6 @@ impl<'a> Stream<'a> {
         added
     }
 
-    /// Whether every byte from `start` to `end` was seen.
-    pub(super) fn has(&self, start: i64, end: i64) -> bool {
-        let mut at = start;
-        while at < end {
-            match self.piece_at(at) {
-                Some(piece) => at = piece.end,
-                None => return false,
-            }
-        }
-        true
-    }
-
     /// The pieces in order.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece<'a>> {
         self.pieces.iter().map(|(start, rest)| rest.at(*start))
@@ -146,7 +134,6 @@ mod tests {
         let bytes: Vec<u8> = stream.pieces().flat_map(|piece| piece.bytes).copied().collect();
         assert_eq!(bytes, b"yzabcdefghijklmn");
         assert_eq!(stream.add(3, 10, 12, b"aX"), Added { new: 0, differs: true });
-        assert!(stream.has(8, 24) && !stream.has(7, 9) && !stream.has(23, 25));
     }
 
     #[test]
