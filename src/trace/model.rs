@@ -239,7 +239,7 @@ pub enum Flag {
 
 impl fmt::Display for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Flag::Syn => "SYN",
             Flag::Fin => "FIN",
             Flag::Rst => "RST",
@@ -349,7 +349,7 @@ pub enum State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             State::Closed => "CLOSED",
             State::Listen => "LISTEN",
             State::SynSent => "SYN_SENT",

@@ -184,10 +184,11 @@ impl<'a> Half<'a> {
         let consumes = tcp.len > 0 || controls;
         if self.last_packet == Some(&tcp.packet.bytes) && (consumes || !is_anonymous(&tcp.packet.bytes)) {
             marks.push(Mark::Duplicate);
-        } else if !controls && self.asks(seen, peer) {
+        }
+        if !controls && self.asks(seen, peer) {
             let has_room = peer.last_window.is_none_or(|window| window > 0);
             marks.push(if has_room { Mark::KeepAlive } else { Mark::ZeroWindowProbe });
-        } else if !consumes && seen.ack.is_some() && self.last_ack == seen.ack {
+        } else if !consumes && seen.ack.is_some() && self.last_ack == seen.ack && !marks.contains(&Mark::Duplicate) {
             marks.extend(self.repeats_ack(seen, peer));
         }
         marks

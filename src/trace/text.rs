@@ -97,7 +97,7 @@ fn frames(trace: &Trace, direction: Direction, text: &mut String) {
         line(text, format_args!("  the first {first_frame} bytes are before the first frame"));
     }
     if !frames.is_empty() {
-        line(text, format_args!("   #    offset  header  payload  segments        payload as text"));
+        line(text, format_args!("   #    offset  header  payload  segments        {:<12}  payload as text", ""));
     }
     for frame in frames {
         line(text, format_args!("{}", row(frame)));
@@ -125,8 +125,7 @@ fn row(frame: &Frame) -> String {
         None => format!("{}{}", frame.hex, if frame.payload_len > 16 { "…" } else { "" }),
     };
     format!(
-        "{number:>4} {offset:>9}  {header_len:>6}  {payload_len:>7}  {segments:<14}  {shown}{}{}",
-        if how.is_empty() { "" } else { "  " },
+        "{number:>4} {offset:>9}  {header_len:>6}  {payload_len:>7}  {segments:<14}  {:<12}  {shown}",
         how.join(", ")
     )
 }

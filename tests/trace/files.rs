@@ -89,7 +89,7 @@ fn a_file_that_is_cut_anywhere_gives_what_is_whole() {
 fn a_damaged_block_ends_the_file() {
     let packets = talk(false).packets;
     let mut file = pcapng(&packets, Order::Little, 101, &[]);
-    file.extend(block(Order::Little, 6, &[0xFF; 8]));
+    file.extend(block(Order::Little, 6, &[0xFF; 24]));
     let capture = Capture::read(&file).unwrap();
     assert_eq!(capture.packets, packets);
     assert!(capture.notes[0].contains("is damaged at byte"), "{:?}", capture.notes);

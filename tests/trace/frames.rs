@@ -69,11 +69,10 @@ stream 0: client 192.168.0.2:41234, server 192.168.0.1:4747; frames are u32le
 
    #       time  client        states as seen from one place          server
                  CLOSED                                               LISTEN
-   0   0.000000  SYN_SENT      ─ SYN seq 0 ─────────────────────────▶
-   1   0.000010                ◀───────────── SYN ACK seq 0 ack 1 ─  SYN_RECEIVED
+   0   0.000000  SYN_SENT      ─ SYN seq 0 ────────────────────────▶
+   1   0.000010                ◀────────────── SYN ACK seq 0 ack 1 ─  SYN_RECEIVED
 ";
     let shown = text(&closed(sticky()).trace(&reading));
-    println!("{shown}");
     assert_eq!(shown.lines().take(6).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
     for part in ["2 whole + head of #3", "LAST_ACK", "\"你好\"", "3, 5", "the first 5 bytes are before"] {
         assert!(shown.contains(part), "nothing of {part}");
@@ -101,7 +100,10 @@ fn bytes_that_are_no_frames_are_shown_with_the_decoders_words() {
     let trace = talk.trace(&reading);
     let end = &trace.to_server.end;
     assert_eq!((end.kind, end.offset), (EndingKind::Malformed, 3));
-    assert_eq!(end.text, "a payload of 18245 bytes is over the limit of 100 (header 47 45)");
+    assert_eq!(
+        end.text,
+        "a payload of 18245 bytes is over the limit of 100 (header 47 45: looks like text without framing)"
+    );
     assert_eq!(trace.segments[3].runs[1].part, Part::Undecoded);
     // Where the decoder begins later, the offset is that of the stream.
     reading.boundaries = Some([3, 0]);
