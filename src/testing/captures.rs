@@ -56,7 +56,7 @@ fn check_consistent(trace: &Trace) {
         let runs = || segments().flat_map(|segment| &segment.runs);
         let counted: u64 = runs().filter(|run| !run.again).map(|run| run.len).sum();
         let missing = flow.holes.iter().filter(|hole| hole.cause == HoleCause::Missing).map(|hole| hole.len);
-        assert_eq!(counted, flow.len - missing.sum::<u64>(), "each byte counts once");
+        assert_eq!(counted, flow.len - missing.sum::<u64>(), "each byte counts once, {direction:?}: {}", text(trace));
         for segment in segments() {
             let carried: u64 = segment.runs.iter().map(|run| run.len).sum();
             assert!(carried <= segment.len && segment.captured <= segment.len);
