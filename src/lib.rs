@@ -52,7 +52,7 @@
 //! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
 //!   `listening`, `opened`, `refused`, `closed` (with its reason and numbers), `accept failed`, `stopping` and `drained`.
 //!   There is no event for a frame.
-//! - `trace`: a captured TCP connection as segments and frames.
+//! - `trace`: a captured TCP connection as segments and frames; a Wireshark dissector for any format.
 //! - `cli`: the program `unstick`.
 //!
 //! # Errors

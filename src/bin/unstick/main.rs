@@ -4,6 +4,7 @@ mod args;
 mod broadcast;
 mod connect;
 mod decode;
+mod dissector;
 mod encode;
 mod exit;
 mod generate;
@@ -61,6 +62,7 @@ enum Command {
     Connect(Box<connect::Connect>),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    Dissector(dissector::Dissector),
     #[cfg(target_os = "linux")]
     Load(Box<load::Load>),
     #[command(hide = true)]
@@ -87,6 +89,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Connect(command) => connect::run(command),
         Command::Encode(command) => encode::run(command),
         Command::Decode(command) => decode::run(command),
+        Command::Dissector(command) => dissector::run(command),
         #[cfg(target_os = "linux")]
         Command::Load(command) => load::run(command),
         Command::Generate(command) => generate::run(command, Cli::command()),
@@ -103,7 +106,9 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
         }
         ErrorKind::InvalidSubcommand => {
             let line = one_line(&error.render().to_string());
-            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode, load")))
+            Err(Failure::usage(format_args!(
+                "{line}; the commands are serve, connect, encode, decode, dissector, load"
+            )))
         }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     }
