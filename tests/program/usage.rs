@@ -94,7 +94,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
     }
 }
 
-const COMMANDS: [&str; 6] = ["serve", "connect", "encode", "decode", "dissector", "load"];
+const COMMANDS: [&str; 7] = ["serve", "connect", "encode", "decode", "dissector", "load", "trace"];
 
 #[test]
 fn help_teaches() {
