@@ -55,6 +55,7 @@
 //!   There is no event for a frame.
 //! - `trace`: reads pcap and pcapng, and shows a TCP connection as segments and frames; a Wireshark dissector for any
 //!   format.
+//! - `live`: records lessons of TCP between our own server and a client, on Linux.
 //! - `cli`: the program `unstick`.
 //!
 //! # Errors

@@ -41,9 +41,12 @@ mod file;
 mod frames;
 mod json;
 mod link;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 mod model;
 mod packet;
 mod reassembly;
+mod save;
 mod segments;
 mod states;
 mod tcp;

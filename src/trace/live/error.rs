@@ -47,9 +47,9 @@ pub enum LiveError {
 impl fmt::Display for LiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LiveError::Namespace(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                f.write_str("no network namespace of our own: the process has other threads already, or the kernel has none")
-            }
+            LiveError::Namespace(error) if error.kind() == io::ErrorKind::InvalidInput => f.write_str(
+                "no network namespace of our own: the process has other threads already, or the kernel has none",
+            ),
             LiveError::Namespace(_) => f.write_str(
                 "no network namespace of our own: user namespaces are not allowed here, by AppArmor, a container, or \
                  user.max_user_namespaces",

@@ -16,7 +16,8 @@ use super::loopback;
 /// [`LiveError::Loopback`] if the system allows only a part of it, as a kernel before 4.16 does.
 pub fn enter_namespace() -> Result<(), LiveError> {
     let (user, group) = (getuid().as_raw(), getgid().as_raw());
-    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET).map_err(|error| LiveError::Namespace(error.into()))?;
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)
+        .map_err(|error| LiveError::Namespace(error.into()))?;
     // Root in there, so that the process may capture packets and change the interface.
     for (file, text) in [
         ("/proc/self/setgroups", "deny".to_owned()),

@@ -64,18 +64,60 @@ impl Scenario {
         Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
-    /// What happens, in a sentence.
+    /// What it is called above its picture.
     pub const fn title(self) -> &'static str {
         match self {
-            Scenario::Greeting => "The server greets, one frame is answered, both ends close.",
-            Scenario::Sticky => "Sticky: five frames are written at once, and come in one segment.",
-            Scenario::Split => "Split: a frame is longer than a segment, and a header is written in two pieces.",
-            Scenario::HalfClose => "Half-close: the client ends its stream, and the server still sends three replies.",
-            Scenario::FourWay => "Four-way close: each direction is closed by itself.",
-            Scenario::Reset => "Reset: the client breaks off inside a frame.",
-            Scenario::Window => "Window: the client stops reading, until the server may send no more.",
-            Scenario::Retransmit => "Retransmission: a segment is lost behind the place of the capture, and sent again.",
-            Scenario::Tutorial => "The tutorial: an unframed greeting, and 100 texts in frames, sent without a pause.",
+            Scenario::Greeting => "From the handshake to the close",
+            Scenario::Sticky => "Sticky: five frames in one segment",
+            Scenario::Split => "Split: one frame in several segments",
+            Scenario::HalfClose => "Half-close: one end has finished, the other still sends",
+            Scenario::FourWay => "Four segments to close",
+            Scenario::Reset => "Reset inside a frame",
+            Scenario::Window => "A reader that pauses",
+            Scenario::Retransmit => "Lost and sent again",
+            Scenario::Tutorial => "The tutorial's hundred texts",
+        }
+    }
+
+    /// What it teaches, in a sentence or two.
+    pub const fn lesson(self) -> &'static str {
+        match self {
+            Scenario::Greeting => {
+                "Three segments open the connection. The server greets, one frame is answered, and each end closes its \
+                 direction."
+            }
+            Scenario::Sticky => {
+                "The client writes five frames with one call. They come in one segment, and one read returns them all: TCP \
+                 knows no frames, only the lengths tell them apart."
+            }
+            Scenario::Split => {
+                "The first frame is longer than a segment. Later the client writes three short frames in three pieces, cut \
+                 inside a length and inside a payload."
+            }
+            Scenario::HalfClose => {
+                "The client sends three frames and ends its stream at once. The server takes its time and still sends \
+                 three replies: that is what closing each direction by itself is for."
+            }
+            Scenario::FourWay => {
+                "A FIN and its ACK for each direction. The server is still busy with the last frame when the client's FIN \
+                 comes, so it acknowledges at once, and ends its own stream later."
+            }
+            Scenario::Reset => {
+                "The client breaks off inside a frame, with an RST instead of a FIN. The bytes of the unfinished frame are \
+                 lost, and the server knows it."
+            }
+            Scenario::Window => {
+                "The client stops reading. When its window is full, the server may send no more, asks again after a while, \
+                 and goes on after the client has read."
+            }
+            Scenario::Retransmit => {
+                "The second frame is lost behind the place of the capture. The third comes first, the server asks for what \
+                 is missing, and the client sends it again. Its bytes count once."
+            }
+            Scenario::Tutorial => {
+                "A greeting without a length, then a hundred texts in frames, each written with one call and without a \
+                 pause. The system puts them together in a few segments."
+            }
         }
     }
 

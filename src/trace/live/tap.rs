@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::ReceiveTimestampns;
@@ -20,6 +20,8 @@ use crate::trace::packet::{Capture, Packet};
 const ETH_P_IP: u16 = 0x0800;
 /// Without a packet for so long, the connection is over.
 const QUIET: Duration = Duration::from_millis(100);
+/// After so long, what is waited for does not come.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest packet that there can be.
 const MAX_PACKET: usize = 1 << 16;
 
@@ -57,15 +59,18 @@ impl Tap {
     /// Waits until the packets that were captured are as told.
     ///
     /// # Errors
-    /// If they are not, within two seconds.
+    /// If they are not, within five seconds.
     pub(super) fn wait(&self, what: &str, are_there: impl Fn(&[Packet]) -> bool) -> io::Result<()> {
-        let packets = self.shared.packets();
-        let waiting = self.shared.came.wait_timeout_while(packets, Duration::from_secs(2), |packets| !are_there(packets));
-        let (_, timeout) = waiting.unwrap_or_else(PoisonError::into_inner);
-        match timeout.timed_out() {
-            true => Err(io::Error::new(io::ErrorKind::TimedOut, format!("{what} was not captured"))),
-            false => Ok(()),
+        let mut packets = self.shared.packets();
+        let end = Instant::now() + PATIENCE;
+        while !are_there(&packets) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{what} was not captured")));
+            }
+            packets = self.shared.came.wait_timeout(packets, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        Ok(())
     }
 
     /// All packets, once no more come.
