@@ -5,6 +5,7 @@
 
 mod model;
 mod packet;
+pub mod picture;
 
 pub use model::{
     Direction, Ending, EndingKind, Flag, Flow, Frame, Hole, HoleCause, Mark, Note, Part, Run, Segment, State, States,
