@@ -239,7 +239,7 @@ pub enum Flag {
 
 impl fmt::Display for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Flag::Syn => "SYN",
             Flag::Fin => "FIN",
             Flag::Rst => "RST",
@@ -349,7 +349,7 @@ pub enum State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             State::Closed => "CLOSED",
             State::Listen => "LISTEN",
             State::SynSent => "SYN_SENT",
@@ -392,9 +392,9 @@ pub struct Frame {
     pub stuck: bool,
     /// Its bytes that were not captured.
     pub missing: u64,
-    /// The first 48 characters of its payload, if that is text. `None` if it is not, or if bytes are missing.
+    /// The first 48 characters of its payload, as far as it was captured. `None` if these bytes are not text.
     pub text: Option<String>,
-    /// The first 16 bytes of its payload, in hexadecimal.
+    /// The first 16 bytes of its payload, as far as it was captured, in hexadecimal.
     pub hex: String,
 }
 

@@ -18,5 +18,9 @@ mod serve;
 mod starting;
 mod terminal;
 mod tls;
+mod trace;
 mod unix;
 mod usage;
+#[path = "../trace/wire.rs"]
+#[allow(dead_code, reason = "the tests of the library use the rest")]
+mod wire;

@@ -89,7 +89,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
     }
 }
 
-const COMMANDS: [&str; 5] = ["serve", "connect", "encode", "decode", "load"];
+const COMMANDS: [&str; 6] = ["serve", "connect", "encode", "decode", "load", "trace"];
 
 #[test]
 fn help_teaches() {
@@ -115,7 +115,7 @@ fn help_teaches() {
 /// `-h` fits one screen, and all help fits 80 columns, of which a Chinese character takes two.
 #[test]
 fn help_fits_the_screen() {
-    for command in [None, Some("serve"), Some("connect"), Some("encode"), Some("decode"), Some("load")] {
+    for command in [None, Some("serve"), Some("connect"), Some("encode"), Some("decode"), Some("load"), Some("trace")] {
         for flag in ["-h", "--help"] {
             let args: Vec<&str> = command.into_iter().chain([flag]).collect();
             let ran = run(&args, b"");
@@ -179,8 +179,15 @@ fn completions_and_man_pages_are_generated() {
     let mut files: Vec<String> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort_unstable();
-    let pages =
-        ["unstick-connect.1", "unstick-decode.1", "unstick-encode.1", "unstick-load.1", "unstick-serve.1", "unstick.1"];
+    let pages = [
+        "unstick-connect.1",
+        "unstick-decode.1",
+        "unstick-encode.1",
+        "unstick-load.1",
+        "unstick-serve.1",
+        "unstick-trace.1",
+        "unstick.1",
+    ];
     assert_eq!(files, [&["_unstick"][..], &pages, &["unstick.bash", "unstick.fish"]].concat());
     let file = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     for name in ["_unstick", "unstick.bash", "unstick.fish"] {
