@@ -45,6 +45,7 @@ mod link;
 pub mod live;
 mod model;
 mod packet;
+pub mod picture;
 mod reassembly;
 mod save;
 mod segments;
