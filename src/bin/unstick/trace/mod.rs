@@ -6,8 +6,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use unstick::trace::picture::Picture;
 use unstick::trace::{Capture, Reading, TraceError};
 
+use self::output::Files;
 use crate::args::FormatArgs;
 use crate::exit::{self, Failure};
 
@@ -15,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   tcpdump -i lo -w echo.pcap tcp port 4747      capture, in another terminal
   unstick trace --pcap echo.pcap                its first connection
+  unstick trace --pcap echo.pcap --svg echo.svg a picture of it
   unstick trace --pcap echo.pcap --stream 3 --json trace.json
   unstick trace --pcap dns.pcapng --format u16be --port 53
   unstick trace --pcap late.pcap --offset 12,40";
@@ -62,9 +65,8 @@ pub(crate) struct Trace {
     #[arg(long, value_name = "BYTES[,BYTES]", value_parser = parse_offset)]
     offset: Option<Offset>,
 
-    /// Also write the trace as JSON to FILE; - for standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// A newtype, as clap would take an array for a list of values.
@@ -101,7 +103,9 @@ pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
         let stream = connection.stream;
         exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
     }
-    output::write(&capture.trace(&connection, &reading), command.json.as_deref())
+    let trace = capture.trace(&connection, &reading);
+    let title = format!("Connection {} of {name}", connection.stream);
+    command.files.write(&[Picture { name: "connection", title: &title, lesson: "", trace: &trace }])
 }
 
 /// The bytes of the capture, and what it is called.

@@ -1,30 +1,56 @@
-//! What a trace leaves behind: text, and JSON where it is asked for.
+//! What a trace leaves behind: text, and JSON and pictures where they are asked for.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use unstick::trace::{Trace, json, text};
+use clap::Args;
+use unstick::trace::picture::{Picture, page};
+use unstick::trace::{json, text};
 
 use crate::exit::{Failure, log};
 
-/// Writes the text to standard output, and the JSON to its file. If the JSON goes to standard output, the text goes to standard
-/// error.
-pub(super) fn write(trace: &Trace, path: Option<&Path>) -> Result<(), Failure> {
-    match path {
-        Some(path) if path.as_os_str() == "-" => {
-            log(format_args!("{}", text(trace)));
-            to_stdout(&json(trace))
+/// Where to write what besides text.
+#[derive(Args, Debug)]
+pub(super) struct Files {
+    /// Also write the trace as JSON to FILE; - for standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Also draw it as an SVG picture; - for standard output
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+
+    /// Also draw it on a page of HTML, for any screen; - for standard output
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl Files {
+    /// Writes the text of the traces to standard output, and the rest to its files. If any of it goes to standard output, the
+    /// text goes to standard error. A file of JSON or SVG is of one trace.
+    pub(super) fn write(&self, pictures: &[Picture<'_>]) -> Result<(), Failure> {
+        let mut files: Vec<(&Path, String)> = Vec::new();
+        for picture in pictures {
+            files.extend(self.json.as_deref().map(|path| (path, json(picture.trace) + "\n")));
+            files.extend(self.svg.as_deref().map(|path| (path, picture.svg())));
         }
-        Some(path) => {
-            let written = std::fs::write(path, format!("{}\n", json(trace)));
-            to_stdout(&text(trace))?;
-            written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error))
+        let title = if let [picture] = pictures { picture.title } else { "TCP connections" };
+        files.extend(self.html.as_deref().map(|path| (path, page(title, pictures))));
+        let shown: Vec<String> = pictures.iter().map(|picture| text(picture.trace)).collect();
+        let (to_stdout, to_files): (Vec<_>, Vec<_>) = files.into_iter().partition(|(path, _)| path.as_os_str() == "-");
+        match to_stdout.is_empty() {
+            true => print(&format!("{}\n", shown.join("\n\n")))?,
+            false => log(format_args!("{}", shown.join("\n\n"))),
         }
-        None => to_stdout(&text(trace)),
+        for (path, contents) in to_files {
+            let written = std::fs::write(path, contents);
+            written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error))?;
+        }
+        to_stdout.iter().try_for_each(|(_, contents)| print(contents))
     }
 }
 
-fn to_stdout(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| Failure::output(&error))
 }
