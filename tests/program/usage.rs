@@ -75,6 +75,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["decode", "one", "two"], &["'two'"]),
         (&["trace", "--scenario", "sticki"], &["--scenario", "sticky", "or all"]),
         (&["trace", "--scenario", "all", "--pcap", "x"], &["--scenario", "--pcap"]),
+        (&["trace", "--scenario", "all", "--svg", "x"], &["--svg", "--html"]),
         (&["trace", "--pcap", "x", "--save", "y"], &["--save", "--pcap"]),
         (&["dissector", "--name", "2x"], &["--name", "\"2x\"", "a letter from a to z"]),
         (&["dissector", "--name", "协议"], &["--name", "协议", "a letter from a to z"]),

@@ -9,7 +9,7 @@ use crate::trace::{Direction, Trace};
 const READS: usize = 8;
 /// The widths of a byte of a header, of a byte of a short payload, and of bytes that are not drawn.
 const HEADER_BYTE: f64 = 17.0;
-const PAYLOAD_BYTE: f64 = 9.5;
+const PAYLOAD_BYTE: f64 = 10.0;
 const LEFT_OUT: f64 = 150.0;
 
 /// Bytes that are next to each other and look the same: a header, a payload, what was left out.
@@ -29,7 +29,7 @@ pub(super) struct Atom {
 fn scaled(len: u64) -> f64 {
     let len = len as f64;
     let wide = if len <= 12.0 { len } else { 12.0 + 2.4 * (len / 12.0).log2() };
-    (PAYLOAD_BYTE * wide).max(22.0)
+    (PAYLOAD_BYTE * wide).max(26.0)
 }
 
 /// What is drawn, cut at every edge, without its place.

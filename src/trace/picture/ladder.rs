@@ -8,7 +8,7 @@ use super::rows::{Row, half_close, micros};
 use super::shape::{Anchor, Area, Shape, Text};
 use super::sheet::Sheet;
 use super::text::{clock, counted, fitted, grouped, mono_width, time, width, wrapped};
-use super::words::{self, bytes, contents, fate, flags, sender};
+use super::words::{self, bytes, fate, flags, sender};
 use crate::trace::{Direction, Flag, Segment, State, States, Trace};
 
 /// The size of text on arrows, and of that beside the rails.
@@ -285,7 +285,7 @@ fn captions(trace: &Trace, segment: &Segment, sheet: &Sheet) -> Vec<Text> {
         let fate = fate(trace, &segment.runs);
         let lead = if fate.is_empty() { String::new() } else { format!("{fate}: ") };
         let room = sheet.bar + 30.0 - width(&lead, SIZE) * 1.07;
-        let said = fitted(&contents(trace, &segment.runs), room, |text| width(text, SIZE));
+        let said = fitted(&words::contents(trace, segment), room, |text| width(text, SIZE));
         lines.push(text().with("strong", lead).with("", said));
     }
     let marks = words::marks(segment);

@@ -33,6 +33,7 @@ enum Sample {
     Read,
     Again,
     OutOfOrder,
+    Window,
     Reset,
     HalfClose,
     Numbers,
@@ -119,6 +120,12 @@ fn items(trace: &Trace) -> Vec<Item> {
         ),
         (any(Mark::OutOfOrder), Sample::OutOfOrder, "out of order", "New bytes that come after later ones."),
         (
+            any(Mark::ZeroWindow),
+            Sample::Window,
+            "window",
+            "How many more bytes its sender has room for. While it is 0, the other end waits, and asks from time to time.",
+        ),
+        (
             trace.segments.iter().any(|segment| segment.has(Flag::Rst)),
             Sample::Reset,
             "reset",
@@ -168,6 +175,10 @@ fn sample(sample: Sample, area: Area) -> Vec<Shape> {
         Sample::OutOfOrder => vec![Shape::line((left, middle), (right, middle), "arrow-late")],
         Sample::Reset => sample_reset(left, right, middle),
         Sample::HalfClose => vec![Shape::rect(area, 0.0, "shade")],
+        Sample::Window => {
+            let text = Text::new(left, middle + 4.0, Anchor::Start, SIZE);
+            vec![text.with("dim", "window ").with("code", "0").into()]
+        }
         Sample::Numbers => {
             let text = Text::new(left, middle + 4.0, Anchor::Start, SIZE);
             vec![text.with("dim", "seq ").with("code", "1").with("dim", "  ack ").with("code", "28").into()]

@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::trace::{Direction, Flag, Trace};
 
 /// The segments at the beginning, and at the end, that are always drawn.
-const FIRST: usize = 16;
-const LAST: usize = 12;
+const FIRST: usize = 12;
+const LAST: usize = 10;
 /// The remarkable segments between those that are drawn, at most.
 const REMARKABLE: usize = 16;
 
@@ -23,7 +23,7 @@ pub(super) enum Row {
     HalfClosed(Direction),
 }
 
-/// The rows of a picture: at most 16 + 12 + 16 segments.
+/// The rows of a picture: at most 12 + 10 + 16 segments, and those that stand alone between them.
 pub(super) fn rows(trace: &Trace) -> Vec<Row> {
     let drawn = drawn(trace);
     let half_close = half_close(trace);

@@ -50,11 +50,11 @@ impl Line<'_> {
         self.top + if self.atoms.iter().any(|atom| self.stuck(atom).is_some()) { 24.0 } else { 6.0 }
     }
 
-    /// The new bytes of the segment of an atom, if several frames are in them.
-    fn stuck(&self, atom: &Atom) -> Option<Vec<Run>> {
+    /// How many frames have new bytes in the segment of an atom, if several have.
+    fn stuck(&self, atom: &Atom) -> Option<usize> {
         let segment = &self.trace.segments[atom.piece?.segment?];
         let new: Vec<Run> = segment.runs.iter().filter(|run| !run.again).copied().collect();
-        (words::frames_in(&new) > 1).then_some(new)
+        Some(words::frames_in(&new)).filter(|count| *count > 1)
     }
 
     fn frames_top(&self) -> f64 {
@@ -79,6 +79,7 @@ impl Line<'_> {
 
     fn shapes(&self) -> Vec<Shape> {
         let mut shapes = self.names();
+        shapes.extend(self.cuts());
         for atoms in self.atoms.chunk_by(|a, b| segment_of(a) == segment_of(b)) {
             shapes.extend(self.segment(atoms));
         }
@@ -86,7 +87,6 @@ impl Line<'_> {
             shapes.extend(self.frame(atoms));
         }
         shapes.extend(self.reads());
-        shapes.extend(self.cuts());
         shapes
     }
 
@@ -115,8 +115,8 @@ impl Line<'_> {
         let labels = [long, format!("segment {}", segment.packet), segment.packet.to_string()];
         let mut shapes = vec![Shape::rect(area, 4.0, "segment")];
         shapes.extend(first_that_fits(&labels, area, 15.5, "strong"));
-        if let Some(new) = self.stuck(&atoms[0]) {
-            shapes.extend(bracket(area, words::frames_in(&new), &words::contents(self.trace, &new)));
+        if let Some(count) = self.stuck(&atoms[0]) {
+            shapes.extend(bracket(area, count));
         }
         shapes
     }
@@ -172,7 +172,7 @@ impl Line<'_> {
             true => vec![split, format!("#{} · split", frame.number), format!("#{}", frame.number)],
             false => vec![format!("#{}", frame.number)],
         };
-        shapes.extend(first_that_fits(&labels, area, FRAME + 14.0, "strong"));
+        shapes.extend(first_that_fits(&labels, area, FRAME + 14.0, "strong-over"));
         shapes
     }
 
@@ -192,7 +192,7 @@ impl Line<'_> {
             };
             let area = area(atoms, self.reads_top(), READ);
             shapes.push(Shape::rect(area, READ / 2.0, "read"));
-            shapes.extend(first_that_fits(&labels, area, 14.0, "dim"));
+            shapes.extend(first_that_fits(&labels, area, 14.0, "dim-over"));
         }
         shapes
     }
@@ -220,14 +220,11 @@ impl Line<'_> {
 }
 
 /// What holds frames together that are stuck.
-fn bracket(area: Area, count: usize, contents: &str) -> Vec<Shape> {
+fn bracket(area: Area, count: usize) -> Vec<Shape> {
     let (y, low) = (area.y - 8.0, area.y - 3.0);
     let corners = [(area.x + 2.0, low), (area.x + 2.0, y), (area.right() - 2.0, y), (area.right() - 2.0, low)];
-    let labels = [
-        format!("{count} stuck in one segment: {contents}"),
-        format!("{count} stuck in one segment"),
-        format!("{count} stuck"),
-    ];
+    let labels =
+        [format!("{count} frames stuck in one segment"), format!("{count} stuck in one"), format!("{count} stuck")];
     let mut shapes = vec![Shape::path(&corners, false, "bracket")];
     shapes.extend(first_that_fits(&labels, area, -12.0, "strong"));
     shapes

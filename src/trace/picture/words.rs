@@ -1,7 +1,7 @@
 //! What a picture says of segments and frames.
 
-use super::text::{counted, grouped};
-use crate::trace::{Direction, Flag, Frame, Mark, Part, Run, Segment, State, Trace};
+use super::text::{counted, grouped, printable};
+use crate::trace::{Direction, Flag, Mark, Part, Run, Segment, State, Trace};
 
 /// `client` or `server`.
 pub(super) fn sender(direction: Direction) -> &'static str {
@@ -37,27 +37,6 @@ pub(super) fn tells_window(segment: &Segment) -> bool {
     [Mark::ZeroWindow, Mark::WindowUpdate, Mark::ZeroWindowProbe].iter().any(|mark| segment.is(*mark))
 }
 
-/// Which part of a frame some bytes of it are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    Whole,
-    Head,
-    Middle,
-    Tail,
-}
-
-/// Which part of `frame` the bytes of `run` are.
-pub(super) fn extent(run: &Run, frame: &Frame) -> Extent {
-    let starts = run.offset <= frame.offset;
-    let ends = run.offset + run.len >= frame.end();
-    match (starts, ends) {
-        (true, true) => Extent::Whole,
-        (true, false) => Extent::Head,
-        (false, true) => Extent::Tail,
-        (false, false) => Extent::Middle,
-    }
-}
-
 /// How many frames have bytes in these runs; an unfinished one counts.
 pub(super) fn frames_in(runs: &[Run]) -> usize {
     let mut frames: Vec<_> = runs.iter().filter(|run| run.frame.is_some()).map(|run| run.frame).collect();
@@ -66,9 +45,9 @@ pub(super) fn frames_in(runs: &[Run]) -> usize {
 }
 
 /// Whether runs hold a part of a frame, and not all of it.
-pub(super) fn has_part(trace: &Trace, runs: &[Run]) -> bool {
+fn has_part(trace: &Trace, runs: &[Run]) -> bool {
     runs.iter().any(|run| match run.frame {
-        Some(index) => extent(run, &trace.frames[index]) != Extent::Whole,
+        Some(index) => run.len < trace.frames[index].end() - trace.frames[index].offset,
         None => run.part == Part::Unfinished,
     })
 }
@@ -83,47 +62,14 @@ pub(super) fn fate(trace: &Trace, runs: &[Run]) -> &'static str {
     }
 }
 
-/// What a segment carries: `tail of #2 + 3 whole (#3–#5) + head of #6`.
-pub(super) fn contents(trace: &Trace, runs: &[Run]) -> String {
-    let mut said: Vec<String> = Vec::new();
-    let mut whole: Vec<u64> = Vec::new();
-    for run in runs {
-        let frame = run.frame.map(|index| &trace.frames[index]);
-        match frame.map(|frame| (extent(run, frame), frame.number)) {
-            Some((Extent::Whole, number)) => {
-                whole.push(number);
-                continue;
-            }
-            part => {
-                said.extend(wholes(&whole));
-                whole.clear();
-                said.push(partial(part, run));
-            }
-        }
-    }
-    said.extend(wholes(&whole));
-    said.dedup();
-    said.join(" + ")
-}
-
-/// `#3 whole`, `2 whole (#3, #4)`, `5 whole (#3–#7)`; nothing for none.
-fn wholes(numbers: &[u64]) -> Option<String> {
-    let (first, last) = (numbers.first()?, numbers.last()?);
-    Some(match numbers.len() {
-        1 => format!("#{first} whole"),
-        2 => format!("2 whole (#{first}, #{last})"),
-        count => format!("{} whole (#{first}–#{last})", grouped(count as u64)),
-    })
-}
-
-fn partial(part: Option<(Extent, u64)>, run: &Run) -> String {
-    match (part, run.part) {
-        (Some((Extent::Head, number)), _) => format!("head of #{number}"),
-        (Some((Extent::Tail, number)), _) => format!("tail of #{number}"),
-        (Some((_, number)), _) => format!("middle of #{number}"),
-        (None, Part::Unfinished) => "a frame that never ends".to_owned(),
-        (None, Part::Undecoded) => format!("{} that are no frames", bytes(run.len)),
-        (None, _) => format!("{} before any frame", bytes(run.len)),
+/// What a segment carries; of a single whole frame, also its text.
+pub(super) fn contents(trace: &Trace, segment: &Segment) -> String {
+    let caption = trace.caption(segment);
+    let [run] = &segment.runs[..] else { return caption };
+    let frame = run.frame.map(|index| &trace.frames[index]).filter(|frame| !run.again && !frame.split);
+    match frame.and_then(|frame| frame.text.as_ref()) {
+        Some(text) => format!("{caption}: {}", printable(text)),
+        None => caption,
     }
 }
 
@@ -163,7 +109,7 @@ pub(super) fn sentence(trace: &Trace, segment: &Segment) -> String {
         said.push_str(&format!(" ack {ack}"));
     }
     if segment.len > 0 {
-        said.push_str(&format!(", {}: {}", bytes(segment.len), contents(trace, &segment.runs)));
+        said.push_str(&format!(", {}: {}", bytes(segment.len), trace.caption(segment)));
     }
     for mark in marks(segment) {
         said.push_str(&format!(", {mark}"));

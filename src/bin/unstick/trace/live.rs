@@ -42,17 +42,27 @@ fn parse_scenarios(text: &str) -> Result<Scenarios, String> {
     })
 }
 
+impl LiveArgs {
+    fn scenarios(&self) -> &[Scenario] {
+        self.scenario.as_ref().map_or(&[Scenario::Tutorial], |Scenarios(scenarios)| scenarios)
+    }
+
+    /// How many scenarios are asked for.
+    pub(super) fn count(&self) -> usize {
+        self.scenarios().len()
+    }
+}
+
 /// Records what is asked for.
 pub(super) fn record(args: &LiveArgs) -> Result<Vec<Shown>, Failure> {
     live::enter_namespace().map_err(|error| failure(&error))?;
     // It needs a thread, which the namespace must not see before.
     reactor::begin()?;
-    let scenarios = args.scenario.as_ref().map_or(&[Scenario::Tutorial][..], |Scenarios(scenarios)| scenarios);
     let (mut shown, mut all) = (Vec::new(), Capture::default());
-    for &scenario in scenarios {
+    for &scenario in args.scenarios() {
         let recording = live::record(scenario).map_err(|error| failure(&error))?;
-        let (name, title, lesson) = (scenario.name(), scenario.title(), scenario.lesson());
-        shown.push(Shown { name: name.into(), title: title.into(), lesson: lesson.into(), trace: recording.trace() });
+        let (name, title, lesson) = (scenario.name(), scenario.title().to_owned(), scenario.lesson());
+        shown.push(Shown { name, title, lesson, trace: recording.trace() });
         all.packets.extend(recording.capture.packets);
     }
     if let Some(path) = &args.save {

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use unstick::trace::{Capture, Reading, TraceError};
 
+use self::output::{Files, Shown};
 use crate::args::FormatArgs;
 use crate::exit::{self, Failure};
-use output::Shown;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,6 +20,7 @@ Examples:
   unstick trace --scenario all --save all.pcap --json all.json
   tcpdump -i lo -w echo.pcap tcp port 4747      capture, in another terminal
   unstick trace --pcap echo.pcap                its first connection
+  unstick trace --pcap echo.pcap --svg echo.svg a picture of it
   unstick trace --pcap echo.pcap --stream 3 --json trace.json
   unstick trace --pcap dns.pcapng --format u16be --port 53
   unstick trace --pcap late.pcap --offset 12,40";
@@ -72,9 +73,8 @@ pub(crate) struct Trace {
     #[arg(long, value_name = "BYTES[,BYTES]", value_parser = parse_offset)]
     offset: Option<Offset>,
 
-    /// Also write the trace as JSON to FILE; - for standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// A newtype, as clap would take an array for a list of values.
@@ -103,11 +103,14 @@ pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
     let shown = match &command.pcap {
         Some(path) => vec![read_trace(command, path)?],
         #[cfg(target_os = "linux")]
-        None => live::record(&command.live)?,
+        None => {
+            command.files.check(command.live.count())?;
+            live::record(&command.live)?
+        }
         #[cfg(not(target_os = "linux"))]
         None => Vec::new(),
     };
-    output::write(&shown, command.json.as_deref())
+    command.files.write(&shown)
 }
 
 /// A connection of a capture.
@@ -124,7 +127,8 @@ fn read_trace(command: &Trace, path: &Path) -> Result<Shown, Failure> {
         exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
     }
     let trace = capture.trace(&connection, &reading);
-    Ok(Shown { name: format!("stream-{}", trace.stream), title: String::new(), lesson: String::new(), trace })
+    let title = format!("Connection {} of {name}", connection.stream);
+    Ok(Shown { name: "connection", title, lesson: "", trace })
 }
 
 /// The bytes of the capture, and what it is called.
