@@ -10,7 +10,7 @@ use unstick::framing::{
 };
 use unstick::load::{Expectation, Plan, PlanError, RunError, Sizes};
 use unstick::testing::{self, Failure, Subject, Violation};
-use unstick::trace::{Capture, TraceError};
+use unstick::trace::{Capture, Dissector, TraceError};
 use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
@@ -205,6 +205,17 @@ fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
     assert!(text.starts_with("after 1 bytes: frame 0 of 0 bytes is whole, but was not yielded"), "{text}");
     let case = format!("a decoder of u8, limit 255, is wrong about 1 bytes [00] in {:?}", failure.case.cuts);
     check(&failure, &case, Some(&text));
+}
+
+#[test]
+fn errors_of_a_dissector_have_the_numbers() {
+    let error = |name: &str| Dissector::new(Format::U8, name).expect_err("no name");
+    let text = "the name \"协议\" must begin with a letter from a to z, have a second one or a digit, and no control characters";
+    check(&error("协议"), text, None);
+    check(&error(&"x".repeat(65)), "a name of 65 characters is too long: 64 at most", None);
+    let long = Format::new(Layout::fixed(8, Endian::Big).adjustment(1 << 40), 1 << 40).expect("a format");
+    let text = "the shortest payload of this format has 1099511627776 bytes: Wireshark takes 2147483639 at most";
+    check(&Dissector::new(long, "xy").expect_err("too long"), text, None);
 }
 
 #[test]
