@@ -56,7 +56,7 @@ fn check_consistent(trace: &Trace) {
         let runs = || segments().flat_map(|segment| &segment.runs);
         let counted: u64 = runs().filter(|run| !run.again).map(|run| run.len).sum();
         let missing = flow.holes.iter().filter(|hole| hole.cause == HoleCause::Missing).map(|hole| hole.len);
-        assert_eq!(counted, flow.len - missing.sum::<u64>(), "each byte counts once");
+        assert_eq!(counted, flow.len - missing.sum::<u64>(), "each byte counts once, {direction:?}: {}", text(trace));
         for segment in segments() {
             let carried: u64 = segment.runs.iter().map(|run| run.len).sum();
             assert!(carried <= segment.len && segment.captured <= segment.len);
@@ -156,7 +156,7 @@ impl Session {
             _ => source.u64() as u32,
         };
         let began = [began(), began()];
-        let (is_late, is_ipv6) = (source.u8() % 4 == 0, source.u8() % 2 == 0);
+        let (is_late, is_ipv6) = (source.u8().is_multiple_of(4), source.u8().is_multiple_of(2));
         let mut session =
             Session { format, streams, began, is_late, is_ipv6, segments: Vec::new(), lost: 0, snap_len: usize::MAX };
         session.talk(source);
@@ -249,7 +249,7 @@ impl Session {
                 _ => self.segments.swap(at, to.min(count - 1)),
             }
         }
-        if source.u8() % 4 == 0 {
+        if source.u8().is_multiple_of(4) {
             self.keep_alive(source.u8());
         }
         for end in 0..2 {

@@ -61,14 +61,24 @@ pub(super) struct Half<'a> {
     scale: Option<u8>,
     /// The longest segment that it takes.
     max_segment: Option<u16>,
-    /// A byte that was sent to ask for room, and that may not have been taken: the segment and the byte.
-    probe: Option<(usize, &'a [u8])>,
+    /// A byte that was sent to ask for room, and that may not have been taken.
+    probe: Option<Probe<'a>>,
     /// Whether the last segment asked for an answer: a keep-alive or a probe.
     has_asked: bool,
     /// The packet of the last segment.
     last_packet: Option<&'a [u8]>,
     /// The segments that repeat bytes with another content.
     pub(super) differing: Vec<usize>,
+}
+
+/// A byte that was sent though there was no room for it.
+#[derive(Clone, Copy, Debug)]
+struct Probe<'a> {
+    /// The index of its segment.
+    segment: usize,
+    position: i64,
+    /// It, if it was captured.
+    byte: &'a [u8],
 }
 
 /// Both directions, and the segments in the order of the capture.
@@ -221,14 +231,14 @@ impl<'a> Half<'a> {
         let (start, end) = (seen.start(), seen.end());
         if seen.marks.contains(&Mark::ZeroWindowProbe) {
             if start == self.next && self.probe.is_none() {
-                self.probe = Some((index, seen.tcp.bytes));
+                self.probe = Some(Probe { segment: index, position: start, byte: seen.tcp.bytes });
             }
             return;
         }
-        if start == self.next + 1 {
-            self.take_probe();
-        } else if start <= self.next {
-            self.probe = None;
+        match self.probe {
+            Some(probe) if start > probe.position => self.take_probe(),
+            Some(_) if end > self.next => self.probe = None,
+            _ => {}
         }
         let before = self.next;
         let added = self.stream.add(index, start, end, seen.tcp.bytes);
@@ -259,15 +269,15 @@ impl<'a> Half<'a> {
 
     /// Takes the byte of a probe: it was sent, and nothing shows that it was refused.
     fn take_probe(&mut self) {
-        if let Some((index, bytes)) = self.probe.take() {
-            self.stream.add(index, self.next, self.next + 1, bytes);
-            self.next += 1;
+        if let Some(Probe { segment, position, byte }) = self.probe.take() {
+            self.stream.add(segment, position, position + 1, byte);
+            self.next = self.next.max(position + 1);
         }
     }
 
     /// The peer acknowledges all up to a position.
     fn acknowledged(&mut self, ack: i64) {
-        if self.probe.is_some() && ack > self.next {
+        if self.probe.is_some_and(|probe| ack > probe.position) {
             self.take_probe();
         }
         self.acked = self.acked.max(ack);

@@ -1,9 +1,9 @@
 //! The TCP states of both ends, derived from the packets only.
 //!
-//! An end is in a state from the segment on that it sends because of it: SYN_SENT with its SYN, CLOSE_WAIT with its ACK of the
-//! peer's FIN, TIME_WAIT with its last ACK. What only an ACK that it receives can change (SYN_RECEIVED to ESTABLISHED, FIN_WAIT_1
-//! to FIN_WAIT_2, LAST_ACK to CLOSED) changes with that ACK, as if it arrived. So the states are those that a capture can
-//! show, from one place: an end that answers late is shown in its new state late.
+//! An end is in a state from the segment on that it sends because of it: `SYN_SENT` with its SYN, `CLOSE_WAIT` with its ACK of
+//! the peer's FIN, `TIME_WAIT` with its last ACK. What only an ACK that it receives can change (`SYN_RECEIVED` to ESTABLISHED,
+//! `FIN_WAIT_1` to `FIN_WAIT_2`, `LAST_ACK` to CLOSED) changes with that ACK, as if it arrived. So the states are those that a
+//! capture can show, from one place: an end that answers late is shown in its new state late.
 
 use super::model::{Direction, Flag, State, States};
 

@@ -11,6 +11,8 @@ mod encode_decode;
 mod harness;
 mod limits;
 #[cfg(target_os = "linux")]
+mod live;
+#[cfg(target_os = "linux")]
 mod load;
 mod observers;
 mod readme;
@@ -18,6 +20,8 @@ mod serve;
 mod starting;
 mod terminal;
 mod tls;
+#[path = "../support/tools.rs"]
+mod tools;
 mod trace;
 mod unix;
 mod usage;

@@ -217,3 +217,17 @@ fn syn_and_fin_that_are_sent_again_are_retransmissions() {
     assert_eq!(marked, [1, 5]);
     assert_eq!(trace.segments[5].states.client, State::FinWait1);
 }
+
+/// Found by the properties: the byte of a probe has its own place, whatever comes after it.
+#[test]
+fn a_probe_before_a_gap_counts_at_its_place() {
+    let mut talk = Talk::open();
+    talk.window = 0;
+    talk.send(From::Server, ACK, 1, 1, b"");
+    talk.send(From::Client, ACK, 1, 1, b"a");
+    talk.send(From::Client, ACK, 100, 1, b"bcd");
+    let trace = talk.trace(&u8s());
+    let runs: Vec<_> =
+        trace.segments.iter().flat_map(|segment| &segment.runs).map(|run| (run.offset, run.len)).collect();
+    assert_eq!((trace.to_server.len, runs), (102, vec![(0, 1), (99, 3)]));
+}

@@ -93,6 +93,7 @@ fn open() -> io::Result<Socket> {
 
 fn capture(socket: &Socket, shared: &Shared) -> io::Result<()> {
     let (mut bytes, mut control) = (vec![0; MAX_PACKET], nix::cmsg_space!(TimeSpec));
+    let mut last = Duration::ZERO;
     loop {
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), MsgFlags::empty());
@@ -103,13 +104,19 @@ fn capture(socket: &Socket, shared: &Shared) -> io::Result<()> {
             Err(Errno::EAGAIN | Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
         };
-        let time = time.or_else(|| SystemTime::UNIX_EPOCH.elapsed().ok()).unwrap_or_default();
+        // Packets come in the order in which they were captured, also if the time of day is set back meanwhile.
+        last = last.max(time.unwrap_or_else(now));
         let mut packets = shared.packets();
         let number = packets.len() as u64 + 1;
-        packets.push(Packet { number, time, bytes: bytes[..len].to_vec(), len });
+        packets.push(Packet { number, time: last, bytes: bytes[..len].to_vec(), len });
         drop(packets);
         shared.came.notify_all();
     }
+}
+
+/// The time of day, since 1970.
+fn now() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 /// When the kernel saw the packet.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use unstick::trace::picture::{Picture, page};
-use unstick::trace::{json, text};
+use unstick::trace::{Trace, json, text};
 
 use crate::exit::{Failure, log};
 
@@ -25,18 +25,45 @@ pub(super) struct Files {
     html: Option<PathBuf>,
 }
 
+/// A trace, and what is said of it.
+pub(super) struct Shown {
+    pub(super) name: &'static str,
+    pub(super) title: String,
+    /// Empty if it teaches nothing.
+    pub(super) lesson: &'static str,
+    pub(super) trace: Trace,
+}
+
+impl Shown {
+    fn picture(&self) -> Picture<'_> {
+        Picture { name: self.name, title: &self.title, lesson: self.lesson, trace: &self.trace }
+    }
+
+    fn text(&self) -> String {
+        let Shown { name, title, lesson, trace } = self;
+        if lesson.is_empty() { text(trace) } else { format!("{name}: {title}\n{lesson}\n\n{}", text(trace)) }
+    }
+}
+
 impl Files {
-    /// Writes the text of the traces to standard output, and the rest to its files. If any of it goes to standard output, the
-    /// text goes to standard error. A file of JSON or SVG is of one trace.
-    pub(super) fn write(&self, pictures: &[Picture<'_>]) -> Result<(), Failure> {
-        let mut files: Vec<(&Path, String)> = Vec::new();
-        for picture in pictures {
-            files.extend(self.json.as_deref().map(|path| (path, json(picture.trace) + "\n")));
-            files.extend(self.svg.as_deref().map(|path| (path, picture.svg())));
+    /// Refuses what so many traces cannot be written to.
+    pub(super) fn check(&self, traces: usize) -> Result<(), Failure> {
+        match &self.svg {
+            Some(_) if traces > 1 => Err(Failure::usage("--svg draws one picture; --html draws all on one page")),
+            _ => Ok(()),
         }
-        let title = if let [picture] = pictures { picture.title } else { "TCP connections" };
-        files.extend(self.html.as_deref().map(|path| (path, page(title, pictures))));
-        let shown: Vec<String> = pictures.iter().map(|picture| text(picture.trace)).collect();
+    }
+
+    /// Writes the text of the traces to standard output, and the rest to its files. If any of it goes to standard output, the
+    /// text goes to standard error. Several traces are an array in JSON, and an SVG is of the first.
+    pub(super) fn write(&self, all: &[Shown]) -> Result<(), Failure> {
+        let pictures: Vec<Picture<'_>> = all.iter().map(Shown::picture).collect();
+        let mut files: Vec<(&Path, String)> = Vec::new();
+        files.extend(self.json.as_deref().map(|path| (path, all_json(all) + "\n")));
+        files.extend(self.svg.as_deref().zip(pictures.first()).map(|(path, picture)| (path, picture.svg())));
+        let title = if let [picture] = &pictures[..] { picture.title } else { "TCP and frames, as they happen" };
+        files.extend(self.html.as_deref().map(|path| (path, page(title, &pictures))));
+        let shown: Vec<String> = all.iter().map(Shown::text).collect();
         let (to_stdout, to_files): (Vec<_>, Vec<_>) = files.into_iter().partition(|(path, _)| path.as_os_str() == "-");
         match to_stdout.is_empty() {
             true => print(&format!("{}\n", shown.join("\n\n")))?,
@@ -47,6 +74,14 @@ impl Files {
             written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error))?;
         }
         to_stdout.iter().try_for_each(|(_, contents)| print(contents))
+    }
+}
+
+/// The trace, or all of them in an array.
+fn all_json(all: &[Shown]) -> String {
+    match all {
+        [one] => json(&one.trace),
+        _ => format!("[{}]", all.iter().map(|shown| json(&shown.trace)).collect::<Vec<_>>().join(",\n")),
     }
 }
 
