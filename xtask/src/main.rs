@@ -16,6 +16,8 @@ mod load;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(target_os = "linux")]
+mod pictures;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
@@ -48,6 +50,8 @@ enum Task {
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
     Mutants(mutants::Args),
+    #[cfg(target_os = "linux")]
+    Pictures(pictures::Args),
     PublicApi(public_api::Args),
     Verify(verify::Args),
 }
@@ -69,6 +73,8 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::Pictures(args) => pictures::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
