@@ -16,6 +16,7 @@ mod load;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
+mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
@@ -48,6 +49,7 @@ enum Task {
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
     Mutants(mutants::Args),
+    Prove(prove::Args),
     PublicApi(public_api::Args),
     Verify(verify::Args),
 }
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
+        Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
