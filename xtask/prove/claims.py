@@ -1,8 +1,6 @@
 """The claims, each over all adjustments, limits, lengths and bytes. A function takes the shim and a layout, returns how
 many paths there are, and raises `Refuted` or `NotShown`. No path of any of them reaches a panic: that is claim 6."""
 
-import claripy
-
 import specification
 from machine import Given
 from outcome import Kind, Outcome
@@ -25,14 +23,14 @@ def new(machine, layout):
 
 def parse(machine, layout):
     """`parse` is the specification."""
-    it = Given(layout)
-    cases = ((condition, [found]) for condition, found, _ in specification.parse(it))
-    return machine.check("parse", (it, where_there_is_a_format(it, cases)))
+    it = format_of(layout)
+    cases = [(condition, [found]) for condition, found, _ in specification.parse(it)]
+    return machine.check("parse", (it, cases))
 
 
 def whole_frame(machine, layout):
     """`whole_frame` takes no frame that the specification, and `parse`, would not take just so. It may decline."""
-    it = Given(layout)
+    it = format_of(layout)
     cases = []
     for condition, found in specification.first_frame(it):
         allowed = [NOT_WHOLE]
@@ -40,24 +38,24 @@ def whole_frame(machine, layout):
             _, header_len, payload_len, trailer, _ = found.numbers
             allowed.append(Outcome(Kind.WHOLE, payload_len + header_len + trailer))
         cases.append((condition, allowed))
-    return machine.check("whole_frame", (it, where_there_is_a_format(it, cases)))
+    return machine.check("whole_frame", (it, cases))
 
 
 def header(machine, layout):
     """An encoded header parses to what was encoded, for every payload within the limit; all others are refused."""
-    it = Given(layout)
+    it = format_of(layout)
     # The first bytes are the prefix to encode.
     it.conditions.append(it.bits["len"] >= layout.offset)
-    cases = ((condition, [found]) for condition, found in specification.header(it))
-    return machine.check("header", (it, where_there_is_a_format(it, cases)))
+    cases = [(condition, [found]) for condition, found in specification.header(it)]
+    return machine.check("header", (it, cases))
 
 
 def split_first(machine, layout):
     """`split_first` agrees with the specification: the frame, what comes after it, and the fault."""
-    it = Given(layout)
+    it = format_of(layout)
     found_in = specification.first_frame(it)
-    cases = ((condition, [NOT_WHOLE if found.kind == Kind.NOT_WHOLE else found]) for condition, found in found_in)
-    return machine.check("split_first", (it, where_there_is_a_format(it, cases)))
+    cases = [(condition, [NOT_WHOLE if found.kind == Kind.NOT_WHOLE else found]) for condition, found in found_in]
+    return machine.check("split_first", (it, cases))
 
 
 def decoder(machine, layout):
@@ -66,15 +64,17 @@ def decoder(machine, layout):
     runs = []
     length = layout.offset + layout.width + MORE
     for cut in range(length + 1):
-        first, both_pieces = Given(layout, len=cut), Given(layout, len=length, start=cut)
-        cases = ((condition, [found]) for condition, found in specification.two_pieces(first, both_pieces))
-        runs.append((both_pieces, where_there_is_a_format(both_pieces, cases)))
+        first, both_pieces = format_of(layout, len=cut), format_of(layout, len=length, start=cut)
+        cases = [(condition, [found]) for condition, found in specification.two_pieces(first, both_pieces)]
+        runs.append((both_pieces, cases))
     return machine.check("decoder", *runs)
 
 
-def where_there_is_a_format(it, cases):
-    """These cases; but where the specification accepts no format, there is none."""
-    return [(claripy.Not(specification.is_format(it)), [NO_FORMAT]), *cases]
+def format_of(layout, **known):
+    """The input where there is a format: by claim 1, just where the specification says so."""
+    it = Given(layout, **known)
+    it.conditions.append(specification.is_format(it))
+    return it
 
 
 # By the number that the table shows.

@@ -1,45 +1,51 @@
-"""Numbers that are too wide to overflow here: 128 bits, signed, known or unknown."""
+"""Numbers that are too wide to overflow here, signed, known or unknown."""
 
 import claripy
 
-BITS = 128
+BITS = 72
 
 
 class Wide:
-    """A number of 128 bits. What is added up from 64-bit numbers fits, so its operators are those of mathematics."""
+    """A number of 72 bits: what is added up here from a few 64-bit numbers fits, so its operators are mathematics. Its
+    low 64 bits are also kept as sums of low bits, as the solver then sees at once which sums of the code they equal."""
 
-    def __init__(self, value):
+    def __init__(self, value, low=None):
         if isinstance(value, Wide):
-            value = value.value
-        self.value = claripy.BVV(value, BITS) if isinstance(value, int) else value
+            value, low = value.value, value.low
+        if isinstance(value, int):
+            value, low = claripy.BVV(value, BITS), claripy.BVV(value, 64)
+        self.value, self.low = value, low
 
     @staticmethod
     def unsigned(bits):
         """The number of these bits."""
-        return Wide(bits.zero_extend(BITS - bits.length))
+        return Wide(bits.zero_extend(BITS - bits.length), bits.zero_extend(64 - bits.length))
 
     @staticmethod
     def signed(bits):
         """The number of these bits in two's complement."""
-        return Wide(bits.sign_extend(BITS - bits.length))
+        return Wide(bits.sign_extend(BITS - bits.length), bits.sign_extend(64 - bits.length))
 
     def __add__(self, other):
-        return Wide(self.value + Wide(other).value)
+        other = Wide(other)
+        return Wide(self.value + other.value, self.low + other.low)
 
     def __radd__(self, other):
         return self + other
 
     def __sub__(self, other):
-        return Wide(self.value - Wide(other).value)
+        other = Wide(other)
+        return Wide(self.value - other.value, self.low - other.low)
 
     def __rsub__(self, other):
         return Wide(other) - self
 
     def __mul__(self, power_of_two):
-        return Wide(self.value << (power_of_two.bit_length() - 1))
+        shift = power_of_two.bit_length() - 1
+        return Wide(self.value << shift, self.low << shift)
 
     def __mod__(self, power_of_two):
-        return Wide(self.value & (power_of_two - 1))
+        return Wide(self.value & (power_of_two - 1), self.low & (power_of_two - 1))
 
     def __lt__(self, other):
         return claripy.SLT(self.value, Wide(other).value)
@@ -58,21 +64,20 @@ class Wide:
 
     __hash__ = None
 
-    def in_64_bits(self):
-        """As the code says it: a negative number in two's complement."""
-        return self.value[63:0]
-
 
 def smaller(one, other):
     """The smaller of two numbers."""
-    one, other = Wide(one), Wide(other)
-    return Wide(claripy.If(one < other, one.value, other.value))
+    return either(Wide(one) < Wide(other), Wide(one), Wide(other))
 
 
 def larger(one, other):
     """The larger of two numbers."""
-    one, other = Wide(one), Wide(other)
-    return Wide(claripy.If(one < other, other.value, one.value))
+    return either(Wide(one) < Wide(other), Wide(other), Wide(one))
+
+
+def either(condition, one, other):
+    """The one number if the condition holds, else the other."""
+    return Wide(claripy.If(condition, one.value, other.value), claripy.If(condition, one.low, other.low))
 
 
 def both(one, other):

@@ -397,6 +397,7 @@ mod tests {
             coverage: Value::Null,
             mutants: Value::Null,
             broken: Value::Null,
+            proof: Value::Null,
         }
     }
 
