@@ -18,6 +18,7 @@ mod mutants;
 mod network;
 #[cfg(target_os = "linux")]
 mod pictures;
+mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
@@ -52,6 +53,7 @@ enum Task {
     Mutants(mutants::Args),
     #[cfg(target_os = "linux")]
     Pictures(pictures::Args),
+    Prove(prove::Args),
     PublicApi(public_api::Args),
     Verify(verify::Args),
 }
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Task::Mutants(args) => mutants::run(&args),
         #[cfg(target_os = "linux")]
         Task::Pictures(args) => pictures::run(&args),
+        Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
