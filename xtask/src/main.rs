@@ -13,6 +13,8 @@ mod evidence;
 mod fuzz;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod load_cluster;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
@@ -46,6 +48,8 @@ enum Task {
     #[cfg(target_os = "linux")]
     Load(load::Args),
     #[cfg(target_os = "linux")]
+    LoadCluster(load_cluster::Args),
+    #[cfg(target_os = "linux")]
     Bench(bench::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -70,6 +74,8 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         #[cfg(target_os = "linux")]
         Task::Load(args) => load::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::LoadCluster(args) => load_cluster::run(&args),
         #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
