@@ -10,6 +10,7 @@ use unstick::framing::{
 };
 use unstick::load::{Expectation, MergeError, Plan, PlanError, RunError, Shard, ShardFile, Sizes, merge};
 use unstick::testing::{self, Failure, Subject, Violation};
+use unstick::trace::{Capture, Dissector, TraceError};
 use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
@@ -204,6 +205,31 @@ fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
     assert!(text.starts_with("after 1 bytes: frame 0 of 0 bytes is whole, but was not yielded"), "{text}");
     let case = format!("a decoder of u8, limit 255, is wrong about 1 bytes [00] in {:?}", failure.case.cuts);
     check(&failure, &case, Some(&text));
+}
+
+#[test]
+fn errors_of_a_dissector_have_the_numbers() {
+    let error = |name: &str| Dissector::new(Format::U8, name).expect_err("no name");
+    let text = "the name \"协议\" must begin with a letter from a to z, have a second one or a digit, and no control characters";
+    check(&error("协议"), text, None);
+    check(&error(&"x".repeat(65)), "a name of 65 characters is too long: 64 at most", None);
+    let long = Format::new(Layout::fixed(8, Endian::Big).adjustment(1 << 40), 1 << 40).expect("a format");
+    let text = "the shortest payload of this format has 1099511627776 bytes: Wireshark takes 2147483639 at most";
+    check(&Dissector::new(long, "xy").expect_err("too long"), text, None);
+}
+
+#[test]
+fn errors_of_a_trace_have_the_numbers() {
+    let not = Capture::read(b"GET /").expect_err("no capture");
+    check(&not, "neither pcap nor pcapng: 5 bytes, which begin with 47 45 54 20", None);
+    let none = Capture::default().choose(None, None).expect_err("no connection");
+    check(&none, "no TCP segment among 0 IP packets", None);
+    let link = TraceError::LinkType { link_type: 147, packets: 4 };
+    let text = "none of the 4 packets can be read: they are of link type 147; Ethernet (1), raw IP (101, 228, 229), Linux \
+                cooked (113, 276) and loopback (0, 108) can be";
+    check(&link, text, None);
+    check(&TraceError::NoStream { stream: 9, count: 3 }, "no stream 9: there are 3, from 0 to 2", None);
+    check(&TraceError::NoPort { port: 80, count: 3 }, "none of the 3 TCP connections has the port 80", None);
 }
 
 /// A decoder to which every stream is empty.

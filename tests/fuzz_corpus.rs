@@ -9,7 +9,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use unstick::testing::{check_session, check_shard_file, targets};
+use unstick::testing::{check_capture, check_session, check_shard_file, check_trace, targets};
 
 #[track_caller]
 fn replay(target: &str, run: fn(&[u8])) {
@@ -78,6 +78,16 @@ fn cli_format() {
     replay("cli_format", targets::cli_format);
 }
 
+#[test]
+fn capture() {
+    replay("capture", check_capture);
+}
+
+#[test]
+fn trace() {
+    replay("trace", check_trace);
+}
+
 /// Every target has a corpus that is replayed here.
 #[test]
 fn every_target_is_replayed() {
@@ -91,6 +101,7 @@ fn every_target_is_replayed() {
     assert_eq!(
         targets,
         [
+            "capture",
             "cli_format",
             "custom_header",
             "decode",
@@ -100,7 +111,8 @@ fn every_target_is_replayed() {
             "session",
             "shard_file",
             "stream_body",
-            "text"
+            "text",
+            "trace"
         ]
     );
 }

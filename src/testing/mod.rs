@@ -85,6 +85,8 @@
 //! and every check takes a [`Case`] of it. [`check_header`] has an example.
 
 mod bodies;
+#[cfg(feature = "trace")]
+mod captures;
 mod case;
 mod checks;
 #[cfg(feature = "std")]
@@ -108,6 +110,8 @@ pub mod targets;
 mod ways;
 
 pub use bodies::check_streamed_body;
+#[cfg(feature = "trace")]
+pub use captures::{check_capture, check_trace};
 pub use case::{Case, Chunks, Cuts};
 pub use checks::{
     check_chunking, check_cuts, check_end, check_final_error, check_need, check_oracle, check_plan,

@@ -18,6 +18,9 @@ mod load_cluster;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(target_os = "linux")]
+mod pictures;
+mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
@@ -52,6 +55,9 @@ enum Task {
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
     Mutants(mutants::Args),
+    #[cfg(target_os = "linux")]
+    Pictures(pictures::Args),
+    Prove(prove::Args),
     PublicApi(public_api::Args),
     Verify(verify::Args),
 }
@@ -75,6 +81,9 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::Pictures(args) => pictures::run(&args),
+        Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
