@@ -30,7 +30,7 @@ pub fn text(outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-fn labelled(label: &str, text: &str) -> String {
+pub(super) fn labelled(label: &str, text: &str) -> String {
     format!("  {label:<12}{text}")
 }
 
@@ -56,7 +56,7 @@ fn verdict(outcome: &Outcome) -> String {
     }
 }
 
-fn load(outcome: &Outcome) -> String {
+pub(super) fn load(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let loops = match plan.pacing {
         Pacing::Closed => "closed loop".into(),
