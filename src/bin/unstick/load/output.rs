@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use unstick::load::{Outcome, json, text};
+use unstick::load::{Results, results_json, results_text};
 
 use crate::exit::{Failure, log};
 
-/// Where the outcome goes.
+/// Where the results go.
 pub(super) struct Outputs {
     json: Json,
     /// The first thing that cannot be written.
@@ -41,17 +41,17 @@ impl Outputs {
         Outputs { json, lost }
     }
 
-    /// Writes the outcome to all of them.
-    pub(super) fn write(mut self, outcome: &Outcome) -> Result<(), Failure> {
-        let report = text(outcome);
+    /// Writes the results to all of them.
+    pub(super) fn write(mut self, results: &Results) -> Result<(), Failure> {
+        let report = results_text(results);
         match self.json {
             Json::Nowhere => self.lose(to_stdout(&report)),
             Json::Stdout => {
                 log(format_args!("{report}"));
-                self.lose(to_stdout(&json(outcome)));
+                self.lose(to_stdout(&results_json(results)));
             }
             Json::File(ref path, ref mut file) => {
-                let written = file.write_all(format!("{}\n", json(outcome)).as_bytes());
+                let written = file.write_all(format!("{}\n", results_json(results)).as_bytes());
                 let written =
                     written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error));
                 self.lose(written);

@@ -38,6 +38,13 @@ impl Watcher {
         })
     }
 
+    /// The next run, with this plan. A signal that came holds for it, too.
+    pub(super) fn begin(&mut self, plan: &Plan) {
+        self.whole = plan.warm_up + plan.duration;
+        self.next_line = if self.on_terminal { Duration::ZERO } else { LINE_EVERY };
+        self.last = (Duration::ZERO, Progress::default());
+    }
+
     pub(super) fn watch(&mut self, progress: Progress) -> Wish {
         for _ in self.signals.pending() {
             if self.wish == Wish::GoOn {
