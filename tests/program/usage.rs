@@ -115,9 +115,9 @@ fn help_teaches() {
 /// `-h` fits one screen, and all help fits 80 columns, of which a Chinese character takes two.
 #[test]
 fn help_fits_the_screen() {
-    for command in [None, Some("serve"), Some("connect"), Some("encode"), Some("decode"), Some("load")] {
+    for command in ["", "serve", "connect", "encode", "decode", "load", "load compare"] {
         for flag in ["-h", "--help"] {
-            let args: Vec<&str> = command.into_iter().chain([flag]).collect();
+            let args: Vec<&str> = command.split_whitespace().chain([flag]).collect();
             let ran = run(&args, b"");
             let width = |line: &str| line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
             for line in ran.text().lines() {
@@ -179,8 +179,15 @@ fn completions_and_man_pages_are_generated() {
     let mut files: Vec<String> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort_unstable();
-    let pages =
-        ["unstick-connect.1", "unstick-decode.1", "unstick-encode.1", "unstick-load.1", "unstick-serve.1", "unstick.1"];
+    let pages = [
+        "unstick-connect.1",
+        "unstick-decode.1",
+        "unstick-encode.1",
+        "unstick-load-compare.1",
+        "unstick-load.1",
+        "unstick-serve.1",
+        "unstick.1",
+    ];
     assert_eq!(files, [&["_unstick"][..], &pages, &["unstick.bash", "unstick.fish"]].concat());
     let file = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     for name in ["_unstick", "unstick.bash", "unstick.fish"] {

@@ -75,6 +75,7 @@ fn a_newcomer_is_shown_around() {
                 "{stdout}"
             );
             assert_eq!(json["half"]["rate_asked"].as_f64(), Some((rate / 2.0).round()));
+            assert_eq!(json["curve"]["knee"].as_f64(), Some(rate));
         }
         None => assert!(stdout.contains("No rate is healthy on this machine as it is now"), "{stdout}"),
     }
@@ -82,8 +83,26 @@ fn a_newcomer_is_shown_around() {
 }
 
 #[test]
+fn ours_is_compared_with_tokio_in_turn() {
+    let program = program();
+    let args = ["--program", program.to_str().unwrap(), "--compare", "tokio", "--runs", "2", "--seconds", "0.3"];
+    let (stdout, stderr) = ends_with(0, &[&args[..], &["--json", "-"]].concat());
+    let order: Vec<&str> =
+        stderr.lines().filter_map(|line| line.strip_prefix("  ")?.split("   ").next()).take(4).collect();
+    assert_eq!(order, ["unstick", "tokio", "tokio", "unstick"], "{stderr}");
+    assert!(stderr.contains("2 runs, beside 2 before: no difference seen"), "{stderr}");
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(["runs", "baseline"].map(|side| json[side].as_array().unwrap().len()), [2, 2]);
+    let measures: Vec<&Value> =
+        json["comparison"]["differences"].as_array().unwrap().iter().map(|it| &it["measure"]).collect();
+    assert!(measures.contains(&&"frames/s".into()) && measures.contains(&&"server CPU/frame".into()), "{measures:?}");
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_its_numbers() {
-    let cases: [(i32, &[&str], &str); 5] = [
+    let cases: [(i32, &[&str], &str); 7] = [
+        (2, &["--compare", "tokio", "--threads", "2"], "cannot be used with"),
+        (2, &["--compare", "nobody"], "tokio"),
         (1, &["--format", "u8", "--payload", "256"], "256"),
         (1, &["--format", "width=2,adjustment=10", "--payload", "9"], "least of 10"),
         (2, &["--connections", "0"], "--connections"),

@@ -29,17 +29,22 @@ pub(crate) fn run(command: &Generate, mut program: Command) -> Result<(), Failur
     written.map_err(|error| Failure::cannot(format_args!("write to {}", dir.display()), &error))
 }
 
-/// A page for the program and one for each command, such as `unstick-serve.1`.
+/// A page for the program and one for each command, such as `unstick-serve.1` and `unstick-load-compare.1`.
 fn man_pages(mut program: Command, dir: &Path) -> io::Result<()> {
     program.build();
-    let commands: Vec<Command> = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
-    for command in commands.into_iter().chain([program]) {
+    for command in with_subcommands(program) {
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
         let mut page = Vec::new();
         Man::new(command).render(&mut page)?;
         fs::write(dir.join(format!("{name}.1")), unfilled(&String::from_utf8_lossy(&page)))?;
     }
     Ok(())
+}
+
+/// A command, those below it, and those below them, but for hidden ones.
+fn with_subcommands(command: Command) -> Vec<Command> {
+    let below: Vec<Command> = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    below.into_iter().flat_map(with_subcommands).chain([command]).collect()
 }
 
 /// The page with the lines of its last help text left as they are, not filled into paragraphs.

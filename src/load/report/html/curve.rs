@@ -2,9 +2,10 @@
 
 use super::chart::{Axis, Chart, Line, Scale, Stroke, TALL, Unit};
 use super::figure::figure;
-use crate::load::curve::{Curve, Point, Swept};
+use crate::load::curve::{Curve, Point};
 use crate::load::outcome::Outcome;
 use crate::load::show::{count, plural};
+use crate::load::sweep::Swept;
 
 /// The quantiles that are drawn, from the top.
 const LINES: [(&str, f64, u8, Stroke); 3] =
