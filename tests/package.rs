@@ -19,8 +19,8 @@ const CRATES: [(&str, usize); 12] = [
     ("net", 35),
     ("tls", 11),
     ("tracing", 38),
-    ("load", 20),
-    ("cli", 102),
+    ("load", 28),
+    ("cli", 148),
 ];
 
 fn cargo(args: &[&str]) -> String {

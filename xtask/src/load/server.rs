@@ -90,7 +90,9 @@ impl Server {
         plan: &Plan,
         run: impl FnOnce(&Plan) -> Result<Outcome, RunError>,
     ) -> Result<Outcome, RunError> {
-        let outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        let mut outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        // As it is repeated, and not as cargo calls us.
+        outcome.origin.command.splice(..1, ["cargo".into(), "xtask".into()]);
         let mut server = outcome.server.clone().unwrap_or_default();
         server.threads = Some(self.threads);
         Ok(outcome.with_server(server))
