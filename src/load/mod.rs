@@ -37,6 +37,8 @@ mod pace;
 mod pattern;
 mod plan;
 mod poller;
+mod process;
+mod recent;
 mod report;
 mod results;
 mod run;
@@ -51,6 +53,7 @@ mod times;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod whole;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
 
@@ -68,9 +71,12 @@ pub use curve::{Curve, Point, find_knee, sweep};
 pub use error::PlanError;
 pub use expect::Expectation;
 pub use meter::Interval;
-pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
+pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerSample, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
-pub use report::{from_json, json, line, results_from_json, results_json, results_text, text};
+pub use recent::Recent;
+pub use report::{
+    from_json, hlog, html, json, line, results_from_json, results_html, results_json, results_text, text,
+};
 pub use results::Results;
 pub use run::{Progress, RunError, run};
 pub use search::Search;

@@ -15,6 +15,8 @@ use super::times::Times;
 
 /// Faults that are kept one by one; of more, the number is known.
 const FAULTS_KEPT: usize = 100;
+/// Connections whose replies are kept one by one; of more, so many stand for all.
+const SHARES_KEPT: usize = 101;
 /// A rate is reached with this part of the frames that were due.
 const REACHED: f64 = 0.99;
 /// A thread of the generator that has more of its core than this has no time to spare.
@@ -34,6 +36,9 @@ pub struct Outcome {
     pub origin: Origin,
     /// What was to be done.
     pub plan: Plan,
+    /// Whether it was over TLS.
+    #[serde(default)]
+    pub over_tls: bool,
     /// How long was measured.
     pub seconds: f64,
     /// Frames a second that were asked for; nothing in a closed loop.
@@ -82,6 +87,8 @@ pub struct Outcome {
     pub own_lag_ns: Times,
     /// How evenly the connections were served; `None` where nothing came.
     pub fairness: Option<Fairness>,
+    /// Replies of those connections, the fewest first: of each, or, of more than 101, of 101 at even distances in that order.
+    pub shares: Vec<u64>,
     /// For each thread of the generator, the part of a core that it had.
     pub generator_busy: Vec<f64>,
     /// What the server took, where that is known.
@@ -159,8 +166,22 @@ pub struct ServerUse {
     pub peak_memory: Option<u64>,
     /// What is wrong with how it ended.
     pub failure: Option<String>,
+    /// What it took by the second, from the begin of the measured time on.
+    pub samples: Vec<ServerSample>,
     /// The last of what it said, where that may explain a failure.
     pub said: Vec<String>,
+}
+
+/// What a server took in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ServerSample {
+    /// When this second ended, in seconds of the measured time.
+    pub at: f64,
+    /// The cores that it had in this second, programs and system: 0.5 is half of one.
+    pub cores: f64,
+    /// Its resident memory at the end of this second, in bytes.
+    pub memory: u64,
 }
 
 /// A fault, and where it was found.
@@ -234,6 +255,7 @@ impl Outcome {
             interrupted,
             origin,
             plan: plan.clone(),
+            over_tls: plan.tls.is_some(),
             seconds: measured,
             rate_asked: plan.pacing.rate(),
             rate_reached: a_second(found.in_time, measured),
@@ -257,7 +279,8 @@ impl Outcome {
             service_ns: all.service_ns,
             send_lag_ns: all.send_lag_ns,
             own_lag_ns: all.own_lag_ns,
-            fairness: Fairness::of(found.shares),
+            fairness: Fairness::of(found.shares.clone()),
+            shares: thinned(found.shares),
             generator_busy: found.busy,
             server: None,
             fault_count: found.faults.len(),
@@ -349,7 +372,8 @@ impl Outcome {
         if let Some(frames) = self.plan.frames.filter(|frames| self.frames_sent < *frames && !self.has_chaos()) {
             lines.push(format!("{} frames were sent where {} were asked for", count(self.frames_sent), count(frames)));
         }
-        if self.connections_silent > 0 && self.plan.reply != Reply::None && self.plan.pacing == Pacing::Closed {
+        let all_take_part = self.plan.pacing == Pacing::Closed && self.plan.in_flight_in_all.is_none();
+        if self.connections_silent > 0 && self.plan.reply != Reply::None && all_take_part {
             let asked = count(asked as u64);
             lines.push(format!("{} of {asked} connections got no right reply", count(self.connections_silent as u64)));
         }
@@ -405,6 +429,16 @@ impl Outcome {
     }
 }
 
+/// In order, and of many as many as a chart shows: the first, the last, and what is at even distances between.
+fn thinned(mut shares: Vec<u64>) -> Vec<u64> {
+    shares.sort_unstable();
+    let last = shares.len().saturating_sub(1);
+    match last < SHARES_KEPT {
+        true => shares,
+        false => (0..SHARES_KEPT).map(|rank| shares[rank * last / (SHARES_KEPT - 1)]).collect(),
+    }
+}
+
 /// The faults of one class, those of a kind together: how many, and the first one.
 fn by_kind(faults: &[FaultSeen], in_all: usize, wrong: bool) -> Vec<String> {
     let mut kinds: Vec<(usize, &FaultSeen)> = Vec::new();
@@ -429,6 +463,14 @@ fn by_kind(faults: &[FaultSeen], in_all: usize, wrong: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_many_shares_the_first_the_last_and_some_between_are_kept() {
+        assert_eq!(thinned(vec![3, 1, 2]), [1, 2, 3]);
+        let kept = thinned((0..=1000).rev().collect());
+        assert_eq!((kept.len(), kept[0], kept[50], kept[100]), (SHARES_KEPT, 0, 500, 1000));
+        assert_eq!(thinned(Vec::new()), []);
+    }
 
     #[test]
     fn fairness_is_one_where_all_have_the_same_and_less_where_not() {

@@ -26,9 +26,14 @@ pub struct Plan {
     pub run: u64,
     /// Where the server is.
     pub target: Target,
-    /// TLS over the target, with feature `tls`. By default none. It is no part of the plan as it is written down.
+    /// TLS over the target, with feature `tls`. By default none. It is no part of the plan as it is written down:
+    /// [`Outcome::over_tls`](super::Outcome::over_tls) says whether there was some.
     #[serde(skip)]
     pub tls: Option<Tls>,
+    /// The process of the server, where it is on this machine: what it takes is sampled by the second. By default none. It is no
+    /// part of the plan as it is written down.
+    #[serde(skip)]
+    pub server_pid: Option<u32>,
     /// How frames look, and how long a payload may be. By default [`Format::U32_LE`].
     #[serde(with = "wire")]
     pub format: Format,
@@ -40,6 +45,10 @@ pub struct Plan {
     pub pacing: Pacing,
     /// Frames in flight on each connection, at most. By default 16 in a closed loop, and no bound in an open one.
     pub in_flight: Option<u32>,
+    /// Frames in flight on all connections together, at most, instead of on each of them: a reply allows a frame on the connection
+    /// whose turn it is. So many connections may be there and few be busy. For a closed loop. By default no such bound.
+    #[serde(default)]
+    pub in_flight_in_all: Option<u32>,
     /// How long payloads are. By default 64 bytes.
     pub payload: Sizes,
     /// How many connections, 1 to 16,777,216. By default 64.
@@ -103,7 +112,8 @@ pub enum Greeting {
 pub enum Reply {
     /// The same frame: every byte of it is verified.
     Echo,
-    /// One frame, of any bytes: it is counted and timed.
+    /// One frame, of any bytes: it is counted and timed. As nobody looks at it, a closed loop sends one payload again and again where
+    /// all are of one length, and the system throws away long ones that come: so the load costs little.
     Count,
     /// Nothing: frames are sent, and nothing is timed.
     None,
@@ -173,11 +183,13 @@ impl Plan {
             run: 1,
             target,
             tls: None,
+            server_pid: None,
             format: Format::U32_LE,
             greeting: Greeting::None,
             reply: Reply::Echo,
             pacing: Pacing::Closed,
             in_flight: None,
+            in_flight_in_all: None,
             payload: Sizes::Fixed(64),
             connections: 64,
             connect_rate: None,
@@ -259,6 +271,7 @@ impl Plan {
         }
         self.check_chaos()?;
         self.check_push()?;
+        self.check_in_all()?;
         Plan::fit(self.format.layout(), &self.payload).map(drop)
     }
 
@@ -271,6 +284,21 @@ impl Plan {
             return Err(PlanError::Conflict { one: "frames in pieces", other: "many frames at once" });
         }
         Ok(())
+    }
+
+    fn check_in_all(&self) -> Result<(), PlanError> {
+        let Some(frames) = self.in_flight_in_all else { return Ok(()) };
+        let conflict = |other| Err(PlanError::Conflict { one: "a bound on the frames in flight in all", other });
+        if (frames as usize) < self.threads {
+            return Err(PlanError::Zero { what: "a frame in flight for each thread" });
+        }
+        match self {
+            Plan { in_flight: Some(_), .. } => conflict("one on those of each connection"),
+            Plan { pacing: Pacing::Open { .. }, .. } => conflict("a rate"),
+            Plan { reply: Reply::None | Reply::Push, .. } => conflict("frames without a reply each"),
+            Plan { chaos, .. } if chaos.connections() > 0 => conflict("connections that read slowly or end early"),
+            _ => Ok(()),
+        }
     }
 
     fn check_push(&self) -> Result<(), PlanError> {

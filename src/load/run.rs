@@ -12,6 +12,8 @@ use super::error::PlanError;
 use super::fault::Fault;
 use super::outcome::{Origin, Outcome};
 use super::plan::{Plan, Reply, Target};
+use super::process::Process;
+use super::recent::{Recent, Second};
 use super::shard::{Common, Found, Shard};
 use super::socket::Address;
 
@@ -34,15 +36,20 @@ pub struct Progress {
     pub sent: u64,
     /// Replies, or pushes, that came and are right.
     pub received: u64,
+    /// Frames in flight.
+    pub in_flight: u64,
     /// Frames that are due and not sent.
     pub backlog: u64,
     /// Connections at fault.
     pub faults: usize,
+    /// What the last second showed whose replies had a second to come; `None` until there is one.
+    pub recent: Option<Recent>,
 }
 
 /// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
 ///
-/// `watch` is called ten times a second, on this thread, which measures nothing; what it wishes is done.
+/// `watch` is called ten times a second, and when the measured time begins and ends, on this thread, which measures nothing; what it
+/// wishes is done.
 ///
 /// # Errors
 /// Where the plan cannot be carried out, no connection can be made, or the system has no threads or epolls for it. What goes
@@ -59,6 +66,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
     let common = Common { plan, addresses: &addresses, control: &control, spins: cores > 2 * plan.threads };
     let (sender, receiver) = mpsc::channel();
     let mut found = Found::default();
+    let mut server = plan.server_pid.map(Process::new);
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(plan.threads);
         for number in 0..plan.threads {
@@ -68,7 +76,9 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
             threads.push(thread.inspect_err(|_| control.ask(Wish::Abort)).map_err(RunError::System)?);
         }
         drop(sender);
-        Watcher { plan, control: &control, shards: vec![Snapshot::default(); plan.threads], ready: 0, held: 0 }
+        let shards = vec![Snapshot::default(); plan.threads];
+        let server = server.as_mut();
+        Watcher { plan, control: &control, shards, ready: 0, held: 0, recent: Second::default(), server }
             .watch(&receiver, watch);
         for thread in threads {
             match thread.join() {
@@ -83,7 +93,11 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
         0 if !found.faults.is_empty() => Err(not_connected(found)),
         _ => {
             let from = control.start().unwrap_or_else(|| control.now()) + plan.warm_up.as_nanos() as u64;
-            Ok(Outcome::new(plan, origin, from, interrupted, found))
+            let outcome = Outcome::new(plan, origin, from, interrupted, found);
+            Ok(match server {
+                Some(server) => outcome.with_server(server.taken()),
+                None => outcome,
+            })
         }
     }
 }
@@ -113,21 +127,29 @@ struct Watcher<'a> {
     /// Shards whose connections are made, and how many those are.
     ready: usize,
     held: usize,
+    /// What the shards said last of one second.
+    recent: Second,
+    /// The server's process, until sending has ended.
+    server: Option<&'a mut Process>,
 }
 
 impl Watcher<'_> {
     /// Until all shards have ended.
     fn watch(&mut self, reports: &Receiver<Report>, watch: &mut dyn FnMut(Progress) -> Wish) {
-        let mut next_tick = 0;
-        loop {
-            match reports.recv_timeout(TICK) {
+        let (mut last, mut next_tick) = (0, 0);
+        let mut all_ended = false;
+        while !all_ended {
+            let look = self.marks().into_iter().filter(|mark| *mark > last).fold(next_tick, u64::min);
+            let wait = Duration::from_nanos(look.saturating_sub(self.control.now()));
+            match reports.recv_timeout(wait) {
                 Ok(report) => self.note(report),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => all_ended = true,
             }
             let now = self.control.now();
-            if now >= next_tick {
-                next_tick = now + TICK.as_nanos() as u64;
+            if now >= look {
+                (last, next_tick) = (now, now + TICK.as_nanos() as u64);
+                self.look_at_the_server(now);
                 let wish = watch(self.progress(now));
                 // While connections are made there is nothing in flight to be awaited.
                 let connecting = self.control.start().is_none() && wish > Wish::GoOn;
@@ -136,9 +158,29 @@ impl Watcher<'_> {
         }
     }
 
+    fn look_at_the_server(&mut self, now: u64) {
+        let (Some(server), Some(start)) = (self.server.as_mut(), self.control.start()) else { return };
+        let Some(at) = now.checked_sub(start + self.plan.warm_up.as_nanos() as u64) else { return };
+        if at < self.plan.duration.as_nanos() as u64 && self.control.sent(self.plan.threads).is_none() {
+            return server.look(at);
+        }
+        server.sample(at);
+        self.server = None;
+    }
+
+    /// When the measured time begins and ends, once that is known.
+    fn marks(&self) -> Vec<u64> {
+        let [warm_up, duration] = [self.plan.warm_up, self.plan.duration].map(|time| time.as_nanos() as u64);
+        let begin = self.control.start().map(|start| start + warm_up);
+        begin.map_or(Vec::new(), |begin| vec![begin, begin.saturating_add(duration)])
+    }
+
     fn note(&mut self, report: Report) {
         match report {
             Report::Progress { shard, snapshot } => self.shards[shard] = snapshot,
+            Report::Second { second, response_ns, send_lag_ns } => {
+                self.recent.add(second, &response_ns, &send_lag_ns);
+            }
             Report::Ready { held } => {
                 self.ready += 1;
                 self.held += held;
@@ -160,11 +202,12 @@ impl Watcher<'_> {
 
     fn progress(&self, now: u64) -> Progress {
         let elapsed = self.control.start().map(|start| Duration::from_nanos(now.saturating_sub(start)));
-        let mut all = Progress { elapsed, ..Progress::default() };
+        let mut all = Progress { elapsed, recent: self.recent.recent(), ..Progress::default() };
         for shard in &self.shards {
             all.connections += shard.connections;
             all.sent += shard.sent;
             all.received += shard.received;
+            all.in_flight += shard.in_flight;
             all.backlog += shard.backlog;
             all.faults += shard.faults;
         }

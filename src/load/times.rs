@@ -88,6 +88,11 @@ impl Times {
         }
     }
 
+    /// The greatest time of each bucket that has some, with how many it has, in order.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.buckets.iter().map(|(value, count)| (*value, *count))
+    }
+
     fn summarize(&mut self, nanoseconds: u64, count: u64) {
         (self.min, self.max) = match self.count {
             0 => (nanoseconds, nanoseconds),
@@ -97,7 +102,8 @@ impl Times {
         self.sum = self.sum.saturating_add(nanoseconds.saturating_mul(count));
     }
 
-    fn histogram(&self) -> Histogram<u64> {
+    /// As a histogram, of which least and greatest are to three digits.
+    pub(super) fn histogram(&self) -> Histogram<u64> {
         let mut histogram = empty();
         for (value, count) in &self.buckets {
             histogram.saturating_record_n(*value, *count);

@@ -8,6 +8,7 @@ mod certificates;
 mod liar;
 mod lies;
 mod measured;
+mod page;
 mod several;
 mod shapes;
 mod tls;

@@ -13,6 +13,8 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod load;
 mod observers;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod readme;
 mod serve;
 mod starting;

@@ -48,9 +48,12 @@ pub(crate) enum Code {
     Refused,
     Unsent,
     Output,
-    /// Of load, as the three that follow: bytes were wrong.
+    /// Of load, as the two that follow: bytes were wrong.
+    #[cfg(target_os = "linux")]
     Wrong,
+    #[cfg(target_os = "linux")]
     Missed,
+    #[cfg(target_os = "linux")]
     NotAsAsked,
     /// Ctrl-C at the prompt or during a load, as a shell counts it.
     Interrupted,
@@ -67,9 +70,14 @@ impl From<Code> for ExitCode {
             Code::Reset => 5,
             Code::TimedOut => 6,
             Code::Refused => 7,
+            Code::Unsent => 8,
+            Code::Output => 9,
             // What the same number says of load is another thing.
-            Code::Unsent | Code::Wrong => 8,
-            Code::Output | Code::Missed => 9,
+            #[cfg(target_os = "linux")]
+            Code::Wrong => 8,
+            #[cfg(target_os = "linux")]
+            Code::Missed => 9,
+            #[cfg(target_os = "linux")]
             Code::NotAsAsked => 10,
             Code::Interrupted => 130,
         })

@@ -35,8 +35,8 @@ impl Shard<'_> {
                 usage = Some((now, on_core()));
             }
             if now >= next_tick {
-                next_tick = now + TICK;
-                self.report_progress(now);
+                next_tick = tick_after(now, from);
+                self.look(now);
                 spent = self.is_spent();
             }
             self.fire_timers(now);
@@ -80,6 +80,7 @@ impl Shard<'_> {
 
     /// No more frames are begun.
     fn stop(&mut self, from: u64, now: u64) {
+        self.look(now);
         self.found.stopped = now;
         self.found.due = self.due(from..now.max(from));
         self.found.backlog = self.backlog(now);
@@ -169,18 +170,36 @@ impl Shard<'_> {
         }
     }
 
-    pub(super) fn report_progress(&mut self, now: u64) {
+    /// Looks at how far it is, for the measurements of this second and for who watches.
+    fn look(&mut self, now: u64) {
+        let snapshot = self.report_progress(now);
+        self.meter.look(now, snapshot);
+        if let Some((second, interval)) = self.meter.settled(now) {
+            let (response_ns, send_lag_ns) = (interval.response_ns.clone(), interval.send_lag_ns.clone());
+            _ = self.reports.send(Report::Second { second, response_ns, send_lag_ns });
+        }
+    }
+
+    pub(super) fn report_progress(&mut self, now: u64) -> Snapshot {
         let backlog = if self.common.plan.pacing == Pacing::Closed { 0 } else { self.backlog(now) };
         self.found.greatest_backlog = self.found.greatest_backlog.max(backlog);
         let snapshot = Snapshot {
             sent: self.found.sent,
             received: self.found.right,
+            in_flight: self.in_flight,
             backlog,
             connections: self.alive,
             faults: self.found.faults.len(),
         };
         _ = self.reports.send(Report::Progress { shard: self.number, snapshot });
+        snapshot
     }
+}
+
+/// The next of the times that are whole ticks from `from` on, or before it.
+fn tick_after(now: u64, from: u64) -> u64 {
+    let phase = from % TICK;
+    now.saturating_sub(phase) / TICK * TICK + TICK + phase
 }
 
 /// Nanoseconds that this thread was on a core.

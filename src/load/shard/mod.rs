@@ -35,6 +35,13 @@ pub(super) struct Common<'a> {
     pub(super) spins: bool,
 }
 
+impl Common<'_> {
+    /// The frames that all connections of a shard have in flight together, where that is bounded.
+    fn in_flight(&self, shard: usize) -> Option<u64> {
+        self.plan.in_flight_in_all.map(|frames| share(frames.into(), self.plan.threads as u64, shard as u64))
+    }
+}
+
 /// What a shard found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
@@ -82,8 +89,12 @@ pub(super) struct Shard<'a> {
     /// Connections that are neither ended nor at fault.
     alive: usize,
     timers: BinaryHeap<Reverse<(u64, usize)>>,
+    /// Where frames in flight are bounded in all, the slot that may send the next one.
+    turn: usize,
     scratch: Scratch,
     meter: Meter,
+    /// Frames in flight now.
+    in_flight: u64,
     start: Option<u64>,
     pushed: Option<u64>,
     found: Found,
@@ -119,16 +130,19 @@ impl<'a> Shard<'a> {
         let own = (0..common.plan.connections as u64).filter(|index| *index as usize % common.plan.threads == number);
         let stage = Stage::Connecting { address: 0, until: u64::MAX };
         let slots: Vec<_> = own.map(|index| Slot { index, stage, connection: None }).collect();
+        let in_flight = common.in_flight(number).unwrap_or(0);
         Ok(Shard {
             common,
             number,
             reports,
             poller: Poller::new()?,
             alive: slots.len(),
-            slots,
             timers: BinaryHeap::new(),
-            scratch: Scratch::new(),
+            turn: in_flight as usize % slots.len().max(1),
+            slots,
+            scratch: Scratch::new(common.plan),
             meter: Meter::new(0..0),
+            in_flight: 0,
             start: None,
             pushed: None,
             found: Found::default(),
@@ -188,11 +202,12 @@ impl<'a> Shard<'a> {
     ) {
         let Some(connection) = &mut self.slots[key].connection else { return };
         let begun = self.start.is_some_and(|start| start <= now);
-        let before = (connection.begun(), connection.received());
+        let before = (connection.begun(), connection.received(), connection.in_flight());
         let Shard { scratch, meter, pushed, .. } = self;
         let mut context = Context { plan: self.common.plan, scratch, meter, now, begun, pushed: *pushed };
         let acted = act(connection, &mut context);
         self.found.sent += connection.begun() - before.0;
+        self.in_flight = self.in_flight + connection.in_flight() - before.2;
         let received = connection.received() - before.1;
         if received > 0 {
             self.found.right += received;
@@ -202,6 +217,22 @@ impl<'a> Shard<'a> {
             Ok(State::Ended) => self.leave(key, None),
             Ok(State::Open) => self.set_alarm(key, now),
             Err(fault) => self.leave(key, Some(fault)),
+        }
+        if received > 0 && self.common.plan.in_flight_in_all.is_some() {
+            self.pass_on(received, now);
+        }
+    }
+
+    /// For each of so many replies, the connection whose turn it is sends a frame.
+    fn pass_on(&mut self, replies: u64, now: u64) {
+        for _ in 0..replies {
+            let there = |key: &usize| self.slots[*key].connection.is_some();
+            let Some(key) = (self.turn..self.slots.len()).chain(0..self.turn).find(there) else { return };
+            self.turn = (key + 1) % self.slots.len();
+            self.act(key, now, |connection, context| {
+                connection.allow_one_more();
+                connection.look_after(context)
+            });
         }
     }
 
@@ -243,6 +274,7 @@ impl<'a> Shard<'a> {
             lost + wrong == 0 && self.found.faults.last().is_none_or(|fault| fault.connection != slot.index),
         );
         if let Some(connection) = slot.connection.take() {
+            self.in_flight -= connection.in_flight();
             self.found.in_flight += connection.in_flight().saturating_sub(lost + wrong);
             self.found.account(&connection);
             if let Role::Reset { .. } = connection.role() {
@@ -256,7 +288,7 @@ impl<'a> Shard<'a> {
 fn before_the_start(fault: Fault) -> Fault {
     match fault {
         Fault::Surplus { text, .. } => Fault::Refused { text },
-        Fault::EndedEarly { .. } => Fault::Refused { text: String::new() },
+        Fault::EndedEarly { .. } | Fault::CutOff { .. } => Fault::Refused { text: String::new() },
         other => other,
     }
 }

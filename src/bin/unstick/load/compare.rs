@@ -37,6 +37,10 @@ pub(crate) struct Compare {
     /// Write the results as JSON; - is standard output
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Write a page with charts, for a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(super) fn run(command: &Compare) -> Result<(), Failure> {
@@ -51,7 +55,7 @@ pub(super) fn run(command: &Compare) -> Result<(), Failure> {
     };
     let (before, after) = (all(&command.before)?, all(&command.after)?);
     let results = Results::of_runs(after).compared_with(before, &command.expect).map_err(Failure::usage)?;
-    let written = Outputs::open(command.json.as_deref()).write(&results);
+    let written = Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).write(&results);
     super::end(results.verdict).and(written)
 }
 

@@ -195,6 +195,22 @@ pub(crate) struct Load {
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 
+    /// Write a page with charts, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
+    /// Write an HdrHistogram log, second by second
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(super) hlog: Option<PathBuf>,
+
+    /// The server's process, on this machine: sample its CPU and memory
+    #[arg(long, value_name = "PID", value_parser = parse_pid, hide_short_help = true)]
+    server_pid: Option<u32>,
+
+    /// Show the run on the whole screen of a terminal
+    #[arg(long)]
+    pub(super) tui: bool,
+
     #[command(flatten)]
     tls: ConnectTls,
 
@@ -297,6 +313,7 @@ impl Load {
             None => format,
         };
         plan.tls = self.tls.config(&self.addr)?.map(|(config, name)| Tls::new(config, name));
+        plan.server_pid = self.server_pid;
         plan.run = self.seed;
         plan.greeting = self.greeting;
         plan.reply = self.reply;
@@ -374,6 +391,14 @@ fn parse_in_flight(text: &str) -> Result<NonZeroU32, String> {
 
 fn parse_connections(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number of connections, 1 or more".into())
+}
+
+fn parse_pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse().map_err(|_| "write the number of a process".to_owned())?;
+    match std::path::Path::new(&format!("/proc/{pid}/stat")).exists() {
+        true => Ok(pid),
+        false => Err(format!("there is no process {pid}")),
+    }
 }
 
 fn parse_greeting(text: &str) -> Result<Greeting, String> {

@@ -15,8 +15,9 @@ pub(super) struct Many {
 }
 
 impl Many {
-    pub(super) fn new(plan: Plan) -> io::Result<Many> {
-        Ok(Many { watcher: Watcher::new(&plan)?, plan })
+    /// With `screen`, its title: on a terminal each run has all of it.
+    pub(super) fn new(plan: Plan, screen: Option<String>) -> io::Result<Many> {
+        Ok(Many { watcher: Watcher::new(screen)?, plan })
     }
 
     /// As many runs as the baseline has, where nothing else is asked for.

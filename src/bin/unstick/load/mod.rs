@@ -4,6 +4,7 @@ mod compare;
 mod flags;
 mod many;
 mod output;
+mod screen;
 mod watch;
 
 use unstick::load::{RunError, Verdict, same_load};
@@ -31,8 +32,10 @@ fn load(command: &Load) -> Result<(), Failure> {
         same_load(&run.plan, &plan).map_err(Failure::usage)?;
     }
     raise_open_files();
-    let outputs = Outputs::open(command.json.as_deref());
-    let mut many = Many::new(plan).map_err(|error| Failure::cannot("wait for signals", &error))?;
+    let outputs =
+        Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
+    let screen = command.tui.then(|| format!("unstick load {}", command.addr));
+    let mut many = Many::new(plan, screen).map_err(|error| Failure::cannot("wait for signals", &error))?;
     let mut results = many.run(&asked, baseline.len()).map_err(|error| failure(command, &error))?;
     if !baseline.is_empty() && !matches!(results.verdict, Verdict::Wrong | Verdict::Incomplete) {
         results = results.compared_with(baseline, &command.held_against()).map_err(Failure::usage)?;
