@@ -79,7 +79,7 @@ fn of_curve(curve: &Curve) -> String {
         Some(knee) => {
             let at_it = curve.points.iter().rev().find(|point| point.value == knee);
             let knee = at_it.map_or_else(|| count(knee as u64), |point| curve::value(curve, &point.outcome));
-            format!("It keeps up to {knee}{limits}.")
+            format!("It takes up to {knee}{limits}.")
         }
         None => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
     }
