@@ -208,7 +208,7 @@ pub(crate) struct Load {
     server_pid: Option<u32>,
 
     /// Show the run on the whole screen of a terminal
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) tui: bool,
 
     #[command(flatten)]
