@@ -8,7 +8,10 @@ use std::time::Duration;
 use unstick::framing::{
     DecodeError, Decoder, Diagnosis, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError,
 };
-use unstick::load::{Expectation, MergeError, Plan, PlanError, RunError, Shard, ShardFile, Sizes, merge};
+use unstick::load::{
+    CompareError, Expectation, MergeError, Plan, PlanError, RunError, Shard, ShardFile, Side, Sizes, Sweep, Verdict,
+    merge,
+};
 use unstick::testing::{self, Failure, Subject, Violation};
 use unstick::trace::{Capture, Dissector, TraceError};
 use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
@@ -255,7 +258,11 @@ fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
         ("uniform:9..3".parse::<Sizes>().map(drop), "payloads \"uniform:9..3\": the least is above the greatest"),
         (
             "p99<5".parse::<Expectation>().map(drop),
-            "expectation \"p99<5\": write a time with its unit, as in 5ms, 200us or 1.5s",
+            "expectation \"p99<5\": write a time with its unit, as in 5ms, 200us or 1.5s, or baseline*1.1",
+        ),
+        (
+            "rate=5".parse::<Sweep>().map(drop),
+            "sweep \"rate=5\": write it as in rate=10k..200k*1.5 or connections=100..1000+100",
         ),
         (
             Plan::fit(Format::U8.layout(), &Sizes::Fixed(256)).map(drop),
@@ -283,6 +290,24 @@ fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
     check(&RunError::Nowhere, "the target has no address", None);
     let refused = RunError::Refused { text: "no room".into() };
     check(&refused, "the server said \"no room\" before anything was sent", None);
+    for (error, text) in [
+        (CompareError::NoRun { side: Side::Before }, "there is no run before"),
+        (
+            CompareError::TooMany { side: Side::After, number: 51, most: 50 },
+            "51 runs after are too many to compare: 50 at most",
+        ),
+        (
+            CompareError::Unusable { side: Side::After, run: 3, verdict: Verdict::Wrong },
+            "run 3 of those after was wrong: its numbers cannot be compared",
+        ),
+        (
+            CompareError::Differ { field: "connections".into(), before: "4".into(), after: "5".into() },
+            "the runs cannot be compared: connections is 4 before, and 5 after",
+        ),
+        (CompareError::Nothing, "the runs cannot be compared: no measure is in each of them"),
+    ] {
+        check(&error, text, None);
+    }
     let unfit = RunError::Unfit { why: "no greeting came".into() };
     check(&unfit, "no connection can be used: no greeting came", None);
     let late = RunError::TooLate { by: Duration::from_millis(1500) };

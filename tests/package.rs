@@ -19,9 +19,9 @@ const CRATES: [(&str, usize); 13] = [
     ("net", 35),
     ("tls", 11),
     ("tracing", 38),
-    ("load", 20),
+    ("load", 28),
     ("trace", 17),
-    ("cli", 108),
+    ("cli", 154),
 ];
 
 fn cargo(args: &[&str]) -> String {

@@ -31,7 +31,7 @@ pub fn text(outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-fn labelled(label: &str, text: &str) -> String {
+pub(super) fn labelled(label: &str, text: &str) -> String {
     format!("  {label:<12}{text}")
 }
 
