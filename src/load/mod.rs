@@ -8,6 +8,8 @@
 //! [`find_knee`] and [`sweep`] carry out a plan at several values and return a [`Curve`]; [`Comparison`] says whether runs differ
 //! from earlier ones. [`Results`] are several runs with what they say together.
 //!
+//! Several processes on any machines make one run, each with a [`Shard`] of the plan; [`merge`] makes one outcome of theirs.
+//!
 //! Linux only. What the server answers is [`Reply`]; what it is told on purpose is [`Chaos`].
 //!
 //! ```no_run
@@ -31,6 +33,7 @@ mod error;
 mod expect;
 mod fault;
 mod flight;
+mod merge;
 mod meter;
 mod outcome;
 mod pace;
@@ -44,6 +47,7 @@ mod results;
 mod run;
 mod search;
 mod shard;
+mod shards;
 mod show;
 mod sizes;
 mod socket;
@@ -70,6 +74,7 @@ pub use control::Wish;
 pub use curve::{Curve, Point, find_knee, sweep};
 pub use error::PlanError;
 pub use expect::Expectation;
+pub use merge::{Balance, MergeError, ShardFile, merge};
 pub use meter::Interval;
 pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerSample, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
@@ -80,6 +85,7 @@ pub use report::{
 pub use results::Results;
 pub use run::{Progress, RunError, run};
 pub use search::Search;
+pub use shards::{Merged, Part, Shard};
 pub use sizes::Sizes;
 pub use sweep::{Sweep, Swept};
-pub use times::Times;
+pub use times::{Geometry, Times};

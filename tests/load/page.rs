@@ -187,7 +187,7 @@ fn several_runs_a_curve_and_a_comparison_have_their_charts() {
         .collect();
     let curve = |knee: Option<f64>| json!({ "swept": "rate", "limits": ["p99<5ms"], "points": points, "knee": knee });
     let page = checked(&load::results_html(&results(curve(Some(300.0)), &[], json!(null))));
-    page.has("It keeps up to 300 frames/s with p99<5ms.");
+    page.has("It takes up to 300 frames/s with p99<5ms.");
     page.has("How much can it take?");
     page.has("Second by second: the run at 300 frames/s");
     let page = checked(&load::results_html(&results(curve(None), &[], json!(null))));

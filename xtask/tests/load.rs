@@ -63,8 +63,12 @@ fn large_payloads_are_served() {
 fn a_newcomer_is_shown_around() {
     let program = program();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("load.json");
-    let (stdout, _) = ends_with(0, &["--program", program.to_str().unwrap(), "--json", file.to_str().unwrap()]);
+    let (file, page) = (folder.path().join("load.json"), folder.path().join("load.html"));
+    let [json, html] = [&file, &page].map(|path| path.to_str().unwrap());
+    let (stdout, _) = ends_with(0, &["--program", program.to_str().unwrap(), "--json", json, "--html", html]);
+    assert!(stdout.ends_with(&format!("A page with charts, for a browser: {html}\n")), "{stdout}");
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("How busy was the server?") && page.contains("<code>cargo xtask load "), "{page}");
     assert!(stdout.starts_with("1. As fast as it answers") && stdout.contains("\n2. At a steady rate"), "{stdout}");
     assert!(stdout.contains("every byte of "), "{stdout}");
     let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

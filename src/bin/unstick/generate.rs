@@ -32,19 +32,18 @@ pub(crate) fn run(command: &Generate, mut program: Command) -> Result<(), Failur
 /// A page for the program and one for each command, such as `unstick-serve.1` and `unstick-load-compare.1`.
 fn man_pages(mut program: Command, dir: &Path) -> io::Result<()> {
     program.build();
-    for command in with_subcommands(program) {
-        let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-        let mut page = Vec::new();
-        Man::new(command).render(&mut page)?;
-        fs::write(dir.join(format!("{name}.1")), unfilled(&String::from_utf8_lossy(&page)))?;
-    }
-    Ok(())
+    man_page(&program, dir)
 }
 
-/// A command, those below it, and those below them, but for hidden ones.
-fn with_subcommands(command: Command) -> Vec<Command> {
-    let below: Vec<Command> = command.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
-    below.into_iter().flat_map(with_subcommands).chain([command]).collect()
+/// The page of a command, and those of its own commands.
+fn man_page(command: &Command, dir: &Path) -> io::Result<()> {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        man_page(command, dir)?;
+    }
+    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let mut page = Vec::new();
+    Man::new(command.clone()).render(&mut page)?;
+    fs::write(dir.join(format!("{name}.1")), unfilled(&String::from_utf8_lossy(&page)))
 }
 
 /// The page with the lines of its last help text left as they are, not filled into paragraphs.

@@ -187,7 +187,7 @@ impl Connection {
         if plan.reply == Reply::Push && role == Role::SlowReader {
             self.quota = 0;
         }
-        self.schedule = Schedule::new(plan.pacing, plan.run, start, self.index, plan.connections as u64);
+        self.schedule = Schedule::new(plan, start, self.index);
     }
 
     /// One frame more may be in flight.

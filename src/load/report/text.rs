@@ -16,6 +16,7 @@ const NEARLY_BUSY: f64 = 0.9;
 pub fn text(outcome: &Outcome) -> String {
     let mut lines = vec![verdict(outcome)];
     lines.extend(outcome.failures.iter().map(|failure| format!("  ! {failure}")));
+    lines.extend(shards(outcome).map(|shards| labelled("shards", &shards)));
     lines.push(labelled("load", &load(outcome)));
     lines.extend(outcome.rate_asked.map(|asked| labelled("rate", &rate(outcome, asked))));
     if outcome.plan.reply != Reply::None {
@@ -65,6 +66,26 @@ pub(super) fn right(outcome: &Outcome) -> String {
     }
 }
 
+/// Which part of a run it is, or of which parts it is made.
+pub(super) fn shards(outcome: &Outcome) -> Option<String> {
+    if let Some(part) = &outcome.part {
+        let judged = match &outcome.plan.expectations[..] {
+            [] => "",
+            _ => "; what is expected is judged when all are merged",
+        };
+        return Some(format!("only {} of run {}{judged}", part.shard, part.run_id));
+    }
+    let merged = outcome.merged.as_ref()?;
+    let within =
+        merged.began_within.map(|within| format!(", begun within {} of each other", duration((within * 1e9) as u64)));
+    let clipped = match merged.is_whole {
+        true => String::new(),
+        false => format!("; the times are of the {} in which all measured", duration((outcome.seconds * 1e9) as u64)),
+    };
+    let shards = plural(merged.shards as usize, "shard");
+    Some(format!("{shards} of run {}{}{clipped}", merged.run_id, within.unwrap_or_default()))
+}
+
 pub(super) fn load(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let loops = match plan.pacing {
@@ -79,7 +100,7 @@ pub(super) fn load(outcome: &Outcome) -> String {
     let tls = if outcome.over_tls { ", over TLS" } else { "" };
     format!(
         "{}{in_flight}{tls}, payloads of {} B, {}, {}, {loops}",
-        plural(plan.connections, "connection"),
+        plural(plan.own_connections(), "connection"),
         plan.payload,
         plan.format.layout(),
         duration((outcome.seconds * 1e9) as u64),

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::sync::mpsc::Sender;
+use std::time::SystemTime;
 
 use super::connection::{Connection, Context, Role, Scratch, State};
 use super::control::{ConnectionFault, Control, Report};
@@ -14,6 +15,7 @@ use super::fault::Fault;
 use super::meter::{Interval, Meter};
 use super::plan::Plan;
 use super::poller::{Poller, Ready};
+use super::shards::part;
 use super::socket::Address;
 
 const MS: u64 = 1_000_000;
@@ -38,7 +40,8 @@ pub(super) struct Common<'a> {
 impl Common<'_> {
     /// The frames that all connections of a shard have in flight together, where that is bounded.
     fn in_flight(&self, shard: usize) -> Option<u64> {
-        self.plan.in_flight_in_all.map(|frames| share(frames.into(), self.plan.threads as u64, shard as u64))
+        let own = self.plan.in_flight_in_all.map(|frames| self.plan.shard().part(frames.into()));
+        own.map(|frames| part(frames, self.plan.threads as u64, shard as u64))
     }
 }
 
@@ -60,6 +63,8 @@ pub(super) struct Found {
     pub(super) greatest_backlog: u64,
     /// Frames in flight on connections that ended before they were answered.
     pub(super) in_flight: u64,
+    /// Wrong frames that came when nothing was in flight.
+    pub(super) unasked: u64,
     pub(super) faults: Vec<ConnectionFault>,
     /// Connections that were made and greeted, and those of them that were there until they ended as they should.
     pub(super) held: usize,
@@ -77,6 +82,8 @@ pub(super) struct Found {
     pub(super) last_reply: u64,
     /// For each shard, the part of a core that it had while it was measured.
     pub(super) busy: Vec<f64>,
+    /// When sending began, by the system's clock; `None` where it did not.
+    pub(super) began: Option<SystemTime>,
 }
 
 /// One thread of the load.
@@ -127,7 +134,8 @@ impl<'a> Shard<'a> {
     /// # Errors
     /// Where the system has no epoll for it.
     pub(super) fn new(common: Common<'a>, number: usize, reports: &'a Sender<Report>) -> io::Result<Shard<'a>> {
-        let own = (0..common.plan.connections as u64).filter(|index| *index as usize % common.plan.threads == number);
+        let plan = common.plan;
+        let own = plan.shard().connections(plan.connections).skip(number).step_by(plan.threads);
         let stage = Stage::Connecting { address: 0, until: u64::MAX };
         let slots: Vec<_> = own.map(|index| Slot { index, stage, connection: None }).collect();
         let in_flight = common.in_flight(number).unwrap_or(0);
@@ -276,6 +284,7 @@ impl<'a> Shard<'a> {
         if let Some(connection) = slot.connection.take() {
             self.in_flight -= connection.in_flight();
             self.found.in_flight += connection.in_flight().saturating_sub(lost + wrong);
+            self.found.unasked += (lost + wrong).saturating_sub(connection.in_flight());
             self.found.account(&connection);
             if let Role::Reset { .. } = connection.role() {
                 connection.break_off();
@@ -319,6 +328,7 @@ impl Found {
         self.wrong += other.wrong;
         self.lost += other.lost;
         self.in_flight += other.in_flight;
+        self.unasked += other.unasked;
         self.backlog += other.backlog;
         self.greatest_backlog += other.greatest_backlog;
         self.faults.extend(other.faults);
@@ -332,12 +342,8 @@ impl Found {
         self.stopped = self.stopped.max(other.stopped);
         self.last_reply = self.last_reply.max(other.last_reply);
         self.busy.extend(other.busy);
+        self.began = [self.began, other.began].into_iter().flatten().min();
     }
-}
-
-/// One part of `total` in `parts` that are as equal as can be.
-fn share(total: u64, parts: u64, index: u64) -> u64 {
-    total / parts + u64::from(index < total % parts)
 }
 
 /// What a connection is for: the first ones have their part in chaos, at times of the measured part of the run.

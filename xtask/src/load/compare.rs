@@ -43,6 +43,7 @@ impl Session<'_> {
             false => Results::of_runs(ours).compared_with(theirs, &[])?,
         };
         self.output.say(&format!("\nbefore is tokio, after is unstick\n{}", load::results_text(&results)));
+        self.output.html = load::results_html(&results);
         self.output.json = serde_json::to_value(&results)?;
         Ok(code(results.verdict))
     }

@@ -8,18 +8,20 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
 use unstick::framing::{Format, Layout};
-use unstick::load::{self, Curve, Outcome, Pacing, Plan, RunError, Search, Sizes, Target, Verdict};
+use unstick::load::{self, Curve, Outcome, Pacing, Plan, Results, RunError, Search, Sizes, Target, Verdict};
 
 use crate::child::{Cores, raise_open_files, stay_on};
 use crate::text::{count, parse_seconds};
 use server::Server;
 use watch::Watcher;
+
+pub(crate) use server::build;
 
 /// How long each rate is tried in the search, and warmed up before.
 const TRY: Duration = Duration::from_millis(500);
@@ -86,6 +88,10 @@ pub(crate) struct Args {
     /// Write the numbers as JSON to this file; - is standard output, and the text goes to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Write a page with charts, for a browser, to this file [default: target/load.html without other flags of a run]
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 /// What ours is compared with.
@@ -163,6 +169,7 @@ impl Session<'_> {
         let outcome = self.measure(&args.plan(plan))?;
         let outcome = self.server.stop(outcome)?;
         self.output.say(&load::text(&outcome));
+        self.output.html = load::html(&outcome);
         self.output.json = serde_json::to_value(&outcome)?;
         Ok(code(outcome.verdict))
     }
@@ -184,6 +191,7 @@ impl Session<'_> {
         let json = json!({ "peak": peak, "curve": curve, "greatest_healthy_rate": rate, "half": last });
         let verdicts: Vec<Verdict> = [Some(&peak), last.as_ref()].into_iter().flatten().map(|it| it.verdict).collect();
         let ended = self.server.stop(last.unwrap_or(peak))?;
+        self.output.html = load::results_html(&together(curve, &ended));
         let server_failed = ended.server.and_then(|server| server.failure);
         if let Some(failure) = &server_failed {
             self.output.say(&format!("  ! {failure}"));
@@ -239,6 +247,18 @@ impl Session<'_> {
     }
 }
 
+/// What the page of the tour shows: the curve that was found, and the last run in detail.
+fn together(curve: Option<Curve>, last: &Outcome) -> Results {
+    match curve.filter(|curve| curve.knee.is_some()) {
+        Some(curve) => {
+            let mut results = Results::of_curve(curve);
+            results.runs = vec![last.clone()];
+            results
+        }
+        None => Results::of_runs(vec![last.clone()]),
+    }
+}
+
 /// Whether a rate is healthy, and why.
 fn judge(outcome: &Outcome) -> String {
     let p99 = outcome.response_ns.quantile(0.99).map_or(0.0, |nanoseconds| nanoseconds as f64 / 1e6);
@@ -262,7 +282,10 @@ fn code(verdict: Verdict) -> ExitCode {
 /// Where text and numbers go. Opened before the run, so that a mistake is not told after it.
 struct Output {
     json: serde_json::Value,
+    html: String,
     to: To,
+    /// Where the page goes.
+    page: Option<(PathBuf, File)>,
     /// The first that could not be written.
     lost: Option<String>,
 }
@@ -284,7 +307,23 @@ impl Output {
                 To::File(path.clone(), file)
             }
         };
-        Ok(Output { json: serde_json::Value::Null, to, lost: None })
+        Ok(Output { json: serde_json::Value::Null, html: String::new(), to, page: Output::page(args)?, lost: None })
+    }
+
+    /// Where nobody asked for a page, one that cannot be written is left out.
+    fn page(args: &Args) -> Result<Option<(PathBuf, File)>, String> {
+        let is_tour = args.is_plain() && args.compare.is_none();
+        match &args.html {
+            Some(path) => match File::create(path) {
+                Ok(file) => Ok(Some((path.clone(), file))),
+                Err(error) => Err(format!("--html {}: {error}", path.display())),
+            },
+            None if is_tour => {
+                let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target").join("load.html");
+                Ok(File::create(&path).ok().map(|file| (path, file)))
+            }
+            None => Ok(None),
+        }
     }
 
     fn say(&mut self, text: &str) {
@@ -295,7 +334,13 @@ impl Output {
         }
     }
 
-    fn finish(self) -> Result<(), Box<dyn Error>> {
+    fn finish(mut self) -> Result<(), Box<dyn Error>> {
+        if let Some((path, mut file)) = self.page.take() {
+            match file.write_all(self.html.as_bytes()) {
+                Ok(()) => self.say(&format!("\nA page with charts, for a browser: {}", path.display())),
+                Err(error) => _ = self.lost.get_or_insert(format!("{}: {error}", path.display())),
+            }
+        }
         let text = format!("{}\n", self.json);
         let written = match self.to {
             To::Stdout => Ok(()),

@@ -14,7 +14,7 @@ use crate::bench::tokio_echo;
 use crate::child::{Ended, Listening};
 
 /// Builds the program in release, and returns where it is.
-pub(super) fn build() -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no folder above it")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "unstick", "--features", "cli", "--bin", "unstick"]);
@@ -90,7 +90,9 @@ impl Server {
         plan: &Plan,
         run: impl FnOnce(&Plan) -> Result<Outcome, RunError>,
     ) -> Result<Outcome, RunError> {
-        let outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        let mut outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        // As it is repeated, and not as cargo calls us.
+        outcome.origin.command.splice(..1, ["cargo".into(), "xtask".into()]);
         let mut server = outcome.server.clone().unwrap_or_default();
         server.threads = Some(self.threads);
         Ok(outcome.with_server(server))

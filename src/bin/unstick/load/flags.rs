@@ -5,11 +5,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgGroup, Args, Subcommand};
+use clap::{Arg, ArgGroup, Args};
 use unstick::framing::Layout;
 use unstick::load::{Expectation, Greeting, Pacing, Plan, Reply, Search, Sizes, Sweep, Swept, Target, Tls};
 
-use super::compare::Compare;
+use super::Also;
+use super::shards::Shards;
 use crate::args::{self, Addr, parse_length, parse_threads, parse_time};
 use crate::exit::{self, Chain, Failure};
 use crate::tls::ConnectTls;
@@ -65,7 +66,7 @@ Result:
 #[command(group(ArgGroup::new("paced").args(["rate", "find_knee", "sweep"]).multiple(true)))]
 pub(crate) struct Load {
     #[command(subcommand)]
-    pub(super) other: Option<Other>,
+    pub(super) also: Option<Also>,
 
     /// HOST:PORT or unix:PATH
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
@@ -208,7 +209,7 @@ pub(crate) struct Load {
     server_pid: Option<u32>,
 
     /// Show the run on the whole screen of a terminal
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) tui: bool,
 
     #[command(flatten)]
@@ -216,6 +217,9 @@ pub(crate) struct Load {
 
     #[command(flatten)]
     chaos: Chaos,
+
+    #[command(flatten)]
+    shards: Shards,
 }
 
 /// The flags of TLS and of chaos are for the long help: the short one is full.
@@ -223,12 +227,6 @@ fn hide_rare(arg: Arg) -> Arg {
     let id = arg.get_id().as_str();
     let is_rare = id.starts_with("tls") || ["split", "merge", "slow_readers", "reset", "half_close"].contains(&id);
     if is_rare { arg.hide_short_help(true) } else { arg }
-}
-
-/// What is done with runs that are over.
-#[derive(Debug, Subcommand)]
-pub(super) enum Other {
-    Compare(Compare),
 }
 
 /// What is asked of a plan.
@@ -245,29 +243,29 @@ pub(super) enum Asked {
 #[command(next_help_heading = "Chaos")]
 struct Chaos {
     /// Write frames in pieces of random length
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     split: bool,
 
     /// Write many frames at once
     ///
     /// All that may be in flight; with --rate, those due within a millisecond.
-    #[arg(long, conflicts_with = "split")]
+    #[arg(long, conflicts_with = "split", hide_short_help = true)]
     merge: bool,
 
     /// Read slowly on N connections
     ///
     /// 4 KiB every 50 ms.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     slow_readers: usize,
 
     /// Reset N connections in mid-run
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     reset: usize,
 
     /// End the sending side of N connections in mid-run
     ///
     /// What is in flight on them must still be answered.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     half_close: usize,
 }
 
@@ -344,6 +342,7 @@ impl Load {
         plan.greatest_lag = self.max_send_lag;
         let of_each_run = self.expect.iter().filter(|expectation| !expectation.needs_baseline());
         plan.expectations = self.find_knee.iter().chain(of_each_run).cloned().collect();
+        self.shards.complete(&mut plan)?;
         plan.check().map_err(Failure::usage)?;
         Ok(plan)
     }

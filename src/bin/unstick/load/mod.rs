@@ -3,24 +3,34 @@
 mod compare;
 mod flags;
 mod many;
+mod merge;
 mod output;
 mod screen;
+mod shards;
 mod watch;
 
+use clap::Subcommand;
 use unstick::load::{Comparison, RunError, Verdict, same_load};
 
 use crate::exit::{self, Chain, Code, Failure};
 use crate::tls;
-use flags::Other;
 use many::Many;
 use output::Outputs;
 
 pub(crate) use flags::Load;
 
+/// What can be done with the results of loads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Also {
+    Compare(compare::Compare),
+    Merge(merge::Merge),
+}
+
 pub(crate) fn run(command: &Load) -> Result<(), Failure> {
-    match &command.other {
-        Some(Other::Compare(compare)) => compare::run(compare),
+    match &command.also {
         None => load(command),
+        Some(Also::Compare(compare)) => compare::run(compare),
+        Some(Also::Merge(merge)) => merge::run(merge),
     }
 }
 
@@ -75,6 +85,10 @@ fn failure(command: &Load, error: &RunError) -> Failure {
         RunError::Refused { .. } => Failure::new(
             Code::Refused,
             format_args!("{addr}: {error}: it serves as many as it may, or greets (--greeting says how)"),
+        ),
+        RunError::TooLate { .. } => Failure::new(
+            Code::TooLate,
+            format_args!("{addr}: {error}: a later --start-at leaves time to connect and for the warm-up"),
         ),
         _ => Failure::other(format_args!("{addr}: {}", Chain(error))),
     }

@@ -99,6 +99,9 @@ impl Watcher {
     fn line(&self, progress: Progress) -> String {
         let Progress { connections, sent, received, backlog, faults, .. } = progress;
         let Some(elapsed) = progress.elapsed else { return format!("connecting {connections} connections") };
+        if let Some(waits) = progress.waits {
+            return format!("{connections} connections, beginning in {:.1} s", waits.as_secs_f64());
+        }
         let (before, last) = self.last;
         let seconds = elapsed.saturating_sub(before).as_secs_f64().max(1e-3);
         let a_second = |now: u64, before: u64| (now.saturating_sub(before) as f64 / seconds) as u64;

@@ -18,7 +18,8 @@ pub(super) fn figure(spans: &[Span]) -> String {
     }
     let line = |(name, quantile, colour, stroke): (&str, f64, u8, Stroke)| {
         let value = |span: &Span| span.interval.response_ns.quantile(quantile).map(|time| time as f64);
-        Line::new(name, colour, stroke, through(spans, value))
+        // A second alone is no line.
+        Line { has_dots: spans.len() <= 12, ..Line::new(name, colour, stroke, through(spans, value)) }
     };
     let lines: Vec<Line> = LINES.into_iter().map(line).collect();
     let chart = Chart {

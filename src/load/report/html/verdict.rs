@@ -8,6 +8,7 @@ use crate::load::outcome::{Outcome, Verdict};
 use crate::load::plan::{Pacing, Reply};
 use crate::load::report::text;
 use crate::load::show::{count, duration, plural};
+use crate::load::sweep::Swept;
 
 pub(super) fn header(page: &Page<'_>, shown: &Outcome) -> String {
     let (class, badge) = badge(page.verdict);
@@ -78,7 +79,7 @@ fn of_curve(curve: &Curve) -> String {
         Some(knee) => {
             let at_it = curve.points.iter().rev().find(|point| point.value == knee);
             let knee = at_it.map_or_else(|| count(knee as u64), |point| curve::value(curve, &point.outcome));
-            format!("It keeps up to {knee}{limits}.")
+            format!("It takes up to {knee}{limits}.")
         }
         None => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
     }
@@ -103,7 +104,7 @@ fn of_comparison(comparison: &Comparison) -> String {
 /// What the numbers say, in words.
 fn lede(page: &Page<'_>, shown: &Outcome) -> String {
     let which = match (page.curve, page.runs.len()) {
-        (Some(curve), _) => format!("At {}: ", curve::value(curve, shown)),
+        (Some(curve), _) if curve.swept != Swept::Rate => format!("With {}: ", curve::value(curve, shown)),
         (_, 0 | 1) => String::new(),
         _ => "In the run in the middle: ".into(),
     };
