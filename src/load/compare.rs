@@ -16,7 +16,7 @@ const SEEN: f64 = 0.01;
 /// Runs on a side at most: the exact test takes a time that grows with their fourth power.
 const MOST_RUNS: usize = 50;
 /// What two plans may differ in, and their runs be compared all the same.
-const MAY_DIFFER: [&str; 6] = ["run", "target", "local_addrs", "drain", "greatest_lag", "expectations"];
+const MAY_DIFFER: [&str; 7] = ["run", "target", "local_addrs", "drain", "greatest_lag", "start_at", "expectations"];
 
 /// How runs differ from those of before, measure by measure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ impl Comparison {
         usable(before, Side::Before)?;
         usable(after, Side::After)?;
         for run in before.iter().chain(after) {
-            same_load(&before[0].plan, &run.plan)?;
+            same((&before[0].plan, before[0].over_tls), (&run.plan, run.over_tls))?;
         }
         let differences: Vec<Difference> =
             MEASURES.iter().filter_map(|measure| Difference::new(measure, before, after)).collect();
@@ -184,11 +184,20 @@ fn usable(runs: &[Outcome], side: Side) -> Result<(), CompareError> {
     }
 }
 
-/// Whether runs of these plans can be compared: they load a server in the same way, for as long.
+/// Whether a run of this plan can be compared with this one: both load a server in the same way, for as long.
 ///
 /// # Errors
 /// In what they differ.
-pub fn same_load(one: &Plan, other: &Plan) -> Result<(), CompareError> {
+pub fn same_load(run: &Outcome, plan: &Plan) -> Result<(), CompareError> {
+    same((&run.plan, run.over_tls), (plan, plan.tls.is_some()))
+}
+
+/// Whether two plans, each with whether it is over TLS, load a server in the same way.
+fn same((one, one_tls): (&Plan, bool), (other, other_tls): (&Plan, bool)) -> Result<(), CompareError> {
+    if one_tls != other_tls {
+        let (before, after) = (one_tls.to_string(), other_tls.to_string());
+        return Err(CompareError::Differ { field: "over_tls".into(), before, after });
+    }
     let fields = |plan: &Plan| {
         // The default is as good as the number that it stands for.
         let plan = Plan { in_flight: plan.bound(), ..plan.clone() };

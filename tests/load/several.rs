@@ -83,6 +83,10 @@ fn what_cannot_be_compared_is_refused_and_says_why() {
     assert_eq!(differs(|plan| plan.in_flight = None), ("in_flight".into(), "1".into(), "16".into()));
     assert_eq!(differs(|plan| plan.chaos.split = true).0, "chaos");
     assert_eq!(differs(|plan| plan.pacing = Pacing::Open { rate: 5.0, poisson: false }).0, "pacing");
+    let mut over_tls = one[0].clone();
+    over_tls.over_tls = true;
+    let differ = CompareError::Differ { field: "over_tls".into(), before: "false".into(), after: "true".into() };
+    assert_eq!(Comparison::new(&one, &[over_tls]), Err(differ));
     // What says nothing of the load may differ.
     assert!(other(|plan| (plan.run, plan.drain) = (9, Duration::ZERO)).is_ok());
     assert!(other(|plan| plan.expectations = vec![expectation("p99<5ms")]).is_ok());

@@ -329,6 +329,13 @@ fn runs_are_compared_with_earlier_ones() {
 
     let other = ends_with(2, &addr, &["--frames", "800", "--baseline", old]);
     assert!(other.err.contains("frames is 400 before, and 800 after"), "{}", other.err);
+    // A run that was wrong is no baseline, and that is said before anything is sent.
+    let silent = Serve::start_as_it_is(&["--print", "none"]);
+    let wrong = ["--frames", "40", "--drain", "0.1", "--json", new];
+    ends_with(8, &silent.addr.to_string(), &wrong);
+    silent.stop();
+    let unusable = ends_with(2, &addr, &["--frames", "40", "--baseline", new]);
+    assert!(unusable.err.contains("--baseline: run 1 of those before was wrong"), "{}", unusable.err);
     let none = ends_with(1, &addr, &["--frames", "400", "--baseline", "/nowhere/old.json"]);
     assert!(none.err.contains("cannot read /nowhere/old.json"), "{}", none.err);
     std::fs::write(new, "{}").unwrap();

@@ -132,7 +132,25 @@ fn curve_text(results: &Results, curve: &Curve) -> String {
         let why = point.outcome.failures.first().map_or(String::new(), |failure| format!("   ! {failure}"));
         format!(" {mark}{:>12}{}{why}", count(point.value.round() as u64), numbers(&point.outcome))
     }));
+    lines.extend(generator_was_the_limit(curve).map(|note| format!("  * {note}")));
     lines.join("\n")
+}
+
+/// Where what failed first was our own lateness, and not the server's.
+fn generator_was_the_limit(curve: &Curve) -> Option<String> {
+    let above = |point: &&Point| !point.holds() && curve.knee.is_none_or(|knee| point.value > knee);
+    let failed = curve.points.iter().filter(above);
+    let first = failed.min_by(|one, other| one.value.total_cmp(&other.value))?;
+    let run = &first.outcome;
+    let (own, response) = (run.own_lag_ns.quantile(0.99)?, run.response_ns.quantile(0.99)?);
+    (own > response / 2).then(|| {
+        format!(
+            "at {} the generator itself was late, by {} or more with 1 % of the frames: it is the limit there, and not the server. \
+             Give it more --threads, or cores of its own",
+            count(first.value.round() as u64),
+            duration(own)
+        )
+    })
 }
 
 fn headline(results: &Results, curve: &Curve) -> String {

@@ -10,7 +10,7 @@ mod shards;
 mod watch;
 
 use clap::Subcommand;
-use unstick::load::{RunError, Verdict, same_load};
+use unstick::load::{Comparison, RunError, Verdict, same_load};
 
 use crate::exit::{self, Chain, Code, Failure};
 use crate::tls;
@@ -39,7 +39,10 @@ fn load(command: &Load) -> Result<(), Failure> {
     let baseline = command.baseline.as_deref().map(compare::runs_of).transpose()?.unwrap_or_default();
     // Better before the runs than after them.
     for run in &baseline {
-        same_load(&run.plan, &plan).map_err(Failure::usage)?;
+        same_load(run, &plan).map_err(Failure::usage)?;
+    }
+    if !baseline.is_empty() {
+        Comparison::new(&baseline, &baseline).map_err(|error| Failure::usage(format_args!("--baseline: {error}")))?;
     }
     raise_open_files();
     let outputs =
@@ -47,11 +50,16 @@ fn load(command: &Load) -> Result<(), Failure> {
     let screen = command.tui.then(|| format!("unstick load {}", command.addr));
     let mut many = Many::new(plan, screen).map_err(|error| Failure::cannot("wait for signals", &error))?;
     let mut results = many.run(&asked, baseline.len()).map_err(|error| failure(command, &error))?;
+    let mut compared = Ok(());
     if !baseline.is_empty() && !matches!(results.verdict, Verdict::Wrong | Verdict::Incomplete) {
-        results = results.compared_with(baseline, &command.held_against()).map_err(Failure::usage)?;
+        match results.clone().compared_with(baseline, &command.held_against()) {
+            Ok(with_comparison) => results = with_comparison,
+            // What was measured is not lost for that.
+            Err(error) => compared = Err(Failure::other(error)),
+        }
     }
     let written = outputs.write(&results);
-    end(results.verdict).and(written)
+    end(results.verdict).and(written).and(compared)
 }
 
 /// How the program ends after this verdict.
