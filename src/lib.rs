@@ -53,7 +53,9 @@
 //! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
 //!   `listening`, `opened`, `refused`, `closed` (with its reason and numbers), `accept failed`, `stopping` and `drained`.
 //!   There is no event for a frame.
-//! - `trace`: reads pcap and pcapng, and shows a TCP connection as segments and frames.
+//! - `trace`: reads pcap and pcapng, and shows a TCP connection as segments and frames; a Wireshark dissector for any
+//!   format.
+//! - `live`: records lessons of TCP between our own server and a client, on Linux.
 //! - `cli`: the program `unstick`.
 //!
 //! # Errors

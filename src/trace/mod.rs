@@ -5,6 +5,8 @@
 //! as this crate's [`Decoder`](crate::framing::Decoder) finds them. Retransmitted bytes count once. There is no I/O here:
 //! packets come in as bytes.
 //!
+//! A [`Dissector`] shows the frames of a format in Wireshark.
+//!
 //! ```no_run
 //! use unstick::framing::Format;
 //! use unstick::trace::{self, Capture, Reading};
@@ -33,14 +35,19 @@ mod build;
 mod bytes;
 mod caption;
 mod connection;
+mod dissector;
 mod error;
 mod file;
 mod frames;
 mod json;
 mod link;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 mod model;
 mod packet;
+pub mod picture;
 mod reassembly;
+mod save;
 mod segments;
 mod states;
 mod tcp;
@@ -49,6 +56,7 @@ mod words;
 
 pub use build::Reading;
 pub use connection::Connection;
+pub use dissector::{Dissector, DissectorError};
 pub use error::TraceError;
 pub use json::{from_json, json};
 pub use model::{

@@ -4,6 +4,7 @@ mod args;
 mod broadcast;
 mod connect;
 mod decode;
+mod dissector;
 mod encode;
 mod exit;
 mod generate;
@@ -63,6 +64,7 @@ enum Command {
     Connect(Box<connect::Connect>),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    Dissector(dissector::Dissector),
     #[cfg(target_os = "linux")]
     Load(Box<load::Load>),
     Trace(trace::Trace),
@@ -90,6 +92,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Connect(command) => connect::run(command),
         Command::Encode(command) => encode::run(command),
         Command::Decode(command) => decode::run(command),
+        Command::Dissector(command) => dissector::run(command),
         #[cfg(target_os = "linux")]
         Command::Load(command) => load::run(command),
         Command::Trace(command) => trace::run(command),
@@ -107,7 +110,9 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
         }
         ErrorKind::InvalidSubcommand => {
             let line = one_line(&error.render().to_string());
-            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode, load, trace")))
+            Err(Failure::usage(format_args!(
+                "{line}; the commands are serve, connect, encode, decode, dissector, load, trace"
+            )))
         }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     }

@@ -1,5 +1,7 @@
-//! `unstick trace`: a captured TCP connection as segments and frames.
+//! `unstick trace`: a captured TCP connection, or one of our own, as segments and frames.
 
+#[cfg(target_os = "linux")]
+mod live;
 mod output;
 
 use std::io::{self, Read};
@@ -8,13 +10,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use unstick::trace::{Capture, Reading, TraceError};
 
+use self::output::{Files, Shown};
 use crate::args::FormatArgs;
 use crate::exit::{self, Failure};
 
 const EXAMPLES: &str = "\
 Examples:
+  unstick trace --scenario sticky               what happens, here and now
+  unstick trace --scenario all --save all.pcap --json all.json
   tcpdump -i lo -w echo.pcap tcp port 4747      capture, in another terminal
   unstick trace --pcap echo.pcap                its first connection
+  unstick trace --pcap echo.pcap --svg echo.svg a picture of it
   unstick trace --pcap echo.pcap --stream 3 --json trace.json
   unstick trace --pcap dns.pcapng --format u16be --port 53
   unstick trace --pcap late.pcap --offset 12,40";
@@ -31,14 +37,19 @@ Captures:
   the capture begins inside the connection, --offset has to say where a frame
   begins: the bytes before that are shown without frames.";
 
-/// Show which segments of a captured connection carried which frames
+/// Show which segments of a TCP connection carried which frames
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\nDetails: unstick trace --help. Formats: unstick --help"))]
 #[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE))]
 pub(crate) struct Trace {
     /// The capture to read, pcap or pcapng; - for standard input
-    #[arg(long, value_name = "FILE", required = true)]
-    pcap: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    #[cfg_attr(not(target_os = "linux"), arg(required = true))]
+    pcap: Option<PathBuf>,
+
+    #[cfg(target_os = "linux")]
+    #[command(flatten)]
+    live: live::LiveArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -62,9 +73,8 @@ pub(crate) struct Trace {
     #[arg(long, value_name = "BYTES[,BYTES]", value_parser = parse_offset)]
     offset: Option<Offset>,
 
-    /// Also write the trace as JSON to FILE; - for standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 /// A newtype, as clap would take an array for a list of values.
@@ -90,10 +100,25 @@ fn parse_greeting(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
+    let shown = match &command.pcap {
+        Some(path) => vec![read_trace(command, path)?],
+        #[cfg(target_os = "linux")]
+        None => {
+            command.files.check(command.live.count())?;
+            live::record(&command.live)?
+        }
+        #[cfg(not(target_os = "linux"))]
+        None => Vec::new(),
+    };
+    command.files.write(&shown)
+}
+
+/// A connection of a capture.
+fn read_trace(command: &Trace, path: &Path) -> Result<Shown, Failure> {
     let mut reading = Reading::new(command.format.format()?);
     reading.greeting = command.greeting;
     reading.boundaries = command.offset.map(|Offset(boundaries)| boundaries);
-    let (file, name) = read(&command.pcap)?;
+    let (file, name) = read(path)?;
     let capture = Capture::read(&file).map_err(|error| failure(&name, &error))?;
     let connection = capture.choose(command.stream, command.port).map_err(|error| failure(&name, &error))?;
     let count = capture.connections().len();
@@ -101,7 +126,9 @@ pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
         let stream = connection.stream;
         exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
     }
-    output::write(&capture.trace(&connection, &reading), command.json.as_deref())
+    let trace = capture.trace(&connection, &reading);
+    let title = format!("Connection {} of {name}", connection.stream);
+    Ok(Shown { name: "connection", title, lesson: "", trace })
 }
 
 /// The bytes of the capture, and what it is called.
