@@ -52,6 +52,7 @@ mod segments;
 mod states;
 mod tcp;
 mod text;
+mod words;
 
 pub use build::Reading;
 pub use connection::Connection;
