@@ -15,11 +15,16 @@ mod live;
 #[cfg(target_os = "linux")]
 mod load;
 mod observers;
+#[cfg(target_os = "linux")]
+mod oracle;
 mod readme;
 mod serve;
+#[cfg(target_os = "linux")]
+mod sessions;
 mod starting;
 mod terminal;
 mod tls;
+#[cfg(target_os = "linux")]
 #[path = "../support/tools.rs"]
 mod tools;
 mod trace;
