@@ -17,6 +17,7 @@ mod load;
 mod observers;
 #[cfg(target_os = "linux")]
 mod oracle;
+mod outputs;
 mod readme;
 mod serve;
 #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 use super::bytes::{Piece, Stretch, inner_edges, stretches};
 use super::shape::Area;
 use super::sheet::Sheet;
+use super::text::{mono_width, printable};
 use crate::trace::{Direction, Trace};
 
 /// How many ends of reads are drawn in a piece, at most; of more, the first and the last.
@@ -11,6 +12,9 @@ const READS: usize = 8;
 const HEADER_BYTE: f64 = 17.0;
 const PAYLOAD_BYTE: f64 = 10.0;
 const LEFT_OUT: f64 = 150.0;
+/// The widest payload that is as wide as its text, and the size of that.
+const TEXT: f64 = 300.0;
+pub(super) const TEXT_SIZE: f64 = 11.5;
 
 /// Bytes that are next to each other and look the same: a header, a payload, what was left out.
 #[derive(Clone, Debug)]
@@ -48,7 +52,7 @@ pub(super) fn atoms(trace: &Trace, direction: Direction) -> Vec<Atom> {
             let width = match piece {
                 None => LEFT_OUT,
                 Some(_) if is_length => HEADER_BYTE * (end - offset) as f64,
-                Some(_) => scaled(end - offset),
+                Some(piece) => scaled(end - offset).max(text_width(trace, &piece, offset, end)),
             };
             atoms.push(Atom { offset, end, x: 0.0, width, piece, is_length, stretch });
         }
@@ -73,6 +77,20 @@ fn edges(trace: &Trace, piece: &Piece, reads: &[u64]) -> Vec<u64> {
     edges.sort_unstable();
     edges.dedup();
     edges
+}
+
+/// How wide the text of a short payload is, if these bytes are all of it.
+fn text_width(trace: &Trace, piece: &Piece, offset: u64, end: u64) -> f64 {
+    let Some(frame) = piece.frame.map(|index| &trace.frames[index]) else { return 0.0 };
+    let text = frame.text.as_deref().filter(|text| text.len() as u64 == frame.payload_len);
+    let is_all = inner_edges(frame) == [offset, end];
+    // A pixel more, as sums of places are rounded.
+    text.filter(|_| is_all).map_or(0.0, |text| (shown_width(&printable(text)) + 1.0).min(TEXT))
+}
+
+/// How wide a payload has to be for its text.
+pub(super) fn shown_width(text: &str) -> f64 {
+    mono_width(text, TEXT_SIZE) + 10.0
 }
 
 /// The offsets at which reads of the receiver ended.

@@ -6,7 +6,7 @@ use crate::trace::{Direction, Frame, Part, Trace};
 /// How many pieces at both ends of a stretch are kept, if its middle is left out.
 const KEPT: usize = 2;
 /// How many pieces of a direction are drawn, at most.
-const DRAWN: usize = 48;
+const DRAWN: usize = 32;
 
 /// Bytes of one segment that belong to one frame, or to none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Piece {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stretch {
     Drawn(Piece),
-    /// So many bytes that are not drawn: whole frames in one segment, whole segments in one frame, or both.
+    /// So many bytes that are not drawn: frames in one segment, segments in one frame, or frames that have a segment each.
     LeftOut {
         offset: u64,
         len: u64,
@@ -48,12 +48,15 @@ impl Stretch {
     }
 }
 
-/// What is drawn of the bytes of `direction`: at most 48 pieces.
+/// What is drawn of the bytes of `direction`: at most 32 pieces.
 pub(super) fn stretches(trace: &Trace, direction: Direction) -> Vec<Stretch> {
     let pieces = pieces(trace, direction);
     let mut is_drawn = vec![true; pieces.len()];
     leave_out(&pieces, &mut is_drawn, |a, b| a.segment == b.segment);
     leave_out(&pieces, &mut is_drawn, |a, b| a.frame.is_some() && a.frame == b.frame);
+    let alone =
+        |piece: &Piece| piece.frame.map(|index| &trace.frames[index]).is_some_and(|frame| !frame.split && !frame.stuck);
+    leave_out(&pieces, &mut is_drawn, |a, b| alone(a) && alone(b));
     limit(&mut is_drawn);
     joined(&pieces, &is_drawn)
 }

@@ -282,7 +282,7 @@ fn captions(trace: &Trace, segment: &Segment, sheet: &Sheet) -> Vec<Text> {
     let text = || Text::new(sheet.middle(), 0.0, Anchor::Middle, SIZE);
     let mut lines = Vec::new();
     if !segment.runs.is_empty() {
-        let fate = fate(trace, &segment.runs);
+        let fate = fate(trace, segment);
         let lead = if fate.is_empty() { String::new() } else { format!("{fate}: ") };
         let room = sheet.bar + 30.0 - width(&lead, SIZE) * 1.07;
         let said = fitted(&words::contents(trace, segment), room, |text| width(text, SIZE));

@@ -1,14 +1,21 @@
 //! Which segments of a connection are drawn, one row each, and what stands between them.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
+use super::words::frames_in;
 use crate::trace::{Direction, Flag, Trace};
 
-/// The segments at the beginning, and at the end, that are always drawn.
-const FIRST: usize = 12;
-const LAST: usize = 10;
-/// The remarkable segments between those that are drawn, at most.
-const REMARKABLE: usize = 16;
+/// Of a connection of so many segments all are drawn.
+const ALL: usize = 32;
+/// Of a longer one, so many at the beginning and at the end.
+const FIRST: usize = 10;
+const LAST: usize = 8;
+/// Of those between: how many that have a mark, or a flag of an opening or a close; and how many of those with the most frames.
+const MARKED: usize = 16;
+const STUCK: usize = 4;
+/// The shortest stretch that is left out.
+const GAP: usize = 3;
 
 /// A step down the time axis.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +30,7 @@ pub(super) enum Row {
     HalfClosed(Direction),
 }
 
-/// The rows of a picture: at most 12 + 10 + 16 segments, and those that stand alone between them.
+/// The rows of a picture: however long the connection is, fewer than a hundred.
 pub(super) fn rows(trace: &Trace) -> Vec<Row> {
     let drawn = drawn(trace);
     let half_close = half_close(trace);
@@ -52,24 +59,36 @@ pub(super) fn rows(trace: &Trace) -> Vec<Row> {
     rows
 }
 
-/// Which segments are drawn: the first, the last, and of the rest those that have a mark or a flag of an opening or a close.
+/// Which segments are drawn: the first, the last, and of the rest the remarkable ones.
 fn drawn(trace: &Trace) -> Vec<bool> {
     let count = trace.segments.len();
-    let mut drawn: Vec<bool> = (0..count).map(|index| index < FIRST || index + LAST >= count).collect();
-    let mut room = REMARKABLE;
-    for (index, segment) in trace.segments.iter().enumerate() {
-        let is_remarkable =
-            !segment.marks.is_empty() || [Flag::Syn, Flag::Fin, Flag::Rst].iter().any(|flag| segment.has(*flag));
-        if !drawn[index] && is_remarkable && room > 0 {
-            drawn[index] = true;
-            room -= 1;
-        }
+    let mut drawn: Vec<bool> = (0..count).map(|index| count <= ALL || index < FIRST || index + LAST >= count).collect();
+    for index in remarkable(trace, &drawn) {
+        drawn[index] = true;
     }
-    // A row that says that one segment is left out is no shorter than that segment.
-    for index in 1..count.saturating_sub(1) {
-        drawn[index] = drawn[index] || (drawn[index - 1] && drawn[index + 1]);
+    let mut index = 0;
+    while index < count {
+        let gap = drawn[index..].iter().take_while(|is_drawn| !**is_drawn).count();
+        if gap < GAP {
+            drawn[index..index + gap].fill(true);
+        }
+        index += gap + 1;
     }
     drawn
+}
+
+/// Of the segments that are not drawn: those with a mark or a flag that is not usual, and those with the most frames.
+fn remarkable(trace: &Trace, drawn: &[bool]) -> Vec<usize> {
+    let rest: Vec<usize> = (0..drawn.len()).filter(|index| !drawn[*index]).collect();
+    let has_mark = |index: &usize| {
+        let segment = &trace.segments[*index];
+        !segment.marks.is_empty() || [Flag::Syn, Flag::Fin, Flag::Rst].iter().any(|flag| segment.has(*flag))
+    };
+    let marked = rest.iter().copied().filter(has_mark).take(MARKED);
+    let frames_in = |index: usize| frames_in(&trace.segments[index].runs);
+    let mut stuck: Vec<usize> = rest.iter().copied().filter(|index| frames_in(*index) > 1).collect();
+    stuck.sort_by_key(|index| (Reverse(frames_in(*index)), *index));
+    marked.chain(stuck.into_iter().take(STUCK)).collect()
 }
 
 /// The segments in the half-close: from the first FIN to that of the other end, or to what ends the connection before it.

@@ -1,11 +1,11 @@
 //! The lower half of a picture: the bytes of each direction, with the segments that brought them above the frames that they are.
 
-use super::atoms::{Atom, area, atoms, frame_of, lines, read_edges, segment_of};
+use super::atoms::{Atom, TEXT_SIZE, area, atoms, frame_of, lines, read_edges, segment_of, shown_width};
 use super::bytes::{Stretch, inner_edges};
 use super::piece::{Look, piece};
 use super::shape::{Anchor, Area, Shape, Text};
 use super::sheet::Sheet;
-use super::text::{counted, fitted, grouped, mono_width, printable, width};
+use super::text::{counted, fitted, grouped, printable, width};
 use super::words::{self, bytes, carried, receiver, sender};
 use crate::trace::{Direction, Frame, Part, Run, Trace};
 
@@ -111,8 +111,10 @@ impl Line<'_> {
             return self.no_segment(atoms, area);
         };
         let segment = &self.trace.segments[index];
-        let long = format!("segment {} · {}", segment.packet, bytes(segment.len));
-        let labels = [long, format!("segment {}", segment.packet), segment.packet.to_string()];
+        // On the line before is what goes on here.
+        let goes_on = segment.runs.iter().find(|run| !run.again).is_some_and(|run| run.offset < atoms[0].offset);
+        let name = format!("{}segment {}", if goes_on { "… " } else { "" }, segment.packet);
+        let labels = [format!("{name} · {}", bytes(segment.len)), name, segment.packet.to_string()];
         let mut shapes = vec![Shape::rect(area, 4.0, "segment")];
         shapes.extend(first_that_fits(&labels, area, 15.5, "strong"));
         if let Some(count) = self.stuck(&atoms[0]) {
@@ -252,8 +254,8 @@ fn payload_text(frame: &Frame, area: Area) -> Option<Shape> {
         None => (frame.hex.clone(), frame.hex.len() as u64 >= 2 * frame.payload_len),
     };
     let known = if is_all || known.is_empty() { known } else { known + "…" };
-    let shown = fitted(&known, area.width - 8.0, |text| mono_width(text, CAPTION));
-    let text = Text::new(area.x + 5.0, area.y + 21.0, Anchor::Start, CAPTION);
+    let shown = fitted(&known, area.width, shown_width);
+    let text = Text::new(area.x + 5.0, area.y + 21.0, Anchor::Start, TEXT_SIZE);
     (!shown.is_empty()).then(|| text.with("code-frame", shown).into())
 }
 

@@ -52,9 +52,10 @@ fn has_part(trace: &Trace, runs: &[Run]) -> bool {
     })
 }
 
-/// `stuck`, `split`, both or nothing: what happened to the frames of these runs.
-pub(super) fn fate(trace: &Trace, runs: &[Run]) -> &'static str {
-    match (frames_in(runs) > 1, has_part(trace, runs)) {
+/// `stuck`, `split`, both or nothing: what happened to the frames of the bytes that a segment is the first to carry.
+pub(super) fn fate(trace: &Trace, segment: &Segment) -> &'static str {
+    let new: Vec<Run> = segment.runs.iter().filter(|run| !run.again).copied().collect();
+    match (frames_in(&new) > 1, has_part(trace, &new)) {
         (true, true) => "stuck and split",
         (true, false) => "stuck",
         (false, true) => "split",
