@@ -9,7 +9,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use unstick::testing::{check_capture, check_session, check_trace, targets};
+use unstick::testing::{check_capture, check_session, check_shard_file, check_trace, targets};
 
 #[track_caller]
 fn replay(target: &str, run: fn(&[u8])) {
@@ -59,6 +59,11 @@ fn session() {
 }
 
 #[test]
+fn shard_file() {
+    replay("shard_file", check_shard_file);
+}
+
+#[test]
 fn custom_header() {
     replay("custom_header", targets::custom_header);
 }
@@ -104,6 +109,7 @@ fn every_target_is_replayed() {
             "plan",
             "round_trip",
             "session",
+            "shard_file",
             "stream_body",
             "text",
             "trace"

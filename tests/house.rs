@@ -78,7 +78,7 @@ fn every_error_is_one_of_those_that_are_tested() {
         "Violation",
         "WriteError",
     ];
-    let load = ["PlanError", "RunError"];
+    let load = ["MergeError", "PlanError", "RunError"];
     let trace = ["DissectorError", "TraceError"];
     let mut tested = [&private[..], &framing, &above, &load, &trace].concat();
     tested.sort_unstable();

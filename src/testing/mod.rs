@@ -98,6 +98,8 @@ mod plan;
 mod sealed;
 #[cfg(feature = "server")]
 mod session;
+#[cfg(all(feature = "load", target_os = "linux"))]
+mod shard_file;
 #[cfg(feature = "server")]
 mod simulation;
 mod slices;
@@ -121,6 +123,8 @@ pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
 #[cfg(feature = "server")]
 pub use session::check_session;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub use shard_file::check_shard_file;
 #[cfg(feature = "server")]
 pub use simulation::{MemoryListener, MemoryStream, Network, Simulation};
 pub use slices::check_slice;

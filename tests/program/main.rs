@@ -15,6 +15,8 @@ mod live;
 #[cfg(target_os = "linux")]
 mod load;
 mod observers;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod readme;
 mod serve;
 mod starting;

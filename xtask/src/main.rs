@@ -13,11 +13,14 @@ mod evidence;
 mod fuzz;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod load_cluster;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
 #[cfg(target_os = "linux")]
 mod pictures;
+mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
@@ -45,6 +48,8 @@ enum Task {
     #[cfg(target_os = "linux")]
     Load(load::Args),
     #[cfg(target_os = "linux")]
+    LoadCluster(load_cluster::Args),
+    #[cfg(target_os = "linux")]
     Bench(bench::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -52,6 +57,7 @@ enum Task {
     Mutants(mutants::Args),
     #[cfg(target_os = "linux")]
     Pictures(pictures::Args),
+    Prove(prove::Args),
     PublicApi(public_api::Args),
     Verify(verify::Args),
 }
@@ -69,12 +75,15 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::Load(args) => load::run(&args),
         #[cfg(target_os = "linux")]
+        Task::LoadCluster(args) => load_cluster::run(&args),
+        #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
         #[cfg(target_os = "linux")]
         Task::Pictures(args) => pictures::run(&args),
+        Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };

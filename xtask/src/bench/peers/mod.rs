@@ -23,7 +23,7 @@ use crate::certificate::Certificate;
 use crate::child;
 
 /// Bytes of a payload at most.
-const LIMIT: usize = 16 << 20;
+pub(super) const LIMIT: usize = 16 << 20;
 /// What the payloads of [`Service::Own`] are made of.
 pub(super) const OWN: u8 = 0xA5;
 /// Bytes of such a payload at most.
