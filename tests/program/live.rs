@@ -1,6 +1,7 @@
 //! `unstick trace --scenario`: what happens is what the scenario is about, and tshark, with our dissector, sees the same.
 
 use std::fs;
+use std::path::Path;
 
 use unstick::trace::live::Scenario;
 use unstick::trace::{Direction, Flag, Mark, Segment, Trace, from_json};
@@ -34,6 +35,7 @@ fn scenarios_happen_and_tshark_agrees() {
     for (scenario, trace) in Scenario::ALL.into_iter().zip(&traces) {
         is_sound(scenario, trace);
         is_about(scenario, trace);
+        is_as_recorded(scenario, trace);
     }
     if tools::has(&["tshark"]) {
         let tshark = ["-ounstick.port:4700-4747"];
@@ -104,6 +106,26 @@ fn is_about(scenario: Scenario, trace: &Trace) {
             assert_eq!((trace.to_client.len, trace.to_client.first_frame), (23, Some(23)));
         }
         _ => panic!("{scenario} is new"),
+    }
+}
+
+/// The committed recording, which docs/pictures draws, is of the same exchange. Times, ports, and where the bytes were cut differ.
+fn is_as_recorded(scenario: Scenario, trace: &Trace) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/pictures/{scenario}.json"));
+    let recorded = from_json(&fs::read_to_string(path).unwrap()).unwrap();
+    let marks = |trace: &Trace| -> Vec<(Direction, Flag)> {
+        let flags = [Flag::Syn, Flag::Fin, Flag::Rst];
+        let of = |segment: &Segment| flags.map(|flag| segment.has(flag).then_some((segment.direction, flag)));
+        trace.segments.iter().flat_map(of).flatten().collect()
+    };
+    assert_eq!(marks(trace), marks(&recorded), "{scenario}: cargo xtask pictures records it again");
+    for direction in Direction::BOTH {
+        let frames = |trace: &Trace| -> Vec<(u64, u64, Option<String>)> {
+            let of_it = trace.frames.iter().filter(|frame| frame.direction == direction);
+            of_it.map(|frame| (frame.offset, frame.payload_len, frame.text.clone())).collect()
+        };
+        assert_eq!(frames(trace), frames(&recorded), "{scenario}: cargo xtask pictures records it again");
+        assert_eq!(trace.flow(direction).len, recorded.flow(direction).len, "{scenario}");
     }
 }
 
