@@ -52,6 +52,7 @@ mod segments;
 mod states;
 mod tcp;
 mod text;
+mod words;
 
 pub use self::build::Reading;
 pub use self::connection::Connection;
