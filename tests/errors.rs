@@ -221,6 +221,31 @@ fn errors_of_a_dissector_have_the_numbers() {
     check(&Dissector::new(long, "xy").expect_err("too long"), text, None);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn errors_of_a_recording_name_what_is_missing() {
+    use unstick::trace::live::{LiveError, Scenario};
+    let none = "no network namespace of our own: user namespaces are not allowed here, by AppArmor, a container, or \
+                user.max_user_namespaces";
+    check(&LiveError::Namespace(io_error()), none, Some("the cable"));
+    let threads = "no network namespace of our own: the process has other threads already, or the kernel has none";
+    let error = LiveError::Namespace(io::Error::new(ErrorKind::InvalidInput, "the cable"));
+    check(&error, threads, Some("the cable"));
+    let file = "/proc/self/uid_map";
+    let text = "no network namespace of our own: /proc/self/uid_map cannot be written";
+    check(&LiveError::Owner { file, error: io_error() }, text, Some("the cable"));
+    let text = "the loopback interface of the namespace cannot have packets of up to 1500 bytes";
+    let error = LiveError::Loopback { what: "packets of up to 1500 bytes", error: io_error() };
+    check(&error, text, Some("the cable"));
+    let text = "packets cannot be captured, by a socket of the kind AF_PACKET";
+    check(&LiveError::Capture(io_error()), text, Some("the cable"));
+    let scenario = Scenario::HalfClose;
+    let text = "the scenario half-close did not happen as it should";
+    check(&LiveError::Scenario { scenario, error: io_error() }, text, Some("the cable"));
+    let text = "the capture of the scenario half-close has 2 connections, not 1";
+    check(&LiveError::Connections { scenario, count: 2 }, text, None);
+}
+
 #[test]
 fn errors_of_a_trace_have_the_numbers() {
     let not = Capture::read(b"GET /").expect_err("no capture");

@@ -79,7 +79,7 @@ fn every_error_is_one_of_those_that_are_tested() {
         "WriteError",
     ];
     let load = ["CompareError", "MergeError", "PlanError", "RunError"];
-    let trace = ["DissectorError", "TraceError"];
+    let trace = ["DissectorError", "LiveError", "TraceError"];
     let mut tested = [&private[..], &framing, &above, &load, &trace].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);

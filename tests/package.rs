@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// How many other crates each feature alone pulls in, on Linux.
-const CRATES: [(&str, usize); 13] = [
+const CRATES: [(&str, usize); 14] = [
     ("", 0),
     ("std", 0),
     ("testing", 0),
@@ -21,6 +21,7 @@ const CRATES: [(&str, usize); 13] = [
     ("tracing", 38),
     ("load", 28),
     ("trace", 17),
+    ("live", 54),
     ("cli", 154),
 ];
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::plan::{Fault, Plan};
 use super::source::Source;
 use crate::framing::Format;
+use crate::trace::picture::Picture;
 use crate::trace::{
     Capture, Direction, Flag, HoleCause, Mark, Packet, Part, Reading, State, Trace, from_json, json, text,
 };
@@ -50,6 +51,8 @@ fn check_consistent(trace: &Trace) {
     let written = json(trace);
     let read = from_json(&written).expect("JSON that was just written");
     assert_eq!(json(&read), written, "it is written as it was read");
+    let picture = Picture { name: "any", title: "Any", lesson: "", trace };
+    assert!(picture.svg().len() < 1024 * 1024, "a picture is bounded");
     for direction in Direction::BOTH {
         let flow = trace.flow(direction);
         let segments = || trace.segments.iter().filter(|segment| segment.direction == direction);

@@ -6,8 +6,8 @@ use super::rows::half_close;
 use super::shape::{Anchor, Area, Shape, Text};
 use super::sheet::Sheet;
 use super::text::{printable, wrapped};
-use super::words::meaning;
-use crate::trace::{Flag, Mark, State, Trace};
+use super::words::{meaning, receiver, sender};
+use crate::trace::{Direction, Flag, Mark, State, Trace};
 
 const SAMPLE: f64 = 84.0;
 /// The width of the names of states.
@@ -250,9 +250,10 @@ fn states(trace: &Trace, sheet: &Sheet, top: f64, shapes: &mut Vec<Shape>) -> f6
 /// What else is to be known of the trace.
 fn notes(trace: &Trace, sheet: &Sheet, top: f64, shapes: &mut Vec<Shape>) -> f64 {
     let mut texts: Vec<String> = trace.notes.iter().take(NOTES).map(|note| printable(&note.text)).collect();
-    for flow in [&trace.to_server, &trace.to_client] {
-        if !flow.end.text.is_empty() {
-            texts.push(printable(&flow.end.text));
+    for direction in Direction::BOTH {
+        let end = &trace.flow(direction).end.text;
+        if !end.is_empty() {
+            texts.push(format!("From the {} to the {}: {}.", sender(direction), receiver(direction), printable(end)));
         }
     }
     if trace.notes.len() > NOTES {

@@ -174,16 +174,16 @@ mod tests {
     fn check(layout: &Layout, name: &str) {
         let mut found = Vec::new();
         texts(&layout.shapes, &mut found);
+        let mut wrong = Vec::new();
         for (index, (area, text)) in found.iter().enumerate() {
             let is_inside = area.x >= 0.0 && area.right() <= layout.width && area.bottom() <= layout.height;
-            assert!(is_inside, "{name}, {} wide: {text:?} is at {area:?}", layout.width);
-            for (other, other_text) in &found[..index] {
-                assert!(
-                    !overlap(*area, *other),
-                    "{name}, {} wide: {other_text:?} {other:?} and {text:?} {area:?}",
-                    layout.width
-                );
+            if !is_inside {
+                wrong.push(format!("{text:?} is outside: {area:?}"));
+            }
+            for (other, other_text) in found[..index].iter().filter(|(other, _)| overlap(*area, *other)) {
+                wrong.push(format!("{other_text:?} {other:?} and {text:?} {area:?}"));
             }
         }
+        assert!(wrong.is_empty(), "{name}, {} wide: {wrong:#?}", layout.width);
     }
 }

@@ -211,7 +211,7 @@ impl Line<'_> {
         for (x, offset) in edges {
             shapes.push(Shape::line((x, self.segments_top() + SEGMENT), (x, self.ticks_top() + 3.0), "cut"));
             let label = Text::new(x, self.ticks_top() + 12.0, Anchor::Middle, 10.0);
-            let label = label.with("code-dim", grouped(offset + 1));
+            let label = label.with("code-dim", grouped(offset + 1)).inside(self.sheet.width);
             if label.area().x > free {
                 free = label.area().right() + 4.0;
                 shapes.push(label.into());

@@ -71,6 +71,13 @@ impl Text {
         self.spans.iter().map(measured).sum()
     }
 
+    /// Moves it, if it is over an edge of a sheet of this width.
+    pub(super) fn inside(mut self, width: f64) -> Text {
+        let area = self.area();
+        self.x += (4.0 - area.x).max(0.0) - (area.right() - (width - 4.0)).max(0.0);
+        self
+    }
+
     /// Where its characters are: from the top of the tall ones to the bottom of those that hang below the line.
     pub(super) fn area(&self) -> Area {
         let width = self.width();

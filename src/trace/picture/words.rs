@@ -44,12 +44,10 @@ pub(super) fn frames_in(runs: &[Run]) -> usize {
     frames.len() + usize::from(runs.iter().any(|run| run.part == Part::Unfinished))
 }
 
-/// Whether runs hold a part of a frame, and not all of it.
+/// Whether runs hold a part of a whole frame, and not all of it.
 fn has_part(trace: &Trace, runs: &[Run]) -> bool {
-    runs.iter().any(|run| match run.frame {
-        Some(index) => run.len < trace.frames[index].end() - trace.frames[index].offset,
-        None => run.part == Part::Unfinished,
-    })
+    let frames = runs.iter().filter_map(|run| Some((run, &trace.frames[run.frame?])));
+    frames.into_iter().any(|(run, frame)| run.len < frame.end() - frame.offset)
 }
 
 /// `stuck`, `split`, both or nothing: what happened to the frames of the bytes that a segment is the first to carry.
