@@ -8,7 +8,10 @@ use std::time::Duration;
 use unstick::framing::{
     DecodeError, Decoder, Diagnosis, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError,
 };
-use unstick::load::{Expectation, MergeError, Plan, PlanError, RunError, Shard, ShardFile, Sizes, merge};
+use unstick::load::{
+    CompareError, Expectation, MergeError, Plan, PlanError, RunError, Shard, ShardFile, Side, Sizes, Sweep, Verdict,
+    merge,
+};
 use unstick::testing::{self, Failure, Subject, Violation};
 use unstick::trace::{Capture, Dissector, TraceError};
 use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
@@ -218,6 +221,31 @@ fn errors_of_a_dissector_have_the_numbers() {
     check(&Dissector::new(long, "xy").expect_err("too long"), text, None);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn errors_of_a_recording_name_what_is_missing() {
+    use unstick::trace::live::{LiveError, Scenario};
+    let none = "no network namespace of our own: user namespaces are not allowed here, by AppArmor, a container, or \
+                user.max_user_namespaces";
+    check(&LiveError::Namespace(io_error()), none, Some("the cable"));
+    let threads = "no network namespace of our own: the process has other threads already, or the kernel has none";
+    let error = LiveError::Namespace(io::Error::new(ErrorKind::InvalidInput, "the cable"));
+    check(&error, threads, Some("the cable"));
+    let file = "/proc/self/uid_map";
+    let text = "no network namespace of our own: /proc/self/uid_map cannot be written";
+    check(&LiveError::Owner { file, error: io_error() }, text, Some("the cable"));
+    let text = "the loopback interface of the namespace cannot have packets of up to 1500 bytes";
+    let error = LiveError::Loopback { what: "packets of up to 1500 bytes", error: io_error() };
+    check(&error, text, Some("the cable"));
+    let text = "packets cannot be captured, by a socket of the kind AF_PACKET";
+    check(&LiveError::Capture(io_error()), text, Some("the cable"));
+    let scenario = Scenario::HalfClose;
+    let text = "the scenario half-close did not happen as it should";
+    check(&LiveError::Scenario { scenario, error: io_error() }, text, Some("the cable"));
+    let text = "the capture of the scenario half-close has 2 connections, not 1";
+    check(&LiveError::Connections { scenario, count: 2 }, text, None);
+}
+
 #[test]
 fn errors_of_a_trace_have_the_numbers() {
     let not = Capture::read(b"GET /").expect_err("no capture");
@@ -255,7 +283,11 @@ fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
         ("uniform:9..3".parse::<Sizes>().map(drop), "payloads \"uniform:9..3\": the least is above the greatest"),
         (
             "p99<5".parse::<Expectation>().map(drop),
-            "expectation \"p99<5\": write a time with its unit, as in 5ms, 200us or 1.5s",
+            "expectation \"p99<5\": write a time with its unit, as in 5ms, 200us or 1.5s, or baseline*1.1",
+        ),
+        (
+            "rate=5".parse::<Sweep>().map(drop),
+            "sweep \"rate=5\": write it as in rate=10k..200k*1.5 or connections=100..1000+100",
         ),
         (
             Plan::fit(Format::U8.layout(), &Sizes::Fixed(256)).map(drop),
@@ -283,6 +315,24 @@ fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
     check(&RunError::Nowhere, "the target has no address", None);
     let refused = RunError::Refused { text: "no room".into() };
     check(&refused, "the server said \"no room\" before anything was sent", None);
+    for (error, text) in [
+        (CompareError::NoRun { side: Side::Before }, "there is no run before"),
+        (
+            CompareError::TooMany { side: Side::After, number: 51, most: 50 },
+            "51 runs after are too many to compare: 50 at most",
+        ),
+        (
+            CompareError::Unusable { side: Side::After, run: 3, verdict: Verdict::Wrong },
+            "run 3 of those after was wrong: its numbers cannot be compared",
+        ),
+        (
+            CompareError::Differ { field: "connections".into(), before: "4".into(), after: "5".into() },
+            "the runs cannot be compared: connections is 4 before, and 5 after",
+        ),
+        (CompareError::Nothing, "the runs cannot be compared: no measure is in each of them"),
+    ] {
+        check(&error, text, None);
+    }
     let unfit = RunError::Unfit { why: "no greeting came".into() };
     check(&unfit, "no connection can be used: no greeting came", None);
     let late = RunError::TooLate { by: Duration::from_millis(1500) };

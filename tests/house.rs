@@ -78,8 +78,8 @@ fn every_error_is_one_of_those_that_are_tested() {
         "Violation",
         "WriteError",
     ];
-    let load = ["MergeError", "PlanError", "RunError"];
-    let trace = ["DissectorError", "TraceError"];
+    let load = ["CompareError", "MergeError", "PlanError", "RunError"];
+    let trace = ["DissectorError", "LiveError", "TraceError"];
     let mut tested = [&private[..], &framing, &above, &load, &trace].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);

@@ -23,6 +23,13 @@ pub enum PlanError {
         /// What is wrong with it.
         why: String,
     },
+    /// A text is no sweep.
+    Sweep {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The format cannot say what is to be sent.
     Unfit {
         /// The layout.
@@ -100,6 +107,7 @@ impl fmt::Display for PlanError {
         match self {
             PlanError::Payload { text, why } => write!(f, "payloads {text:?}: {why}"),
             PlanError::Expectation { text, why } => write!(f, "expectation {text:?}: {why}"),
+            PlanError::Sweep { text, why } => write!(f, "sweep {text:?}: {why}"),
             PlanError::Unfit { layout, why } => write!(f, "format {layout}: {why}"),
             PlanError::Zero { what } => write!(f, "a run needs {what}"),
             PlanError::TooMany { what, number, most } => write!(f, "{number} {what} are too many: {most} at most"),

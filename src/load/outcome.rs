@@ -374,7 +374,7 @@ impl Outcome {
     }
 
     /// What was measured of this; `None` where nothing was.
-    fn measured(&self, measure: Measure) -> Option<f64> {
+    pub(super) fn measured(&self, measure: Measure) -> Option<f64> {
         match measure {
             Measure::Response(statistic) => statistic.of(&self.response_ns),
             Measure::Service(statistic) => statistic.of(&self.service_ns),

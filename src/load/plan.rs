@@ -331,6 +331,9 @@ impl Plan {
         if self.pacing == Pacing::Closed && self.expectations.iter().any(Expectation::is_about_rate) {
             return Err(PlanError::Conflict { one: "an expectation of the rate", other: "no rate asked for" });
         }
+        if self.expectations.iter().any(Expectation::needs_baseline) {
+            return Err(PlanError::Conflict { one: "an expectation beside a baseline", other: "a plan of one run" });
+        }
         self.check_chaos()?;
         self.check_push()?;
         self.check_shards()?;

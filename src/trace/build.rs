@@ -9,6 +9,7 @@ use super::frames::{self, Found};
 use super::model::{Direction, Ending, EndingKind, Flow, Frame, HoleCause, Note, Part, Run, Segment, Trace};
 use super::packet::Capture;
 use super::segments::{Conversation, Seen};
+use super::words::plural;
 use crate::framing::Format;
 
 /// How the bytes of a connection are read as frames.
@@ -274,16 +275,17 @@ fn notes(
             let (count, bytes) = holes.fold((0, 0), |(count, bytes), hole| (count + 1, bytes + hole.len));
             let why = if cause == HoleCause::Missing { "not in the capture" } else { "cut off by the capture" };
             if count > 0 {
-                notes.push(of_all(format!("{bytes} bytes {words} are {why}, in {count} places")));
+                let (bytes, places) = (plural(bytes, "byte"), plural(count, "place"));
+                notes.push(of_all(format!("{why}: {bytes} {words}, in {places}")));
             }
         }
         if half.acked > half.next {
-            let bytes = half.acked - half.next;
-            notes.push(of_all(format!("{bytes} more bytes {words} were acknowledged than are in the capture")));
+            let bytes = plural((half.acked - half.next) as u64, "byte");
+            notes.push(of_all(format!("acknowledged, but not in the capture: {bytes} {words}")));
         }
         if let Some(first_frame) = way.first_frame.filter(|first_frame| *first_frame > way.bytes.len()) {
-            let len = way.bytes.len();
-            notes.push(of_all(format!("frames {words} would begin at byte {first_frame}, but there are {len} bytes")));
+            let len = plural(way.bytes.len(), "byte");
+            notes.push(of_all(format!("frames {words} would begin at byte {first_frame}, but there are only {len}")));
         }
     }
     notes

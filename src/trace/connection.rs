@@ -7,6 +7,7 @@ use super::error::TraceError;
 use super::model::Flag;
 use super::packet::Capture;
 use super::tcp::{NoTcp, Tcp};
+use super::words::plural;
 
 /// A TCP connection of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,10 +122,10 @@ impl Capture {
         let LeftOut { fragments, broken } = left_out;
         let mut notes = Vec::new();
         if fragments > 0 {
-            notes.push(format!("{fragments} fragments of IP packets are left out"));
+            notes.push(format!("left out, as only parts of IP packets: {}", plural(fragments, "fragment")));
         }
         if broken > 0 {
-            notes.push(format!("{broken} packets whose headers are cut or wrong are left out"));
+            notes.push(format!("left out, as cut or wrong in their headers: {}", plural(broken, "packet")));
         }
         notes
     }

@@ -13,6 +13,7 @@ use pcap_parser::{Linktype, PcapError, parse_pcap_header};
 use super::error::TraceError;
 use super::link::Link;
 use super::packet::{Capture, Packet};
+use super::words::plural;
 
 /// The type of the first block of a pcapng file; it reads the same in both byte orders.
 const PCAPNG_MAGIC: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
@@ -150,7 +151,8 @@ impl Reader {
 
     fn damaged(&mut self, error: &Err<PcapError<&[u8]>>, offset: usize) {
         let what = if error.is_incomplete() { "ends inside the packet or block" } else { "is damaged" };
-        self.capture.notes.push(format!("the file {what} at byte {offset}, after {} packets", self.packets));
+        let packets = plural(self.packets, "packet");
+        self.capture.notes.push(format!("the file {what} at byte {offset}, after {packets}"));
     }
 
     fn end(mut self) -> Result<Capture, TraceError> {
@@ -158,11 +160,11 @@ impl Reader {
             if packets == self.packets {
                 return Err(TraceError::LinkType { link_type, packets });
             }
-            let note = format!("{packets} packets of other links, such as type {link_type}, are left out");
-            self.capture.notes.push(note);
+            let packets = plural(packets, "packet");
+            self.capture.notes.push(format!("left out, as their link is another one (type {link_type}): {packets}"));
         }
         if self.not_ip > 0 {
-            self.capture.notes.push(format!("{} packets that are not IP are left out", self.not_ip));
+            self.capture.notes.push(format!("left out, as not IP: {}", plural(self.not_ip, "packet")));
         }
         Ok(self.capture)
     }

@@ -2,6 +2,7 @@
 
 use super::bytes::{Bytes, Extent};
 use super::model::{Ending, EndingKind};
+use super::words::plural;
 use crate::framing::{DecodeError, DecodeErrorKind, Decoder, Format, Part};
 
 /// Bytes of a payload that are kept to be shown: 48 characters of text, of 4 bytes at most.
@@ -37,7 +38,7 @@ pub(super) fn frames(bytes: &Bytes<'_>, format: Format, first_frame: u64) -> (Ve
             Extent::Hole(hole) => match reader.bridge(hole.len) {
                 Ok(true) => Ok(()),
                 Ok(false) => {
-                    let text = format!("{} bytes from byte {} on were not captured", hole.len, hole.offset);
+                    let text = format!("not captured: {} from byte {} on", plural(hole.len, "byte"), hole.offset);
                     let ending = Ending { kind: EndingKind::Missing, offset: reader.end(), text };
                     return (reader.frames, ending);
                 }

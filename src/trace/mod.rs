@@ -52,15 +52,16 @@ mod segments;
 mod states;
 mod tcp;
 mod text;
+mod words;
 
-pub use build::Reading;
-pub use connection::Connection;
-pub use dissector::{Dissector, DissectorError};
-pub use error::TraceError;
-pub use json::{from_json, json};
-pub use model::{
+pub use self::build::Reading;
+pub use self::connection::Connection;
+pub use self::dissector::{Dissector, DissectorError};
+pub use self::error::TraceError;
+pub use self::json::{from_json, json};
+pub use self::model::{
     Direction, Ending, EndingKind, Flag, Flow, Frame, Hole, HoleCause, Mark, Note, Part, Run, Segment, State, States,
     Trace,
 };
-pub use packet::{Capture, Packet};
-pub use text::text;
+pub use self::packet::{Capture, Packet};
+pub use self::text::text;

@@ -4,7 +4,7 @@ use super::packet::Capture;
 
 /// The magic number of files with times in nanoseconds.
 const MAGIC: u32 = 0xA1B2_3C4D;
-/// Packets begin with their IP header: LINKTYPE_RAW.
+/// Packets begin with their IP header: `LINKTYPE_RAW`.
 const LINK_TYPE: u32 = 101;
 /// The longest packet that there can be.
 const SNAP_LEN: u32 = 262_144;

@@ -119,7 +119,7 @@ fn row(frame: &Frame) -> String {
     how.extend((frame.trailer_len > 0).then(|| format!("trailer of {}", frame.trailer_len)));
     how.extend(frame.stuck.then(|| "stuck".to_owned()));
     how.extend(frame.split.then(|| "split".to_owned()));
-    how.extend((frame.missing > 0).then(|| format!("{} bytes not captured", frame.missing)));
+    how.extend((frame.missing > 0).then(|| format!("{} B missing", frame.missing)));
     let shown = match &frame.text {
         Some(text) => format!("{text:?}"),
         None => format!("{}{}", frame.hex, if frame.payload_len > 16 { "…" } else { "" }),

@@ -93,7 +93,7 @@ fn random_bytes() {
 }
 
 /// The same numbers in each run.
-fn random() -> impl FnMut() -> u64 {
+pub(crate) fn random() -> impl FnMut() -> u64 {
     let mut state = 7u64;
     move || {
         state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);

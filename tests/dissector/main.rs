@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agreement;
+mod lua;
 #[path = "../support/pcap.rs"]
 mod pcap;
 mod refusals;

@@ -9,6 +9,7 @@ mod liar;
 mod lies;
 mod measured;
 mod page;
+mod several;
 mod shapes;
 mod shards;
 mod tls;

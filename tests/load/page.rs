@@ -187,7 +187,7 @@ fn several_runs_a_curve_and_a_comparison_have_their_charts() {
         .collect();
     let curve = |knee: Option<f64>| json!({ "swept": "rate", "limits": ["p99<5ms"], "points": points, "knee": knee });
     let page = checked(&load::results_html(&results(curve(Some(300.0)), &[], json!(null))));
-    page.has("It keeps up to 300 frames/s with p99<5ms.");
+    page.has("It takes up to 300 frames/s with p99<5ms.");
     page.has("How much can it take?");
     page.has("Second by second: the run at 300 frames/s");
     let page = checked(&load::results_html(&results(curve(None), &[], json!(null))));
@@ -222,12 +222,12 @@ fn interval() -> impl Strategy<Value = Interval> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever was measured, no number on the page is not one.
     #[test]
     fn a_page_of_any_numbers_is_well_formed(
-        intervals in prop::collection::vec(interval(), 0..300),
+        intervals in prop_oneof![9 => prop::collection::vec(interval(), 0..20), 1 => prop::collection::vec(interval(), 241..250)],
         (response, service) in (times(), times()),
         (seconds, asked, rate) in (number(), prop::option::of(number()), number()),
         samples in prop::collection::vec((number(), number(), any::<u64>()), 0..4),

@@ -16,12 +16,16 @@ mod live;
 mod load;
 mod observers;
 #[cfg(target_os = "linux")]
+mod oracle;
 mod outputs;
 mod readme;
 mod serve;
+#[cfg(target_os = "linux")]
+mod sessions;
 mod starting;
 mod terminal;
 mod tls;
+#[cfg(target_os = "linux")]
 #[path = "../support/tools.rs"]
 mod tools;
 mod trace;

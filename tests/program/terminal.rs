@@ -395,7 +395,7 @@ fn the_screen_of_a_load_is_entered_and_left() {
     }
     assert_eq!(terminal.end(), 130);
 
-    let mut terminal = load(&["--rate", "10", "--seconds", "0.2", "--expect", "p99<1ns"], "screen-missed");
+    let mut terminal = load(&["--frames", "64", "--expect", "p99<1ns"], "screen-missed");
     for seen in [ENTERED, LEFT, "EXPECTATION MISSED"] {
         terminal.see(seen);
     }

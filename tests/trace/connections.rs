@@ -83,6 +83,6 @@ fn what_is_no_tcp_is_left_out_with_a_note() {
     let notes: Vec<&str> = trace.notes.iter().map(|note| &*note.text).collect();
     assert_eq!(
         notes,
-        ["1 fragments of IP packets are left out", "1 packets whose headers are cut or wrong are left out"]
+        ["left out, as only parts of IP packets: 1 fragment", "left out, as cut or wrong in their headers: 1 packet"]
     );
 }

@@ -75,7 +75,7 @@ fn a_file_that_is_cut_anywhere_gives_what_is_whole() {
                     assert!(capture.packets == packets[..capture.packets.len()] && capture.packets.len() >= read);
                     read = capture.packets.len();
                     let at_edge = capture.notes.is_empty();
-                    let note = format!("after {read} packets");
+                    let note = format!("after {read} packet");
                     assert!(at_edge || capture.notes[0].contains(&note), "{:?}", capture.notes);
                 }
                 Err(error) => assert!(cut < 28, "{cut}: {error}"),
@@ -119,5 +119,5 @@ fn packets_that_are_not_ip_are_counted_and_left_out() {
     let file = pcap(&packets, Order::Little, true, 101, &[], usize::MAX);
     let capture = Capture::read(&file).unwrap();
     assert_eq!(capture.packets.iter().map(|packet| packet.number).collect::<Vec<_>>(), [1, 2, 4, 5]);
-    assert_eq!(capture.notes, ["1 packets that are not IP are left out"]);
+    assert_eq!(capture.notes, ["left out, as not IP: 1 packet"]);
 }

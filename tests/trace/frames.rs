@@ -165,7 +165,7 @@ fn missing_bytes_in_a_payload_are_bridged_and_others_are_not() {
     let trace = talk.trace(&Reading::new(Format::U8));
     let end = &trace.to_server.end;
     assert_eq!((trace.frames.len(), end.kind, end.offset), (1, EndingKind::Missing, 3));
-    assert_eq!(end.text, "4 bytes from byte 3 on were not captured");
+    assert_eq!(end.text, "not captured: 4 bytes from byte 3 on");
     assert_eq!(trace.segments[4].runs[0].part, Part::Undecoded);
 }
 
@@ -180,7 +180,11 @@ fn packets_that_are_cut_short_still_show_their_frames() {
     let found: Vec<_> = trace.frames.iter().map(|frame| (frame.payload_len, frame.missing)).collect();
     assert_eq!(found, [(300, 284), (3, 0)]);
     assert_eq!((trace.frames[0].text.as_deref(), trace.segments[3].captured), (Some("a".repeat(16).as_str()), 20));
-    assert!(trace.notes[0].text.contains("284 bytes to the server are cut off"), "{:?}", trace.notes);
+    assert!(
+        trace.notes[0].text.contains("cut off by the capture: 284 bytes to the server, in 1 place"),
+        "{:?}",
+        trace.notes
+    );
 }
 
 #[test]

@@ -74,8 +74,8 @@ fn segments_out_of_order_and_missing_ones_are_marked() {
     assert_eq!(
         notes,
         [
-            "4 bytes to the server are not in the capture, in 1 places",
-            "9 more bytes to the server were acknowledged than are in the capture"
+            "not in the capture: 4 bytes to the server, in 1 place",
+            "acknowledged, but not in the capture: 9 bytes to the server"
         ]
     );
 }

@@ -2,7 +2,7 @@
 many paths there are, and raises `Refuted` or `NotShown`. No path of any of them reaches a panic: that is claim 6."""
 
 import specification
-from machine import Given
+from machine import Given, Layout
 from outcome import Kind, Outcome
 from wide import ALWAYS, both
 
@@ -16,8 +16,8 @@ def new(machine, layout):
     it = Given(layout, unknown=("offset", "width"))
     cases = []
     for width in range(1, 11 if layout.is_varint else 9):
-        layout.width = width
-        cases.append((both(it.bits["width"] == width, specification.is_format(it)), [Outcome(Kind.FORMAT)]))
+        of_width = Given(Layout(layout.order, width))
+        cases.append((both(it.bits["width"] == width, specification.is_format(of_width)), [Outcome(Kind.FORMAT)]))
     return machine.check("new", (it, [*cases, (ALWAYS, [NO_FORMAT])]))
 
 

@@ -162,14 +162,15 @@ class Machine:
 
 def every_input_is_on_a_path(given, paths):
     """A path that the executor lost would else not be missed."""
-    on_a_path = claripy.Or(*(claripy.And(*state.solver.constraints) for state in paths))
-    if satisfiable([*given.conditions, claripy.Not(on_a_path)]):
+    solver = claripy.Solver()
+    solver.add([*given.conditions, claripy.Not(claripy.Or(*(claripy.And(*state.solver.constraints) for state in paths)))])
+    if solver.satisfiable():
         raise NotShown("an input is on no path")
 
 
 def satisfiable(conditions):
-    """Whether there are inputs for which these conditions hold. Simplifies them first, which is several times as fast as
-    what claripy asks of z3 for each branch."""
+    """Whether there are inputs for which these conditions hold. Sums are simplified first, which is several times as fast
+    as what claripy asks of z3."""
     solver = z3.Tactic("qfbv", ctx=claripy.backends.z3._context).solver()
     solver.add(*(claripy.backends.z3.convert(condition) for condition in conditions))
     answer = solver.check()
@@ -180,7 +181,10 @@ def satisfiable(conditions):
 
 def is_reached(kind, state):
     """Whether the call finds this on this path for any input."""
-    return state.solver.satisfiable([words_of(state)[0] == int(kind)])
+    word = words_of(state)[0]
+    if word.concrete:  # the executor has kept the path only as there is an input for it
+        return word.concrete_value == kind
+    return satisfiable([*state.solver.constraints, word == int(kind)])
 
 
 UNKNOWN_MEMORY = {

@@ -13,6 +13,8 @@ ORDERS_AND_WIDTHS = [(order, width) for order in ("le", "be") for width in range
 ORDERS_AND_WIDTHS += [(order, width) for order in ("varint", "minimal") for width in range(1, 11)]
 OFFSETS = (0, 1, 2, 9)
 STARTS = (0, 2)
+# A decoder's paths are many: few layouts, with each cut.
+DECODED = [("be", 1, 0), ("le", 2, 1), ("varint", 2, 0), ("minimal", 2, 1)]
 QUICK = [("le", 4, 0), ("be", 3, 2), ("be", 8, 1), ("varint", 10, 1), ("minimal", 3, 0)]
 
 
@@ -20,6 +22,8 @@ def layouts_of(claim, quick):
     """The layouts for which a claim is proved. The first one knows neither offset nor width."""
     if claim == "1":
         return [(order, 1, 0, 0) for order in Layout.ORDERS]
+    if claim == "7":
+        return [(*layout, 0) for layout in DECODED[: 1 if quick else None]]
     starts = STARTS if claim == "3" else (0,)
     if quick:
         return [(*layout, starts[-1]) for layout in QUICK]

@@ -1,7 +1,7 @@
 """What the framing core has to do: all of it, on one screen, in numbers that cannot overflow (wide.py).
 
-Each function lists cases: a condition, and what the code then has to find. The first case whose condition holds counts.
-`it` is the input: `offset` and `width` are known; `adjustment`, `limit`, `trailer`, `payload_len`, `length` (how many
+Each function but the first lists cases: a condition, and what the code then has to find. The first case whose condition
+holds counts. `it` is the input: `offset` and `width` are known; `adjustment`, `limit`, `trailer`, `payload_len`, `length` (how many
 bytes there are) and each of `byte` (what they are) are not.
 """
 

@@ -29,7 +29,7 @@ pub(crate) fn run(command: &Generate, mut program: Command) -> Result<(), Failur
     written.map_err(|error| Failure::cannot(format_args!("write to {}", dir.display()), &error))
 }
 
-/// A page for the program and one for each command, such as `unstick-serve.1`.
+/// A page for the program and one for each command, such as `unstick-serve.1` and `unstick-load-compare.1`.
 fn man_pages(mut program: Command, dir: &Path) -> io::Result<()> {
     program.build();
     man_page(&program, dir)

@@ -31,7 +31,7 @@ pub fn text(outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-fn labelled(label: &str, text: &str) -> String {
+pub(super) fn labelled(label: &str, text: &str) -> String {
     format!("  {label:<12}{text}")
 }
 
@@ -67,7 +67,7 @@ pub(super) fn right(outcome: &Outcome) -> String {
 }
 
 /// Which part of a run it is, or of which parts it is made.
-fn shards(outcome: &Outcome) -> Option<String> {
+pub(super) fn shards(outcome: &Outcome) -> Option<String> {
     if let Some(part) = &outcome.part {
         let judged = match &outcome.plan.expectations[..] {
             [] => "",

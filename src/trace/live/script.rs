@@ -23,7 +23,7 @@ const LONG_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a reply of [`Scenario::Window`], of which there are [`REPLIES`].
 const LONG_REPLY: usize = 4000;
 const REPLIES: usize = 3;
-/// Of a filter for packets: drop each one (BPF_RET | BPF_K, 0 bytes).
+/// Of a filter for packets: drop each one (`BPF_RET`, 0 bytes).
 const DROP: SockFilter = SockFilter::new(6, 0, 0, 0);
 
 /// How the server of a scenario greets.
@@ -107,7 +107,7 @@ pub(super) fn play(scenario: Scenario, accepted: &Receiver<TcpStream>, tap: &Tap
         }
         Scenario::Window => {
             client.send(&[b"more than fits"])?;
-            tap.wait("a full window", |packets| has_zero_window(packets))?;
+            tap.wait("a full window", has_zero_window)?;
             thread::sleep(LONG_PAUSE);
             client.receive(REPLIES)?;
         }

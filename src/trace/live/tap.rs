@@ -98,7 +98,7 @@ fn capture(socket: &Socket, shared: &Shared) -> io::Result<()> {
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         let received = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), MsgFlags::empty());
         let (len, time) = match received {
-            Ok(message) => (message.bytes, message.cmsgs()?.find_map(time_of)),
+            Ok(message) => (message.bytes, message.cmsgs()?.find_map(|message| time_of(&message))),
             // Nothing came for a while.
             Err(Errno::EAGAIN) if shared.is_over.load(Relaxed) => return Ok(()),
             Err(Errno::EAGAIN | Errno::EINTR) => continue,
@@ -120,9 +120,9 @@ fn now() -> Duration {
 }
 
 /// When the kernel saw the packet.
-fn time_of(message: ControlMessageOwned) -> Option<Duration> {
+fn time_of(message: &ControlMessageOwned) -> Option<Duration> {
     match message {
-        ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+        ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(*time)),
         _ => None,
     }
 }

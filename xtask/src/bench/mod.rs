@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub(crate) use peers::{PeerArgs, serve_as_peer};
+pub(crate) use peers::{PeerArgs, serve_as_peer, tokio_echo};
 
 use crate::child::{self, Cores};
 use outcome::Span;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use unstick::framing::{Format, Header};
-use unstick::load::{Outcome, Plan, RunError};
+use unstick::load::{Outcome, Plan, RunError, Target};
 
+use crate::bench::tokio_echo;
 use crate::child::{Ended, Listening};
 
 /// Builds the program in release, and returns where it is.
@@ -38,6 +39,8 @@ fn executable(account: &[u8]) -> Option<PathBuf> {
 /// A running echo server.
 pub(super) struct Server {
     child: Listening,
+    /// It ends with its standard input, and not by a signal.
+    ends_with_input: bool,
     threads: usize,
     pub(super) addr: SocketAddr,
 }
@@ -59,7 +62,23 @@ impl Server {
         // A Ctrl-C is for us: we end the server once what is in flight is answered.
         command.stderr(Stdio::piped()).process_group(0);
         let child = Listening::start(command)?;
-        Ok(Server { addr: child.addr().parse()?, child, threads })
+        Ok(Server { addr: child.addr().parse()?, child, ends_with_input: false, threads })
+    }
+
+    /// Starts tokio's echo server for u32 little-endian, on these cores.
+    ///
+    /// # Errors
+    /// Where it cannot be run or does not listen.
+    pub(super) fn tokio(cores: &[usize]) -> Result<Server, Box<dyn Error>> {
+        let mut command = tokio_echo(cores)?;
+        command.stderr(Stdio::piped()).process_group(0);
+        let child = Listening::start(command)?;
+        Ok(Server { addr: child.addr().parse()?, child, ends_with_input: true, threads: 1 })
+    }
+
+    /// The plan, for this server.
+    pub(super) fn at(&self, plan: &Plan) -> Plan {
+        Plan { target: Target::Tcp(vec![self.addr]), ..plan.clone() }
     }
 
     /// Carries out a plan, with what the server takes meanwhile.
@@ -71,7 +90,9 @@ impl Server {
         plan: &Plan,
         run: impl FnOnce(&Plan) -> Result<Outcome, RunError>,
     ) -> Result<Outcome, RunError> {
-        let outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        let mut outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        // As it is repeated, and not as cargo calls us.
+        outcome.origin.command.splice(..1, ["cargo".into(), "xtask".into()]);
         let mut server = outcome.server.clone().unwrap_or_default();
         server.threads = Some(self.threads);
         Ok(outcome.with_server(server))
@@ -81,7 +102,11 @@ impl Server {
     ///
     /// # Errors
     /// Where it cannot be asked or waited for.
-    pub(super) fn stop(self, outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
+    pub(super) fn stop(mut self, outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
+        if self.ends_with_input {
+            self.child.end_input();
+            self.child.wait()?;
+        }
         let Ended { status, said } = self.child.stop()?;
         let mut server = outcome.server.clone().unwrap_or_default();
         server.failure = (!status.success()).then(|| format!("the server ended with {status}"));

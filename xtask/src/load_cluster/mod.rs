@@ -9,7 +9,7 @@ use std::env;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use clap::ValueEnum;
 
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let program = args.program.clone().map_or_else(build, Ok)?.canonicalize()?;
     let programs = program.parent().ok_or("the program is in no folder")?.to_owned();
     let mut serve = Command::new(&program);
-    serve.args(["serve", "127.0.0.1:0", "--echo", "--print", "none"]);
+    serve.args(["serve", "127.0.0.1:0", "--echo", "--print", "none"]).stderr(Stdio::piped());
     let server = Listening::start(serve)?;
     let (mut left_out, mut failed) = (Vec::new(), Vec::new());
     for part in parts {

@@ -10,6 +10,10 @@ use crate::text::count;
 
 /// What a recipe prints goes into this file.
 pub(super) const OUTPUT: &str = "output.txt";
+/// A number of an outcome, and times of it.
+type Count = fn(&Outcome) -> u64;
+type Kind = fn(&Outcome) -> &Times;
+
 /// The shards of each recipe.
 const SHARDS: usize = 4;
 
@@ -33,7 +37,7 @@ pub(super) fn check(folder: &Path) -> Result<String, Box<dyn Error>> {
         return Err(format!("it printed another report:\n{printed}").into());
     }
     let outcomes: Vec<&Outcome> = shards.iter().map(ShardFile::outcome).collect();
-    let sums: [(&str, fn(&Outcome) -> u64); 5] = [
+    let sums: [(&str, Count); 5] = [
         ("sent", |outcome| outcome.frames_sent),
         ("right", |outcome| outcome.frames_verified),
         ("wrong", |outcome| outcome.frames_wrong),
@@ -46,7 +50,7 @@ pub(super) fn check(folder: &Path) -> Result<String, Box<dyn Error>> {
             return Err(format!("frames {what}: {is} merged, and {sum} in all shards").into());
         }
     }
-    let kinds: [(&str, fn(&Outcome) -> &Times); 4] = [
+    let kinds: [(&str, Kind); 4] = [
         ("response", |outcome| &outcome.response_ns),
         ("service", |outcome| &outcome.service_ns),
         ("send lag", |outcome| &outcome.send_lag_ns),

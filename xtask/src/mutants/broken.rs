@@ -91,7 +91,14 @@ pub(crate) fn changes(text: &str) -> Done<Vec<Change>> {
         let text = |key: &str| entry[key].as_str().map(String::from).ok_or_else(|| format!("{entry} lacks {key}"));
         let invariant = entry["invariant"].as_u64().ok_or_else(|| format!("{entry} lacks invariant"))?;
         let claim = entry["claim"].as_str().map(String::from);
-        Ok(Change { invariant, file: text("file")?, what: text("change")?, from: text("from")?, to: text("to")?, claim })
+        Ok(Change {
+            invariant,
+            file: text("file")?,
+            what: text("change")?,
+            from: text("from")?,
+            to: text("to")?,
+            claim,
+        })
     };
     entries.iter().map(read).collect()
 }

@@ -58,7 +58,12 @@ pub(crate) fn refute_all(python: &Python, unchanged: impl Fn() -> Command, quick
 const REFUTED: &str = "refuted; with this input a test fails, and passes without the change";
 
 /// Has the change that was made in the tree refuted: the counterexample, and what became of it.
-fn refute(python: &Python, tree: &Tree, change: &Change, unchanged: impl Fn() -> Command) -> Done<(String, &'static str)> {
+fn refute(
+    python: &Python,
+    tree: &Tree,
+    change: &Change,
+    unchanged: impl Fn() -> Command,
+) -> Done<(String, &'static str)> {
     let library = library(tree.cargo(&[]), &tree.target)?;
     let claim = change.claim.clone().unwrap_or_default();
     let options = ["--quick", "--until-refuted", "--claim", &claim].map(String::from);

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
-use unstick::load::{self, ShardFile};
+use unstick::load::{self, Results, ShardFile};
 
-use super::ended;
+use super::end;
 use super::output::Outputs;
 use crate::exit::{self, Chain, Failure};
 
@@ -48,8 +48,9 @@ pub(super) fn run(command: &Merge) -> Result<(), Failure> {
     });
     let shards = shards.collect::<Result<Vec<_>, _>>()?;
     let outcome = load::merge(&shards).map_err(|error| Failure::other(Chain(&error)))?;
+    let results = Results::of_runs(vec![outcome]);
     let outputs =
         Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
-    let written = outputs.write(&outcome);
-    ended(outcome.verdict, written)
+    let written = outputs.write(&results);
+    end(results.verdict).and(written)
 }

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use unstick::load::{Outcome, hlog, html, json, text};
+use unstick::load::{Results, hlog, results_html, results_json, results_text};
 
 use crate::exit::{Failure, log};
 
-/// Where the outcome goes.
+/// Where the results go.
 pub(super) struct Outputs {
     /// JSON goes to standard output: the text then goes to standard error.
     json_to_stdout: bool,
@@ -22,7 +22,7 @@ pub(super) struct Outputs {
 struct Output {
     path: PathBuf,
     file: File,
-    made: fn(&Outcome) -> String,
+    made: fn(&Results) -> String,
 }
 
 impl Outputs {
@@ -34,21 +34,24 @@ impl Outputs {
     pub(super) fn json(mut self, path: Option<&Path>) -> Outputs {
         self.json_to_stdout = path.is_some_and(|path| path.as_os_str() == "-");
         let file = path.filter(|_| !self.json_to_stdout);
-        self.file("--json", file, |outcome| json(outcome) + "\n")
+        self.file("--json", file, |results| results_json(results) + "\n")
     }
 
     /// A page of HTML to this file.
     pub(super) fn html(self, path: Option<&Path>) -> Outputs {
-        self.file("--html", path, html)
+        self.file("--html", path, results_html)
     }
 
     /// An HdrHistogram log to this file.
     pub(super) fn hlog(self, path: Option<&Path>) -> Outputs {
-        self.file("--hlog", path, |outcome| hlog([outcome]))
+        self.file("--hlog", path, |results| {
+            let points = results.curve.iter().flat_map(|curve| &curve.points).map(|point| &point.outcome);
+            hlog(results.runs.iter().chain(points))
+        })
     }
 
     /// Opens a file, and says at once if it cannot.
-    fn file(mut self, flag: &str, path: Option<&Path>, made: fn(&Outcome) -> String) -> Outputs {
+    fn file(mut self, flag: &str, path: Option<&Path>, made: fn(&Results) -> String) -> Outputs {
         let Some(path) = path else { return self };
         match File::create(path) {
             Ok(file) => self.files.push(Output { path: path.into(), file, made }),
@@ -60,16 +63,16 @@ impl Outputs {
         self
     }
 
-    /// Writes the outcome to all of them.
-    pub(super) fn write(mut self, outcome: &Outcome) -> Result<(), Failure> {
-        let report = text(outcome);
+    /// Writes the results to all of them.
+    pub(super) fn write(mut self, results: &Results) -> Result<(), Failure> {
+        let report = results_text(results);
         for Output { path, mut file, made } in std::mem::take(&mut self.files) {
-            let written = file.write_all(made(outcome).as_bytes());
+            let written = file.write_all(made(results).as_bytes());
             self.lose(written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error)));
         }
         if self.json_to_stdout {
             log(format_args!("{report}"));
-            self.lose(to_stdout(&json(outcome)));
+            self.lose(to_stdout(&results_json(results)));
         } else {
             self.lose(to_stdout(&report));
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Stderr, Write};
 use std::panic;
+use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
@@ -218,6 +219,8 @@ struct Taken {
 
 /// Whether the terminal is ours now: it is given back once.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+/// Of several runs, each takes the terminal anew.
+static HOOKED: Once = Once::new();
 
 impl Taken {
     fn take() -> io::Result<Taken> {
@@ -230,12 +233,14 @@ impl Taken {
         }
         IS_TAKEN.store(true, SeqCst);
         let taken = Taken { found: found.clone() };
-        let told = panic::take_hook();
         // What a panic says belongs on the screen that stays.
-        panic::set_hook(Box::new(move |panic| {
-            give_back(&found);
-            told(panic);
-        }));
+        HOOKED.call_once(|| {
+            let told = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                give_back(&found);
+                told(panic);
+            }));
+        });
         tcsetattr(io::stderr(), OptionalActions::Now, &own)?;
         execute!(io::stderr(), EnterAlternateScreen, Hide)?;
         Ok(taken)

@@ -27,6 +27,7 @@ pub(super) struct Shards {
     /// The warm-up is before it, and connecting before that. Exit code 11 if
     /// the connections are not there in time.
     #[arg(long, value_name = "UNIX", hide_short_help = true)]
+    #[arg(conflicts_with_all = ["find_knee", "sweep", "runs", "baseline"])]
     start_at: Option<f64>,
 
     /// What all shards of one load have in common, and no other load has

@@ -21,7 +21,8 @@ pub(super) struct Watcher {
     wish: Wish,
     whole: Duration,
     on_terminal: bool,
-    /// The whole screen, where that is asked for and there is one.
+    /// The title of the screen, where that is asked for and there is a terminal; and the screen, during a run.
+    title: Option<String>,
     screen: Option<Screen>,
     /// When the next line is due.
     next_line: Duration,
@@ -30,18 +31,27 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    /// With `screen`, its title: on a terminal the run has all of it.
-    pub(super) fn new(plan: &Plan, screen: Option<String>) -> io::Result<Watcher> {
-        let screen = screen.filter(|_| io::stderr().is_terminal()).map(|title| Screen::new(plan, title)).transpose()?;
+    /// With `screen`, its title: on a terminal each run has all of it.
+    pub(super) fn new(screen: Option<String>) -> io::Result<Watcher> {
         Ok(Watcher {
             signals: Signals::new([SIGINT, SIGTERM])?,
             wish: Wish::GoOn,
-            whole: plan.warm_up + plan.duration,
+            whole: Duration::ZERO,
             on_terminal: io::stderr().is_terminal(),
-            screen,
+            title: screen.filter(|_| io::stderr().is_terminal()),
+            screen: None,
             next_line: if io::stderr().is_terminal() { Duration::ZERO } else { LINE_EVERY },
             last: (Duration::ZERO, Progress::default()),
         })
+    }
+
+    /// The next run, with this plan. A signal that came holds for it, too.
+    pub(super) fn begin(&mut self, plan: &Plan) {
+        self.whole = plan.warm_up + plan.duration;
+        self.next_line = if self.on_terminal { Duration::ZERO } else { LINE_EVERY };
+        self.last = (Duration::ZERO, Progress::default());
+        // A terminal that cannot be taken has a line.
+        self.screen = self.title.as_ref().and_then(|title| Screen::new(plan, title.clone()).ok());
     }
 
     pub(super) fn watch(&mut self, progress: Progress) -> Wish {

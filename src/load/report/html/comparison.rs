@@ -30,16 +30,17 @@ pub(super) fn figure(comparison: &Comparison) -> String {
 fn row(difference: &Difference) -> Row {
     let change = |ratio: f64| ratio - 1.0;
     let ratio = difference.ratio;
-    let text = match (difference.seen, difference.runs_needed, (ratio.value > 1.0) == difference.more_is_better) {
-        (true, _, true) => "better".into(),
-        (true, _, false) => "worse".into(),
-        (false, Some(runs), _) => format!("no difference seen; {runs} runs a side would show it"),
-        (false, None, _) => "no difference seen".into(),
+    let text = match (difference.seen, (ratio.value > 1.0) == difference.more_is_better) {
+        (true, true) => "better",
+        (true, false) => "worse",
+        (false, _) => "no difference seen",
     };
+    let needed = difference.runs_needed.filter(|_| !difference.seen);
     Row {
         name: difference.measure.clone(),
         interval: Interval { low: change(ratio.low), value: change(ratio.value), high: change(ratio.high) },
         is_seen: difference.seen,
         text,
+        more: needed.map_or(String::new(), |runs| format!("; {runs} runs a side would show one of this size")),
     }
 }

@@ -2,9 +2,10 @@
 
 use super::chart::{Axis, Chart, Line, Scale, Stroke, TALL, Unit};
 use super::figure::figure;
-use crate::load::curve::{Curve, Point, Swept};
+use crate::load::curve::{Curve, Point};
 use crate::load::outcome::Outcome;
 use crate::load::show::{count, plural};
+use crate::load::sweep::Swept;
 
 /// The quantiles that are drawn, from the top.
 const LINES: [(&str, f64, u8, Stroke); 3] =
@@ -68,8 +69,8 @@ fn latency(curve: &Curve, points: &[&Point]) -> String {
     let limits: Vec<String> = curve.limits.iter().map(ToString::to_string).collect();
     let limits = if limits.is_empty() { String::new() } else { format!(" and kept {}", limits.join(" and ")) };
     let explained = format!(
-        "Each dot is a run. The knee is the greatest value at which a run was measured as asked, had every byte right{limits}. Right of \
-         it frames come faster than they are answered, and the wait grows for as long as the run goes on."
+        "Each dot is a run. The knee is the greatest value up to which runs were measured as asked, had every byte right{limits}. \
+         Where frames come faster than they are answered, the wait grows for as long as a run goes on."
     );
     figure("How much can it take?", &chart, &explained)
 }
@@ -82,7 +83,7 @@ fn answered(curve: &Curve, points: &[&Point]) -> String {
     let answered = Line { has_dots: true, ..Line::new("answered", 1, Stroke::Solid, of(|run| run.frames_per_second)) };
     let mut lines = vec![answered];
     if curve.swept == Swept::Rate {
-        lines.insert(0, Line::new("asked", 3, Stroke::Dotted, of(|run| run.rate_asked.unwrap_or(0.0))));
+        lines.push(Line::new("asked", 3, Stroke::Dotted, of(|run| run.rate_asked.unwrap_or(0.0))));
     }
     let values = lines.iter().flat_map(Line::values);
     let x = axis(curve, points);

@@ -11,22 +11,22 @@ pub(super) fn figure(outcome: &Outcome, spans: &[Span]) -> String {
         "frames",
         vec![
             ("in flight", 1, Stroke::Solid, |span| span.interval.in_flight),
-            ("due, not sent", 2, Stroke::Dashed, |span| span.interval.backlog),
+            ("not sent", 2, Stroke::Dashed, |span| span.interval.backlog),
         ],
         "Frames in flight over time.",
     );
     let connections = chart(
         spans,
         "connections",
-        vec![("connections", 3, Stroke::Solid, |span| span.interval.connections)],
+        vec![("", 1, Stroke::Solid, |span| span.interval.connections)],
         "Connections over time.",
     );
     let waiting = waiting.map(|chart| {
         framed(
             "How many frames were on their way?",
             &chart,
-            "Sent and not yet answered, the mean of each second. What grows without an end is a queue: more is sent than the \
-             server can answer.",
+            "In flight: sent and not yet answered. Not sent: due, and held back. What grows without an end is a queue: more comes \
+             than the server can answer.",
         )
     });
     let asked = outcome.plan.connections as u64;
@@ -48,7 +48,7 @@ fn chart(spans: &[Span], name: &'static str, drawn: Vec<Drawn>, described: &str)
     let lines: Vec<Line> = lines.filter(|line| line.values().any(|value| value > 0.0)).collect();
     let greatest = lines.iter().flat_map(Line::values).fold(0.0, f64::max);
     (greatest > 0.0).then(|| Chart {
-        x: Axis { name: "time", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
+        x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name, scale: Scale::from_zero(greatest), unit: Unit::Count },
         height: LOW,
         bands: Vec::new(),

@@ -15,10 +15,10 @@ pub(super) fn figure(spans: &[Span]) -> String {
     let lines = vec![
         line("max", 4, Stroke::Dotted, 1.0, |span| &span.interval.send_lag_ns),
         line("p99", 1, Stroke::Solid, 0.99, |span| &span.interval.send_lag_ns),
-        line("p99, our own", 2, Stroke::Dashed, 0.99, |span| &span.interval.own_lag_ns),
+        line("own p99", 2, Stroke::Dashed, 0.99, |span| &span.interval.own_lag_ns),
     ];
     let chart = Chart {
-        x: Axis { name: "time", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
+        x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name: "send lag", scale: Scale::ratios(lines.iter().flat_map(Line::values)), unit: Unit::Time },
         height: LOW,
         bands: Vec::new(),
@@ -29,7 +29,7 @@ pub(super) fn figure(spans: &[Span]) -> String {
     framed(
         "Were frames sent in time?",
         &chart,
-        "Send lag is how long after its scheduled time a frame was sent. Our own: the part for which the load generator is to \
-         blame. The rest waited for the server to take more.",
+        "Send lag: how long after its scheduled time a frame was sent. Own: the part that is the load generator's fault; the rest \
+         waited for the server to take more.",
     )
 }

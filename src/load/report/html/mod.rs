@@ -78,9 +78,9 @@ fn page(page: Page<'_>) -> String {
     let Some(shown) = page.shown() else { return document("unstick load", "<main><p>No run.</p></main>") };
     let sections = [
         verdict::header(&page, shown),
-        spectrum::figure(&page, shown),
         page.curve.map(curve::figures).unwrap_or_default(),
         page.comparison.map(comparison::figure).unwrap_or_default(),
+        spectrum::figure(&page, shown),
         over_time(&page, shown),
         connections::figure(shown),
         numbers::tables(&page, shown),

@@ -36,10 +36,12 @@ pub(super) fn footer(run: &Outcome) -> String {
         .server
         .as_ref()
         .map(|server| format!("<dt>Server</dt><dd>{}</dd>\n", escape(&text::server_use(run, server))));
+    let shards = text::shards(run).map(|shards| format!("<dt>Shards</dt><dd>{}</dd>\n", escape(&shards)));
     format!(
         "<footer>\n<h2>To repeat it</h2>\n<pre><code>{command}</code></pre>\n\
-         <dl class=\"facts\">\n<dt>Load</dt><dd>{load}</dd>\n{}<dt>Generator</dt><dd>{generator}</dd>\n\
+         <dl class=\"facts\">\n<dt>Load</dt><dd>{load}</dd>\n{}{}<dt>Generator</dt><dd>{generator}</dd>\n\
          <dt>Made by</dt><dd>unstick {}</dd>\n</dl>\n</footer>\n",
+        shards.unwrap_or_default(),
         server.unwrap_or_default(),
         escape(&run.origin.version)
     )

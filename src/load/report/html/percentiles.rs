@@ -18,11 +18,12 @@ pub(super) fn figure(spans: &[Span]) -> String {
     }
     let line = |(name, quantile, colour, stroke): (&str, f64, u8, Stroke)| {
         let value = |span: &Span| span.interval.response_ns.quantile(quantile).map(|time| time as f64);
-        Line::new(name, colour, stroke, through(spans, value))
+        // A second alone is no line.
+        Line { has_dots: spans.len() <= 12, ..Line::new(name, colour, stroke, through(spans, value)) }
     };
     let lines: Vec<Line> = LINES.into_iter().map(line).collect();
     let chart = Chart {
-        x: Axis { name: "time", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
+        x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name: "response time", scale: Scale::ratios(lines.iter().flat_map(Line::values)), unit: Unit::Time },
         height: TALL,
         bands: Vec::new(),
@@ -33,7 +34,7 @@ pub(super) fn figure(spans: &[Span]) -> String {
     framed(
         "Were replies as fast all the time?",
         &chart,
-        "Of the frames that were to be sent in a second, half were answered within p50, 99 of 100 within p99. Lines that part \
-         for a while: the server stalled then, and some waited.",
+        "Of the frames that were to be sent in a second, half were answered within p50 and 99 of 100 within p99. A peak is a \
+         stall: frames waited.",
     )
 }

@@ -11,11 +11,11 @@ pub(super) fn figure(outcome: &Outcome, spans: &[Span]) -> String {
         shape: Shape::Steps,
         ..Line::new(name, colour, stroke, steps(spans, value))
     };
-    let mut lines = Vec::new();
+    // What covers another line is not solid.
+    let mut lines = vec![line("sent", 1, Stroke::Solid, &|span| span.a_second(span.interval.sent_by_clock))];
     if let Some(asked) = outcome.rate_asked {
         lines.push(line("asked", 3, Stroke::Dotted, &|_| asked));
     }
-    lines.push(line("sent", 1, Stroke::Solid, &|span| span.a_second(span.interval.sent_by_clock)));
     if outcome.plan.reply != Reply::None {
         let name = if outcome.plan.reply == Reply::Push { "delivered" } else { "answered" };
         lines.push(line(name, 2, Stroke::Dashed, &|span| span.a_second(span.interval.answered_by_clock)));
@@ -25,7 +25,7 @@ pub(super) fn figure(outcome: &Outcome, spans: &[Span]) -> String {
         return String::new();
     }
     let chart = Chart {
-        x: Axis { name: "time", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
+        x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name: "frames a second", scale: Scale::from_zero(greatest), unit: Unit::Rate },
         height: LOW,
         bands: Vec::new(),

@@ -47,8 +47,8 @@ fn chart(samples: &[ServerSample], y: Axis, name: &str, of: impl Fn(&ServerSampl
     let end = samples.last().map_or(1.0, |sample| sample.at);
     let points = starts.zip(samples).map(|(start, sample)| (start, Some(of(sample))));
     let points = points.chain(samples.last().map(|last| (end, Some(of(last))))).collect();
-    let line = Line { shape: Shape::Steps, ..Line::new(name, 1, Stroke::Solid, points) };
+    let line = Line { shape: Shape::Steps, ..Line::new("", 1, Stroke::Solid, points) };
     let described = format!("The server's {name} over time.");
-    let x = Axis { name: "time", scale: Scale::up_to(end), unit: Unit::Clock };
+    let x = Axis { name: "", scale: Scale::up_to(end), unit: Unit::Clock };
     Chart { x, y, height: LOW, bands: Vec::new(), lines: vec![line], marks: Vec::new(), described }
 }

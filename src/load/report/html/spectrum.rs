@@ -45,8 +45,9 @@ fn lines(runs: &[Outcome], baseline: &[Outcome], shown: &Outcome) -> Vec<Line> {
     if is_round_trip(shown) {
         add("round trip", 1, Stroke::Solid, &shown.response_ns);
     } else {
-        add("service", 2, Stroke::Dashed, &shown.service_ns);
         add("response", 1, Stroke::Solid, &shown.response_ns);
+        // Where it covers the other, both are seen.
+        add("service", 2, Stroke::Dashed, &shown.service_ns);
     }
     lines
 }
@@ -69,13 +70,10 @@ fn spectrum(times: &Times) -> Vec<(f64, Option<f64>)> {
 }
 
 fn explained(runs: usize, shown: &Outcome) -> String {
-    let mut text = String::from(
-        "At 99 % on the axis below, 99 of 100 frames were answered within the time on the left, and one took longer. \
-         A line that rises at its right end: a few users wait much longer than the rest.",
-    );
+    let mut text =
+        String::from("At 99 %, 99 of 100 frames were answered within the time on the left, and one took longer.");
     if !is_round_trip(shown) {
-        text += " The response time counts from when a frame was to be sent, which is what a user feels; the service time only from \
-                 when it was sent.";
+        text += " Response counts from when a frame was to be sent, which is what a user feels; service from when it was sent.";
     }
     if runs > 1 {
         text += " Thin lines are the single runs, thick ones the run in the middle.";

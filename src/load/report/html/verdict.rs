@@ -8,11 +8,14 @@ use crate::load::outcome::{Outcome, Verdict};
 use crate::load::plan::{Pacing, Reply};
 use crate::load::report::text;
 use crate::load::show::{count, duration, plural};
+use crate::load::sweep::Swept;
 
 pub(super) fn header(page: &Page<'_>, shown: &Outcome) -> String {
     let (class, badge) = badge(page.verdict);
     let (sentence, lede) = (escape(&sentence(page, shown)), escape(&lede(page, shown)));
-    let failures: String = page.failures.iter().map(|failure| format!("<li>{}</li>\n", escape(failure))).collect();
+    let said_above = page.verdict == Verdict::ExpectationMissed && page.failures.len() == 1;
+    let failures = if said_above { &[][..] } else { page.failures };
+    let failures: String = failures.iter().map(|failure| format!("<li>{}</li>\n", escape(failure))).collect();
     let failures = if failures.is_empty() { failures } else { format!("<ul class=\"failures\">\n{failures}</ul>\n") };
     format!(
         "<header>\n<p class=\"where\">{}</p>\n<h1><span class=\"badge {class}\">{badge}</span> {sentence}</h1>\n\
@@ -42,12 +45,30 @@ fn sentence(page: &Page<'_>, shown: &Outcome) -> String {
         return of_comparison(comparison);
     }
     match page.runs {
-        [] | [_] => capitalised(&text::right(shown)) + ".",
+        [] | [_] => of_run(page, shown),
         runs => {
             let verified = runs.iter().filter(|run| run.verdict == Verdict::Verified).count();
             let frames: u64 = runs.iter().map(|run| run.frames_verified).sum();
             format!("{verified} of {} verified, with {} right replies.", plural(runs.len(), "run"), count(frames))
         }
+    }
+}
+
+fn of_run(page: &Page<'_>, shown: &Outcome) -> String {
+    match (page.verdict, page.failures) {
+        (Verdict::Verified, _) => capitalised(&text::right(shown)) + ".",
+        (Verdict::ExpectationMissed, [one]) => format!("{one}."),
+        (Verdict::ExpectationMissed, several) => format!("{} missed.", plural(several.len(), "expectation")),
+        (Verdict::Incomplete, _) => format!("Interrupted after {}.", duration((shown.seconds * 1e9) as u64)),
+        (Verdict::NotAsAsked, _) => "What was asked for was not measured.".into(),
+        (Verdict::Wrong, _) => match shown.frames_wrong + shown.frames_lost {
+            0 => "The server did wrong.".into(),
+            _ => format!(
+                "{} frames were wrong, and {} did not come.",
+                count(shown.frames_wrong),
+                count(shown.frames_lost)
+            ),
+        },
     }
 }
 
@@ -58,7 +79,7 @@ fn of_curve(curve: &Curve) -> String {
         Some(knee) => {
             let at_it = curve.points.iter().rev().find(|point| point.value == knee);
             let knee = at_it.map_or_else(|| count(knee as u64), |point| curve::value(curve, &point.outcome));
-            format!("It keeps up to {knee}{limits}.")
+            format!("It takes up to {knee}{limits}.")
         }
         None => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
     }
@@ -83,11 +104,15 @@ fn of_comparison(comparison: &Comparison) -> String {
 /// What the numbers say, in words.
 fn lede(page: &Page<'_>, shown: &Outcome) -> String {
     let which = match (page.curve, page.runs.len()) {
-        (Some(curve), _) => format!("At {}: ", curve::value(curve, shown)),
+        (Some(curve), _) if curve.swept != Swept::Rate => format!("With {}: ", curve::value(curve, shown)),
         (_, 0 | 1) => String::new(),
         _ => "In the run in the middle: ".into(),
     };
-    let answered = count(shown.frames_per_second as u64);
+    let right = match (page.verdict, page.curve, page.comparison) {
+        (Verdict::Verified, None, None) => String::new(),
+        _ => format!("{}. ", capitalised(&text::right(shown))),
+    };
+    let answered = count(shown.frames_per_second.round() as u64);
     let load = match shown.plan.pacing {
         Pacing::Open { rate, .. } => {
             format!("{} frames/s were asked for and {answered} answered", count(rate as u64))
@@ -107,7 +132,7 @@ fn lede(page: &Page<'_>, shown: &Outcome) -> String {
     let kept_back =
         if page.runs.len() < 2 && page.curve.is_none() { text::notes(shown).join(". ") } else { String::new() };
     let notes = if kept_back.is_empty() { kept_back } else { format!(" {}.", capitalised(&kept_back)) };
-    capitalised(&format!("{which}{load}{times}{notes}"))
+    format!("{right}{}", capitalised(&format!("{which}{load}{times}{notes}")))
 }
 
 /// The numbers that matter most, large.
@@ -118,7 +143,7 @@ fn figures(shown: &Outcome) -> String {
         _ => ("answered", shown.frames_per_second),
     };
     let figures = [
-        Some((rate.0, format!("{} /s", count(rate.1 as u64)))),
+        Some((rate.0, format!("{} /s", count(rate.1.round() as u64)))),
         quantile("p50", 0.5),
         quantile("p99", 0.99),
         quantile("p99.9", 0.999),

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use unstick::framing::{
-    self, DecodeErrorKind, Decoder, Encoder, EncodeError, Endian, Envelope, Field, Format, Head, Header, Layout, Parsed, Span,
+    self, DecodeErrorKind, Decoder, EncodeError, Encoder, Endian, Envelope, Field, Format, Head, Header, Layout,
+    Parsed, Span,
 };
 
 use crate::{Input, Output};
@@ -108,9 +109,13 @@ pub fn split_first(input: &Input, bytes: &[u8]) -> Output {
         Ok(None) => Outcome::NotWhole.alone(),
         Ok(Some((frame, rest))) => {
             let behind = |part: &[u8]| part.as_ptr() as u64 - bytes.as_ptr() as u64;
-            let lens = [frame.prefix(), frame.header(), frame.payload(), frame.trailer(), rest].map(|it| it.len() as u64);
+            let lens =
+                [frame.prefix(), frame.header(), frame.payload(), frame.trailer(), rest].map(|it| it.len() as u64);
             let [prefix, header, payload, trailer, rest_len] = lens;
-            if behind(frame.header()) != 0 || behind(frame.payload()) != header || behind(rest) != header + payload + trailer {
+            if behind(frame.header()) != 0
+                || behind(frame.payload()) != header
+                || behind(rest) != header + payload + trailer
+            {
                 return Outcome::Strange.alone();
             }
             Outcome::Whole.with([prefix, header, payload, trailer, rest_len])
@@ -157,7 +162,8 @@ fn step(decoder: &mut Decoder<Undiagnosed>, bytes: &[u8]) -> Output {
             let mut output = refused(error.kind());
             output[6] = error.header().len() as u64;
             decoder.feed(bytes);
-            let again = decoder.next_frame().map(|_| Outcome::Strange.alone()).unwrap_or_else(|error| refused(error.kind()));
+            let again =
+                decoder.next_frame().map(|_| Outcome::Strange.alone()).unwrap_or_else(|error| refused(error.kind()));
             let is_final = again[..6].iter().zip(&output).all(|(again, first)| again == first);
             return if is_final && decoder.need() == 0 { output } else { Outcome::Strange.alone() };
         }

@@ -28,6 +28,7 @@ enum Screen {
 /// One of the two axes.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
+    /// Empty where the numbers of the axis below say enough.
     pub(super) name: &'static str,
     pub(super) scale: Scale,
     pub(super) unit: Unit,
@@ -129,13 +130,14 @@ struct Frame {
 const LINE_HEIGHT: f64 = 16.0;
 
 impl Frame {
-    fn new(screen: Screen, height: f64, longest_name: usize) -> Frame {
-        let room = 30.0 + 6.6 * longest_name as f64;
-        let (width, height, left) = match screen {
-            Screen::Wide => (880.0, height, 66.0),
-            Screen::Narrow => (358.0, (0.78 * height).max(200.0), 52.0),
+    /// The same for all charts, so that those over time stand one above the other.
+    fn new(screen: Screen, height: f64, has_name: bool) -> Frame {
+        let below = if has_name { 42.0 } else { 26.0 };
+        let (width, height, left, room) = match screen {
+            Screen::Wide => (880.0, height, 66.0, 104.0),
+            Screen::Narrow => (358.0, (0.78 * height).max(190.0), 52.0, 84.0),
         };
-        Frame { width, height, left, right: width - room.min(0.36 * width), top: 28.0, bottom: height - 42.0 }
+        Frame { width, height, left, right: width - room, top: 28.0, bottom: height - below }
     }
 
     fn x(&self, part: f64) -> f64 {
@@ -154,8 +156,7 @@ impl Chart {
     }
 
     fn draw_for(&self, screen: Screen) -> String {
-        let longest = self.lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
-        let frame = Frame::new(screen, self.height, longest);
+        let frame = Frame::new(screen, self.height, !self.x.name.is_empty());
         let class = if screen == Screen::Wide { "wide" } else { "narrow" };
         let described = escape(&self.described);
         let (width, height) = (frame.width, frame.height);
@@ -179,7 +180,7 @@ impl Chart {
 
     fn draw_axes(&self, svg: &mut String, frame: Frame, screen: Screen) {
         let Frame { left, right, top, bottom, .. } = frame;
-        let rows = ((bottom - top) / 34.0) as usize;
+        let rows = ((bottom - top) / 28.0) as usize;
         for tick in self.y.scale.ticks(rows) {
             let (y, text) = (frame.y(self.y.scale.at(tick)), escape(&self.y.unit.tick(tick)));
             _ = writeln!(svg, "<path class=\"grid\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>");

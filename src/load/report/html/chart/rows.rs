@@ -22,7 +22,9 @@ pub(in super::super) struct Row {
     /// A filled dot, or a hollow one.
     pub(in super::super) is_seen: bool,
     /// What it says.
-    pub(in super::super) text: String,
+    pub(in super::super) text: &'static str,
+    /// What is said where there is room for it.
+    pub(in super::super) more: String,
 }
 
 /// A chart of rows.
@@ -66,11 +68,12 @@ impl Rows {
             let y = TOP + ROW * index as f64 + 34.0;
             let Interval { low, value, high } = row.interval;
             let [low, middle, high] = [low, value, high].map(x);
-            let (text, change) = (escape(&row.text), escape(&Unit::Change.tick((value * 1000.0).round() / 1000.0)));
+            let more = if screen == Screen::Wide { escape(&row.more) } else { String::new() };
+            let (text, change) = (row.text, escape(&Unit::Change.tick((value * 1000.0).round() / 1000.0)));
             let name = escape(&row.name);
             _ = writeln!(
                 svg,
-                "<text class=\"label halo\" x=\"0\" y=\"{:.1}\"><tspan class=\"strong\">{name}</tspan> {change}, {text}</text>",
+                "<text class=\"label halo\" x=\"0\" y=\"{:.1}\"><tspan class=\"strong\">{name}</tspan> {change}, {text}{more}</text>",
                 y - 14.0
             );
             _ = writeln!(svg, "<path class=\"line c1 solid\" d=\"M{low:.1} {y:.1}H{high:.1}\"/>");
@@ -88,11 +91,13 @@ impl Rows {
         svg + "</svg>\n"
     }
 
-    /// As far below 0 as above.
+    /// From the least to the greatest change, and 0 between them.
     fn scale(&self) -> Scale {
-        let changes = self.rows.iter().flat_map(|row| [row.interval.low, row.interval.high]);
-        let greatest = changes.map(f64::abs).fold(0.01, f64::max).min(MOST);
-        let Scale::Linear { to, .. } = Scale::from_zero(greatest) else { return Scale::up_to(1.0) };
-        Scale::Linear { from: -to, to }
+        let end = |changes: &dyn Fn(&Row) -> f64| {
+            let greatest = self.rows.iter().map(changes).fold(0.01, f64::max).min(MOST);
+            let Scale::Linear { to, .. } = Scale::from_zero(greatest) else { return MOST };
+            to
+        };
+        Scale::Linear { from: -end(&|row| -row.interval.low), to: end(&|row| row.interval.high) }
     }
 }

@@ -66,16 +66,16 @@ impl Scale {
     }
 }
 
-/// 1, 2 and 5 of each decade where there is room for them, the decades alone where not, or some of those.
+/// As many of each decade as there is room for: 1, 2 and 5, or 1 and 3, or 1; or those of some decades.
 fn log_ticks(from: f64, to: f64, most: usize) -> Vec<f64> {
     let decades = from.log10().floor() as i32..=to.log10().ceil() as i32;
-    let of = |digits: &[f64], each: usize| -> Vec<f64> {
-        let decades = decades.clone().filter(|decade| decade.rem_euclid(each as i32) == 0);
+    let of = |digits: &[f64], each: i32| -> Vec<f64> {
+        let decades = decades.clone().filter(|decade| decade.rem_euclid(each) == 0);
         let ticks = decades.flat_map(|decade| digits.iter().map(move |digit| digit * 10f64.powi(decade)));
         ticks.filter(|tick| *tick > from * 0.999 && *tick < to * 1.001).collect()
     };
-    let candidates = [of(&[1.0, 2.0, 5.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], 3)];
-    let fits = candidates.iter().find(|ticks| ticks.len() <= most);
+    let candidates = [of(&[1.0, 2.0, 5.0], 1), of(&[1.0, 3.0], 1), of(&[1.0], 1), of(&[1.0], 2), of(&[1.0], 3)];
+    let fits = candidates.iter().find(|ticks| ticks.len() <= most.max(2));
     fits.or(candidates.last()).cloned().unwrap_or_default()
 }
 
