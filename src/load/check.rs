@@ -4,14 +4,16 @@
 use super::fault::Fault;
 use super::pattern::{Difference, Pattern};
 use super::plan::{Greeting, LEAST_PUSH, Plan, Reply};
-use super::sizes::Sizes;
-use crate::framing::{Decoder, Encoder, Envelope, Format, Frame, Part};
+use super::whole::Whole;
+use crate::framing::{Decoder, Format, Frame, Part};
 
 /// Bytes of one read, and about those of one write. Longer payloads are made and compared piece by piece, so that the memory of
 /// a run does not depend on them, and what is compared is still in the cache.
 pub(super) const PIECE_LEN: usize = 128 * 1024;
 /// A frame of more bytes is compared as it comes; a shorter one once it is whole.
 const LONG: usize = 8 * 1024;
+/// Bytes that surely hold a header.
+const HEADER_LEN: usize = 512;
 /// Characters of a text that are shown.
 const SHOWN: usize = 100;
 
@@ -27,8 +29,10 @@ pub(super) struct Check {
     received: u64,
     /// The long frame that is coming.
     body: Option<Body>,
-    /// What stands before each payload, where all frames have one short length and nothing else; empty where not.
-    header: Vec<u8>,
+    /// The frame before was a long one that nobody looks at.
+    follows_unseen: bool,
+    /// Where echoes are compared many at a time.
+    whole: Option<Whole>,
     /// Bytes that were taken without the decoder.
     passed_by: u64,
     /// With [`Reply::Push`]: for each connection the number of its frame that comes next.
@@ -49,6 +53,8 @@ struct Body {
     position: usize,
     /// Known from the start, but for a push, where its first bytes say it.
     pattern: Option<Pattern>,
+    /// Nobody looks at it.
+    is_unseen: bool,
     /// The first bytes of a push.
     begin: Vec<u8>,
     push: Option<Push>,
@@ -65,7 +71,8 @@ impl Check {
             greeting,
             received: 0,
             body: None,
-            header: one_header(plan),
+            follows_unseen: false,
+            whole: Whole::new(plan).filter(|_| plan.reply == Reply::Echo),
             passed_by: 0,
             next,
         }
@@ -108,6 +115,16 @@ impl Check {
         self.decoder.swap_buffer(tail)
     }
 
+    /// Bytes of a payload that come next and that nobody looks at.
+    pub(super) fn unseen(&self) -> usize {
+        self.body.as_ref().filter(|body| body.is_unseen).map_or(0, |body| body.payload_len - body.position)
+    }
+
+    /// Bytes to read at most: few where a header is to come, and after it what nobody looks at.
+    pub(super) fn read_len(&self) -> usize {
+        if self.follows_unseen && self.body.is_none() { HEADER_LEN } else { PIECE_LEN }
+    }
+
     /// Room to read into.
     pub(super) fn space(&mut self) -> &mut [u8] {
         self.decoder.space()
@@ -124,7 +141,7 @@ impl Check {
         begun: u64,
         mut push: impl FnMut(Push),
     ) -> Result<(), Fault> {
-        let passed_by = self.pass_by(len, plan, begun);
+        let passed_by = self.pass_by(len, begun);
         self.decoder.filled(len - passed_by);
         if passed_by == len {
             return Ok(());
@@ -142,26 +159,18 @@ impl Check {
         Ok(())
     }
 
-    /// Of the bytes that came takes as many whole frames as are right, where all have one short length: those need no decoder.
-    /// What is behind them is moved to the front of the space. How many bytes were taken.
-    fn pass_by(&mut self, len: usize, plan: &Plan, begun: u64) -> usize {
-        let Sizes::Fixed(payload_len) = plan.payload else { return 0 };
-        if self.header.is_empty() || self.decoder.buffered() > 0 || self.body.is_some() || !self.is_greeted() {
+    /// Of the bytes that came takes as many whole frames as are right, where those need no decoder. What is behind them is moved to
+    /// the front of the space. How many bytes were taken.
+    fn pass_by(&mut self, len: usize, begun: u64) -> usize {
+        let Some(whole) = &self.whole else { return 0 };
+        if self.decoder.buffered() > 0 || self.body.is_some() || !self.is_greeted() {
             return 0;
         }
         let space = self.decoder.space();
-        let before = self.received;
-        let frame_len = self.header.len() + payload_len;
-        for frame in space[..len].chunks_exact(frame_len) {
-            let (header, payload) = frame.split_at(self.header.len());
-            let pattern = Pattern::new(plan.run, self.connection, self.received);
-            if self.received == begun || header != self.header || !pattern.matches(payload) {
-                break;
-            }
-            self.received += 1;
-        }
-        let taken = (self.received - before) as usize * frame_len;
+        let right = whole.right(self.connection, self.received, begun - self.received, &space[..len]);
+        let taken = right as usize * whole.frame_len();
         space.copy_within(taken..len, 0);
+        self.received += right;
         self.passed_by += taken as u64;
         taken
     }
@@ -176,7 +185,7 @@ impl Check {
 
     /// Takes all frames that are whole.
     fn whole_frames(&mut self, plan: &Plan, begun: u64, push: &mut impl FnMut(Push)) -> Result<(), Fault> {
-        let Check { connection, decoder, greeting, received, next, .. } = self;
+        let Check { connection, decoder, greeting, received, follows_unseen, next, .. } = self;
         let bare = plan.is_bare();
         while let Some(frame) = decoder.next_frame().map_err(Fault::Malformed)? {
             if *greeting != Greeting::None {
@@ -200,6 +209,7 @@ impl Check {
                     compare(pattern, 0, &[], frame)?;
                 }
             }
+            *follows_unseen = false;
             *received += 1;
         }
         Ok(())
@@ -207,18 +217,19 @@ impl Check {
 
     /// Takes what has come of a long frame; whether its end came.
     fn parts(&mut self, plan: &Plan, begun: u64, push: &mut impl FnMut(Push)) -> Result<bool, Fault> {
-        let Check { connection, decoder, greeting, received, body, next, .. } = self;
+        let Check { connection, decoder, greeting, received, body, follows_unseen, next, .. } = self;
         let place = (*connection, *received, begun);
         while let Some(part) = decoder.next_part().map_err(Fault::Malformed)? {
             match part {
                 Part::Start { header, prefix_len, payload_len } => {
-                    let mut begin = Body { payload_len, position: 0, pattern: None, begin: Vec::new(), push: None };
+                    let mut begin = Body::new(payload_len);
                     let is_asked = plan.reply == Reply::Push || *received < begun && plan.reply != Reply::None;
                     if *greeting == Greeting::None {
                         if !is_asked {
                             return Err(Fault::Surplus { payload_len, text: String::new() });
                         }
                         begin.expect(plan, place, &header[..prefix_len])?;
+                        begin.is_unseen = plan.reply == Reply::Count;
                     }
                     *body = Some(begin);
                 }
@@ -235,9 +246,10 @@ impl Check {
                         *greeting = Greeting::None;
                         return Ok(true);
                     }
-                    if let Some(Body { pattern, push: came, .. }) = ended {
+                    if let Some(Body { pattern, push: came, is_unseen, .. }) = ended {
                         compare_trailer(pattern, trailer)?;
                         came.map(push);
+                        *follows_unseen = is_unseen;
                     }
                     *received += 1;
                     return Ok(true);
@@ -248,20 +260,14 @@ impl Check {
     }
 }
 
-/// What stands before each payload, where all frames are short echoes of one length and nothing else.
-fn one_header(plan: &Plan) -> Vec<u8> {
-    let mut header = Vec::new();
-    if let (Sizes::Fixed(len @ ..=LONG), Reply::Echo, true) = (&plan.payload, plan.reply, plan.is_bare()) {
-        // Where it cannot be said, nothing is sent either.
-        _ = Encoder::new(plan.format).header(Envelope::default(), *len, &mut header);
-    }
-    header
-}
-
 /// A connection, how many frames it received, and how many it has sent.
 type Place = (u64, u64, u64);
 
 impl Body {
+    fn new(payload_len: usize) -> Body {
+        Body { payload_len, position: 0, pattern: None, is_unseen: false, begin: Vec::new(), push: None }
+    }
+
     /// The frame has begun: is it as long as it should be?
     fn expect(&mut self, plan: &Plan, (connection, received, _): Place, prefix: &[u8]) -> Result<(), Fault> {
         if plan.reply == Reply::Echo {
@@ -398,8 +404,9 @@ fn surplus(plan: &Plan, place: Place, payload: &[u8]) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::Layout;
+    use crate::framing::{Encoder, Envelope, Layout};
     use crate::load::plan::Target;
+    use crate::load::sizes::Sizes;
 
     fn plan(payload: &str) -> Plan {
         let mut plan = Plan::new(Target::Unix("/nowhere".into()));

@@ -15,6 +15,9 @@ use super::times::Times;
 /// with `service.` before them, all with a unit (`ns`, `us`, `ms`, `s`); `rate`, the part of the frames due that was sent in time;
 /// `errors`, the frames that were wrong or lost and the connections that failed; `fairness`, Jain's index over the connections.
 ///
+/// Where runs are compared with those of a baseline, the value may be what the baseline had, `p99<=baseline*1.1`: the median of
+/// the runs against the median of the baseline's.
+///
 /// ```
 /// use unstick::load::Expectation;
 /// let expectation: Expectation = "p99<5ms".parse()?;
@@ -28,7 +31,16 @@ pub struct Expectation {
     text: String,
     measure: Measure,
     relation: Relation,
-    value: f64,
+    bound: Bound,
+}
+
+/// What it is held against.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    /// In nanoseconds where it is a time.
+    Value(f64),
+    /// What the baseline had, so many times.
+    Baseline(f64),
 }
 
 /// What is measured.
@@ -74,17 +86,39 @@ impl Expectation {
         self.measure
     }
 
+    /// Whether it is held against a baseline, and so is nothing that one run alone can show.
+    pub fn needs_baseline(&self) -> bool {
+        matches!(self.bound, Bound::Baseline(_))
+    }
+
     /// What is missed by what was measured, in words; `None` where it is met. What was not measured is missed.
     pub(super) fn missed(&self, measured: Option<f64>) -> Option<String> {
-        let shown = |was: f64| match self.measure {
+        self.missed_beside(measured, None)
+    }
+
+    /// The same beside what a baseline had.
+    pub(super) fn missed_beside(&self, measured: Option<f64>, baseline: Option<f64>) -> Option<String> {
+        let bound = match self.bound {
+            Bound::Value(value) => Some(value),
+            Bound::Baseline(factor) => baseline.map(|had| had * factor),
+        };
+        let beside = match (self.bound, baseline) {
+            (Bound::Baseline(_), Some(had)) => format!(", and {} in the baseline", self.show(had)),
+            _ => String::new(),
+        };
+        match (measured, bound) {
+            (None, _) => Some(format!("{self} was expected, and it was not measured")),
+            (_, None) => Some(format!("{self} was expected, and the baseline has not measured it")),
+            (Some(was), Some(bound)) if self.relation.holds(was, bound) => None,
+            (Some(was), _) => Some(format!("{self} was expected, and it was {}{beside}", self.show(was))),
+        }
+    }
+
+    fn show(&self, was: f64) -> String {
+        match self.measure {
             Measure::Response(_) | Measure::Service(_) => duration(was as u64),
             Measure::Errors => (was as u64).to_string(),
             Measure::Rate | Measure::Fairness => format!("{was:.4}"),
-        };
-        match measured {
-            None => Some(format!("{self} was expected, and it was not measured")),
-            Some(was) if self.relation.holds(was, self.value) => None,
-            Some(was) => Some(format!("{self} was expected, and it was {}", shown(was))),
         }
     }
 
@@ -163,6 +197,12 @@ fn nanoseconds(text: &str) -> Option<f64> {
     (number.is_finite() && number >= 0.0).then_some(number * unit)
 }
 
+/// What stands behind `baseline`: nothing, or a factor.
+fn factor(text: &str) -> Option<f64> {
+    let Some(number) = text.trim().strip_prefix('*') else { return text.trim().is_empty().then_some(1.0) };
+    number.trim().parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0)
+}
+
 impl FromStr for Expectation {
     type Err = PlanError;
 
@@ -177,11 +217,20 @@ impl FromStr for Expectation {
         let measure = Measure::parse(measure).ok_or_else(|| {
             wrong("the measures are p50, p90, p99, p99.9, p99.99, min, max, mean, each also as service.p99; rate, errors, fairness")
         })?;
-        let value = measure.value(value).ok_or_else(|| match measure {
-            Measure::Response(_) | Measure::Service(_) => wrong("write a time with its unit, as in 5ms, 200us or 1.5s"),
-            _ => wrong("write a number of 0 or more behind the sign"),
-        })?;
-        Ok(Expectation { text: text.into(), measure, relation, value })
+        let bound = match value.strip_prefix("baseline") {
+            Some(rest) => {
+                let factor =
+                    factor(rest).ok_or_else(|| wrong("write baseline, or baseline*1.1 for a tenth above it"))?;
+                Bound::Baseline(factor)
+            }
+            None => Bound::Value(measure.value(value).ok_or_else(|| match measure {
+                Measure::Response(_) | Measure::Service(_) => {
+                    wrong("write a time with its unit, as in 5ms, 200us or 1.5s, or baseline*1.1")
+                }
+                _ => wrong("write a number of 0 or more behind the sign, or baseline*1.1"),
+            })?),
+        };
+        Ok(Expectation { text: text.into(), measure, relation, bound })
     }
 }
 
@@ -220,10 +269,26 @@ mod tests {
             ("p99.9>10us", Measure::Response(Statistic::Quantile(0.999)), Relation::More, 1e4),
         ] {
             let expectation: Expectation = text.parse().expect(text);
-            assert_eq!((expectation.measure, expectation.relation, expectation.value), (measure, relation, value));
+            let read = (expectation.measure, expectation.relation, expectation.bound);
+            assert_eq!(read, (measure, relation, Bound::Value(value)));
             assert_eq!(expectation.to_string(), text);
         }
         for wrong in ["", "p99", "p98<5ms", "p99<5", "p99<-5ms", "errors=x", "rate>=nan", "service.rate>1"] {
+            assert!(wrong.parse::<Expectation>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_baseline_is_a_value_with_a_factor() {
+        let of = |text: &str| text.parse::<Expectation>().expect(text);
+        assert!(of("p99<=baseline*1.1").needs_baseline() && !of("p99<5ms").needs_baseline());
+        let (p99, errors) = (of("p99 <= baseline * 1.1"), of("errors<=baseline"));
+        assert_eq!(p99.missed_beside(Some(1.1e6), Some(1e6)), None);
+        let missed = p99.missed_beside(Some(1.2e6), Some(1e6)).expect("it is missed");
+        assert_eq!(missed, "p99 <= baseline * 1.1 was expected, and it was 1.20 ms, and 1.00 ms in the baseline");
+        assert_eq!(errors.missed_beside(Some(0.0), Some(0.0)), None);
+        assert!(errors.missed_beside(Some(0.0), None).is_some() && errors.missed_beside(None, Some(0.0)).is_some());
+        for wrong in ["p99<baseline*", "p99<baseline*0", "p99<baseline*-1", "p99<baseline+1", "p99<baselines"] {
             assert!(wrong.parse::<Expectation>().is_err(), "{wrong}");
         }
     }

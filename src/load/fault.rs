@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Died { error: io::Error, in_flight: u64 },
     /// The server ended its stream before ours was ended, or before all was answered.
     EndedEarly { in_flight: u64 },
+    /// The server ended its stream without TLS's close_notify: so anyone on the way may have.
+    CutOff { in_flight: u64 },
     /// The server said this, and ended the connection before anything was sent.
     Refused { text: String },
     /// No greeting came in time.
@@ -64,7 +66,7 @@ impl Fault {
     /// Frames that the fault says are lost.
     pub(super) fn lost(&self) -> u64 {
         match self {
-            Fault::Died { in_flight, .. } | Fault::EndedEarly { in_flight } => *in_flight,
+            Fault::Died { in_flight, .. } | Fault::EndedEarly { in_flight } | Fault::CutOff { in_flight } => *in_flight,
             Fault::Lost { missing } => *missing,
             _ => 0,
         }
@@ -72,7 +74,7 @@ impl Fault {
 
     /// Whether the fault is about one frame that came.
     pub(super) fn is_of_a_frame(&self) -> bool {
-        self.class() == Class::Wrong && self.lost() == 0 && !matches!(self, Fault::NoEnd)
+        self.class() == Class::Wrong && self.lost() == 0 && !matches!(self, Fault::NoEnd | Fault::CutOff { .. })
     }
 
     /// What faults of this kind are called.
@@ -81,6 +83,7 @@ impl Fault {
             Fault::Unconnected(_) => "not connected",
             Fault::Died { .. } => "broken off",
             Fault::EndedEarly { .. } => "ended early",
+            Fault::CutOff { .. } => "cut off",
             Fault::Refused { .. } => "refused",
             Fault::NoGreeting => "not greeted",
             Fault::Malformed(_) => "malformed",
@@ -106,6 +109,12 @@ impl fmt::Display for Fault {
                 write!(f, "the connection broke with {in_flight} frames in flight: {error}")
             }
             Fault::EndedEarly { in_flight } => write!(f, "the server ended it with {in_flight} frames in flight"),
+            Fault::CutOff { in_flight: 0 } => {
+                f.write_str("all is answered, but the server ended its stream without TLS's close_notify")
+            }
+            Fault::CutOff { in_flight } => {
+                write!(f, "the server's stream ended without TLS's close_notify, with {in_flight} frames in flight")
+            }
             Fault::Refused { text } if text.is_empty() => f.write_str("the server ended it before anything was sent"),
             Fault::Refused { text } => write!(f, "the server said {text:?} and ended it before anything was sent"),
             Fault::NoGreeting => f.write_str("no greeting came"),

@@ -5,6 +5,11 @@
 //! the load has its own connections over one readiness loop; payloads are a function of connection, sequence and position, so
 //! nothing that was sent is kept. In an open loop, latency counts from when a frame was *to be* sent (no coordinated omission).
 //!
+//! [`find_knee`] and [`sweep`] carry out a plan at several values and return a [`Curve`]; [`Comparison`] says whether runs differ
+//! from earlier ones. [`Results`] are several runs with what they say together.
+//!
+//! Several processes on any machines make one run, each with a [`Shard`] of the plan; [`merge`] makes one outcome of theirs.
+//!
 //! Linux only. What the server answers is [`Reply`]; what it is told on purpose is [`Chaos`].
 //!
 //! ```no_run
@@ -20,28 +25,39 @@
 //! ```
 
 mod check;
+mod compare;
 mod connection;
 mod control;
+mod curve;
 mod error;
 mod expect;
 mod fault;
 mod flight;
+mod merge;
 mod meter;
 mod outcome;
 mod pace;
 mod pattern;
 mod plan;
 mod poller;
+mod process;
+mod recent;
 mod report;
+mod results;
 mod run;
+mod search;
 mod shard;
+mod shards;
 mod show;
 mod sizes;
 mod socket;
+mod statistics;
+mod sweep;
 mod times;
 #[cfg(feature = "tls")]
 mod tls;
 mod transport;
+mod whole;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
 
@@ -53,13 +69,23 @@ pub use self::tls::Tls;
 use self::without_tls::Secured;
 #[cfg(not(feature = "tls"))]
 pub use self::without_tls::Tls;
+pub use compare::{CompareError, Comparison, Difference, Estimate, Side, same_load};
 pub use control::Wish;
+pub use curve::{Curve, Point, find_knee, sweep};
 pub use error::PlanError;
 pub use expect::Expectation;
+pub use merge::{Balance, MergeError, ShardFile, merge};
 pub use meter::Interval;
-pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
+pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerSample, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
-pub use report::{from_json, json, text};
+pub use recent::Recent;
+pub use report::{
+    from_json, hlog, html, json, line, results_from_json, results_html, results_json, results_text, text,
+};
+pub use results::Results;
 pub use run::{Progress, RunError, run};
+pub use search::Search;
+pub use shards::{Merged, Part, Shard};
 pub use sizes::Sizes;
-pub use times::Times;
+pub use sweep::{Sweep, Swept};
+pub use times::{Geometry, Times};

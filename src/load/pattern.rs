@@ -85,6 +85,18 @@ impl Pattern {
         }
     }
 
+    /// Puts the payload, from its begin on, in the place of what is there.
+    #[inline(always)]
+    pub(super) fn fill(self, payload: &mut [u8]) {
+        let mut word = self.first_word;
+        let (words, tail) = payload.as_chunks_mut::<8>();
+        for bytes in words {
+            *bytes = word.to_le_bytes();
+            word = word.wrapping_add(POSITION);
+        }
+        tail.copy_from_slice(&word.to_le_bytes()[..tail.len()]);
+    }
+
     /// Appends the prefix of the frame, of `len` bytes, to `out`.
     pub(super) fn append_prefix(self, len: usize, out: &mut Vec<u8>) {
         self.append(PREFIX_POSITION, len, out);
@@ -186,6 +198,9 @@ mod tests {
         for (position, len) in [(0, 8), (8, 48), (56, 44)] {
             pattern.append(position, len, &mut pieces);
         }
+        assert_eq!(pieces, whole);
+        pieces.fill(0);
+        pattern.fill(&mut pieces);
         assert_eq!(pieces, whole);
         for len in 0..=whole.len() {
             assert!(pattern.matches(&whole[..len]), "{len} bytes");

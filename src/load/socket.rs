@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// How long a Unix socket's connect waits for a place in the server's backlog.
@@ -89,6 +90,21 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Reads once as many bytes as there is space, which nobody looks at. A system that can throws them away: the space may be left as
+    /// it is.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    pub(super) fn discard(&mut self, space: &mut [u8]) -> io::Result<Received> {
+        let most = space.len();
+        match rustix::net::recv(&self.socket, space, RecvFlags::TRUNC) {
+            Ok((_, 0)) => Ok(Received::End),
+            Ok((_, len)) => Ok(Received::Bytes { len, more: len == most }),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(Received::Nothing),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -47,6 +47,17 @@ impl Transport {
         }
     }
 
+    /// Reads once what nobody looks at.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    pub(super) fn discard(&mut self, space: &mut [u8]) -> io::Result<Received> {
+        match self {
+            Transport::Plain(stream) => stream.discard(space),
+            Transport::Tls(secured) => secured.read(space),
+        }
+    }
+
     /// Writes once; how much was taken. What is less than all says that there is no room.
     ///
     /// # Errors

@@ -29,6 +29,24 @@ fn a_stall_shows_in_the_response_time_and_the_service_time_hides_it() {
     assert!(said(&outcome).contains("for one of the 1 places in flight"), "{}", said(&outcome));
 }
 
+/// The same at length, 10 s: a stall of 1 s in every 5, of which only 1 % of the frames would be enough to show in the p99.
+#[test]
+#[ignore = "it takes 10 s: .ci/full runs it"]
+fn a_long_stall_shows_in_the_p99_of_the_response_time_alone() {
+    let mut plan = plan(staller(Duration::from_secs(5), Duration::from_secs(1)), 8);
+    (plan.frames, plan.connections, plan.duration) = (None, 8, Duration::from_secs(10));
+    (plan.pacing, plan.in_flight) = (OPEN, Some(1));
+    let outcome = run(&plan);
+    let [response, service] = [&outcome.response_ns, &outcome.service_ns].map(|times| times.quantile(0.99).unwrap());
+    assert!(response > 500_000_000, "{}", said(&outcome));
+    assert!(service < response / 5, "{}", said(&outcome));
+    assert!(said(&outcome).contains("the service time hides the wait"), "{}", said(&outcome));
+
+    plan.in_flight = None;
+    let outcome = run(&plan);
+    assert!(said(&outcome).contains("response and service time agree"), "{}", said(&outcome));
+}
+
 #[test]
 fn without_a_bound_in_flight_response_and_service_time_agree() {
     let outcome = stalled(None);

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use unstick::{Responder, Server, ServerConfig};
 
 use super::liar::{frame, read_frame, serve};
 use super::{plan, run, said};
+
+const OPEN: Pacing = Pacing::Open { rate: 5000.0, poisson: false };
 
 /// However busy this machine is, nobody is broken off for being late.
 fn echo_server(config: ServerConfig) -> SocketAddr {
@@ -46,6 +50,79 @@ fn any_length_of_payload_comes_back() {
         plan.in_flight = Some(3);
         assert_eq!(is_verified(&plan).frames_verified, 40, "{sizes}");
     }
+}
+
+/// Also long ones, which nobody reads.
+#[test]
+fn replies_of_any_length_are_counted() {
+    for sizes in ["0", "64", "9000", "65536", "131073", "1MiB", "list:64=0.5,300KiB=0.5"] {
+        for (in_flight, pacing) in [(1, Pacing::Closed), (5, Pacing::Closed), (5, OPEN)] {
+            let mut plan = plan(echo_server(ServerConfig::default()), 60);
+            (plan.payload, plan.reply) = (sizes.parse().unwrap(), Reply::Count);
+            (plan.in_flight, plan.pacing) = (Some(in_flight), pacing);
+            let outcome = is_verified(&plan);
+            assert_eq!((outcome.frames_sent, outcome.frames_verified), (60, 60), "{sizes}, {pacing:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reply_too_many_is_no_reply() {
+    let twice = serve(|mut stream| {
+        while let Some(payload) = read_frame(&mut stream) {
+            if stream.write_all(&[frame(&payload), frame(b"")].concat()).is_err() {
+                return;
+            }
+        }
+    });
+    let plan = Plan { reply: Reply::Count, payload: Sizes::Fixed(70_000), in_flight: Some(1), ..plan(twice, 40) };
+    let outcome = run(&plan);
+    assert_eq!((outcome.verdict, outcome.fault_count), (Verdict::Wrong, 4), "{}", said(&outcome));
+    assert!(outcome.faults.iter().all(|fault| fault.kind == "surplus"), "{}", said(&outcome));
+}
+
+/// Each has its turn.
+#[test]
+fn frames_in_flight_may_be_bounded_over_all_connections() {
+    let (there, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let addr = serve(move |mut stream| {
+        while let Some(payload) = read_frame(&mut stream) {
+            most.fetch_max(there.fetch_add(1, SeqCst) + 1, SeqCst);
+            thread::sleep(Duration::from_millis(1));
+            there.fetch_sub(1, SeqCst);
+            stream.write_all(&frame(&payload)).unwrap();
+        }
+    });
+    for (in_all, threads) in [(1, 1), (5, 1), (5, 2), (40, 2)] {
+        let frames = 200;
+        let mut plan = plan(addr, frames);
+        (plan.connections, plan.in_flight, plan.in_flight_in_all, plan.threads) = (8, None, Some(in_all), threads);
+        seen.store(0, SeqCst);
+        let outcome = is_verified(&plan);
+        assert_eq!(outcome.frames_verified, frames);
+        assert!(seen.load(SeqCst) <= in_all as usize, "{} of {in_all}", seen.load(SeqCst));
+        let shares = outcome.fairness.unwrap();
+        assert_eq!((shares.min, shares.max), (frames / 8, frames / 8), "{in_all} in all, {threads} threads");
+        assert!(said(&outcome).contains(&format!("8 connections, {in_all} in flight in all")), "{}", said(&outcome));
+    }
+}
+
+#[test]
+fn connections_are_made_from_each_local_address() {
+    let peers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&peers);
+    let addr = serve(move |mut stream| {
+        peers.lock().unwrap().push(stream.peer_addr().unwrap().ip().to_string());
+        while let Some(payload) = read_frame(&mut stream) {
+            stream.write_all(&frame(&payload)).unwrap();
+        }
+    });
+    let local_addrs = ["127.0.0.2", "127.0.0.3"].map(|addr| addr.parse().unwrap()).to_vec();
+    is_verified(&Plan { local_addrs, ..plan(addr, 40) });
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]);
 }
 
 #[test]
@@ -222,7 +299,7 @@ fn a_push_that_does_not_arrive_is_told() {
 #[test]
 fn plans_that_do_not_fit_together_are_refused_with_their_numbers() {
     type Spoil = fn(&mut Plan);
-    let cases: [(Spoil, &str); 9] = [
+    let cases: [(Spoil, &str); 12] = [
         (|plan| plan.connections = 0, "a run needs connections"),
         (|plan| plan.frames = Some(3), "3 frames are too few for 4 connections"),
         (|plan| plan.pacing = Pacing::Open { rate: 0.0, poisson: false }, "a run needs a rate"),
@@ -234,6 +311,9 @@ fn plans_that_do_not_fit_together_are_refused_with_their_numbers() {
             "32 bytes are needed, and 31 are asked for",
         ),
         (|plan| plan.payload = Sizes::Fixed(1 << 33), "format u32le: "),
+        (|plan| plan.in_flight_in_all = Some(3), "in all and one on those of each connection do not go together"),
+        (|plan| (plan.in_flight, plan.in_flight_in_all, plan.pacing) = (None, Some(3), OPEN), "in all and a rate"),
+        (|plan| (plan.in_flight, plan.in_flight_in_all) = (None, Some(0)), "a frame in flight for each thread"),
         (|plan| plan.expectations = vec!["rate>=1".parse().unwrap()], "an expectation of the rate"),
     ];
     for (spoil, expected) in cases {

@@ -35,6 +35,7 @@ fn an_honest_server_is_verified_over_tls() {
         prepare(&mut plan);
         let outcome = is_verified(&plan);
         assert_eq!((outcome.frames_verified, outcome.connections_kept), (4 * FRAMES, 4), "{way}");
+        assert!(outcome.over_tls && said(&outcome).contains(", over TLS"), "{}", said(&outcome));
     }
 }
 
@@ -107,12 +108,14 @@ fn each_lie_is_caught_over_tls() {
 
 /// Without TLS's own end, anyone on the way may have ended the stream.
 #[test]
-fn an_end_without_close_notify_is_told() {
+fn an_end_without_close_notify_is_told_as_that() {
     let outcome = lied_to(Lie::NoNotify);
-    assert_ne!(outcome.verdict, Verdict::Verified, "{}", said(&outcome));
+    assert_eq!((outcome.verdict, outcome.connections_held), (Verdict::Wrong, 4), "{}", said(&outcome));
     assert_eq!((outcome.fault_count, outcome.frames_verified), (4, 4 * FRAMES), "{}", said(&outcome));
+    assert_eq!((outcome.frames_wrong, outcome.frames_lost, outcome.errors()), (0, 0, 4), "{}", said(&outcome));
     for fault in &outcome.faults {
-        assert!(fault.kind == "broken off" && fault.text.contains("without TLS's close_notify"), "{}", fault.text);
+        let text = "all is answered, but the server ended its stream without TLS's close_notify";
+        assert_eq!((&*fault.kind, &*fault.text), ("cut off", text));
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use unstick::load;
+use unstick::load::{self, Results, Swept, Verdict};
 
 use crate::certificates::{Authority, Folder};
 use crate::harness::{Program, Ran, Serve, run};
@@ -170,7 +170,13 @@ fn each_outcome_has_its_exit_code() {
 
 #[test]
 fn wrong_flags_are_told_in_words() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 18] = [
+        (&["--expect", "p99<=baseline*1.1"], "--expect 'p99<=baseline*1.1' needs --baseline"),
+        (&["--find-knee", "p99<baseline"], "--find-knee needs an expectation without baseline"),
+        (&["--find-knee", "p99<5ms", "--rate", "10"], "cannot be used with"),
+        (&["--sweep", "rate=5"], "write it as in rate=10k..200k*1.5"),
+        (&["--sweep", "rate=5..9+1", "--rate", "5"], "--sweep rate=5..9+1 and --rate do not go together"),
+        (&["--runs", "51"], "51 is not in 1..=50"),
         (&["--rate", "0"], "write a number a second, above 0"),
         (&["--rate", "5", "--closed"], "cannot be used with"),
         (&["--payload", "uniform:9..3"], "the least is above the greatest"),
@@ -180,6 +186,9 @@ fn wrong_flags_are_told_in_words() {
         (&["--reset", "64"], "64 connections are to read slowly or to end early, of 64 in all"),
         (&["--reply", "push", "--payload", "8"], "32 bytes are needed, and 8 are asked for"),
         (&["--format", "u8", "--payload", "256"], "format u8: a limit of 256 bytes"),
+        (&["--shard", "4/4", "--start-at", "1"], "the number is not below how many there are"),
+        (&["--shard", "0/4"], "--start-at"),
+        (&["--start-at", "1767225600000"], "write seconds from 1970 on"),
     ];
     for (flags, expected) in cases {
         let ran = run(&[&["load", "127.0.0.1:1"], flags].concat(), b"");
@@ -188,16 +197,28 @@ fn wrong_flags_are_told_in_words() {
     }
 }
 
+/// As its published schema says, and read back.
+#[track_caller]
+fn is_valid(json: &str) -> Results {
+    let schema = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/load.schema.json")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let value: Value = serde_json::from_str(json).unwrap();
+    // Of two forms, which of them the errors are about has to be said.
+    let form = if value.get("runs").is_some() { "results" } else { "outcome" };
+    let schema = serde_json::json!({ "$ref": format!("#/$defs/{form}"), "$defs": schema["$defs"] });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let results = load::results_from_json(json).unwrap();
+    assert!(json.trim_end() == load::results_json(&results), "it is written as it was read");
+    results
+}
+
 /// What is published of the JSON holds, and the program reads it back.
 #[test]
 fn the_json_is_what_its_schema_says() {
-    let schema = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/load.schema.json")).unwrap();
-    let schema: Value = serde_json::from_str(&schema).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
     let check = |json: &str| {
-        let value: Value = serde_json::from_str(json).unwrap();
-        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{errors:?}");
+        is_valid(json);
         let outcome = load::from_json(json).unwrap();
         assert!(json.trim_end() == load::json(&outcome), "it is written as it was read");
         outcome
@@ -219,6 +240,136 @@ fn the_json_is_what_its_schema_says() {
     let outcome = check(ran.text());
     assert_eq!((outcome.fault_count, outcome.response_ns.quantile(0.5)), (4, None));
     silent.stop();
+}
+
+/// Two processes make one load, and what they wrote is merged.
+#[test]
+fn shards_make_one_load_and_are_merged() {
+    let serve = echo(&[]);
+    let (addr, soon) = (serve.addr.to_string(), std::time::SystemTime::now() + std::time::Duration::from_secs(2));
+    let soon = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64().to_string();
+    let paths = [file("shard-0"), file("shard-1")];
+    let shards = paths.each_ref().map(|path| {
+        let number = path.to_str().unwrap().split("shard-").nth(1).unwrap().chars().next().unwrap();
+        let shard = format!("{number}/2");
+        let flags = ["--rate", "1000", "--seconds", "1", "--connections", "4", "--expect", "p99<1ns"];
+        let asked = ["--max-send-lag", "60", "--shard", &shard, "--start-at", &soon, "--json", path.to_str().unwrap()];
+        Program::start(&[&["load", &addr][..], &flags, &asked].concat())
+    });
+    for shard in shards {
+        let ran = shard.end();
+        assert_eq!(ran.code, 0, "{}{}", ran.text(), ran.err);
+        assert!(ran.text().contains("; what is expected is judged when all are merged\n"), "{}", ran.text());
+    }
+    let [first, second] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let merged = run(&["load", "merge", "--json", "-", second, first], b"");
+    assert_eq!(merged.code, 9, "{}", merged.err);
+    let outcome = load::from_json(merged.text()).unwrap();
+    assert_eq!((outcome.frames_due, outcome.plan.shard, outcome.connections_held), (1000, None, 4));
+    assert!(merged.err.starts_with("EXPECTATION MISSED; every byte of ") && merged.err.contains("2 shards of run "));
+
+    let missing = run(&["load", "merge", first], b"");
+    assert_eq!(missing.code, 1);
+    assert_eq!(missing.err, "unstick: 1 of 2 shards are there: missing 1\n");
+    let late = ends_with(11, &addr, &["--start-at", "1"]);
+    assert!(late.err.contains(" too late for the start: a later --start-at leaves time"), "{}", late.err);
+    serve.stop();
+}
+
+/// The variables of a job are for loads that share a start; of another one they change nothing, which it says.
+#[test]
+fn the_environment_makes_no_shard_of_a_load_that_does_not_ask_for_it() {
+    let serve = echo(&[]);
+    let mut command = crate::harness::command(&["load", &serve.addr.to_string(), "--frames", "400"]);
+    let ran = Program::spawn({
+        command.envs([("SLURM_PROCID", "1"), ("SLURM_NTASKS", "4")]);
+        command
+    });
+    let ran = ran.end();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.text().starts_with("every byte of 400 frames"), "{}", ran.text());
+    assert_eq!(ran.err, "unstick: SLURM_NTASKS is 4, but this is a load of its own; --start-at makes one of all\n");
+    serve.stop();
+}
+
+#[test]
+fn runs_are_compared_with_earlier_ones() {
+    let serve = echo(&[]);
+    let (addr, old, new) = (serve.addr.to_string(), file("old"), file("new"));
+    let (old, new) = (old.to_str().unwrap(), new.to_str().unwrap());
+    let ran = ends_with(0, &addr, &["--frames", "400", "--runs", "5", "--json", old]);
+    assert!(
+        ran.text().starts_with("2,000 frames verified, in 5 runs\n") && ran.err.lines().count() == 5,
+        "{}",
+        ran.text()
+    );
+    assert_eq!(is_valid(&std::fs::read_to_string(old).unwrap()).runs.len(), 5);
+
+    // As many runs as the baseline has.
+    let beside = ["--frames", "400", "--baseline", old, "--json", new, "--expect"];
+    let met = ends_with(0, &addr, &[&beside[..], &["p99<=baseline*1000000"]].concat());
+    assert!(met.text().starts_with("5 runs, beside 5 before: "), "{}", met.text());
+    let results = is_valid(&std::fs::read_to_string(new).unwrap());
+    assert_eq!((results.runs.len(), results.baseline.len()), (5, 5));
+    assert!(results.comparison.unwrap().differences.iter().any(|difference| difference.measure == "p99"));
+    let missed = ends_with(9, &addr, &[&beside[..], &["p99<=baseline*0.000001"]].concat());
+    assert!(missed.text().contains("p99<=baseline*0.000001 was expected, and it was "), "{}", missed.text());
+
+    // The same of files.
+    let compare = |code: i32, args: &[&str]| {
+        let ran = run(&[&["load", "compare"], args].concat(), b"");
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.text(), ran.err);
+        ran
+    };
+    let compared = compare(0, &[old, "--", new]);
+    assert!(compared.text().starts_with("5 runs, beside 5 before: "), "{}", compared.text());
+    compare(9, &["--expect", "p50<=baseline*0.000001", old, old, "--", new]);
+    let json = compare(0, &["--json", "-", old, "--", new, new]);
+    assert_eq!(is_valid(json.text()).runs.len(), 10);
+
+    let other = ends_with(2, &addr, &["--frames", "800", "--baseline", old]);
+    assert!(other.err.contains("frames is 400 before, and 800 after"), "{}", other.err);
+    // A run that was wrong is no baseline, and that is said before anything is sent.
+    let silent = Serve::start_as_it_is(&["--print", "none"]);
+    let wrong = ["--frames", "40", "--drain", "0.1", "--json", new];
+    ends_with(8, &silent.addr.to_string(), &wrong);
+    silent.stop();
+    let unusable = ends_with(2, &addr, &["--frames", "40", "--baseline", new]);
+    assert!(unusable.err.contains("--baseline: run 1 of those before was wrong"), "{}", unusable.err);
+    let none = ends_with(1, &addr, &["--frames", "400", "--baseline", "/nowhere/old.json"]);
+    assert!(none.err.contains("cannot read /nowhere/old.json"), "{}", none.err);
+    std::fs::write(new, "{}").unwrap();
+    let none = compare(1, &[old, "--", new]);
+    assert!(none.err.contains("not what unstick load --json writes: missing field"), "{}", none.err);
+    assert!(compare(2, &[old]).err.contains("AFTER"));
+    assert!(compare(2, &["--expect", "p99<5ms", old, "--", old]).err.contains("write it as in p99<=baseline*1.1"));
+    serve.stop();
+}
+
+#[test]
+fn a_knee_is_found_and_values_are_swept() {
+    let serve = echo(&[]);
+    let addr = serve.addr.to_string();
+    // One frame in flight at a time: no rate is too high for that to be measured soon.
+    let flags = ["--find-knee", "p99<60s", "--seconds", "0.1", "--connections", "1", "--in-flight", "1", "--json", "-"];
+    let ran = run(&[&["load", &addr], &flags[..]].concat(), b"");
+    // This machine may be too busy for any rate, and then it says so.
+    assert!([0, 10].contains(&ran.code), "{}", ran.err);
+    let curve = is_valid(ran.text()).curve.unwrap();
+    assert!(curve.swept == Swept::Rate && curve.knee.is_some() == (ran.code == 0), "{}", ran.err);
+    assert!(ran.err.contains("the knee is at ") || ran.err.contains("no knee was found"), "{}", ran.err);
+
+    let path = file("curve");
+    let path = path.to_str().unwrap();
+    let ran = ends_with(0, &addr, &["--sweep", "connections=1..4*2", "--frames", "40", "--json", path]);
+    assert!(ran.text().starts_with("no knee up to 4 connections, the most that was tried: "), "{}", ran.text());
+    let results = is_valid(&std::fs::read_to_string(path).unwrap());
+    assert_eq!((results.verdict, results.curve.unwrap().points.len()), (Verdict::Verified, 3));
+    let curve = ends_with(2, &addr, &["--frames", "40", "--baseline", path]);
+    assert!(curve.err.contains("it has no runs of one plan"), "{}", curve.err);
+    let missed = ends_with(9, &addr, &["--sweep", "connections=1..2+1", "--frames", "40", "--expect", "p99<1ns"]);
+    assert!(missed.text().starts_with("EXPECTATION MISSED; no knee was found, down to 1 conn"), "{}", missed.text());
+    serve.stop();
 }
 
 #[test]

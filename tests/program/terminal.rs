@@ -329,6 +329,24 @@ fn without_any_home_there_is_a_prompt_and_no_history() {
     serve.stop();
 }
 
+/// One line, drawn again and again, and taken away in the end.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_load_shows_how_far_it_is() {
+    let serve = Serve::start_as_it_is(&["--echo", "--print", "none"]);
+    let flags = ["--connections", "3", "--rate", "300", "--seconds", "1.2", "--max-send-lag", "60"];
+    let mut terminal = Terminal::start(&[&["load", &serve.addr.to_string()], &flags[..]].concat(), "load");
+    for _ in 0..2 {
+        terminal.see("\r\x1B[K");
+        terminal.see(" of 1.2 s, 3 connections, ");
+        terminal.see(" frames/s sent, ");
+        terminal.see(" answered");
+    }
+    terminal.see("\r\x1B[Kevery byte of 360 frames verified");
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
 #[test]
 fn help_has_colour_unless_no_color_is_set() {
     let mut terminal = Terminal::start(&["--help"], "colour");
@@ -347,6 +365,50 @@ fn help_has_colour_unless_no_color_is_set() {
         assert_eq!(all.contains('\x1b'), styled, "NO_COLOR={no_color:?}");
         assert_eq!(terminal.end(), 0);
     }
+}
+
+/// A load has the whole screen while it runs, and leaves the terminal as it was, however it ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_screen_of_a_load_is_entered_and_left() {
+    const ENTERED: &str = "\x1b[?1049h";
+    const LEFT: &str = "\x1b[?1049l";
+    let serve = Serve::start_as_it_is(&["--echo", "--print", "none"]);
+    let addr = serve.addr.to_string();
+    let load = |flags: &[&str], name| {
+        Terminal::start(&[&["load", &addr, "--tui", "--connections", "2"], flags].concat(), name)
+    };
+    let mut terminal = load(&["--seconds", "0.5"], "screen-end");
+    for seen in [ENTERED, "unstick load", "sent", "answered", "in flight", LEFT, "every byte of "] {
+        terminal.see(seen);
+    }
+    assert_eq!(terminal.end(), 0);
+
+    let mut terminal = load(&["--seconds", "600"], "screen-signal");
+    terminal.see("answered");
+    assert!(!terminal.is_cooked());
+    // A key is not shown, and does nothing.
+    terminal.type_in("q");
+    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    for seen in [LEFT, "INCOMPLETE"] {
+        terminal.see(seen);
+    }
+    assert_eq!(terminal.end(), 130);
+
+    let mut terminal = load(&["--frames", "64", "--expect", "p99<1ns"], "screen-missed");
+    for seen in [ENTERED, LEFT, "EXPECTATION MISSED"] {
+        terminal.see(seen);
+    }
+    assert_eq!(terminal.end(), 9);
+
+    // Where standard error is no terminal there is no screen.
+    let mut terminal = Terminal::start_with(&["load", &addr, "--tui", "--frames", "64"], "no-screen", |command| {
+        command.stderr(Stdio::null());
+    });
+    terminal.see("every byte of 64 frames");
+    assert!(!terminal.seen.contains('\x1b'), "{:?}", terminal.seen);
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
 }
 
 #[test]

@@ -63,8 +63,12 @@ fn large_payloads_are_served() {
 fn a_newcomer_is_shown_around() {
     let program = program();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("load.json");
-    let (stdout, _) = ends_with(0, &["--program", program.to_str().unwrap(), "--json", file.to_str().unwrap()]);
+    let (file, page) = (folder.path().join("load.json"), folder.path().join("load.html"));
+    let [json, html] = [&file, &page].map(|path| path.to_str().unwrap());
+    let (stdout, _) = ends_with(0, &["--program", program.to_str().unwrap(), "--json", json, "--html", html]);
+    assert!(stdout.ends_with(&format!("A page with charts, for a browser: {html}\n")), "{stdout}");
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("How busy was the server?") && page.contains("<code>cargo xtask load "), "{page}");
     assert!(stdout.starts_with("1. As fast as it answers") && stdout.contains("\n2. At a steady rate"), "{stdout}");
     assert!(stdout.contains("every byte of "), "{stdout}");
     let json: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
@@ -75,6 +79,7 @@ fn a_newcomer_is_shown_around() {
                 "{stdout}"
             );
             assert_eq!(json["half"]["rate_asked"].as_f64(), Some((rate / 2.0).round()));
+            assert_eq!(json["curve"]["knee"].as_f64(), Some(rate));
         }
         None => assert!(stdout.contains("No rate is healthy on this machine as it is now"), "{stdout}"),
     }
@@ -82,8 +87,26 @@ fn a_newcomer_is_shown_around() {
 }
 
 #[test]
+fn ours_is_compared_with_tokio_in_turn() {
+    let program = program();
+    let args = ["--program", program.to_str().unwrap(), "--compare", "tokio", "--runs", "2", "--seconds", "0.3"];
+    let (stdout, stderr) = ends_with(0, &[&args[..], &["--json", "-"]].concat());
+    let order: Vec<&str> =
+        stderr.lines().filter_map(|line| line.strip_prefix("  ")?.split("   ").next()).take(4).collect();
+    assert_eq!(order, ["unstick", "tokio", "tokio", "unstick"], "{stderr}");
+    assert!(stderr.contains("2 runs, beside 2 before: no difference seen"), "{stderr}");
+    let json: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(["runs", "baseline"].map(|side| json[side].as_array().unwrap().len()), [2, 2]);
+    let measures: Vec<&Value> =
+        json["comparison"]["differences"].as_array().unwrap().iter().map(|it| &it["measure"]).collect();
+    assert!(measures.contains(&&"frames/s".into()) && measures.contains(&&"server CPU/frame".into()), "{measures:?}");
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_its_numbers() {
-    let cases: [(i32, &[&str], &str); 5] = [
+    let cases: [(i32, &[&str], &str); 7] = [
+        (2, &["--compare", "tokio", "--threads", "2"], "cannot be used with"),
+        (2, &["--compare", "nobody"], "tokio"),
         (1, &["--format", "u8", "--payload", "256"], "256"),
         (1, &["--format", "width=2,adjustment=10", "--payload", "9"], "least of 10"),
         (2, &["--connections", "0"], "--connections"),

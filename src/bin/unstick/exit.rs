@@ -32,6 +32,7 @@ Exit codes:
        load: an --expect was missed
   10   load: not measured as asked: a rate was not reached, the load generator
        was late or out of CPU, or connections are missing
+  11   load: ready too late for --start-at
   130  Ctrl-C (SIGINT); serve: the second one, after the first it exits with 0
   143  SIGTERM; serve: the second one, after the first it exits with 0";
 
@@ -48,10 +49,15 @@ pub(crate) enum Code {
     Refused,
     Unsent,
     Output,
-    /// Of load, as the three that follow: bytes were wrong.
+    /// Of load, as the two that follow: bytes were wrong.
+    #[cfg(target_os = "linux")]
     Wrong,
+    #[cfg(target_os = "linux")]
     Missed,
+    #[cfg(target_os = "linux")]
     NotAsAsked,
+    /// Of load: ready too late for the start that it shares with others.
+    TooLate,
     /// Ctrl-C at the prompt or during a load, as a shell counts it.
     Interrupted,
 }
@@ -67,10 +73,16 @@ impl From<Code> for ExitCode {
             Code::Reset => 5,
             Code::TimedOut => 6,
             Code::Refused => 7,
+            Code::Unsent => 8,
+            Code::Output => 9,
             // What the same number says of load is another thing.
-            Code::Unsent | Code::Wrong => 8,
-            Code::Output | Code::Missed => 9,
+            #[cfg(target_os = "linux")]
+            Code::Wrong => 8,
+            #[cfg(target_os = "linux")]
+            Code::Missed => 9,
+            #[cfg(target_os = "linux")]
             Code::NotAsAsked => 10,
+            Code::TooLate => 11,
             Code::Interrupted => 130,
         })
     }

@@ -1,10 +1,12 @@
 //! One connection of the load: what it sends and when, and what it makes of what comes back.
 
 mod receive;
+mod repeat;
 mod send;
 
 use std::io;
 
+use self::repeat::Wire;
 use super::check::{Check, PIECE_LEN};
 use super::fault::Fault;
 use super::flight::Flight;
@@ -12,6 +14,7 @@ use super::meter::Meter;
 use super::pace::Schedule;
 use super::plan::{Pacing, Plan, Reply};
 use super::transport::Transport;
+use super::whole::Whole;
 use crate::framing::{Encoder, Format};
 
 /// Memory that the connections of a shard use in turn.
@@ -19,11 +22,14 @@ use crate::framing::{Encoder, Format};
 pub(super) struct Scratch {
     input: Vec<u8>,
     output: Vec<u8>,
+    /// What is sent again and again, where nobody looks at it.
+    wire: Option<Wire>,
 }
 
 impl Scratch {
-    pub(super) fn new() -> Scratch {
-        Scratch { input: vec![0; PIECE_LEN], output: Vec::with_capacity(2 * PIECE_LEN) }
+    pub(super) fn new(plan: &Plan) -> Scratch {
+        let (input, output) = (vec![0; PIECE_LEN], Vec::with_capacity(2 * PIECE_LEN));
+        Scratch { input, output, wire: Wire::new(plan) }
     }
 }
 
@@ -59,8 +65,8 @@ pub(super) struct Connection {
     merges: bool,
     /// Frames have neither prefix nor trailer.
     is_bare: bool,
-    /// The next frame does not wait for its time, and has nothing to carry.
-    makes_whole_frames: bool,
+    /// Where frames are made many at a time: none waits for its time, or has something to carry.
+    whole: Option<Whole>,
     encoder: Encoder<Format>,
     /// `None` in a closed loop.
     schedule: Option<Schedule>,
@@ -75,6 +81,9 @@ pub(super) struct Connection {
     /// Bytes that the socket did not take, two pieces and a header at most, of which the first `written` are written by now.
     made: Vec<u8>,
     written: usize,
+    /// Bytes of the shard's wire that are still to be written, and where the next of them is.
+    unsent: usize,
+    position: usize,
     flight: Flight,
     check: Check,
     /// Replies to frames that are measured.
@@ -94,23 +103,26 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(transport: Transport, index: u64, quota: u64, plan: &Plan) -> Connection {
+    /// A connection that may begin `quota` frames, and have `bound` in flight.
+    pub(super) fn new(transport: Transport, index: u64, (quota, bound): (u64, u64), plan: &Plan) -> Connection {
         Connection {
             transport,
             index,
             role: Role::Steady,
             merges: plan.chaos.merge,
             is_bare: plan.is_bare(),
-            makes_whole_frames: plan.is_bare() && plan.pacing == Pacing::Closed && plan.reply != Reply::Push,
+            whole: Whole::new(plan).filter(|_| plan.pacing == Pacing::Closed && plan.reply != Reply::Push),
             encoder: Encoder::new(plan.format),
             schedule: None,
-            bound: plan.bound().map_or(u64::MAX, u64::from),
+            bound,
             quota,
             begun: 0,
             unmade: 0,
-            payload_len: 0,
+            payload_len: plan.payload.least(),
             made: Vec::new(),
             written: 0,
+            unsent: 0,
+            position: 0,
             flight: Flight::default(),
             check: Check::new(plan, index),
             measured: 0,
@@ -175,7 +187,12 @@ impl Connection {
         if plan.reply == Reply::Push && role == Role::SlowReader {
             self.quota = 0;
         }
-        self.schedule = Schedule::new(plan.pacing, plan.run, start, self.index, plan.connections as u64);
+        self.schedule = Schedule::new(plan, start, self.index);
+    }
+
+    /// One frame more may be in flight.
+    pub(super) fn allow_one_more(&mut self) {
+        self.bound += 1;
     }
 
     /// Begins no more frames.
@@ -246,7 +263,12 @@ impl Connection {
     }
 
     fn died(&self, error: io::Error) -> Fault {
-        Fault::Died { error, in_flight: self.flight.frames() }
+        let in_flight = self.flight.frames();
+        // A socket's own end is none of its errors: so this is TLS's.
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Fault::CutOff { in_flight },
+            _ => Fault::Died { error, in_flight },
+        }
     }
 }
 

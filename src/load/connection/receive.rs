@@ -59,12 +59,15 @@ impl Connection {
     }
 
     fn receive_lent(&mut self, context: &mut Context<'_>) -> Result<Received, Fault> {
-        let mut space = self.check.space();
-        if self.role == Role::SlowReader {
-            let len = space.len().min(SLOW_LEN);
-            space = &mut space[..len];
-        }
-        let received = self.transport.read(space).map_err(|error| self.died(error))?;
+        let (unseen, read_len) = (self.check.unseen(), self.check.read_len());
+        let most = if self.role == Role::SlowReader { SLOW_LEN } else { usize::MAX };
+        let space = self.check.space();
+        let room = space.len().min(most);
+        let read = match unseen {
+            0 => self.transport.read(&mut space[..room.min(read_len)]),
+            _ => self.transport.discard(&mut space[..room.min(unseen)]),
+        };
+        let received = read.map_err(|error| self.died(error))?;
         if let Received::Bytes { len, .. } = received {
             let Context { plan, meter, now, .. } = context;
             // A slow reader's time is its own.
@@ -78,6 +81,9 @@ impl Connection {
             let result = self.check.filled(len, plan, self.begun, &mut pushed);
             self.measured += measured;
             let answered = if plan.reply == Reply::Push { 0 } else { self.check.received() - before };
+            if plan.in_flight_in_all.is_some() {
+                self.bound -= answered;
+            }
             self.flight.settle(answered, |group| {
                 if is_measured && meter.answered(group, *now) {
                     self.measured += group.frames;

@@ -10,12 +10,9 @@ use crate::load::meter::Meter;
 use crate::load::pace::Schedule;
 use crate::load::pattern::Pattern;
 use crate::load::plan::{Plan, Reply};
-use crate::load::sizes::Sizes;
 
 /// Nanoseconds in which frames gather that are to be sent at once.
 const MERGED: u64 = 1_000_000;
-/// Bytes of a payload that is made at once with its header.
-const SHORT: usize = 1024;
 /// Pieces that are written before other connections have their turn.
 const PIECES: usize = 8;
 
@@ -29,13 +26,15 @@ impl Connection {
         if self.held {
             (self.held, self.possible) = (false, context.now);
         }
+        if context.scratch.wire.is_some() {
+            return self.repeat(context);
+        }
         for _ in 0..PIECES {
             if !self.write_made(context)? {
                 self.held = true;
                 return Ok(());
             }
             let Context { plan, scratch, meter, now, .. } = context;
-            scratch.output.clear();
             self.make(plan, &mut scratch.output, *now, meter)?;
             if scratch.output.is_empty() {
                 return self.pause(context);
@@ -55,7 +54,7 @@ impl Connection {
     }
 
     /// Nothing is to be sent now: what is waited for, or is it the end?
-    fn pause(&mut self, context: &Context<'_>) -> Result<(), Fault> {
+    pub(super) fn pause(&mut self, context: &Context<'_>) -> Result<(), Fault> {
         self.has_more = false;
         self.held = self.begun >= self.limit(context.plan);
         if self.is_done(context) {
@@ -93,7 +92,7 @@ impl Connection {
 
     /// Whether all is sent and, unless the end comes on purpose, answered.
     fn is_done(&self, context: &Context<'_>) -> bool {
-        if self.quota > 0 || self.unmade > 0 {
+        if self.quota > 0 || self.unmade > 0 || self.unsent > 0 {
             return false;
         }
         match (self.role, context.plan.reply, context.pushed) {
@@ -104,7 +103,7 @@ impl Connection {
         }
     }
 
-    /// Makes the next bytes to send, about `PIECE_LEN`.
+    /// Makes the next bytes to send, about `PIECE_LEN`, in the place of what is in `out`.
     fn make(&mut self, plan: &Plan, out: &mut Vec<u8>, now: u64, meter: &mut Meter) -> Result<(), Fault> {
         let before = self.begun;
         let mut limit = self.limit(plan);
@@ -112,20 +111,13 @@ impl Connection {
             limit = before;
         }
         limit = limit.min(before.saturating_add(self.quota));
-        if let Sizes::Fixed(len @ ..=SHORT) = plan.payload
-            && self.makes_whole_frames
-            && self.unmade == 0
-        {
-            self.make_whole(plan, len, limit, out)?;
-        }
-        while out.len() < PIECE_LEN {
-            if self.unmade == 0 {
-                if self.begun >= limit || !self.is_due(now) {
-                    break;
-                }
-                self.begin(plan, out, now, meter)?;
+        match &self.whole {
+            Some(whole) => {
+                let frames = limit.saturating_sub(before).min(PIECE_LEN.div_ceil(whole.frame_len()) as u64);
+                whole.make(self.index, before, frames, out);
+                self.begun += frames;
             }
-            self.make_payload(plan, out);
+            None => self.make_pieces(plan, limit, out, now, meter)?,
         }
         let frames = self.begun - before;
         self.quota -= frames;
@@ -138,20 +130,31 @@ impl Connection {
         Ok(())
     }
 
-    /// Makes frames of one short length, whole and without a look at anything else: that is most of what is made at high rates.
-    fn make_whole(&mut self, plan: &Plan, len: usize, limit: u64, out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.payload_len = len;
-        while self.begun < limit && out.len() < PIECE_LEN {
-            self.encoder.header(Envelope::default(), len, out).map_err(Fault::Unencodable)?;
-            Pattern::new(plan.run, self.index, self.begun).append(0, len, out);
-            self.begun += 1;
+    /// Makes frames of any length, piece by piece.
+    fn make_pieces(
+        &mut self,
+        plan: &Plan,
+        limit: u64,
+        out: &mut Vec<u8>,
+        now: u64,
+        meter: &mut Meter,
+    ) -> Result<(), Fault> {
+        out.clear();
+        while out.len() < PIECE_LEN {
+            if self.unmade == 0 {
+                if self.begun >= limit || !self.is_due(now) {
+                    break;
+                }
+                self.begin(plan, out, now, meter)?;
+            }
+            self.make_payload(plan, out);
         }
         Ok(())
     }
 
     /// How many frames may be begun in all, as things are: so many are in flight at most. With pushes in a closed loop, where
     /// nobody sees its own, what came from the others sets the pace.
-    fn limit(&self, plan: &Plan) -> u64 {
+    pub(super) fn limit(&self, plan: &Plan) -> u64 {
         match plan.reply {
             Reply::Push => self.bound.saturating_add(self.received() / plan.others().max(1)),
             _ => self.begun.saturating_add(self.bound.saturating_sub(self.flight.frames())),

@@ -7,6 +7,7 @@ mod healthy;
 mod host;
 mod peer;
 mod push;
+mod receivers;
 mod report;
 mod scenarios;
 mod scene;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use super::healthy::Seen;
 use super::scene::{Over, Row, Verdict};
 
 const HEADER: &str = "\
@@ -27,10 +28,8 @@ pub(super) fn lines(row: &Row) -> String {
         bytes => format!("{:.1}", bytes as f64 / 1_048_576.0),
     };
     let [before, peak, after] = row.memory.map(mib);
-    let [without, with] = match &row.seen {
-        Some(seen) => seen.p99().map(|p99| format!("{p99:.2}")),
-        None => ["–".into(), "–".into()],
-    };
+    let p99 = row.seen.as_ref().map_or([None, None], Seen::p99);
+    let [without, with] = p99.map(|p99| p99.map_or("–".into(), |p99| format!("{p99:.2}")));
     let cpu = format!("{:.0} %", row.cpu * 100.0);
     let mut texts = wrapped(&row.sent, 43).into_iter();
     let first = texts.next().unwrap_or_default();

@@ -203,7 +203,7 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     let sessions = scenario.flag("--sessions").filter(|_| row.over == Over::Tls).map_or(Ok(0), str::parse::<usize>)?;
     let of_sessions = of_sessions(sessions) as u64;
     let mut scene = Scene { host, pace, sent, noted, base: 0, failures, usage, of_sessions, ended: None };
-    let healthy = match scenario.beside {
+    let mut healthy = match scenario.beside {
         Beside::Healthy | Beside::Receivers => Some(Healthy::start(scene.addr(), scenario.work()?)?),
         Beside::Nobody => None,
     };
@@ -212,7 +212,7 @@ fn play_into(row: &mut Row, scenario: &Scenario, pace: Pace) -> Fallible {
     }
     scene.base = scene.host.resident();
     let (cpu, begin) = (scene.host.cpu(), Instant::now());
-    healthy.iter().for_each(Healthy::attacked);
+    healthy.iter_mut().for_each(Healthy::attacked);
     let attacked = (scenario.attack)(&mut scene);
     if healthy.is_some() {
         // However short the attack was, the clients have something to tell.

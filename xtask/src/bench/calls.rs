@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use super::generator::{Generator, InFlight};
+use unstick::load::Plan;
+
+use super::drive;
 use super::host::Host;
 use super::outcome::Span;
 use super::peers::{Kind, Setup};
@@ -68,9 +70,8 @@ fn count(kind: Kind, pace: &Pace) -> Result<Counted, Box<dyn Error>> {
 fn count_run(kind: Kind, pace: &Pace, span: Span) -> Result<Counted, Box<dyn Error>> {
     let file = std::env::temp_dir().join(format!("unstick-bench-{}.calls", std::process::id()));
     let host = Host::start(&Setup::echo(kind, pace.cores.server()), Some(&file))?;
-    let mut generator = Generator::connect(host.addr, 50, 64)?;
-    let outcome = generator.run(&host, InFlight::Each(1), span)?;
-    drop(generator);
+    let plan = Plan { in_flight: Some(1), ..drive::plan(host.addr, 50, 64, span) };
+    let outcome = drive::run(&host, &plan)?;
     host.stop()?;
     let text = fs::read_to_string(&file)?;
     fs::remove_file(&file)?;

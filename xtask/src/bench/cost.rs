@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use super::generator::{Generator, InFlight};
+use unstick::load::Plan;
+
+use super::drive;
 use super::host::Host;
 use super::outcome::Outcome;
 use super::peers::{Kind, Service, Setup};
@@ -14,7 +16,7 @@ const PAYLOAD_LEN: usize = 64;
 /// Connections that are compared; the frames in flight are the same in all.
 const CONNECTIONS: [usize; 4] = [10, 100, 1000, 10_000];
 /// Frames in flight, in all, that are compared; the first is the plot's.
-const IN_FLIGHT: [usize; 2] = [10, 100];
+const IN_FLIGHT: [u32; 2] = [10, 100];
 
 /// How often a handler hashes its payload of 64 bytes where two threads are compared: about 20 µs a frame, so that the
 /// load, which shares their cores, takes little of them.
@@ -59,24 +61,24 @@ pub(super) fn connections(pace: &Pace, findings: &mut Findings) -> Result<(), Bo
     Ok(())
 }
 
-/// For each number of connections its outcomes, round by round. All of them stay open, each number at a process of its own.
+/// For each number of connections its outcomes, round by round; each number has a process of its own.
 fn over_connections(
     kind: Kind,
     counts: &[usize],
-    in_flight: usize,
+    in_flight: u32,
     pace: &Pace,
 ) -> Result<Vec<Vec<Outcome>>, Box<dyn Error>> {
     let mut loaded = Vec::new();
     for count in counts {
         let host = Host::start(&Setup::echo(kind, pace.cores.server()), None)?;
-        let mut generator = Generator::connect(host.addr, *count, PAYLOAD_LEN)?;
-        generator.verify()?;
-        loaded.push((host, generator));
+        let plan = drive::plan(host.addr, *count, PAYLOAD_LEN, pace.span);
+        drive::verify(&plan)?;
+        loaded.push((host, Plan { in_flight_in_all: Some(in_flight), ..plan }));
     }
     let mut outcomes = vec![Vec::new(); counts.len()];
     for _ in 0..pace.rounds {
-        for ((host, generator), outcomes) in loaded.iter_mut().zip(&mut outcomes) {
-            outcomes.push(generator.run(host, InFlight::InAll(in_flight), pace.span)?);
+        for ((host, plan), outcomes) in loaded.iter().zip(&mut outcomes) {
+            outcomes.push(drive::run(host, plan)?);
         }
     }
     Ok(outcomes)
@@ -126,8 +128,8 @@ fn over_threads(hashes: u32, pace: &Pace) -> Result<[Vec<Outcome>; 2], Box<dyn E
     for round in 0..pace.rounds {
         for turn in 0..2 {
             let which = (round + turn) % 2;
-            let mut generator = Generator::connect(hosts[which].addr, 50, PAYLOAD_LEN)?;
-            outcomes[which].push(generator.run(&hosts[which], InFlight::Each(16), pace.span)?);
+            let plan = drive::plan(hosts[which].addr, 50, PAYLOAD_LEN, pace.span);
+            outcomes[which].push(drive::run(&hosts[which], &Plan { in_flight: Some(16), ..plan })?);
         }
     }
     Ok(outcomes)

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use rustix::net::{RecvFlags, recv};
-use unstick::load::{self, Outcome, Plan, Reply, Sizes, Target, Wish};
+use unstick::load::{Plan, Reply, Wish};
 
-use super::generator::{Generator, InFlight};
+use super::drive;
 use super::host::Host;
 use super::peers::{Kind, Setup};
 use super::table::{Row, Wanted, ratios};
@@ -32,31 +32,28 @@ pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     Ok(())
 }
 
-/// The engine, which verifies every byte, beside the generator of these benches, whose replies the kernel throws away.
+/// Echoes whose every byte is verified, beside replies that are only counted.
 fn verified(pace: &Pace) -> Result<[Row; 2], Box<dyn Error>> {
-    let (connections, in_flight, payload_len) = SHAPE;
-    pace.say("the load engine, verified beside unverified");
+    pace.say("the load engine, verified beside counted");
     let host = Host::start(&Setup::echo(Kind::Ours, pace.cores.server()), None)?;
-    let plan = plan(host.addr, pace);
+    let counting = plan(host.addr, pace);
+    let plans = [Plan { reply: Reply::Echo, ..counting.clone() }, counting];
     // Frames a second, and seconds of CPU a frame.
-    let (mut engine, mut unverified) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-    for _ in 0..pace.rounds {
-        let mut generator = Generator::connect(host.addr, connections, payload_len)?;
-        let outcome = generator.run(&host, InFlight::Each(in_flight as usize), pace.span)?;
-        unverified[0].push(outcome.frames_per_second);
-        unverified[1].push(outcome.load_busy / outcome.frames_per_second);
-        let outcome = run(&plan)?;
-        engine[0].push(outcome.frames_per_second);
-        engine[1].push(outcome.generator_busy.iter().sum::<f64>() / outcome.frames_per_second);
+    let (mut rates, mut costs) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for (index, plan) in (0..pace.rounds).flat_map(|_| plans.iter().enumerate()) {
+        let outcome = drive::run(&host, plan)?;
+        rates[index].push(outcome.frames_per_second);
+        costs[index].push(outcome.load_busy / outcome.frames_per_second);
     }
-    let row = |what: &str, at: usize, wanted| Row {
+    let (connections, in_flight, payload_len) = SHAPE;
+    let row = |what: &str, [verified, counted]: &[Vec<f64>; 2], wanted| Row {
         goal: 12,
         what: format!("{connections} × {in_flight} × {payload_len} B"),
         measure: format!("{what}, every byte verified ÷ none"),
         wanted,
-        samples: ratios(&engine[at], &unverified[at]),
+        samples: ratios(verified, counted),
     };
-    Ok([row("frames/s", 0, Wanted::AtLeast(1.0)), row("the load's CPU a frame", 1, Wanted::Nothing)])
+    Ok([row("frames/s", &rates, Wanted::AtLeast(1.0)), row("the load's CPU a frame", &costs, Wanted::Nothing)])
 }
 
 /// Two threads of the engine beside one, to a peer that costs as little as can be: it throws away what comes.
@@ -68,7 +65,7 @@ fn threads(pace: &Pace) -> Result<Row, Box<dyn Error>> {
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..pace.rounds {
         for (plan, rates) in [&one, &two].into_iter().zip(&mut rates) {
-            rates.push(run(plan)?.rate_reached);
+            rates.push(drive::engine(plan, &mut |_| Wish::GoOn)?.rate_reached);
         }
     }
     child::stay_on(pace.cores.load())?;
@@ -83,22 +80,7 @@ fn threads(pace: &Pace) -> Result<Row, Box<dyn Error>> {
 
 fn plan(addr: SocketAddr, pace: &Pace) -> Plan {
     let (connections, in_flight, payload_len) = SHAPE;
-    Plan {
-        connections,
-        in_flight: Some(in_flight),
-        payload: Sizes::Fixed(payload_len),
-        warm_up: pace.span.warm_up,
-        duration: pace.span.counted,
-        ..Plan::new(Target::Tcp(vec![addr]))
-    }
-}
-
-fn run(plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
-    let outcome = load::run(plan, &mut |_| Wish::GoOn)?;
-    match outcome.failures.first() {
-        None => Ok(outcome),
-        Some(failure) => Err(format!("the load engine: {failure}").into()),
-    }
+    Plan { in_flight: Some(in_flight), ..drive::plan(addr, connections, payload_len, pace.span) }
 }
 
 /// Listens on the loopback until this process ends; a thread for each connection throws away what comes.

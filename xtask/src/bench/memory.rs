@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use super::generator::Generator;
+use super::held::Held;
 use super::host::Host;
 use super::peers::{Kind, Service, Setup};
 use super::table::{Row, Wanted, bytes};
@@ -60,14 +60,14 @@ pub(super) fn waiting(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     for (kind, wanted) in [(Kind::Ours, Wanted::AtMost(0.0)), (Kind::TokioFeed, Wanted::Nothing)] {
         pace.say(&format!("memory of waiting handlers, {}", kind.name()));
         let host = Host::start(&Setup::new(kind, Service::Wait(wait), pace.cores.server()), None)?;
-        let mut first = Generator::connect(host.addr, 1, PAYLOAD_LEN)?;
+        let mut first = Held::connect(host.addr, 1, PAYLOAD_LEN)?;
         first.ask()?;
         let before = at_rest(&host)?;
-        let mut generator = Generator::connect(host.addr, connections, PAYLOAD_LEN)?;
-        generator.ask()?;
+        let mut held = Held::connect(host.addr, connections, PAYLOAD_LEN)?;
+        held.ask()?;
         let resident = at_rest(&host)?;
-        let waiting = generator.waiting();
-        let unanswered = connections - generator.right_replies();
+        let waiting = held.waiting();
+        let unanswered = connections - held.right_replies();
         if waiting + unanswered < connections {
             return Err(format!("only {waiting} of {connections} handlers waited still").into());
         }
@@ -99,11 +99,11 @@ impl Usage {
     fn of(kind: Kind, connections: usize, pace: &Pace) -> Result<Usage, Box<dyn Error>> {
         let host = Host::start(&Setup::echo(kind, pace.cores.server()), None)?;
         // One connection first: what every process pays once is not a connection's.
-        let mut first = Generator::connect(host.addr, 1, PAYLOAD_LEN)?;
+        let mut first = Held::connect(host.addr, 1, PAYLOAD_LEN)?;
         first.verify()?;
         let before = at_rest(&host)?;
-        let mut generator = Generator::connect(host.addr, connections, PAYLOAD_LEN)?;
-        generator.verify()?;
+        let mut held = Held::connect(host.addr, connections, PAYLOAD_LEN)?;
+        held.verify()?;
         let idle = at_rest(&host)?;
         let mut sockets = begin_burst(&host)?;
         let burst = at_rest(&host)?;

@@ -3,7 +3,8 @@
 mod calls;
 mod contest;
 mod cost;
-mod generator;
+mod drive;
+mod held;
 mod host;
 mod instructions;
 mod load;
@@ -16,7 +17,6 @@ mod plot;
 mod publish;
 mod push;
 mod rounds;
-mod sealed;
 mod serve;
 /// What the benches for people run too: the streams, and the peers' decoders.
 #[path = "../../../benches/peers/mod.rs"]
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-pub(crate) use peers::{PeerArgs, serve_as_peer};
+pub(crate) use peers::{PeerArgs, serve_as_peer, tokio_echo};
 
 use crate::child::{self, Cores};
 use outcome::Span;

@@ -29,7 +29,14 @@ pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dy
     let mut figures = figures();
     for shape in pace.chosen(&SHAPES) {
         let service = Service::Push { ahead: shape.senders * shape.ahead };
-        let rounds = Rounds::run((11, name(shape)), &KINDS, service, pace, |host| Load::run(shape, host, pace.span))?;
+        let rounds = Rounds::run(
+            (11, name(shape)),
+            &KINDS,
+            service,
+            pace,
+            |_| Ok(()),
+            |host| Load::run(shape, host, pace.span),
+        )?;
         let best = ("best tokio's", &KINDS[1..]);
         findings.rows.extend([RATE, CPU, PEAK].map(|measure| rounds.ratio(measure, best, Wanted::Nothing)));
         rounds.add_to(&mut figures);

@@ -31,7 +31,7 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// Runs a load against servers of each kind, each a process of its own. The order turns with every round. A first round is
+    /// Runs a load against servers of each kind, each a process of its own and verified before. The order turns with every round. A first round is
     /// not counted: what the kernel copies frames into may then be memory that the machine has to get first, which takes the
     /// load three times as long.
     ///
@@ -42,6 +42,7 @@ impl Rounds {
         kinds: &[Kind],
         service: Service,
         pace: &Pace,
+        verify: impl Fn(&Host) -> Result<(), Box<dyn Error>>,
         mut load: impl FnMut(&Host) -> Result<Outcome, Box<dyn Error>>,
     ) -> Result<Rounds, Box<dyn Error>> {
         pace.say(&what);
@@ -56,6 +57,9 @@ impl Rounds {
         });
         let mut hosts = hosts.collect::<Result<Vec<_>, _>>()?;
         let mut outcomes: Vec<_> = kinds.iter().map(|kind| (*kind, Vec::new())).collect();
+        for (host, kind) in hosts.iter().zip(&kinds) {
+            verify(host).map_err(|error| format!("{what}, {}: {error}", kind.name()))?;
+        }
         for round in 0..=pace.rounds {
             for (host, (kind, outcomes)) in hosts.iter().zip(&mut outcomes) {
                 let outcome = load(host).map_err(|error| format!("{what}, {}: {error}", kind.name()))?;

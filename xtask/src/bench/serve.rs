@@ -1,16 +1,22 @@
 //! Goal 6, end to end, goal 10, handlers that wait, and goal 12, TLS: our server beside tokio's and the plain loop, on every shape.
 
 use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::generator::{Generator, InFlight};
+use unstick::load::{Plan, Tls};
+
+use super::drive;
+use super::host::Host;
 use super::peers::{Kind, OWN, Service, TOKIO};
 use super::rounds::{CPU, P99, RATE, Rounds, figures};
 use super::table::{Wanted, bytes};
 use super::{Findings, Pace};
+use crate::certificate::{self, Certificate};
 
 /// Connections, frames in flight on each, payload.
-type Shape = (usize, usize, usize);
+type Shape = (usize, u32, usize);
 
 const SHAPES: [Shape; 7] =
     [(50, 64, 64), (50, 1, 64), (50, 16, 1 << 10), (10, 4, 64 << 10), (2, 2, 1 << 20), (1, 1, 64), (1000, 4, 64)];
@@ -118,15 +124,27 @@ fn run(
     (connections, in_flight, payload_len): Shape,
     pace: &Pace,
 ) -> Result<Rounds, Box<dyn Error>> {
-    Rounds::run(what, kinds, service, pace, |host| {
-        let mut generator = Generator::connect(host.addr, connections, payload_len)?;
-        match service {
-            Service::Own => generator = generator.answered_by(OWN),
-            Service::Sealed => generator = generator.over_tls()?,
-            _ => {}
-        }
-        generator.run(host, InFlight::Each(in_flight), pace.span)
-    })
+    let plan = |addr| {
+        let tls = (service == Service::Sealed).then(|| Tls::new(Certificate::own().client(), certificate::name()));
+        Plan { in_flight: Some(in_flight), tls, ..drive::plan(addr, connections, payload_len, pace.span) }
+    };
+    let verify = |host: &Host| match service {
+        Service::Own => verify_own(host.addr, payload_len),
+        _ => drive::verify(&plan(host.addr)),
+    };
+    Rounds::run(what, kinds, service, pace, verify, |host| drive::run(host, &plan(host.addr)))
+}
+
+/// Has one frame answered, by a payload of the peer's own.
+fn verify_own(addr: SocketAddr, payload_len: usize) -> Result<(), Box<dyn Error>> {
+    let mut socket = TcpStream::connect(addr)?;
+    let mut frame = (payload_len as u32).to_le_bytes().to_vec();
+    frame.resize(4 + payload_len, 0);
+    socket.write_all(&frame)?;
+    let mut reply = vec![0; frame.len()];
+    socket.read_exact(&mut reply)?;
+    frame[4..].fill(OWN);
+    if reply == frame { Ok(()) } else { Err("the reply is not of the peer's own bytes".into()) }
 }
 
 fn name((connections, in_flight, payload_len): Shape) -> String {

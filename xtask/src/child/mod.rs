@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
 pub(crate) use cores::{Cores, stay_on};
-pub(crate) use usage::{Cpu, cpu_of, peak_memory, resident_memory};
+pub(crate) use usage::{cpu_of, peak_memory, resident_memory};
 
 /// What a child may take to end after it was asked to.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);

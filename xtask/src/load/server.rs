@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use unstick::framing::{Format, Header};
-use unstick::load::{Outcome, Plan, RunError, ServerUse};
+use unstick::load::{Outcome, Plan, RunError, Target};
 
-use crate::child::{Cpu, Ended, Listening, peak_memory};
+use crate::bench::tokio_echo;
+use crate::child::{Ended, Listening};
 
 /// Builds the program in release, and returns where it is.
-pub(super) fn build() -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no folder above it")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "unstick", "--features", "cli", "--bin", "unstick"]);
@@ -39,6 +39,8 @@ fn executable(account: &[u8]) -> Option<PathBuf> {
 /// A running echo server.
 pub(super) struct Server {
     child: Listening,
+    /// It ends with its standard input, and not by a signal.
+    ends_with_input: bool,
     threads: usize,
     pub(super) addr: SocketAddr,
 }
@@ -60,7 +62,23 @@ impl Server {
         // A Ctrl-C is for us: we end the server once what is in flight is answered.
         command.stderr(Stdio::piped()).process_group(0);
         let child = Listening::start(command)?;
-        Ok(Server { addr: child.addr().parse()?, child, threads })
+        Ok(Server { addr: child.addr().parse()?, child, ends_with_input: false, threads })
+    }
+
+    /// Starts tokio's echo server for u32 little-endian, on these cores.
+    ///
+    /// # Errors
+    /// Where it cannot be run or does not listen.
+    pub(super) fn tokio(cores: &[usize]) -> Result<Server, Box<dyn Error>> {
+        let mut command = tokio_echo(cores)?;
+        command.stderr(Stdio::piped()).process_group(0);
+        let child = Listening::start(command)?;
+        Ok(Server { addr: child.addr().parse()?, child, ends_with_input: true, threads: 1 })
+    }
+
+    /// The plan, for this server.
+    pub(super) fn at(&self, plan: &Plan) -> Plan {
+        Plan { target: Target::Tcp(vec![self.addr]), ..plan.clone() }
     }
 
     /// Carries out a plan, with what the server takes meanwhile.
@@ -72,17 +90,11 @@ impl Server {
         plan: &Plan,
         run: impl FnOnce(&Plan) -> Result<Outcome, RunError>,
     ) -> Result<Outcome, RunError> {
-        let pid = self.child.pid();
-        let (before, begin) = (Cpu::of(pid), Instant::now());
-        let outcome = run(plan)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let cpu = before.zip(Cpu::of(pid)).map(|(before, after)| after - before);
-        let mut server = ServerUse::default();
+        let mut outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        // As it is repeated, and not as cargo calls us.
+        outcome.origin.command.splice(..1, ["cargo".into(), "xtask".into()]);
+        let mut server = outcome.server.clone().unwrap_or_default();
         server.threads = Some(self.threads);
-        server.user_seconds = cpu.map(|cpu| cpu.user.as_secs_f64());
-        server.system_seconds = cpu.map(|cpu| cpu.system.as_secs_f64());
-        server.seconds = seconds;
-        server.peak_memory = peak_memory(pid);
         Ok(outcome.with_server(server))
     }
 
@@ -90,7 +102,11 @@ impl Server {
     ///
     /// # Errors
     /// Where it cannot be asked or waited for.
-    pub(super) fn stop(self, outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
+    pub(super) fn stop(mut self, outcome: Outcome) -> Result<Outcome, Box<dyn Error>> {
+        if self.ends_with_input {
+            self.child.end_input();
+            self.child.wait()?;
+        }
         let Ended { status, said } = self.child.stop()?;
         let mut server = outcome.server.clone().unwrap_or_default();
         server.failure = (!status.success()).then(|| format!("the server ended with {status}"));

@@ -1,29 +1,71 @@
 //! `unstick load`: loads a server, verifies every byte that comes back, and measures.
 
+mod compare;
 mod flags;
+mod many;
+mod merge;
 mod output;
+mod screen;
+mod shards;
 mod watch;
 
-use unstick::load::{self, RunError, Verdict};
+use clap::Subcommand;
+use unstick::load::{Comparison, RunError, Verdict, same_load};
 
 use crate::exit::{self, Chain, Code, Failure};
 use crate::tls;
+use many::Many;
 use output::Outputs;
-use watch::Watcher;
 
 pub(crate) use flags::Load;
 
+/// What can be done with the results of loads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Also {
+    Compare(compare::Compare),
+    Merge(merge::Merge),
+}
+
 pub(crate) fn run(command: &Load) -> Result<(), Failure> {
-    let plan = command.plan()?;
+    match &command.also {
+        None => load(command),
+        Some(Also::Compare(compare)) => compare::run(compare),
+        Some(Also::Merge(merge)) => merge::run(merge),
+    }
+}
+
+fn load(command: &Load) -> Result<(), Failure> {
+    let (asked, plan) = (command.asked()?, command.plan()?);
+    let baseline = command.baseline.as_deref().map(compare::runs_of).transpose()?.unwrap_or_default();
+    // Better before the runs than after them.
+    for run in &baseline {
+        same_load(run, &plan).map_err(Failure::usage)?;
+    }
+    if !baseline.is_empty() {
+        Comparison::new(&baseline, &baseline).map_err(|error| Failure::usage(format_args!("--baseline: {error}")))?;
+    }
     raise_open_files();
-    let outputs = Outputs::open(command.json.as_deref());
-    let mut watcher = Watcher::new(&plan).map_err(|error| Failure::cannot("wait for signals", &error))?;
-    let ran = load::run(&plan, &mut |progress| watcher.watch(progress));
-    watcher.finish();
-    let outcome = ran.map_err(|error| failure(command, &error))?;
-    let written = outputs.write(&outcome);
-    let code = match outcome.verdict {
-        Verdict::Verified => return written,
+    let outputs =
+        Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
+    let screen = command.tui.then(|| format!("unstick load {}", command.addr));
+    let mut many = Many::new(plan, screen).map_err(|error| Failure::cannot("wait for signals", &error))?;
+    let mut results = many.run(&asked, baseline.len()).map_err(|error| failure(command, &error))?;
+    let mut compared = Ok(());
+    if !baseline.is_empty() && !matches!(results.verdict, Verdict::Wrong | Verdict::Incomplete) {
+        match results.clone().compared_with(baseline, &command.held_against()) {
+            Ok(with_comparison) => results = with_comparison,
+            // What was measured is not lost for that.
+            Err(error) => compared = Err(Failure::other(error)),
+        }
+    }
+    let written = outputs.write(&results);
+    end(results.verdict).and(written).and(compared)
+}
+
+/// How the program ends after this verdict.
+fn end(verdict: Verdict) -> Result<(), Failure> {
+    let code = match verdict {
+        Verdict::Verified => return Ok(()),
         Verdict::Incomplete => Code::Interrupted,
         Verdict::ExpectationMissed => Code::Missed,
         Verdict::NotAsAsked => Code::NotAsAsked,
@@ -43,6 +85,10 @@ fn failure(command: &Load, error: &RunError) -> Failure {
         RunError::Refused { .. } => Failure::new(
             Code::Refused,
             format_args!("{addr}: {error}: it serves as many as it may, or greets (--greeting says how)"),
+        ),
+        RunError::TooLate { .. } => Failure::new(
+            Code::TooLate,
+            format_args!("{addr}: {error}: a later --start-at leaves time to connect and for the warm-up"),
         ),
         _ => Failure::other(format_args!("{addr}: {}", Chain(error))),
     }

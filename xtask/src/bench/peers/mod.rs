@@ -8,12 +8,13 @@ mod plain;
 mod tokio;
 mod tokio_push;
 
+use std::env;
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::{self, ExitCode};
+use std::process::{self, Command, ExitCode};
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::certificate::Certificate;
 use crate::child;
 
 /// Bytes of a payload at most.
-const LIMIT: usize = 16 << 20;
+pub(super) const LIMIT: usize = 16 << 20;
 /// What the payloads of [`Service::Own`] are made of.
 pub(super) const OWN: u8 = 0xA5;
 /// Bytes of such a payload at most.
@@ -107,6 +108,17 @@ impl Setup {
     pub(super) fn echo(kind: Kind, cores: &[usize]) -> Setup {
         Setup::new(kind, Service::Echo { hashes: 0 }, cores)
     }
+}
+
+/// The command that runs tokio's echo server: one thread, a flush when there is nothing more to send or 128 KiB wait, its fastest
+/// habit.
+///
+/// # Errors
+/// Where this program does not know where it is.
+pub(crate) fn tokio_echo(cores: &[usize]) -> Result<Command, Box<dyn Error>> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["bench-peer", &serde_json::to_string(&Setup::echo(Kind::TokioWide, cores))?]);
+    Ok(command)
 }
 
 /// Serve as one of the peers of `cargo xtask bench`

@@ -15,7 +15,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::bench::generator::SILENCE;
+use crate::bench::drive::SILENCE;
 use crate::bench::host::Host;
 use crate::bench::outcome::{Outcome, Span, Watch};
 
