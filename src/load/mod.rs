@@ -32,6 +32,7 @@ mod pace;
 mod pattern;
 mod plan;
 mod poller;
+mod receipts;
 mod report;
 mod run;
 mod shard;

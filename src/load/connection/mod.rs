@@ -13,6 +13,7 @@ use super::flight::Flight;
 use super::meter::Meter;
 use super::pace::Schedule;
 use super::plan::{Pacing, Plan, Reply};
+use super::receipts::Receipts;
 use super::transport::Transport;
 use super::whole::Whole;
 use crate::framing::{Encoder, Format};
@@ -104,12 +105,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that may begin `quota` frames, and have `bound` in flight.
-    pub(super) fn new(
-        transport: Transport,
-        index: u64,
-        (quota, bound): (u64, u64),
-        plan: &Plan,
-    ) -> Connection {
+    pub(super) fn new(transport: Transport, index: u64, (quota, bound): (u64, u64), plan: &Plan) -> Connection {
         Connection {
             transport,
             index,
@@ -189,15 +185,17 @@ impl Connection {
     /// The run begins at `start`.
     pub(super) fn start(&mut self, plan: &Plan, start: u64, role: Role) {
         self.role = role;
-        if plan.reply == Reply::Push && role == Role::SlowReader {
-            self.quota = 0;
+        match plan.sender(self.index) {
+            None => self.quota = 0,
+            Some((number, senders)) => {
+                self.schedule = Schedule::new(plan.pacing, plan.run, start, number, senders);
+            }
         }
-        self.schedule = Schedule::new(plan.pacing, plan.run, start, self.index, plan.connections as u64);
     }
 
-    /// One frame more may be in flight.
-    pub(super) fn allow_one_more(&mut self) {
-        self.bound += 1;
+    /// So many frames more may be sent.
+    pub(super) fn allow(&mut self, frames: u64) {
+        self.bound += frames;
     }
 
     /// Begins no more frames.
@@ -283,6 +281,7 @@ pub(super) struct Context<'a> {
     pub(super) plan: &'a Plan,
     pub(super) scratch: &'a mut Scratch,
     pub(super) meter: &'a mut Meter,
+    pub(super) receipts: Option<&'a mut Receipts>,
     /// Nanoseconds of the run's clock.
     pub(super) now: u64,
     /// Whether the run has begun: until then nothing is sent.

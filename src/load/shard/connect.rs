@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Common, MS, SHORT_TICK, Shard, Stage, TICK, role, share};
+use super::{Common, MS, SHORT_TICK, Shard, Stage, TICK, quota, role, share};
 use crate::load::connection::Connection;
 use crate::load::control::Wish;
 use crate::load::fault::Fault;
@@ -75,8 +75,7 @@ impl Shard<'_> {
         });
         match made {
             Ok(transport) => {
-                let quota = plan.frames.map_or(u64::MAX, |frames| share(frames, plan.connections as u64, index));
-                let bound = self.bound(key);
+                let (quota, bound) = (quota(plan, index), self.bound(key));
                 let slot = &mut self.slots[key];
                 slot.stage = Stage::Connecting { address, until: now + CONNECT_TIMEOUT };
                 slot.connection = Some(Connection::new(transport, index, (quota, bound), plan));

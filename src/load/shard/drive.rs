@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Common, SHORT_TICK, Shard, Slot, TICK, role, share};
+use super::{Common, SHORT_TICK, Shard, Slot, TICK, quota, role};
 use crate::load::connection::{Connection, Role};
 use crate::load::control::{Report, Snapshot, Wish};
 use crate::load::fault::Fault;
@@ -54,9 +54,7 @@ impl Shard<'_> {
     /// Frames that end the run, if a number of frames does.
     fn goal(&self) -> u64 {
         let Common { plan, .. } = self.common;
-        plan.frames.map_or(u64::MAX, |frames| {
-            self.slots.iter().map(|slot| share(frames, plan.connections as u64, slot.index)).sum()
-        })
+        plan.frames.map_or(u64::MAX, |_| self.slots.iter().map(|slot| quota(plan, slot.index)).sum())
     }
 
     /// Whether no connection that is left has a frame to send.
@@ -106,15 +104,15 @@ impl Shard<'_> {
         if plan.pacing == Pacing::Closed {
             return 0;
         }
-        let (start, connections) = (self.start.unwrap_or_default(), plan.connections as u64);
+        let start = self.start.unwrap_or_default();
         let of = |slot: &Slot| {
             let end = match role(plan, slot.index, start) {
                 Role::Steady => time.end,
                 Role::SlowReader => return None,
                 Role::Reset { at } | Role::HalfClose { at } => time.end.min(at),
             };
-            let quota = plan.frames.map_or(u64::MAX, |frames| share(frames, connections, slot.index));
-            let schedule = Schedule::new(plan.pacing, plan.run, start, slot.index, connections)?;
+            let ((number, senders), quota) = (plan.sender(slot.index)?, quota(plan, slot.index));
+            let schedule = Schedule::new(plan.pacing, plan.run, start, number, senders)?;
             Some(schedule.due(end, quota).saturating_sub(schedule.due(time.start, quota)))
         };
         self.slots.iter().filter_map(of).sum()

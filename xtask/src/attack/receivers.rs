@@ -71,7 +71,7 @@ impl Receivers {
 
 /// Receives until it is to end; then ends our stream, and receives to the end of the server's.
 fn receive(peer: &Peer, len: usize, phase: &Phase, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
-    let mut frames = FrameReader::new(Format::U32_LE, peer.stream());
+    let mut frames = FrameReader::new(peer.stream(), Format::U32_LE);
     let (mut next, mut is_ending) = (None, false);
     while let Some(frame) = frames.next_frame()? {
         let push = push::verify(frame.payload(), len, next)?;

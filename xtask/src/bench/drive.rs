@@ -39,8 +39,10 @@ pub(super) fn plan(addr: SocketAddr, connections: usize, payload_len: usize, spa
 pub(super) fn verify(plan: &Plan) -> Result<(), Box<dyn Error>> {
     let (connections, frames) = LOOKED_AT;
     let span = Span { warm_up: Duration::ZERO, counted: SILENCE };
-    let of = Plan { reply: Reply::Echo, in_flight: Some(4), in_flight_in_all: None, frames: Some(frames), ..plan.clone() };
-    let plan = Plan { connections: plan.connections.min(connections), warm_up: span.warm_up, duration: span.counted, ..of };
+    let of =
+        Plan { reply: Reply::Echo, in_flight: Some(4), in_flight_in_all: None, frames: Some(frames), ..plan.clone() };
+    let plan =
+        Plan { connections: plan.connections.min(connections), warm_up: span.warm_up, duration: span.counted, ..of };
     engine(&plan, &mut |_| Wish::GoOn).map(drop)
 }
 
@@ -59,12 +61,14 @@ pub(super) fn run(host: &Host, plan: &Plan) -> Result<Outcome, Box<dyn Error>> {
         Wish::GoOn
     })?;
     let [(begin, before), (end, after)] = looks[..] else { return Err("the load ended before its time".into()) };
+    // Where a frame has a reply, as many come as are sent; a push goes to many.
+    let frames_per_second = if plan.reply == Reply::Push { ran.frames_per_second } else { ran.rate_reached };
     let server_busy = (after - before).as_secs_f64() / (end - begin).as_secs_f64();
     let microseconds = |quantile| ran.service_ns.quantile(quantile).unwrap_or(0) as f64 / 1e3;
     Ok(Outcome {
         replies_in_all: ran.frames_verified,
-        frames_per_second: ran.rate_reached,
-        cpu_per_frame: server_busy * 1e9 / ran.rate_reached,
+        frames_per_second,
+        cpu_per_frame: server_busy * 1e9 / frames_per_second,
         server_busy,
         load_busy: ran.generator_busy.iter().sum(),
         p50: microseconds(0.5),

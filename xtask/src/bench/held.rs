@@ -58,9 +58,8 @@ impl Held {
     /// How many connections are neither answered nor ended.
     pub(super) fn waiting(&self) -> usize {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let waits = |socket: &&TcpStream| {
-            matches!(rustix::net::recv(socket, &mut [0], flags), Err(rustix::io::Errno::AGAIN))
-        };
+        let waits =
+            |socket: &&TcpStream| matches!(rustix::net::recv(socket, &mut [0], flags), Err(rustix::io::Errno::AGAIN));
         self.sockets.iter().filter(waits).count()
     }
 
