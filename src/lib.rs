@@ -34,6 +34,7 @@
 //! | a server to talk to, over TCP or Unix | [`Client`] | `client` |
 //! | certificates | TLS for both, by rustls: [`Server::tls`], [`Client::connect_tls`] | `tls` |
 //! | a header that no format describes, or a checksum | the traits [`Header`](framing::Header) and [`Check`](framing::Check) | none |
+//! | a captured connection | [`trace`]: its segments, and the frames that stuck in them or were split over them | `trace` |
 //! | your own server to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
 //! | your own decoder to test | [`testing`]: the property suite that this crate's decoder passes | `testing` |
 //!
@@ -52,6 +53,9 @@
 //! - `tracing`: the server's events, for any subscriber of the crate `tracing`, with the target `unstick::server`:
 //!   `listening`, `opened`, `refused`, `closed` (with its reason and numbers), `accept failed`, `stopping` and `drained`.
 //!   There is no event for a frame.
+//! - `trace`: reads pcap and pcapng, and shows a TCP connection as segments and frames; a Wireshark dissector for any
+//!   format.
+//! - `live`: records lessons of TCP between our own server and a client, on Linux.
 //! - `cli`: the program `unstick`.
 //!
 //! # Errors
@@ -101,6 +105,7 @@
 #![cfg_attr(not(feature = "client"), doc = "[`Client`]: #features")]
 #![cfg_attr(not(all(feature = "server", feature = "tls")), doc = "[`Server::tls`]: #features")]
 #![cfg_attr(not(all(feature = "client", feature = "tls")), doc = "[`Client::connect_tls`]: #features")]
+#![cfg_attr(not(feature = "trace"), doc = "[`trace`]: #features")]
 #![cfg_attr(not(feature = "testing"), doc = "[`testing`]: #features")]
 #![cfg_attr(not(all(feature = "server", feature = "testing")), doc = "[`testing::Simulation`]: #features")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -134,6 +139,8 @@ mod server;
 pub mod testing;
 #[cfg(all(feature = "tls", any(feature = "client", feature = "server", all(feature = "load", target_os = "linux"))))]
 mod tls;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 #[cfg(feature = "tokio-codec")]
 pub use adapters::codec;

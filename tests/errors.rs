@@ -8,8 +8,9 @@ use std::time::Duration;
 use unstick::framing::{
     DecodeError, Decoder, Diagnosis, EncodeError, Endian, Fault, Format, FormatError, Layout, SpecError,
 };
-use unstick::load::{Expectation, Plan, PlanError, RunError, Sizes};
+use unstick::load::{Expectation, MergeError, Plan, PlanError, RunError, Shard, ShardFile, Sizes, merge};
 use unstick::testing::{self, Failure, Subject, Violation};
+use unstick::trace::{Capture, Dissector, TraceError};
 use unstick::{CallError, ConnectError, HandshakeError, PushError, ReadError, RecvError, WriteError};
 
 /// What is read here as one byte of length, with a limit of nine.
@@ -206,6 +207,31 @@ fn a_failure_of_the_kit_has_its_violation_for_a_cause() {
     check(&failure, &case, Some(&text));
 }
 
+#[test]
+fn errors_of_a_dissector_have_the_numbers() {
+    let error = |name: &str| Dissector::new(Format::U8, name).expect_err("no name");
+    let text = "the name \"协议\" must begin with a letter from a to z, have a second one or a digit, and no control characters";
+    check(&error("协议"), text, None);
+    check(&error(&"x".repeat(65)), "a name of 65 characters is too long: 64 at most", None);
+    let long = Format::new(Layout::fixed(8, Endian::Big).adjustment(1 << 40), 1 << 40).expect("a format");
+    let text = "the shortest payload of this format has 1099511627776 bytes: Wireshark takes 2147483639 at most";
+    check(&Dissector::new(long, "xy").expect_err("too long"), text, None);
+}
+
+#[test]
+fn errors_of_a_trace_have_the_numbers() {
+    let not = Capture::read(b"GET /").expect_err("no capture");
+    check(&not, "neither pcap nor pcapng: 5 bytes, which begin with 47 45 54 20", None);
+    let none = Capture::default().choose(None, None).expect_err("no connection");
+    check(&none, "no TCP segment among 0 IP packets", None);
+    let link = TraceError::LinkType { link_type: 147, packets: 4 };
+    let text = "none of the 4 packets can be read: they are of link type 147; Ethernet (1), raw IP (101, 228, 229), Linux \
+                cooked (113, 276) and loopback (0, 108) can be";
+    check(&link, text, None);
+    check(&TraceError::NoStream { stream: 9, count: 3 }, "no stream 9: there are 3, from 0 to 2", None);
+    check(&TraceError::NoPort { port: 80, count: 3 }, "none of the 3 TCP connections has the port 80", None);
+}
+
 /// A decoder to which every stream is empty.
 struct YieldsNothing;
 
@@ -237,6 +263,15 @@ fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
         ),
         (Err(PlanError::Zero { what: "connections" }), "a run needs connections"),
         (Err(PlanError::LonelyPush), "a push goes to every other connection: 2 connections are needed"),
+        ("4/4".parse::<Shard>().map(drop), "shard \"4/4\": the number is not below how many there are"),
+        (
+            Err(PlanError::TooManyShards { shards: 4, measured: 3 }),
+            "3 connections to be measured are too few for 4 shards: each needs one",
+        ),
+        (
+            Err(PlanError::StartAt { start_at: -1.0 }),
+            "a run cannot start at -1: write seconds from 1970 on, as `date +%s` has them",
+        ),
     ] {
         check(&error.expect_err("it does not fit"), text, None);
     }
@@ -250,4 +285,36 @@ fn errors_of_the_load_say_what_does_not_fit_and_leave_the_system_its_word() {
     check(&refused, "the server said \"no room\" before anything was sent", None);
     let unfit = RunError::Unfit { why: "no greeting came".into() };
     check(&unfit, "no connection can be used: no greeting came", None);
+    let late = RunError::TooLate { by: Duration::from_millis(1500) };
+    check(&late, "ready 1.5s too late for the start", None);
+}
+
+/// What is refused of shards whose content is right is in tests/load/shards.rs.
+#[test]
+fn errors_of_a_merge_name_the_file_and_leave_the_rest_to_their_cause() {
+    let unreadable = ShardFile::read("a.json", b"{}").expect_err("no outcome");
+    check(&unreadable, "a.json is not the outcome of a load", Some("missing field `origin` at line 1 column 2"));
+    check(&merge(&[]).expect_err("no file"), "there is no shard to merge", None);
+    let file = || "a.json".to_owned();
+    for (error, text, cause) in [
+        (MergeError::NotAShard { file: file() }, "a.json is not of a shard: it has no run id", None),
+        (
+            MergeError::Version { file: file(), found: "0.0.1".into(), expected: "0.2.0".into() },
+            "a.json was written by version 0.0.1, and this is version 0.2.0",
+            None,
+        ),
+        (
+            MergeError::Plan { file: file(), error: PlanError::LonelyPush },
+            "a.json has a plan that cannot be carried out",
+            Some("a push goes to every other connection: 2 connections are needed"),
+        ),
+        (
+            MergeError::Missing { missing: (0..10).collect(), found: 1, of: 20 },
+            "1 of 20 shards are there: missing 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …",
+            None,
+        ),
+        (MergeError::TooMuch { file: file() }, "with a.json there are more frames than can be counted", None),
+    ] {
+        check(&error, text, cause);
+    }
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use unstick::testing::{check_session, targets};
+use unstick::testing::{check_capture, check_session, check_shard_file, check_trace, targets};
 
 #[track_caller]
 fn replay(target: &str, run: fn(&[u8])) {
@@ -59,6 +59,11 @@ fn session() {
 }
 
 #[test]
+fn shard_file() {
+    replay("shard_file", check_shard_file);
+}
+
+#[test]
 fn custom_header() {
     replay("custom_header", targets::custom_header);
 }
@@ -71,6 +76,16 @@ fn text() {
 #[test]
 fn cli_format() {
     replay("cli_format", targets::cli_format);
+}
+
+#[test]
+fn capture() {
+    replay("capture", check_capture);
+}
+
+#[test]
+fn trace() {
+    replay("trace", check_trace);
 }
 
 /// Every target has a corpus that is replayed here.
@@ -86,6 +101,7 @@ fn every_target_is_replayed() {
     assert_eq!(
         targets,
         [
+            "capture",
             "cli_format",
             "custom_header",
             "decode",
@@ -93,8 +109,10 @@ fn every_target_is_replayed() {
             "plan",
             "round_trip",
             "session",
+            "shard_file",
             "stream_body",
-            "text"
+            "text",
+            "trace"
         ]
     );
 }

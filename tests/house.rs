@@ -78,8 +78,9 @@ fn every_error_is_one_of_those_that_are_tested() {
         "Violation",
         "WriteError",
     ];
-    let load = ["PlanError", "RunError"];
-    let mut tested = [&private[..], &framing, &above, &load].concat();
+    let load = ["MergeError", "PlanError", "RunError"];
+    let trace = ["DissectorError", "TraceError"];
+    let mut tested = [&private[..], &framing, &above, &load, &trace].concat();
     tested.sort_unstable();
     assert_eq!(errors, tested);
 }
@@ -237,6 +238,7 @@ fn below(uses: &BTreeMap<String, BTreeSet<String>>, unit: &str) -> BTreeSet<Stri
 #[test]
 fn nothing_goes_round_in_a_circle_of_imports() {
     let (framing, server, load) = (imports("framing"), imports("server"), imports("load"));
+    let trace = imports("trace");
     for (folder, uses, upper_and_lower) in [
         (
             "load",
@@ -247,6 +249,17 @@ fn nothing_goes_round_in_a_circle_of_imports() {
                 ("connection", "check"),
                 ("check", "pattern"),
                 ("meter", "times"),
+            ],
+        ),
+        (
+            "trace",
+            &trace,
+            [
+                ("build", "segments"),
+                ("segments", "reassembly"),
+                ("connection", "tcp"),
+                ("frames", "bytes"),
+                ("file", "packet"),
             ],
         ),
         (

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
 
 use super::fault::Fault;
+use super::times::Times;
 
 /// What is wanted of a run that goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,16 +99,19 @@ pub(super) struct ConnectionFault {
 pub(super) struct Snapshot {
     pub(super) sent: u64,
     pub(super) received: u64,
+    pub(super) in_flight: u64,
     pub(super) backlog: u64,
     pub(super) connections: usize,
     pub(super) faults: usize,
 }
 
 /// What a shard says while it runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Report {
     /// All its connections are made, or failed; so many are made.
     Ready { held: usize },
     /// How far it is.
     Progress { shard: usize, snapshot: Snapshot },
+    /// What the frames that were to be sent in this second of the measured time showed, so far as is known a second later.
+    Second { second: usize, response_ns: Times, send_lag_ns: Times },
 }

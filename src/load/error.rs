@@ -67,6 +67,25 @@ pub enum PlanError {
     },
     /// A push needs somebody to go to.
     LonelyPush,
+    /// A text or a number says no shard.
+    Shard {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Each shard needs a connection that has no part in chaos.
+    TooManyShards {
+        /// Shards asked for.
+        shards: u32,
+        /// Connections that have no part in chaos.
+        measured: usize,
+    },
+    /// A run cannot start then.
+    StartAt {
+        /// When it is to start, in seconds from 1970 on.
+        start_at: f64,
+    },
     /// Two things do not go together.
     Conflict {
         /// The one.
@@ -97,6 +116,13 @@ impl fmt::Display for PlanError {
                 "a pushed payload carries its sender and its times: {needed} bytes are needed, and {least} are asked for"
             ),
             PlanError::LonelyPush => f.write_str("a push goes to every other connection: 2 connections are needed"),
+            PlanError::Shard { text, why } => write!(f, "shard {text:?}: {why}"),
+            PlanError::TooManyShards { shards, measured } => {
+                write!(f, "{measured} connections to be measured are too few for {shards} shards: each needs one")
+            }
+            PlanError::StartAt { start_at } => {
+                write!(f, "a run cannot start at {start_at}: write seconds from 1970 on, as `date +%s` has them")
+            }
             PlanError::Conflict { one, other } => write!(f, "{one} and {other} do not go together"),
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::control::Snapshot;
 use super::flight::Group;
 use super::times::{Recorder, Times};
 
@@ -25,16 +26,31 @@ pub struct Interval {
     pub send_lag_ns: Times,
     /// The part of the send lag that is the generator's own: it was to be sent and could be, and was not yet.
     pub own_lag_ns: Times,
+    /// Frames that were sent in this second of the clock, whenever they were to be.
+    pub sent_by_clock: u64,
+    /// Replies, or pushes, that came in this second of the clock and are right, whenever their frames were to be sent.
+    pub answered_by_clock: u64,
+    /// Frames in flight, the mean of ten looks.
+    pub in_flight: u64,
+    /// Frames that were due and not sent, the mean of ten looks.
+    pub backlog: u64,
+    /// Connections, the mean of ten looks.
+    pub connections: u64,
 }
 
 impl Interval {
-    /// Adds what another one has.
+    /// Adds what another one has: of the same second, measured elsewhere, or of another second.
     pub(super) fn add(&mut self, other: &Interval) {
         self.sent += other.sent;
         self.response_ns.add_all(&other.response_ns);
         self.service_ns.add_all(&other.service_ns);
         self.send_lag_ns.add_all(&other.send_lag_ns);
         self.own_lag_ns.add_all(&other.own_lag_ns);
+        self.sent_by_clock += other.sent_by_clock;
+        self.answered_by_clock += other.answered_by_clock;
+        self.in_flight += other.in_flight;
+        self.backlog += other.backlog;
+        self.connections += other.connections;
     }
 }
 
@@ -48,6 +64,22 @@ pub(super) struct Meter {
     now: Recorders,
     /// Frames of the window that were sent in it.
     in_time: u64,
+    /// What was seen in each second of the clock, and the last look, with its time.
+    looks: Vec<Looks>,
+    last_look: Option<(u64, Snapshot)>,
+    /// Seconds that [`Meter::settled`] gave away.
+    settled: usize,
+}
+
+/// The looks of one second, added up.
+#[derive(Clone, Copy, Debug, Default)]
+struct Looks {
+    number: u64,
+    sent: u64,
+    answered: u64,
+    in_flight: u64,
+    backlog: u64,
+    connections: u64,
 }
 
 /// The second that is recorded now: the last of `Meter::seconds`.
@@ -73,6 +105,7 @@ impl Recorders {
             service_ns: self.service.take(),
             send_lag_ns: self.send_lag.take(),
             own_lag_ns: self.own_lag.take(),
+            ..Interval::default()
         }
     }
 }
@@ -80,7 +113,8 @@ impl Recorders {
 impl Meter {
     /// Measures what is to be sent in this part of the run's clock.
     pub(super) fn new(window: Range<u64>) -> Meter {
-        Meter { window, seconds: vec![Interval::default()], now: Recorders::new(), in_time: 0 }
+        let seconds = vec![Interval::default()];
+        Meter { window, seconds, now: Recorders::new(), in_time: 0, looks: Vec::new(), last_look: None, settled: 0 }
     }
 
     /// Whether frames that are to be sent at this time are measured.
@@ -147,9 +181,55 @@ impl Meter {
         true
     }
 
+    /// The shard is so far at this time. What it did since the last look belongs to the second of that look: who looks at the begin
+    /// of each second loses nothing to the next one.
+    pub(super) fn look(&mut self, now: u64, snapshot: Snapshot) {
+        if let Some((then, before)) = self.last_look.replace((now, snapshot)).filter(|(then, _)| self.measures(*then)) {
+            let looks = self.looks_of(then);
+            looks.sent += snapshot.sent - before.sent;
+            looks.answered += snapshot.received - before.received;
+        }
+        if self.measures(now) {
+            let looks = self.looks_of(now);
+            looks.number += 1;
+            looks.in_flight += snapshot.in_flight;
+            looks.backlog += snapshot.backlog;
+            looks.connections += snapshot.connections as u64;
+        }
+    }
+
+    /// The next second that was over a second ago, so that most of its replies are there.
+    pub(super) fn settled(&mut self, now: u64) -> Option<(usize, &Interval)> {
+        let second = (now.checked_sub(self.window.start)? / SECOND) as usize;
+        let next = self.settled;
+        if next + 2 > second || next + 1 >= self.seconds.len() {
+            return None;
+        }
+        self.settled += 1;
+        Some((next, &self.seconds[next]))
+    }
+
+    fn looks_of(&mut self, time: u64) -> &mut Looks {
+        let second = ((time - self.window.start) / SECOND) as usize;
+        if second >= self.looks.len() {
+            self.looks.resize_with(second + 1, Looks::default);
+        }
+        &mut self.looks[second]
+    }
+
     /// All seconds.
     pub(super) fn finish(mut self) -> Vec<Interval> {
         self.close();
+        if self.seconds.len() < self.looks.len() {
+            self.seconds.resize_with(self.looks.len(), Interval::default);
+        }
+        for (second, looks) in self.seconds.iter_mut().zip(&self.looks) {
+            let mean = |sum: u64| (sum + looks.number / 2).checked_div(looks.number).unwrap_or(0);
+            (second.sent_by_clock, second.answered_by_clock) = (looks.sent, looks.answered);
+            second.in_flight = mean(looks.in_flight);
+            second.backlog = mean(looks.backlog);
+            second.connections = mean(looks.connections);
+        }
         self.seconds
     }
 
@@ -223,6 +303,36 @@ mod tests {
             [&seconds[0].response_ns, &seconds[0].service_ns, &seconds[0].send_lag_ns, &seconds[0].own_lag_ns]
                 .map(|times| times.max());
         assert_eq!((response, service, lag, own), (Some(205 * MS), Some(4 * MS), Some(201 * MS), Some(MS)));
+    }
+
+    #[test]
+    fn a_second_of_the_clock_has_what_was_seen_in_it() {
+        let mut meter = Meter::new(1000 * MS..3000 * MS);
+        let look =
+            |sent, received, in_flight| Snapshot { sent, received, in_flight, connections: 4, ..Snapshot::default() };
+        meter.look(900 * MS, look(70, 60, 10));
+        // The second begins; what was sent until then is of the warm-up.
+        meter.look(1000 * MS, look(80, 70, 10));
+        meter.look(1500 * MS, look(100, 70, 30));
+        meter.look(2001 * MS, look(120, 110, 10));
+        meter.look(3001 * MS, look(150, 150, 0));
+        let seconds = meter.finish();
+        let seen: Vec<_> =
+            seconds.iter().map(|it| (it.sent_by_clock, it.answered_by_clock, it.in_flight, it.connections)).collect();
+        assert_eq!(seen, [(40, 40, 20, 4), (30, 40, 10, 4)]);
+    }
+
+    #[test]
+    fn a_second_is_settled_when_the_next_one_is_over() {
+        let mut meter = Meter::new(1000 * MS..9000 * MS);
+        for (begin, settled) in
+            [(1000, None), (2000, None), (3000, Some(0)), (4000, Some(1)), (4500, None), (6000, Some(2))]
+        {
+            meter.sent(begin * MS, 1);
+            meter.answered(group(begin * MS, begin * MS, 1), begin * MS + 1);
+            let found = meter.settled(begin * MS).map(|(second, interval)| (second, interval.response_ns.count()));
+            assert_eq!(found, settled.map(|second| (second, 1)), "{begin}");
+        }
     }
 
     #[test]

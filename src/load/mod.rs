@@ -5,6 +5,8 @@
 //! the load has its own connections over one readiness loop; payloads are a function of connection, sequence and position, so
 //! nothing that was sent is kept. In an open loop, latency counts from when a frame was *to be* sent (no coordinated omission).
 //!
+//! Several processes on any machines make one run, each with a [`Shard`] of the plan; [`merge`] makes one outcome of theirs.
+//!
 //! Linux only. What the server answers is [`Reply`]; what it is told on purpose is [`Chaos`].
 //!
 //! ```no_run
@@ -20,22 +22,29 @@
 //! ```
 
 mod check;
+mod compare;
 mod connection;
 mod control;
+mod curve;
 mod error;
 mod expect;
 mod fault;
 mod flight;
+mod merge;
 mod meter;
 mod outcome;
 mod pace;
 mod pattern;
 mod plan;
 mod poller;
+mod process;
 mod receipts;
+mod recent;
 mod report;
+mod results;
 mod run;
 mod shard;
+mod shards;
 mod show;
 mod sizes;
 mod socket;
@@ -55,13 +64,19 @@ pub use self::tls::Tls;
 use self::without_tls::Secured;
 #[cfg(not(feature = "tls"))]
 pub use self::without_tls::Tls;
+pub use compare::{Comparison, Difference, Estimate};
 pub use control::Wish;
+pub use curve::{Curve, Point, Swept};
 pub use error::PlanError;
 pub use expect::Expectation;
+pub use merge::{Balance, MergeError, ShardFile, merge};
 pub use meter::Interval;
-pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerUse, Verdict};
+pub use outcome::{Fairness, FaultSeen, Origin, Outcome, ServerSample, ServerUse, Verdict};
 pub use plan::{Chaos, Greeting, Pacing, Plan, Reply, Target};
-pub use report::{from_json, json, text};
+pub use recent::Recent;
+pub use report::{from_json, hlog, html, json, results_html, text};
+pub use results::Results;
 pub use run::{Progress, RunError, run};
+pub use shards::{Merged, Part, Shard};
 pub use sizes::Sizes;
-pub use times::Times;
+pub use times::{Geometry, Times};

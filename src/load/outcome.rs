@@ -1,5 +1,6 @@
 //! What a run was: plain data, which can be written down and read back, and what is to be said of it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -10,11 +11,14 @@ use super::fault::Class;
 use super::meter::Interval;
 use super::plan::{Pacing, Plan, Reply};
 use super::shard::Found;
+use super::shards::{Merged, Part};
 use super::show::{count, duration, plural};
-use super::times::Times;
+use super::times::{Geometry, Times};
 
 /// Faults that are kept one by one; of more, the number is known.
 const FAULTS_KEPT: usize = 100;
+/// Connections whose replies are kept one by one; of more, so many stand for all.
+const SHARES_KEPT: usize = 101;
 /// A rate is reached with this part of the frames that were due.
 const REACHED: f64 = 0.99;
 /// A thread of the generator that has more of its core than this has no time to spare.
@@ -85,6 +89,8 @@ pub struct Outcome {
     pub own_lag_ns: Times,
     /// How evenly the connections were served; `None` where nothing came.
     pub fairness: Option<Fairness>,
+    /// Replies of those connections, the fewest first: of each, or, of more than 101, of 101 at even distances in that order.
+    pub shares: Vec<u64>,
     /// For each thread of the generator, the part of a core that it had.
     pub generator_busy: Vec<f64>,
     /// What the server took, where that is known.
@@ -95,6 +101,12 @@ pub struct Outcome {
     pub faults: Vec<FaultSeen>,
     /// Second by second. A frame belongs to the second in which it was to be sent.
     pub intervals: Vec<Interval>,
+    /// What the outcome of a shard has besides; all else is of this shard alone. Only where the plan has a shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// Only where shards were merged: of which run, and how well they fit together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
 }
 
 /// The one thing to know of a run.
@@ -162,8 +174,22 @@ pub struct ServerUse {
     pub peak_memory: Option<u64>,
     /// What is wrong with how it ended.
     pub failure: Option<String>,
+    /// What it took by the second, from the begin of the measured time on.
+    pub samples: Vec<ServerSample>,
     /// The last of what it said, where that may explain a failure.
     pub said: Vec<String>,
+}
+
+/// What a server took in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ServerSample {
+    /// When this second ended, in seconds of the measured time.
+    pub at: f64,
+    /// The cores that it had in this second, programs and system: 0.5 is half of one.
+    pub cores: f64,
+    /// Its resident memory at the end of this second, in bytes.
+    pub memory: u64,
 }
 
 /// A fault, and where it was found.
@@ -204,7 +230,7 @@ impl Origin {
         Origin {
             command: std::env::args().collect(),
             version: env!("CARGO_PKG_VERSION").into(),
-            started: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+            started: since_1970(SystemTime::now()),
             system: format!("{} {}", uname.sysname().to_string_lossy(), uname.release().to_string_lossy()),
             architecture: std::env::consts::ARCH.into(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -212,15 +238,54 @@ impl Origin {
     }
 }
 
+fn since_1970(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
 impl Fairness {
-    fn of(mut shares: Vec<u64>) -> Option<Fairness> {
-        shares.sort_unstable();
-        let (min, max) = (*shares.first()?, *shares.last()?);
-        let sum: f64 = shares.iter().map(|share| *share as f64).sum();
-        let squares: f64 = shares.iter().map(|share| (*share as f64).powi(2)).sum();
-        let jain = sum * sum / (shares.len() as f64 * squares);
-        (max > 0).then_some(Fairness { min, median: shares[shares.len() / 2], max, jain })
+    /// Out of numbers of replies, and how many connections had so many; `None` where none had any.
+    pub(super) fn of(connections: &BTreeMap<u64, u64>) -> Option<Fairness> {
+        let (min, max) = (*connections.first_key_value()?.0, *connections.last_key_value()?.0);
+        let sum_of = |of: fn(f64) -> f64| -> f64 {
+            connections.iter().map(|(replies, connections)| of(*replies as f64) * *connections as f64).sum()
+        };
+        let (all, sum, squares) = (sum_of(|_| 1.0), sum_of(|replies| replies), sum_of(|replies| replies * replies));
+        let before = connections.values().scan(0u64, |before, connections| {
+            *before = before.saturating_add(*connections);
+            Some(*before)
+        });
+        let middle = (all / 2.0) as u64;
+        let (median, _) = connections.keys().zip(before).find(|(_, before)| *before > middle)?;
+        let jain = sum * sum / (all * squares);
+        (max > 0).then_some(Fairness { min, median: *median, max, jain })
     }
+}
+
+/// In order, and of many as many as a chart shows: the first, the last, and what is at even distances between.
+pub(super) fn thinned(connections: &BTreeMap<u64, u64>) -> Vec<u64> {
+    let all = connections.values().fold(0, |all: u64, number| all.saturating_add(*number));
+    let (kept, last) = (all.min(SHARES_KEPT as u64), all.saturating_sub(1));
+    let ranks = (0..kept).map(|rank| u128::from(rank) * u128::from(last) / u128::from(kept - 1).max(1));
+    let mut connections = connections.iter();
+    let (mut replies, mut before) = (0, 0u128);
+    let at = |rank| {
+        while before <= rank
+            && let Some((of_these, number)) = connections.next()
+        {
+            (replies, before) = (*of_these, before + u128::from(*number));
+        }
+        replies
+    };
+    ranks.map(at).collect()
+}
+
+/// How many there are of each.
+fn counted(numbers: &[u64]) -> BTreeMap<u64, u64> {
+    let mut counted = BTreeMap::new();
+    for number in numbers {
+        *counted.entry(*number).or_default() += 1;
+    }
+    counted
 }
 
 impl Outcome {
@@ -228,8 +293,22 @@ impl Outcome {
     pub(super) fn new(plan: &Plan, origin: Origin, from: u64, interrupted: bool, found: Found) -> Outcome {
         let mut all = Interval::default();
         found.seconds.iter().for_each(|second| all.add(second));
-        let measured = Duration::from_nanos(found.stopped.saturating_sub(from)).as_secs_f64();
-        let to_the_end = Duration::from_nanos(found.stopped.max(found.last_reply).saturating_sub(from)).as_secs_f64();
+        let measured_ns = found.stopped.saturating_sub(from);
+        let answered_ns = found.stopped.max(found.last_reply).saturating_sub(from);
+        let [measured, to_the_end] = [measured_ns, answered_ns].map(|time| Duration::from_nanos(time).as_secs_f64());
+        let replies = counted(&found.shares);
+        let part = plan.shard.map(|shard| Part {
+            run_id: plan.run_id(),
+            plan_hash: plan.hash(),
+            shard,
+            start_at: plan.start_at.unwrap_or(origin.started),
+            began: found.began.map(since_1970),
+            histogram: Geometry::OURS,
+            measured_ns,
+            answered_ns,
+            frames_unasked: found.unasked,
+            replies: replies.iter().map(|(replies, connections)| (*replies, *connections)).collect(),
+        });
         let a_second = |frames: u64, seconds: f64| if seconds > 0.0 { frames as f64 / seconds } else { 0.0 };
         let mut outcome = Outcome {
             verdict: Verdict::Verified,
@@ -239,7 +318,7 @@ impl Outcome {
             plan: plan.clone(),
             over_tls: plan.tls.is_some(),
             seconds: measured,
-            rate_asked: plan.pacing.rate(),
+            rate_asked: plan.own_rate(),
             rate_reached: a_second(found.in_time, measured),
             frames_per_second: a_second(all.response_ns.count(), to_the_end),
             frames_due: found.due,
@@ -261,12 +340,15 @@ impl Outcome {
             service_ns: all.service_ns,
             send_lag_ns: all.send_lag_ns,
             own_lag_ns: all.own_lag_ns,
-            fairness: Fairness::of(found.shares),
+            fairness: Fairness::of(&replies),
+            shares: thinned(&replies),
             generator_busy: found.busy,
             server: None,
             fault_count: found.faults.len(),
             faults: found.faults.iter().take(FAULTS_KEPT).map(FaultSeen::from).collect(),
             intervals: found.seconds,
+            part,
+            merged: None,
         };
         outcome.judge();
         outcome
@@ -282,8 +364,8 @@ impl Outcome {
 
     /// Frames that were wrong or lost, and connections that failed otherwise.
     pub fn errors(&self) -> u64 {
-        let connections = (self.plan.connections - self.connections_kept) as u64;
-        (self.frames_wrong + self.frames_lost).max(connections)
+        let connections = self.plan.own_connections().saturating_sub(self.connections_kept) as u64;
+        self.frames_wrong.saturating_add(self.frames_lost).max(connections)
     }
 
     /// The part of the frames due that was sent in the measured time; `None` in a closed loop.
@@ -314,8 +396,8 @@ impl Outcome {
         wrong.extend(server.and_then(|server| server.failure.clone()));
         let mut not_as_asked = by_kind(&self.faults, self.fault_count, false);
         not_as_asked.extend(self.not_as_asked());
-        let missed: Vec<String> =
-            self.plan.expectations.iter().filter_map(|it| it.missed(self.measured(it.measure()))).collect();
+        // What all shards together have to show, one of them cannot.
+        let missed = if self.part.is_some() { Vec::new() } else { self.missed() };
         self.verdict = if !wrong.is_empty() {
             Verdict::Wrong
         } else if self.interrupted {
@@ -333,10 +415,15 @@ impl Outcome {
         }
     }
 
+    /// The expectations that are missed, a line each.
+    pub(super) fn missed(&self) -> Vec<String> {
+        self.plan.expectations.iter().filter_map(|it| it.missed(self.measured(it.measure()))).collect()
+    }
+
     /// What is not as it was asked for, a line each.
     fn not_as_asked(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let asked = self.plan.connections;
+        let asked = self.plan.own_connections();
         if self.connections_held < asked {
             lines.push(format!(
                 "{} where {} were asked for",
@@ -350,7 +437,7 @@ impl Outcome {
         if self.plan.reply != Reply::None && self.response_ns.count() == 0 {
             lines.push("nothing was measured: no right reply came to a frame of the measured time".into());
         }
-        if let Some(frames) = self.plan.frames.filter(|frames| self.frames_sent < *frames && !self.has_chaos()) {
+        if let Some(frames) = self.plan.own_frames().filter(|frames| self.frames_sent < *frames && !self.has_chaos()) {
             lines.push(format!("{} frames were sent where {} were asked for", count(self.frames_sent), count(frames)));
         }
         let all_take_part = self.plan.pacing == Pacing::Closed && self.plan.in_flight_in_all.is_none();
@@ -436,12 +523,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_many_shares_the_first_the_last_and_some_between_are_kept() {
+        let thinned = |replies: &[u64]| thinned(&counted(replies));
+        assert_eq!(thinned(&[3, 1, 2, 2]), [1, 2, 2, 3]);
+        let kept = thinned(&(0..=1000).rev().collect::<Vec<_>>());
+        assert_eq!((kept.len(), kept[0], kept[50], kept[100]), (SHARES_KEPT, 0, 500, 1000));
+        assert_eq!((thinned(&[]), thinned(&[7])), (vec![], vec![7]));
+    }
+
+    #[test]
     fn fairness_is_one_where_all_have_the_same_and_less_where_not() {
-        let even = Fairness::of(vec![5; 4]).expect("some");
-        assert_eq!(even, Fairness { min: 5, median: 5, max: 5, jain: 1.0 });
-        let uneven = Fairness::of(vec![0, 0, 0, 8]).expect("some");
-        assert_eq!(uneven, Fairness { min: 0, median: 0, max: 8, jain: 0.25 });
-        assert_eq!(Fairness::of(vec![0, 0]), None);
-        assert_eq!(Fairness::of(Vec::new()), None);
+        let of = |replies: &[u64]| Fairness::of(&counted(replies));
+        assert_eq!(of(&[5; 4]), Some(Fairness { min: 5, median: 5, max: 5, jain: 1.0 }));
+        assert_eq!(of(&[0, 0, 0, 8]), Some(Fairness { min: 0, median: 0, max: 8, jain: 0.25 }));
+        assert_eq!(of(&[7, 1, 3]).map(|it| (it.min, it.median, it.max)), Some((1, 3, 7)));
+        assert_eq!((of(&[0, 0]), of(&[])), (None, None));
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Tls;
 use super::error::PlanError;
 use super::expect::Expectation;
+use super::shards::{self, Shard};
 use super::sizes::Sizes;
 use crate::framing::{Encoder, Format, Header, Layout};
 
@@ -18,6 +19,8 @@ pub(super) const IN_FLIGHT: u32 = 16;
 pub(super) const LEAST_PUSH: usize = 32;
 /// Connections that the payloads can tell apart.
 const MOST_CONNECTIONS: usize = 1 << 24;
+/// Seconds from 1970 on, in the year 2286: what is above that are milliseconds.
+const LATEST_START: f64 = 1e10;
 
 /// What a run is to do. [`Plan::new`] has the defaults; change what is to be other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +33,10 @@ pub struct Plan {
     /// [`Outcome::over_tls`](super::Outcome::over_tls) says whether there was some.
     #[serde(skip)]
     pub tls: Option<Tls>,
+    /// The process of the server, where it is on this machine: what it takes is sampled by the second. By default none. It is no
+    /// part of the plan as it is written down.
+    #[serde(skip)]
+    pub server_pid: Option<u32>,
     /// How frames look, and how long a payload may be. By default [`Format::U32_LE`].
     #[serde(with = "wire")]
     pub format: Format,
@@ -77,8 +84,21 @@ pub struct Plan {
     /// as not measured as asked. By default 10 ms.
     #[serde(with = "seconds")]
     pub greatest_lag: Duration,
-    /// What the run has to show. By default nothing.
+    /// What the run has to show. By default nothing. Of a shard this is judged when all are merged.
     pub expectations: Vec<Expectation>,
+    /// Which part of the run is done here, where several processes do it together: all other fields are of the whole run, but
+    /// for `threads`, `local_addrs` and `target`, which are of this process. By default all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// When measuring begins, by the clock of this machine, in seconds from 1970 on. The warm-up is before that, and the first
+    /// frame of the schedule is to be sent when it begins; connections are made before that. By default everything begins as soon
+    /// as the connections are made. Several shards need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<f64>,
+    /// What all shards of this run, and no others, have in common. By default it is made of the plan, the number of the run and
+    /// when it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
 }
 
 /// Where a server is.
@@ -183,6 +203,7 @@ impl Plan {
             run: 1,
             target,
             tls: None,
+            server_pid: None,
             format: Format::U32_LE,
             greeting: Greeting::None,
             reply: Reply::Echo,
@@ -202,6 +223,9 @@ impl Plan {
             chaos: Chaos::default(),
             greatest_lag: Duration::from_millis(10),
             expectations: Vec::new(),
+            shard: None,
+            start_at: None,
+            run_id: None,
         }
     }
 
@@ -229,6 +253,57 @@ impl Plan {
             Pacing::Closed => Some(IN_FLIGHT),
             Pacing::Open { .. } => None,
         })
+    }
+
+    /// The part of the run that is done here: all of it, where there are no shards.
+    pub(super) fn shard(&self) -> Shard {
+        self.shard.unwrap_or(Shard::WHOLE)
+    }
+
+    /// The connections that are made here.
+    pub(super) fn own_connections(&self) -> usize {
+        self.shard().part(self.connections as u64) as usize
+    }
+
+    /// The frames a second that are asked for here.
+    pub(super) fn own_rate(&self) -> Option<f64> {
+        self.pacing.rate().map(|rate| rate / f64::from(self.shard().of()))
+    }
+
+    /// The frames after which this part of the run ends.
+    pub(super) fn own_frames(&self) -> Option<u64> {
+        self.frames.map(|frames| self.shard().part(frames))
+    }
+
+    /// The frames that a connection sends at most.
+    pub(super) fn quota(&self, connection: u64) -> u64 {
+        match (self.frames, self.reply, self.sender(connection)) {
+            (_, _, None) => 0,
+            (None, ..) => u64::MAX,
+            (Some(frames), Reply::Push, Some((number, senders))) => shards::part(frames, senders, number),
+            (Some(frames), ..) => self.shard().quota(frames, self.connections, connection),
+        }
+    }
+
+    /// The same for all shards of a run, as [`Part::plan_hash`](super::Part::plan_hash) says it.
+    pub(super) fn hash(&self) -> String {
+        let common = Plan {
+            shard: None,
+            start_at: None,
+            run_id: None,
+            target: Target::Tcp(Vec::new()),
+            local_addrs: Vec::new(),
+            threads: 1,
+            ..self.clone()
+        };
+        let text = serde_json::to_string(&common).expect("a plan is plain data");
+        shards::hash(&format!("{text} tls={}", self.tls.is_some()))
+    }
+
+    /// What all shards of this run, and no others, have in common.
+    pub(super) fn run_id(&self) -> String {
+        let made = || shards::hash(&format!("{} {} {:?}", self.run, self.hash(), self.start_at));
+        self.run_id.clone().unwrap_or_else(made)
     }
 
     /// Whether frames have neither prefix nor trailer.
@@ -293,6 +368,7 @@ impl Plan {
         }
         self.check_chaos()?;
         self.check_push()?;
+        self.check_shards()?;
         self.check_in_all()?;
         Plan::fit(self.format.layout(), &self.payload).map(drop)
     }
@@ -308,10 +384,31 @@ impl Plan {
         Ok(())
     }
 
+    fn check_shards(&self) -> Result<(), PlanError> {
+        if let Some(start_at) = self.start_at.filter(|start_at| !(0.0..=LATEST_START).contains(start_at)) {
+            return Err(PlanError::StartAt { start_at });
+        }
+        let shards = self.shard().of();
+        if shards == 1 {
+            return Ok(());
+        }
+        if self.start_at.is_none() {
+            return Err(PlanError::Conflict { one: "several shards", other: "no time at which all start" });
+        }
+        if self.reply == Reply::Push {
+            return Err(PlanError::Conflict { one: "pushes", other: "several shards" });
+        }
+        let measured = self.connections - self.chaos.connections();
+        match measured < shards as usize {
+            true => Err(PlanError::TooManyShards { shards, measured }),
+            false => Ok(()),
+        }
+    }
+
     fn check_in_all(&self) -> Result<(), PlanError> {
         let Some(frames) = self.in_flight_in_all else { return Ok(()) };
         let conflict = |other| Err(PlanError::Conflict { one: "a bound on the frames in flight in all", other });
-        if (frames as usize) < self.threads {
+        if self.shard().part(frames.into()) < self.threads as u64 {
             return Err(PlanError::Zero { what: "a frame in flight for each thread" });
         }
         match self {

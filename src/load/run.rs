@@ -5,13 +5,15 @@ use std::fmt;
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::control::{Control, Report, Snapshot, Wish};
 use super::error::PlanError;
 use super::fault::Fault;
 use super::outcome::{Origin, Outcome};
 use super::plan::{Plan, Reply, Target};
+use super::process::Process;
+use super::recent::{Recent, Second};
 use super::shard::{Common, Found, Shard};
 use super::socket::Address;
 
@@ -28,16 +30,22 @@ const SETTLE_PUSH: u64 = 500_000_000;
 pub struct Progress {
     /// From the begin of the run, warm-up included; `None` while connections are made.
     pub elapsed: Option<Duration>,
+    /// Until the run begins, where its connections are made and it waits for its time.
+    pub waits: Option<Duration>,
     /// Connections that are there, made or being made.
     pub connections: usize,
     /// Frames sent.
     pub sent: u64,
     /// Replies, or pushes, that came and are right.
     pub received: u64,
+    /// Frames in flight.
+    pub in_flight: u64,
     /// Frames that are due and not sent.
     pub backlog: u64,
     /// Connections at fault.
     pub faults: usize,
+    /// What the last second showed whose replies had a second to come; `None` until there is one.
+    pub recent: Option<Recent>,
 }
 
 /// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
@@ -46,8 +54,8 @@ pub struct Progress {
 /// wishes is done.
 ///
 /// # Errors
-/// Where the plan cannot be carried out, no connection can be made, or the system has no threads or epolls for it. What goes
-/// wrong later is in the outcome.
+/// Where the plan cannot be carried out, no connection can be made, the connections are made too late for the time at which the
+/// plan starts, or the system has no threads or epolls for it. What goes wrong later is in the outcome.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outcome, RunError> {
     plan.check().map_err(RunError::Plan)?;
     let addresses = addresses(&plan.target);
@@ -60,6 +68,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
     let common = Common { plan, addresses: &addresses, control: &control, spins: cores > 2 * plan.threads };
     let (sender, receiver) = mpsc::channel();
     let mut found = Found::default();
+    let mut server = plan.server_pid.map(Process::new);
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(plan.threads);
         for number in 0..plan.threads {
@@ -69,22 +78,29 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
             threads.push(thread.inspect_err(|_| control.ask(Wish::Abort)).map_err(RunError::System)?);
         }
         drop(sender);
-        Watcher { plan, control: &control, shards: vec![Snapshot::default(); plan.threads], ready: 0, held: 0 }
-            .watch(&receiver, watch);
+        let shards = vec![Snapshot::default(); plan.threads];
+        let server = server.as_mut();
+        let recent = Second::default();
+        let mut watcher = Watcher { plan, control: &control, shards, ready: 0, held: 0, late: None, recent, server };
+        watcher.watch(&receiver, watch);
         for thread in threads {
             match thread.join() {
                 Ok(one) => found.add(one.map_err(RunError::System)?),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        Ok(())
+        watcher.late.map_or(Ok(()), |by| Err(RunError::TooLate { by }))
     })?;
     let interrupted = control.wish() > Wish::GoOn;
     match found.held {
         0 if !found.faults.is_empty() => Err(not_connected(found)),
         _ => {
             let from = control.start().unwrap_or_else(|| control.now()) + plan.warm_up.as_nanos() as u64;
-            Ok(Outcome::new(plan, origin, from, interrupted, found))
+            let outcome = Outcome::new(plan, origin, from, interrupted, found);
+            Ok(match server {
+                Some(server) => outcome.with_server(server.taken()),
+                None => outcome,
+            })
         }
     }
 }
@@ -114,6 +130,12 @@ struct Watcher<'a> {
     /// Shards whose connections are made, and how many those are.
     ready: usize,
     held: usize,
+    /// The run was to begin so long before it could.
+    late: Option<Duration>,
+    /// What the shards said last of one second.
+    recent: Second,
+    /// The server's process, until sending has ended.
+    server: Option<&'a mut Process>,
 }
 
 impl Watcher<'_> {
@@ -132,12 +154,26 @@ impl Watcher<'_> {
             let now = self.control.now();
             if now >= look {
                 (last, next_tick) = (now, now + TICK.as_nanos() as u64);
+                self.look_at_the_server(now);
                 let wish = watch(self.progress(now));
-                // While connections are made there is nothing in flight to be awaited.
-                let connecting = self.control.start().is_none() && wish > Wish::GoOn;
-                self.control.ask(if connecting { Wish::Abort } else { wish });
+                // Before the begin there is nothing in flight to be awaited.
+                let has_begun = self.control.start().is_some_and(|start| start <= now);
+                self.control.ask(if wish > Wish::GoOn && !has_begun { Wish::Abort } else { wish });
+                if self.control.start().is_none() && self.control.wish() == Wish::GoOn {
+                    self.give_up_if_late(Duration::ZERO);
+                }
             }
         }
+    }
+
+    fn look_at_the_server(&mut self, now: u64) {
+        let (Some(server), Some(start)) = (self.server.as_mut(), self.control.start()) else { return };
+        let Some(at) = now.checked_sub(start + self.plan.warm_up.as_nanos() as u64) else { return };
+        if at < self.plan.duration.as_nanos() as u64 && self.control.sent(self.plan.threads).is_none() {
+            return server.look(at);
+        }
+        server.sample(at);
+        self.server = None;
     }
 
     /// When the measured time begins and ends, once that is known.
@@ -150,6 +186,9 @@ impl Watcher<'_> {
     fn note(&mut self, report: Report) {
         match report {
             Report::Progress { shard, snapshot } => self.shards[shard] = snapshot,
+            Report::Second { second, response_ns, send_lag_ns } => {
+                self.recent.add(second, &response_ns, &send_lag_ns);
+            }
             Report::Ready { held } => {
                 self.ready += 1;
                 self.held += held;
@@ -161,21 +200,37 @@ impl Watcher<'_> {
     }
 
     /// All connections are made, or failed.
-    fn begin(&self) {
+    fn begin(&mut self) {
         if self.held == 0 {
             return self.control.ask(Wish::Abort);
         }
-        let settle = if self.plan.reply == Reply::Push { SETTLE_PUSH } else { SETTLE };
-        self.control.start_at(self.control.now() + settle);
+        let settle = Duration::from_nanos(if self.plan.reply == Reply::Push { SETTLE_PUSH } else { SETTLE });
+        let wait = self.give_up_if_late(settle);
+        self.control.start_at(self.control.now() + (settle + wait).as_nanos() as u64);
+    }
+
+    /// How long it is, from so much later on, to when the run is to begin. If that is over, this part of it ends.
+    fn give_up_if_late(&mut self, later: Duration) -> Duration {
+        let Some(start_at) = self.plan.start_at else { return Duration::ZERO };
+        let begin = Duration::from_secs_f64(start_at).saturating_sub(self.plan.warm_up);
+        let then = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + later;
+        if then > begin {
+            self.late = Some(then - begin);
+            self.control.ask(Wish::Abort);
+        }
+        begin.saturating_sub(then)
     }
 
     fn progress(&self, now: u64) -> Progress {
-        let elapsed = self.control.start().map(|start| Duration::from_nanos(now.saturating_sub(start)));
-        let mut all = Progress { elapsed, ..Progress::default() };
+        let start = self.control.start();
+        let elapsed = start.map(|start| Duration::from_nanos(now.saturating_sub(start)));
+        let waits = start.filter(|start| *start > now).map(|start| Duration::from_nanos(start - now));
+        let mut all = Progress { elapsed, waits, recent: self.recent.recent(), ..Progress::default() };
         for shard in &self.shards {
             all.connections += shard.connections;
             all.sent += shard.sent;
             all.received += shard.received;
+            all.in_flight += shard.in_flight;
             all.backlog += shard.backlog;
             all.faults += shard.faults;
         }
@@ -208,6 +263,12 @@ pub enum RunError {
         /// What is wrong with it.
         why: String,
     },
+    /// The plan says when measuring begins, and the connections were not made when the warm-up before it was to begin: 50 ms
+    /// before that, so that a server that is full has said so.
+    TooLate {
+        /// How much too late.
+        by: Duration,
+    },
     /// The system has no thread or epoll for it, or its wait failed.
     System(io::Error),
 }
@@ -223,6 +284,7 @@ impl fmt::Display for RunError {
             }
             RunError::Refused { text } => write!(f, "the server said {text:?} before anything was sent"),
             RunError::Unfit { why } => write!(f, "no connection can be used: {why}"),
+            RunError::TooLate { by } => write!(f, "ready {by:.1?} too late for the start"),
             RunError::System(_) => f.write_str("the system does not let the load run"),
         }
     }
@@ -233,7 +295,7 @@ impl Error for RunError {
         match self {
             RunError::Plan(error) => Some(error),
             RunError::NotConnected { error, .. } | RunError::System(error) => Some(error),
-            RunError::Nowhere | RunError::Refused { .. } | RunError::Unfit { .. } => None,
+            RunError::Nowhere | RunError::Refused { .. } | RunError::Unfit { .. } | RunError::TooLate { .. } => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Many times, in nanoseconds: how many, their sum, the least, the greatest, and how they are spread. They add up exactly.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use hdrhistogram::Histogram;
 use serde::de::Error;
@@ -10,6 +11,27 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const DIGITS: u8 = 3;
 /// The longest time that is told apart: an hour. What is longer counts as that, but for the greatest and the sum.
 const LONGEST: u64 = 3_600_000_000_000;
+
+/// How a histogram tells times apart: histograms of the same geometry add up exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Geometry {
+    /// Digits that count.
+    pub digits: u8,
+    /// The longest time that is told apart from longer ones, in nanoseconds.
+    pub longest_ns: u64,
+}
+
+impl Geometry {
+    /// That of every histogram here.
+    pub(super) const OURS: Geometry = Geometry { digits: DIGITS, longest_ns: LONGEST };
+}
+
+impl fmt::Display for Geometry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} digits, up to {} ns", self.digits, self.longest_ns)
+    }
+}
 
 /// Many times, in nanoseconds, to three digits; count, sum, least and greatest are exact.
 ///
@@ -72,7 +94,7 @@ impl Times {
         }
     }
 
-    /// Adds all of another.
+    /// Adds all of another; counts and the sum stop at the greatest number.
     pub fn add_all(&mut self, other: &Times) {
         if other.count == 0 {
             return;
@@ -81,11 +103,17 @@ impl Times {
             0 => (other.min, other.max),
             _ => (self.min.min(other.min), self.max.max(other.max)),
         };
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.sum = self.sum.saturating_add(other.sum);
         for (value, count) in &other.buckets {
-            *self.buckets.entry(*value).or_default() += count;
+            let all = self.buckets.entry(*value).or_default();
+            *all = all.saturating_add(*count);
         }
+    }
+
+    /// The greatest time of each bucket that has some, with how many it has, in order.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.buckets.iter().map(|(value, count)| (*value, *count))
     }
 
     fn summarize(&mut self, nanoseconds: u64, count: u64) {
@@ -97,7 +125,8 @@ impl Times {
         self.sum = self.sum.saturating_add(nanoseconds.saturating_mul(count));
     }
 
-    fn histogram(&self) -> Histogram<u64> {
+    /// As a histogram, of which least and greatest are to three digits.
+    pub(super) fn histogram(&self) -> Histogram<u64> {
         let mut histogram = empty();
         for (value, count) in &self.buckets {
             histogram.saturating_record_n(*value, *count);
@@ -194,17 +223,25 @@ impl Serialize for Times {
 
 impl<'de> Deserialize<'de> for Times {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Times, D::Error> {
-        let file = File::deserialize(from)?;
-        let buckets: BTreeMap<u64, u64> = file.histogram.iter().copied().collect();
-        if let Some((value, _)) = file.histogram.iter().find(|(value, _)| bucket(*value) != *value) {
+        let File { count, sum, min, max, histogram, .. } = File::deserialize(from)?;
+        let buckets: BTreeMap<u64, u64> = histogram.iter().copied().collect();
+        if let Some((value, _)) = histogram.iter().find(|(value, _)| bucket(*value) != *value) {
             return Err(D::Error::custom(format!("a histogram of other buckets: {value} ends none of ours")));
         }
-        let counted = file.histogram.iter().try_fold(0u64, |sum, (_, count)| sum.checked_add(*count));
-        if counted != Some(file.count) || buckets.len() != file.histogram.len() {
-            return Err(D::Error::custom(format!("the histogram has {counted:?} times, and count is {}", file.count)));
+        if let Some((value, _)) = histogram.iter().find(|(_, count)| *count == 0) {
+            return Err(D::Error::custom(format!("the histogram has the bucket {value} without a time in it")));
         }
-        let (min, max) = (file.min.unwrap_or(0), file.max.unwrap_or(0));
-        Ok(Times { count: file.count, sum: file.sum, min, max, buckets })
+        let counted = histogram.iter().try_fold(0u64, |sum, (_, count)| sum.checked_add(*count));
+        if counted != Some(count) || buckets.len() != histogram.len() {
+            return Err(D::Error::custom(format!("the histogram has {counted:?} times, and count is {count}")));
+        }
+        let ends = [buckets.first_key_value(), buckets.last_key_value()].map(|end| end.map(|(value, _)| *value));
+        if [min, max].map(|time| time.map(bucket)) != ends || min > max {
+            return Err(D::Error::custom(format!(
+                "min {min:?} and max {max:?} are not in the histogram's first and last bucket"
+            )));
+        }
+        Ok(Times { count, sum, min: min.unwrap_or(0), max: max.unwrap_or(0), buckets })
     }
 }
 
@@ -257,9 +294,22 @@ mod tests {
 
     #[test]
     fn a_histogram_of_other_buckets_is_refused() {
-        let file = |histogram: &str| format!(r#"{{"count":1,"sum":5000,"histogram":{histogram}}}"#);
-        assert!(serde_json::from_str::<Times>(&file("[[5003,1]]")).is_ok());
-        assert!(serde_json::from_str::<Times>(&file("[[5000,1]]")).is_err());
-        assert!(serde_json::from_str::<Times>(&file("[[5003,2]]")).is_err());
+        let read = |rest: &str, histogram: &str| {
+            let text = format!(r#"{{"count":1,"sum":5000,{rest},"histogram":{histogram}}}"#);
+            serde_json::from_str::<Times>(&text).map(drop).map_err(|error| error.to_string())
+        };
+        let ends = r#""min":5000,"max":5000"#;
+        assert_eq!(read(ends, "[[5003,1]]"), Ok(()));
+        for (ends, histogram, why) in [
+            (ends, "[[5000,1]]", "5000 ends none of ours"),
+            (ends, "[[5003,2]]", "count is 1"),
+            (ends, "[[5003,1],[5007,0]]", "without a time in it"),
+            (ends, "[[5007,1]]", "are not in the histogram's first and last bucket"),
+            (r#""min":5001,"max":5000"#, "[[5003,1]]", "are not in the histogram's first and last bucket"),
+            (r#""min":null,"max":null"#, "[[5003,1]]", "are not in the histogram's first and last bucket"),
+        ] {
+            let error = read(ends, histogram).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

@@ -85,6 +85,8 @@
 //! and every check takes a [`Case`] of it. [`check_header`] has an example.
 
 mod bodies;
+#[cfg(feature = "trace")]
+mod captures;
 mod case;
 mod checks;
 #[cfg(feature = "std")]
@@ -96,6 +98,8 @@ mod plan;
 mod sealed;
 #[cfg(feature = "server")]
 mod session;
+#[cfg(all(feature = "load", target_os = "linux"))]
+mod shard_file;
 #[cfg(feature = "server")]
 mod simulation;
 mod slices;
@@ -106,6 +110,8 @@ pub mod targets;
 mod ways;
 
 pub use bodies::check_streamed_body;
+#[cfg(feature = "trace")]
+pub use captures::{check_capture, check_trace};
 pub use case::{Case, Chunks, Cuts};
 pub use checks::{
     check_chunking, check_cuts, check_end, check_final_error, check_need, check_oracle, check_plan,
@@ -117,6 +123,8 @@ pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
 #[cfg(feature = "server")]
 pub use session::check_session;
+#[cfg(all(feature = "load", target_os = "linux"))]
+pub use shard_file::check_shard_file;
 #[cfg(feature = "server")]
 pub use simulation::{MemoryListener, MemoryStream, Network, Simulation};
 pub use slices::check_slice;

@@ -170,7 +170,7 @@ fn each_outcome_has_its_exit_code() {
 
 #[test]
 fn wrong_flags_are_told_in_words() {
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["--rate", "0"], "write a number a second, above 0"),
         (&["--rate", "5", "--closed"], "cannot be used with"),
         (&["--payload", "uniform:9..3"], "the least is above the greatest"),
@@ -180,6 +180,9 @@ fn wrong_flags_are_told_in_words() {
         (&["--reset", "64"], "64 connections are to read slowly or to end early, of 64 in all"),
         (&["--reply", "push", "--payload", "8"], "32 bytes are needed, and 8 are asked for"),
         (&["--format", "u8", "--payload", "256"], "format u8: a limit of 256 bytes"),
+        (&["--shard", "4/4", "--start-at", "1"], "the number is not below how many there are"),
+        (&["--shard", "0/4"], "--start-at"),
+        (&["--start-at", "1767225600000"], "write seconds from 1970 on"),
     ];
     for (flags, expected) in cases {
         let ran = run(&[&["load", "127.0.0.1:1"], flags].concat(), b"");
@@ -219,6 +222,56 @@ fn the_json_is_what_its_schema_says() {
     let outcome = check(ran.text());
     assert_eq!((outcome.fault_count, outcome.response_ns.quantile(0.5)), (4, None));
     silent.stop();
+}
+
+/// Two processes make one load, and what they wrote is merged.
+#[test]
+fn shards_make_one_load_and_are_merged() {
+    let serve = echo(&[]);
+    let (addr, soon) = (serve.addr.to_string(), std::time::SystemTime::now() + std::time::Duration::from_secs(2));
+    let soon = soon.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64().to_string();
+    let paths = [file("shard-0"), file("shard-1")];
+    let shards = paths.each_ref().map(|path| {
+        let number = path.to_str().unwrap().split("shard-").nth(1).unwrap().chars().next().unwrap();
+        let shard = format!("{number}/2");
+        let flags = ["--rate", "1000", "--seconds", "1", "--connections", "4", "--expect", "p99<1ns"];
+        let asked = ["--max-send-lag", "60", "--shard", &shard, "--start-at", &soon, "--json", path.to_str().unwrap()];
+        Program::start(&[&["load", &addr][..], &flags, &asked].concat())
+    });
+    for shard in shards {
+        let ran = shard.end();
+        assert_eq!(ran.code, 0, "{}{}", ran.text(), ran.err);
+        assert!(ran.text().contains("; what is expected is judged when all are merged\n"), "{}", ran.text());
+    }
+    let [first, second] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let merged = run(&["load", "merge", "--json", "-", second, first], b"");
+    assert_eq!(merged.code, 9, "{}", merged.err);
+    let outcome = load::from_json(merged.text()).unwrap();
+    assert_eq!((outcome.frames_due, outcome.plan.shard, outcome.connections_held), (1000, None, 4));
+    assert!(merged.err.starts_with("EXPECTATION MISSED; every byte of ") && merged.err.contains("2 shards of run "));
+
+    let missing = run(&["load", "merge", first], b"");
+    assert_eq!(missing.code, 1);
+    assert_eq!(missing.err, "unstick: 1 of 2 shards are there: missing 1\n");
+    let late = ends_with(11, &addr, &["--start-at", "1"]);
+    assert!(late.err.contains(" too late for the start: a later --start-at leaves time"), "{}", late.err);
+    serve.stop();
+}
+
+/// The variables of a job are for loads that share a start; of another one they change nothing, which it says.
+#[test]
+fn the_environment_makes_no_shard_of_a_load_that_does_not_ask_for_it() {
+    let serve = echo(&[]);
+    let mut command = crate::harness::command(&["load", &serve.addr.to_string(), "--frames", "400"]);
+    let ran = Program::spawn({
+        command.envs([("SLURM_PROCID", "1"), ("SLURM_NTASKS", "4")]);
+        command
+    });
+    let ran = ran.end();
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.text().starts_with("every byte of 400 frames"), "{}", ran.text());
+    assert_eq!(ran.err, "unstick: SLURM_NTASKS is 4, but this is a load of its own; --start-at makes one of all\n");
+    serve.stop();
 }
 
 #[test]

@@ -367,6 +367,50 @@ fn help_has_colour_unless_no_color_is_set() {
     }
 }
 
+/// A load has the whole screen while it runs, and leaves the terminal as it was, however it ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_screen_of_a_load_is_entered_and_left() {
+    const ENTERED: &str = "\x1b[?1049h";
+    const LEFT: &str = "\x1b[?1049l";
+    let serve = Serve::start_as_it_is(&["--echo", "--print", "none"]);
+    let addr = serve.addr.to_string();
+    let load = |flags: &[&str], name| {
+        Terminal::start(&[&["load", &addr, "--tui", "--connections", "2"], flags].concat(), name)
+    };
+    let mut terminal = load(&["--seconds", "0.5"], "screen-end");
+    for seen in [ENTERED, "unstick load", "sent", "answered", "in flight", LEFT, "every byte of "] {
+        terminal.see(seen);
+    }
+    assert_eq!(terminal.end(), 0);
+
+    let mut terminal = load(&["--seconds", "600"], "screen-signal");
+    terminal.see("answered");
+    assert!(!terminal.is_cooked());
+    // A key is not shown, and does nothing.
+    terminal.type_in("q");
+    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    for seen in [LEFT, "INCOMPLETE"] {
+        terminal.see(seen);
+    }
+    assert_eq!(terminal.end(), 130);
+
+    let mut terminal = load(&["--rate", "10", "--seconds", "0.2", "--expect", "p99<1ns"], "screen-missed");
+    for seen in [ENTERED, LEFT, "EXPECTATION MISSED"] {
+        terminal.see(seen);
+    }
+    assert_eq!(terminal.end(), 9);
+
+    // Where standard error is no terminal there is no screen.
+    let mut terminal = Terminal::start_with(&["load", &addr, "--tui", "--frames", "64"], "no-screen", |command| {
+        command.stderr(Stdio::null());
+    });
+    terminal.see("every byte of 64 frames");
+    assert!(!terminal.seen.contains('\x1b'), "{:?}", terminal.seen);
+    assert_eq!(terminal.end(), 0);
+    serve.stop();
+}
+
 #[test]
 fn no_color_and_no_history_leave_the_prompt_alone() {
     let serve = Serve::start_as_it_is(&["--echo"]);

@@ -73,6 +73,15 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
         (&["serve", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "one", "two"], &["'two'"]),
+        (&["trace", "--scenario", "sticki"], &["--scenario", "sticky", "or all"]),
+        (&["trace", "--scenario", "all", "--pcap", "x"], &["--scenario", "--pcap"]),
+        (&["trace", "--scenario", "all", "--svg", "x"], &["--svg", "--html"]),
+        (&["trace", "--pcap", "x", "--save", "y"], &["--save", "--pcap"]),
+        (&["dissector", "--name", "2x"], &["--name", "\"2x\"", "a letter from a to z"]),
+        (&["dissector", "--name", "协议"], &["--name", "协议", "a letter from a to z"]),
+        (&["dissector", "--port", "0"], &["--port", "1 to 65535"]),
+        (&["dissector", "--port", "http"], &["--port", "1 to 65535"]),
+        (&["dissector", "--format", "u8", "--max-payload", "1MiB"], &["--max-payload", "1048576", "255"]),
         (&["decode", "--raw", "--hex"], &["--raw", "--hex"]),
         (&["decode", "--frame", "--raw"], &["--frame", "--raw"]),
         (&["decode", "--oversize", "drop"], &["--oversize", "reject, skip, or skip=LENGTH"]),
@@ -89,7 +98,7 @@ fn wrong_flags_exit_with_2_and_say_in_one_line_what_is_allowed() {
     }
 }
 
-const COMMANDS: [&str; 5] = ["serve", "connect", "encode", "decode", "load"];
+const COMMANDS: [&str; 7] = ["serve", "connect", "encode", "decode", "dissector", "load", "trace"];
 
 #[test]
 fn help_teaches() {
@@ -115,7 +124,7 @@ fn help_teaches() {
 /// `-h` fits one screen, and all help fits 80 columns, of which a Chinese character takes two.
 #[test]
 fn help_fits_the_screen() {
-    for command in [None, Some("serve"), Some("connect"), Some("encode"), Some("decode"), Some("load")] {
+    for command in [None].into_iter().chain(COMMANDS.map(Some)) {
         for flag in ["-h", "--help"] {
             let args: Vec<&str> = command.into_iter().chain([flag]).collect();
             let ran = run(&args, b"");
@@ -166,7 +175,7 @@ fn help_lists_every_exit_code() {
     let (_, codes) = help.text().split_once("Exit codes:\n").expect("a heading");
     let codes: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
     let codes: Vec<&str> = codes.into_iter().filter(|code| !code.is_empty()).collect();
-    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "130", "143"]);
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "130", "143"]);
 }
 
 /// A hidden command writes completions and man pages, which know every command and flag.
@@ -179,9 +188,12 @@ fn completions_and_man_pages_are_generated() {
     let mut files: Vec<String> =
         fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort_unstable();
-    let pages =
-        ["unstick-connect.1", "unstick-decode.1", "unstick-encode.1", "unstick-load.1", "unstick-serve.1", "unstick.1"];
-    assert_eq!(files, [&["_unstick"][..], &pages, &["unstick.bash", "unstick.fish"]].concat());
+    let mut expected: Vec<String> = COMMANDS.iter().map(|command| format!("unstick-{command}.1")).collect();
+    // Commands of a command.
+    expected.push("unstick-load-merge.1".into());
+    expected.extend(["_unstick", "unstick.1", "unstick.bash", "unstick.fish"].map(String::from));
+    expected.sort_unstable();
+    assert_eq!(files, expected);
     let file = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     for name in ["_unstick", "unstick.bash", "unstick.fish"] {
         for word in COMMANDS.iter().chain(&["first-frame-timeout", "max-payload"]) {

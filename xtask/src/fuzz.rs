@@ -18,6 +18,8 @@ pub(crate) const FIGURES: &str = "fuzz.jsonl";
 
 /// The most bytes of an input: the checks make long streams of few bytes, and short inputs run faster.
 const MAX_LEN: usize = 300;
+/// Of these targets inputs are longer: whole files.
+const LONG: [(&str, usize); 1] = [("shard_file", 8 << 10)];
 
 /// Run the fuzz targets in turn
 ///
@@ -116,7 +118,8 @@ fn fuzz(target: &str, seconds: u64, turn: &str) -> Done<Run> {
         command.arg(inputs);
     }
     command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
-    command.arg(format!("-max_len={MAX_LEN}")).arg(format!("-dict={}", root.join("fuzz/dict").display()));
+    let max_len = LONG.iter().find(|(name, _)| *name == target).map_or(MAX_LEN, |(_, len)| *len);
+    command.arg(format!("-max_len={max_len}")).arg(format!("-dict={}", root.join("fuzz/dict").display()));
     let progress = progress(target, turn);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mut run = Run::default();

@@ -13,9 +13,14 @@ mod evidence;
 mod fuzz;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod load_cluster;
 mod mutants;
 #[cfg(target_os = "linux")]
 mod network;
+#[cfg(target_os = "linux")]
+mod pictures;
+mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
@@ -43,11 +48,16 @@ enum Task {
     #[cfg(target_os = "linux")]
     Load(load::Args),
     #[cfg(target_os = "linux")]
+    LoadCluster(load_cluster::Args),
+    #[cfg(target_os = "linux")]
     Bench(bench::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
     Mutants(mutants::Args),
+    #[cfg(target_os = "linux")]
+    Pictures(pictures::Args),
+    Prove(prove::Args),
     PublicApi(public_api::Args),
     Verify(verify::Args),
 }
@@ -65,10 +75,15 @@ fn main() -> ExitCode {
         #[cfg(target_os = "linux")]
         Task::Load(args) => load::run(&args),
         #[cfg(target_os = "linux")]
+        Task::LoadCluster(args) => load_cluster::run(&args),
+        #[cfg(target_os = "linux")]
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
         Task::Mutants(args) => mutants::run(&args),
+        #[cfg(target_os = "linux")]
+        Task::Pictures(args) => pictures::run(&args),
+        Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
         Task::Verify(args) => verify::run(&args),
     };

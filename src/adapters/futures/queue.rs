@@ -80,7 +80,12 @@ impl Queue {
 
     /// All queued bytes, if they are in one piece.
     pub(crate) fn piece(&self) -> Option<&[u8]> {
-        self.larges().next().is_none().then(|| &self.copied[self.start..])
+        let copied = &self.copied[self.start..];
+        match self.larges().next() {
+            None => Some(copied),
+            Some(large) if large.bytes.len() == self.len() => Some(&large.bytes),
+            Some(_) => None,
+        }
     }
 
     /// Puts the first queued bytes into `out`, as slices for a vectored write. Returns the number of slices.

@@ -32,6 +32,7 @@ Exit codes:
        load: an --expect was missed
   10   load: not measured as asked: a rate was not reached, the load generator
        was late or out of CPU, or connections are missing
+  11   load: ready too late for --start-at
   130  Ctrl-C (SIGINT); serve: the second one, after the first it exits with 0
   143  SIGTERM; serve: the second one, after the first it exits with 0";
 
@@ -55,6 +56,8 @@ pub(crate) enum Code {
     Missed,
     #[cfg(target_os = "linux")]
     NotAsAsked,
+    /// Of load: ready too late for the start that it shares with others.
+    TooLate,
     /// Ctrl-C at the prompt or during a load, as a shell counts it.
     Interrupted,
 }
@@ -79,6 +82,7 @@ impl From<Code> for ExitCode {
             Code::Missed => 9,
             #[cfg(target_os = "linux")]
             Code::NotAsAsked => 10,
+            Code::TooLate => 11,
             Code::Interrupted => 130,
         })
     }

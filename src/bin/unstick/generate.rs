@@ -32,14 +32,18 @@ pub(crate) fn run(command: &Generate, mut program: Command) -> Result<(), Failur
 /// A page for the program and one for each command, such as `unstick-serve.1`.
 fn man_pages(mut program: Command, dir: &Path) -> io::Result<()> {
     program.build();
-    let commands: Vec<Command> = program.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
-    for command in commands.into_iter().chain([program]) {
-        let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-        let mut page = Vec::new();
-        Man::new(command).render(&mut page)?;
-        fs::write(dir.join(format!("{name}.1")), unfilled(&String::from_utf8_lossy(&page)))?;
+    man_page(&program, dir)
+}
+
+/// The page of a command, and those of its own commands.
+fn man_page(command: &Command, dir: &Path) -> io::Result<()> {
+    for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        man_page(command, dir)?;
     }
-    Ok(())
+    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
+    let mut page = Vec::new();
+    Man::new(command.clone()).render(&mut page)?;
+    fs::write(dir.join(format!("{name}.1")), unfilled(&String::from_utf8_lossy(&page)))
 }
 
 /// The page with the lines of its last help text left as they are, not filled into paragraphs.

@@ -1,9 +1,10 @@
-//! `unstick`, the program: serve, connect, encode, decode and load: length-prefixed frames from the terminal.
+//! `unstick`, the program: serve, connect, encode, decode, load and trace: length-prefixed frames from the terminal.
 
 mod args;
 mod broadcast;
 mod connect;
 mod decode;
+mod dissector;
 mod encode;
 mod exit;
 mod generate;
@@ -22,6 +23,7 @@ mod signals;
 mod stats;
 mod text;
 mod tls;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -40,7 +42,8 @@ Examples:
   printf 'a\\nb\\n' | unstick connect 127.0.0.1:4747
   printf 'a\\n\\n你好\\n' | unstick encode | unstick decode
   unstick decode --format u16be --frame capture.bin
-  unstick load 127.0.0.1:4747       load an echo server, verify every byte";
+  unstick load 127.0.0.1:4747       load an echo server, verify every byte
+  unstick trace --pcap echo.pcap    which segments carried which frames";
 
 /// Send and receive length-prefixed frames, over TCP or a Unix socket
 ///
@@ -61,8 +64,10 @@ enum Command {
     Connect(Box<connect::Connect>),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    Dissector(dissector::Dissector),
     #[cfg(target_os = "linux")]
     Load(Box<load::Load>),
+    Trace(trace::Trace),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -87,8 +92,10 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Connect(command) => connect::run(command),
         Command::Encode(command) => encode::run(command),
         Command::Decode(command) => decode::run(command),
+        Command::Dissector(command) => dissector::run(command),
         #[cfg(target_os = "linux")]
         Command::Load(command) => load::run(command),
+        Command::Trace(command) => trace::run(command),
         Command::Generate(command) => generate::run(command, Cli::command()),
     }
 }
@@ -103,7 +110,9 @@ fn parse_failure(error: &clap::Error) -> Result<(), Failure> {
         }
         ErrorKind::InvalidSubcommand => {
             let line = one_line(&error.render().to_string());
-            Err(Failure::usage(format_args!("{line}; the commands are serve, connect, encode, decode, load")))
+            Err(Failure::usage(format_args!(
+                "{line}; the commands are serve, connect, encode, decode, dissector, load, trace"
+            )))
         }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     }

@@ -185,12 +185,7 @@ impl Connection {
     /// The run begins at `start`.
     pub(super) fn start(&mut self, plan: &Plan, start: u64, role: Role) {
         self.role = role;
-        match plan.sender(self.index) {
-            None => self.quota = 0,
-            Some((number, senders)) => {
-                self.schedule = Schedule::new(plan.pacing, plan.run, start, number, senders);
-            }
-        }
+        self.schedule = Schedule::new(plan, start, self.index);
     }
 
     /// So many frames more may be sent.

@@ -16,6 +16,7 @@ const NEARLY_BUSY: f64 = 0.9;
 pub fn text(outcome: &Outcome) -> String {
     let mut lines = vec![verdict(outcome)];
     lines.extend(outcome.failures.iter().map(|failure| format!("  ! {failure}")));
+    lines.extend(shards(outcome).map(|shards| labelled("shards", &shards)));
     lines.push(labelled("load", &load(outcome)));
     lines.extend(outcome.rate_asked.map(|asked| labelled("rate", &rate(outcome, asked))));
     if outcome.plan.reply != Reply::None {
@@ -35,9 +36,26 @@ fn labelled(label: &str, text: &str) -> String {
 }
 
 fn verdict(outcome: &Outcome) -> String {
+    let right = right(outcome);
+    match outcome.verdict {
+        Verdict::Verified => right,
+        Verdict::Incomplete => {
+            format!("INCOMPLETE: interrupted after {}; {right}", duration((outcome.seconds * 1e9) as u64))
+        }
+        Verdict::ExpectationMissed => format!("EXPECTATION MISSED; {right}"),
+        Verdict::NotAsAsked => format!("NOT MEASURED AS ASKED; {right}"),
+        Verdict::Wrong => format!("WRONG; {right}"),
+    }
+}
+
+/// What was right.
+pub(super) fn right(outcome: &Outcome) -> String {
     let frames = count(outcome.frames_verified);
     let connections = plural(outcome.connections_held, "connection");
-    let right = match outcome.plan.reply {
+    if outcome.verdict == Verdict::Wrong {
+        return format!("{frames} replies were right");
+    }
+    match outcome.plan.reply {
         Reply::None => format!("{} frames sent, no reply expected, on {connections}", count(outcome.frames_sent)),
         Reply::Count => format!("{frames} replies counted, whatever is in them, on {connections}"),
         Reply::Push => format!("every byte of {frames} deliveries verified, in order, on {connections}"),
@@ -45,18 +63,30 @@ fn verdict(outcome: &Outcome) -> String {
             format!("{frames} replies counted on {connections}; an empty payload has no byte to verify")
         }
         Reply::Echo => format!("every byte of {frames} frames verified, in order, on {connections}"),
-    };
-    let after = duration((outcome.seconds * 1e9) as u64);
-    match outcome.verdict {
-        Verdict::Verified => right,
-        Verdict::Incomplete => format!("INCOMPLETE: interrupted after {after}; {right}"),
-        Verdict::ExpectationMissed => format!("EXPECTATION MISSED; {right}"),
-        Verdict::NotAsAsked => format!("NOT MEASURED AS ASKED; {right}"),
-        Verdict::Wrong => format!("WRONG; {frames} replies were right"),
     }
 }
 
-fn load(outcome: &Outcome) -> String {
+/// Which part of a run it is, or of which parts it is made.
+fn shards(outcome: &Outcome) -> Option<String> {
+    if let Some(part) = &outcome.part {
+        let judged = match &outcome.plan.expectations[..] {
+            [] => "",
+            _ => "; what is expected is judged when all are merged",
+        };
+        return Some(format!("only {} of run {}{judged}", part.shard, part.run_id));
+    }
+    let merged = outcome.merged.as_ref()?;
+    let within =
+        merged.began_within.map(|within| format!(", begun within {} of each other", duration((within * 1e9) as u64)));
+    let clipped = match merged.is_whole {
+        true => String::new(),
+        false => format!("; the times are of the {} in which all measured", duration((outcome.seconds * 1e9) as u64)),
+    };
+    let shards = plural(merged.shards as usize, "shard");
+    Some(format!("{shards} of run {}{}{clipped}", merged.run_id, within.unwrap_or_default()))
+}
+
+pub(super) fn load(outcome: &Outcome) -> String {
     let plan = &outcome.plan;
     let loops = match plan.pacing {
         Pacing::Closed => "closed loop".into(),
@@ -70,7 +100,7 @@ fn load(outcome: &Outcome) -> String {
     let tls = if outcome.over_tls { ", over TLS" } else { "" };
     format!(
         "{}{in_flight}{tls}, payloads of {} B, {}, {}, {loops}",
-        plural(plan.connections, "connection"),
+        plural(plan.own_connections(), "connection"),
         plan.payload,
         plan.format.layout(),
         duration((outcome.seconds * 1e9) as u64),
@@ -140,7 +170,7 @@ fn chaos(outcome: &Outcome) -> Option<String> {
     (!ends.is_empty()).then(|| format!("{}, as asked", ends.join(", ")))
 }
 
-fn server_use(outcome: &Outcome, server: &ServerUse) -> String {
+pub(super) fn server_use(outcome: &Outcome, server: &ServerUse) -> String {
     let mut text = String::new();
     match (server.user_seconds, server.system_seconds) {
         (Some(user), Some(system)) if server.seconds > 0.0 => {
@@ -148,8 +178,10 @@ fn server_use(outcome: &Outcome, server: &ServerUse) -> String {
             let (user_percent, system_percent) = (percent(user), percent(system));
             let all = user_percent + system_percent;
             _ = write!(text, "{all:.0} % of a core (user {user_percent:.0}, system {system_percent:.0})");
-            if outcome.frames_verified > 0 {
-                let a_frame = (user + system) * 1e9 / outcome.frames_verified as f64;
+            // Those of the time that the server was watched.
+            let frames = outcome.frames_per_second * server.seconds;
+            if frames >= 1.0 {
+                let a_frame = (user + system) * 1e9 / frames;
                 _ = write!(text, ", {} a frame", duration(a_frame as u64));
             }
         }
@@ -162,7 +194,7 @@ fn server_use(outcome: &Outcome, server: &ServerUse) -> String {
     text + &memory.unwrap_or_default()
 }
 
-fn generator(outcome: &Outcome) -> String {
+pub(super) fn generator(outcome: &Outcome) -> String {
     let percent: Vec<String> = outcome.generator_busy.iter().map(|busy| format!("{:.0}", 100.0 * busy)).collect();
     match &percent[..] {
         [] => "nothing was measured".into(),
@@ -172,7 +204,7 @@ fn generator(outcome: &Outcome) -> String {
 }
 
 /// What helps to read the numbers.
-fn notes(outcome: &Outcome) -> Vec<String> {
+pub(super) fn notes(outcome: &Outcome) -> Vec<String> {
     let mut notes = Vec::new();
     let plan = &outcome.plan;
     let greatest = plan.payload.greatest();

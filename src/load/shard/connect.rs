@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Common, MS, SHORT_TICK, Shard, Stage, TICK, quota, role, share};
+use super::{Common, MS, SHORT_TICK, Shard, Stage, TICK, role};
 use crate::load::connection::Connection;
 use crate::load::control::Wish;
 use crate::load::fault::Fault;
 use crate::load::meter::Meter;
 use crate::load::plan::Plan;
+use crate::load::shards::part;
 use crate::load::socket::{Address, Stream};
 use crate::load::transport::Transport;
 
@@ -75,7 +76,7 @@ impl Shard<'_> {
         });
         match made {
             Ok(transport) => {
-                let (quota, bound) = (quota(plan, index), self.bound(key));
+                let (quota, bound) = (plan.quota(index), self.bound(key));
                 let slot = &mut self.slots[key];
                 slot.stage = Stage::Connecting { address, until: now + CONNECT_TIMEOUT };
                 slot.connection = Some(Connection::new(transport, index, (quota, bound), plan));
@@ -87,7 +88,7 @@ impl Shard<'_> {
     /// Frames that the connection may have in flight when it begins.
     fn bound(&self, key: usize) -> u64 {
         match self.common.in_flight(self.number) {
-            Some(of_all) => share(of_all, self.slots.len() as u64, key as u64),
+            Some(of_all) => part(of_all, self.slots.len() as u64, key as u64),
             None => self.common.plan.bound().map_or(u64::MAX, u64::from),
         }
     }

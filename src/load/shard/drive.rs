@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::io;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Common, SHORT_TICK, Shard, Slot, TICK, quota, role};
+use super::{Common, SHORT_TICK, Shard, Slot, TICK, role};
 use crate::load::connection::{Connection, Role};
 use crate::load::control::{Report, Snapshot, Wish};
 use crate::load::fault::Fault;
@@ -21,8 +21,13 @@ impl Shard<'_> {
         let from = start + plan.warm_up.as_nanos() as u64;
         let until = from + plan.duration.as_nanos() as u64;
         while self.now() < start {
-            self.wait_until(start, self.now())?;
+            if control.wish() == Wish::Abort {
+                return Ok(());
+            }
+            let now = self.now();
+            self.wait_until(start.min(now + TICK), now)?;
         }
+        self.found.began = Some(SystemTime::now());
         self.found.held = self.ready();
         let goal = self.goal();
         let (mut usage, mut next_tick, mut spent) = (None, start, false);
@@ -35,8 +40,8 @@ impl Shard<'_> {
                 usage = Some((now, on_core()));
             }
             if now >= next_tick {
-                next_tick = now + TICK;
-                self.report_progress(now);
+                next_tick = tick_after(now, from);
+                self.look(now);
                 spent = self.is_spent();
             }
             self.fire_timers(now);
@@ -54,7 +59,7 @@ impl Shard<'_> {
     /// Frames that end the run, if a number of frames does.
     fn goal(&self) -> u64 {
         let Common { plan, .. } = self.common;
-        plan.frames.map_or(u64::MAX, |_| self.slots.iter().map(|slot| quota(plan, slot.index)).sum())
+        plan.frames.map_or(u64::MAX, |_| self.slots.iter().map(|slot| plan.quota(slot.index)).sum())
     }
 
     /// Whether no connection that is left has a frame to send.
@@ -78,6 +83,7 @@ impl Shard<'_> {
 
     /// No more frames are begun.
     fn stop(&mut self, from: u64, now: u64) {
+        self.look(now);
         self.found.stopped = now;
         self.found.due = self.due(from..now.max(from));
         self.found.backlog = self.backlog(now);
@@ -111,8 +117,7 @@ impl Shard<'_> {
                 Role::SlowReader => return None,
                 Role::Reset { at } | Role::HalfClose { at } => time.end.min(at),
             };
-            let ((number, senders), quota) = (plan.sender(slot.index)?, quota(plan, slot.index));
-            let schedule = Schedule::new(plan.pacing, plan.run, start, number, senders)?;
+            let (quota, schedule) = (plan.quota(slot.index), Schedule::new(plan, start, slot.index)?);
             Some(schedule.due(end, quota).saturating_sub(schedule.due(time.start, quota)))
         };
         self.slots.iter().filter_map(of).sum()
@@ -167,18 +172,36 @@ impl Shard<'_> {
         }
     }
 
-    pub(super) fn report_progress(&mut self, now: u64) {
+    /// Looks at how far it is, for the measurements of this second and for who watches.
+    fn look(&mut self, now: u64) {
+        let snapshot = self.report_progress(now);
+        self.meter.look(now, snapshot);
+        if let Some((second, interval)) = self.meter.settled(now) {
+            let (response_ns, send_lag_ns) = (interval.response_ns.clone(), interval.send_lag_ns.clone());
+            _ = self.reports.send(Report::Second { second, response_ns, send_lag_ns });
+        }
+    }
+
+    pub(super) fn report_progress(&mut self, now: u64) -> Snapshot {
         let backlog = if self.common.plan.pacing == Pacing::Closed { 0 } else { self.backlog(now) };
         self.found.greatest_backlog = self.found.greatest_backlog.max(backlog);
         let snapshot = Snapshot {
             sent: self.found.sent,
             received: self.found.right,
+            in_flight: self.in_flight,
             backlog,
             connections: self.alive,
             faults: self.found.faults.len(),
         };
         _ = self.reports.send(Report::Progress { shard: self.number, snapshot });
+        snapshot
     }
+}
+
+/// The next of the times that are whole ticks from `from` on, or before it.
+fn tick_after(now: u64, from: u64) -> u64 {
+    let phase = from % TICK;
+    now.saturating_sub(phase) / TICK * TICK + TICK + phase
 }
 
 /// Nanoseconds that this thread was on a core.

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
 use std::sync::mpsc::Sender;
+use std::time::SystemTime;
 
 use super::connection::{Connection, Context, Role, Scratch, State};
 use super::control::{ConnectionFault, Control, Report};
@@ -15,6 +16,7 @@ use super::meter::{Interval, Meter};
 use super::plan::Plan;
 use super::poller::{Poller, Ready};
 use super::receipts::Receipts;
+use super::shards::part;
 use super::socket::Address;
 
 const MS: u64 = 1_000_000;
@@ -39,7 +41,8 @@ pub(super) struct Common<'a> {
 impl Common<'_> {
     /// The frames that all connections of a shard have in flight together, where that is bounded.
     fn in_flight(&self, shard: usize) -> Option<u64> {
-        self.plan.in_flight_in_all.map(|frames| share(frames.into(), self.plan.threads as u64, shard as u64))
+        let own = self.plan.in_flight_in_all.map(|frames| self.plan.shard().part(frames.into()));
+        own.map(|frames| part(frames, self.plan.threads as u64, shard as u64))
     }
 }
 
@@ -61,6 +64,8 @@ pub(super) struct Found {
     pub(super) greatest_backlog: u64,
     /// Frames in flight on connections that ended before they were answered.
     pub(super) in_flight: u64,
+    /// Wrong frames that came when nothing was in flight.
+    pub(super) unasked: u64,
     pub(super) faults: Vec<ConnectionFault>,
     /// Connections that were made and greeted, and those of them that were there until they ended as they should.
     pub(super) held: usize,
@@ -78,6 +83,8 @@ pub(super) struct Found {
     pub(super) last_reply: u64,
     /// For each shard, the part of a core that it had while it was measured.
     pub(super) busy: Vec<f64>,
+    /// When sending began, by the system's clock; `None` where it did not.
+    pub(super) began: Option<SystemTime>,
 }
 
 /// One thread of the load.
@@ -96,6 +103,8 @@ pub(super) struct Shard<'a> {
     meter: Meter,
     /// Where it sets the pace, how many connections have which push.
     receipts: Option<Receipts>,
+    /// Frames in flight now.
+    in_flight: u64,
     start: Option<u64>,
     pushed: Option<u64>,
     found: Found,
@@ -128,7 +137,8 @@ impl<'a> Shard<'a> {
     /// # Errors
     /// Where the system has no epoll for it.
     pub(super) fn new(common: Common<'a>, number: usize, reports: &'a Sender<Report>) -> io::Result<Shard<'a>> {
-        let own = (0..common.plan.connections as u64).filter(|index| *index as usize % common.plan.threads == number);
+        let plan = common.plan;
+        let own = plan.shard().connections(plan.connections).skip(number).step_by(plan.threads);
         let stage = Stage::Connecting { address: 0, until: u64::MAX };
         let slots: Vec<_> = own.map(|index| Slot { index, stage, connection: None }).collect();
         let in_flight = common.in_flight(number).unwrap_or(0);
@@ -144,6 +154,7 @@ impl<'a> Shard<'a> {
             scratch: Scratch::new(common.plan),
             meter: Meter::new(0..0),
             receipts: Receipts::new(common.plan),
+            in_flight: 0,
             start: None,
             pushed: None,
             found: Found::default(),
@@ -203,12 +214,13 @@ impl<'a> Shard<'a> {
     ) {
         let Some(connection) = &mut self.slots[key].connection else { return };
         let begun = self.start.is_some_and(|start| start <= now);
-        let before = (connection.begun(), connection.received());
+        let before = (connection.begun(), connection.received(), connection.in_flight());
         let Shard { common, scratch, meter, receipts, pushed, .. } = self;
         let receipts = receipts.as_mut();
         let mut context = Context { plan: common.plan, scratch, meter, receipts, now, begun, pushed: *pushed };
         let acted = act(connection, &mut context);
         self.found.sent += connection.begun() - before.0;
+        self.in_flight = self.in_flight + connection.in_flight() - before.2;
         let received = connection.received() - before.1;
         if received > 0 {
             self.found.right += received;
@@ -284,7 +296,9 @@ impl<'a> Shard<'a> {
             lost + wrong == 0 && self.found.faults.last().is_none_or(|fault| fault.connection != slot.index),
         );
         if let Some(connection) = slot.connection.take() {
+            self.in_flight -= connection.in_flight();
             self.found.in_flight += connection.in_flight().saturating_sub(lost + wrong);
+            self.found.unasked += (lost + wrong).saturating_sub(connection.in_flight());
             self.found.account(&connection, self.common.plan.hears(slot.index));
             if let Role::Reset { .. } = connection.role() {
                 connection.break_off();
@@ -330,6 +344,7 @@ impl Found {
         self.wrong += other.wrong;
         self.lost += other.lost;
         self.in_flight += other.in_flight;
+        self.unasked += other.unasked;
         self.backlog += other.backlog;
         self.greatest_backlog += other.greatest_backlog;
         self.faults.extend(other.faults);
@@ -343,21 +358,8 @@ impl Found {
         self.stopped = self.stopped.max(other.stopped);
         self.last_reply = self.last_reply.max(other.last_reply);
         self.busy.extend(other.busy);
+        self.began = [self.began, other.began].into_iter().flatten().min();
     }
-}
-
-/// Frames that this connection may send in all.
-fn quota(plan: &Plan, index: u64) -> u64 {
-    match (plan.frames, plan.sender(index)) {
-        (_, None) => 0,
-        (None, _) => u64::MAX,
-        (Some(frames), Some((number, senders))) => share(frames, senders, number),
-    }
-}
-
-/// One part of `total` in `parts` that are as equal as can be.
-fn share(total: u64, parts: u64, index: u64) -> u64 {
-    total / parts + u64::from(index < total % parts)
 }
 
 /// What a connection is for: the first ones have their part in chaos, at times of the measured part of the run.

@@ -21,6 +21,8 @@ use crate::text::{count, parse_seconds};
 use server::Server;
 use watch::Watcher;
 
+pub(crate) use server::build;
+
 /// How long each rate is tried in the search, and warmed up before.
 const TRY: Duration = Duration::from_millis(500);
 const WARM_UP: Duration = Duration::from_millis(200);

@@ -6,15 +6,14 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use unstick::framing::{Format, Header};
-use unstick::load::{Outcome, Plan, RunError, ServerUse};
+use unstick::load::{Outcome, Plan, RunError};
 
-use crate::child::{Cpu, Ended, Listening, peak_memory};
+use crate::child::{Ended, Listening};
 
 /// Builds the program in release, and returns where it is.
-pub(super) fn build() -> Result<PathBuf, Box<dyn Error>> {
+pub(crate) fn build() -> Result<PathBuf, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask has no folder above it")?;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "unstick", "--features", "cli", "--bin", "unstick"]);
@@ -72,17 +71,9 @@ impl Server {
         plan: &Plan,
         run: impl FnOnce(&Plan) -> Result<Outcome, RunError>,
     ) -> Result<Outcome, RunError> {
-        let pid = self.child.pid();
-        let (before, begin) = (Cpu::of(pid), Instant::now());
-        let outcome = run(plan)?;
-        let seconds = begin.elapsed().as_secs_f64();
-        let cpu = before.zip(Cpu::of(pid)).map(|(before, after)| after - before);
-        let mut server = ServerUse::default();
+        let outcome = run(&Plan { server_pid: Some(self.child.pid()), ..plan.clone() })?;
+        let mut server = outcome.server.clone().unwrap_or_default();
         server.threads = Some(self.threads);
-        server.user_seconds = cpu.map(|cpu| cpu.user.as_secs_f64());
-        server.system_seconds = cpu.map(|cpu| cpu.system.as_secs_f64());
-        server.seconds = seconds;
-        server.peak_memory = peak_memory(pid);
         Ok(outcome.with_server(server))
     }
 

@@ -18,14 +18,16 @@ const SKIPPED: [&str; 3] = ["framing_exhaustive::", "conformance::every_stream",
 
 /// A change of one line that breaks an invariant: an entry of `xtask/reasons/broken.json`.
 #[derive(Debug)]
-struct Change {
+pub(crate) struct Change {
     invariant: u64,
-    file: String,
+    pub(crate) file: String,
     /// What the change does, in words.
-    what: String,
+    pub(crate) what: String,
     /// A text that stands in the file once, and what stands there instead.
     from: String,
     to: String,
+    /// If the change is of the length arithmetic: the claim of `cargo xtask prove` that it breaks.
+    pub(crate) claim: Option<String>,
 }
 
 /// Makes each change in a copy of the sources, and sees which tests fail.
@@ -33,7 +35,7 @@ struct Change {
 /// # Errors
 /// If a change cannot be made because its line is gone, or if the tests fail without a change.
 pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
-    let changes = read(&fs::read_to_string(evidence::root().join("xtask/reasons/broken.json"))?)?;
+    let changes = changes(&fs::read_to_string(evidence::root().join("xtask/reasons/broken.json"))?)?;
     let tree = Tree::of_sources()?;
     // A change that cannot be made is told before anything is built.
     for change in &changes {
@@ -68,7 +70,8 @@ pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 impl Change {
-    fn made_in(&self, source: &str) -> Done<String> {
+    /// A source with the change.
+    pub(crate) fn made_in(&self, source: &str) -> Done<String> {
         match source.matches(&self.from).count() {
             1 => Ok(source.replacen(&self.from, &self.to, 1)),
             count => Err(format!("{}: {:?} stands there {count} times, not once", self.file, self.from).into()),
@@ -76,17 +79,26 @@ impl Change {
     }
 
     fn json(&self, fails: &[String]) -> Value {
-        let Change { invariant, file, what, from, to } = self;
+        let Change { invariant, file, what, from, to, .. } = self;
         json!({ "invariant": invariant, "file": file, "change": what, "from": from, "to": to, "fails": fails })
     }
 }
 
-fn read(text: &str) -> Done<Vec<Change>> {
+/// Reads a list of changes.
+pub(crate) fn changes(text: &str) -> Done<Vec<Change>> {
     let entries: Vec<Value> = serde_json::from_str(text)?;
     let read = |entry: &Value| {
         let text = |key: &str| entry[key].as_str().map(String::from).ok_or_else(|| format!("{entry} lacks {key}"));
         let invariant = entry["invariant"].as_u64().ok_or_else(|| format!("{entry} lacks invariant"))?;
-        Ok(Change { invariant, file: text("file")?, what: text("change")?, from: text("from")?, to: text("to")? })
+        let claim = entry["claim"].as_str().map(String::from);
+        Ok(Change {
+            invariant,
+            file: text("file")?,
+            what: text("change")?,
+            from: text("from")?,
+            to: text("to")?,
+            claim,
+        })
     };
     entries.iter().map(read).collect()
 }
@@ -123,11 +135,11 @@ mod tests {
     #[test]
     fn a_change_is_made_where_its_line_stands_once() {
         let text = r#"[{"invariant": 3, "file": "a.rs", "change": "x", "from": "a < b", "to": "a > b"}]"#;
-        let changes = read(text).unwrap();
+        let changes = changes(text).unwrap();
         assert_eq!(changes[0].made_in("if a < b {").unwrap(), "if a > b {");
         assert!(changes[0].made_in("a < b; a < b").is_err());
         assert!(changes[0].made_in("").is_err());
-        assert!(read(r#"[{"invariant": 3}]"#).is_err());
+        assert!(super::changes(r#"[{"invariant": 3}]"#).is_err());
     }
 
     #[test]
@@ -136,13 +148,15 @@ mod tests {
         assert_eq!(failed(output), ["a::c", "d"]);
     }
 
-    /// Each change of the list can be made in the sources as they are.
+    /// Each change of the lists can be made in the sources as they are.
     #[test]
-    fn every_change_of_the_list_can_be_made() {
-        let text = fs::read_to_string(evidence::root().join("xtask/reasons/broken.json")).unwrap();
-        for change in read(&text).unwrap() {
-            let source = fs::read_to_string(evidence::root().join(&change.file)).unwrap();
-            assert_ne!(change.made_in(&source).unwrap(), source, "{change:?}");
+    fn every_change_of_the_lists_can_be_made() {
+        for list in ["xtask/reasons/broken.json", "xtask/prove/changes.json"] {
+            let text = fs::read_to_string(evidence::root().join(list)).unwrap();
+            for change in changes(&text).unwrap() {
+                let source = fs::read_to_string(evidence::root().join(&change.file)).unwrap();
+                assert_ne!(change.made_in(&source).unwrap(), source, "{change:?}");
+            }
         }
     }
 }

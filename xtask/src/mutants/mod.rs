@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-pub(crate) use broken::FIGURES as BROKEN;
+pub(crate) use broken::{Change, FIGURES as BROKEN, changes};
 use report::Found;
-use tree::Tree;
+pub(crate) use tree::Tree;
 
 use crate::evidence::{self, Done};
 

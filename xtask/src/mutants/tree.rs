@@ -12,7 +12,7 @@ use crate::evidence::{self, Done};
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) root: PathBuf,
-    target: PathBuf,
+    pub(crate) target: PathBuf,
 }
 
 impl Tree {

@@ -11,18 +11,18 @@ use std::process::ExitCode;
 pub(crate) use ledger::INVARIANTS;
 
 use crate::evidence::{self, Done};
-use crate::{coverage, fuzz, mutants};
+use crate::{coverage, fuzz, mutants, prove};
 
 /// Gather the evidence, and write PROOF.md
 ///
-/// Runs `cargo test`, the coverage, the fuzz targets for a short time, the changes that break invariants, and the
-/// mutants; then writes PROOF.md from the figures in target/evidence. Figures of earlier runs count, too, with their
+/// Runs `cargo test`, the coverage, the fuzz targets for a short time, the changes that break invariants, the proof, and
+/// the mutants; then writes PROOF.md from the figures in target/evidence. Figures of earlier runs count, too, with their
 /// date and commit; what was never run is shown as missing. The mutants take hours: --run selects what to run. Exits
 /// with 0 only if everything that ran passed and no invariant lacks evidence.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
     /// What to run before the page is written
-    #[arg(long, value_name = "STEP", value_delimiter = ',', default_value = "test,coverage,fuzz,broken,mutants")]
+    #[arg(long, value_name = "STEP", value_delimiter = ',', default_value = "test,coverage,fuzz,broken,prove,mutants")]
     run: Vec<Step>,
 
     /// Run only the library's own tests and the golden ones, as a smoke test
@@ -46,6 +46,8 @@ enum Step {
     Mutants,
     /// cargo xtask mutants --broken
     Broken,
+    /// cargo xtask prove
+    Prove,
     /// Nothing: write the page from the figures there are
     None,
 }
@@ -96,6 +98,7 @@ fn take(step: Step, args: &Args) -> Done<bool> {
         Step::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds, target: Vec::new() })?,
         Step::Mutants => mutants::run(&mutants::Args::default())?,
         Step::Broken => mutants::run(&mutants::Args::broken())?,
+        Step::Prove => prove::run(&prove::Args::default())?,
     };
     Ok(code == ExitCode::SUCCESS)
 }

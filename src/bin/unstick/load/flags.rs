@@ -13,6 +13,9 @@ use crate::args::{self, Addr, parse_length, parse_threads, parse_time};
 use crate::exit::{self, Chain, Failure};
 use crate::tls::ConnectTls;
 
+use super::Also;
+use super::shards::Shards;
+
 /// With --frames and without --seconds, a run ends after this time at the latest.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const SECONDS: Duration = Duration::from_secs(5);
@@ -44,8 +47,11 @@ Result:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore flags and details: unstick load --help. Formats: unstick --help"))]
 #[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE), allow_negative_numbers = true)]
-#[command(mut_args(hide_tls))]
+#[command(mut_args(hide_tls), args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct Load {
+    #[command(subcommand)]
+    pub(super) also: Option<Also>,
+
     /// HOST:PORT or unix:PATH
     #[arg(value_name = "ADDR", default_value = "127.0.0.1:4747", value_parser = args::parse_addr)]
     pub(super) addr: Addr,
@@ -151,11 +157,30 @@ pub(crate) struct Load {
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
 
+    /// Write a page with charts, for a browser
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
+    /// Write an HdrHistogram log, second by second
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(super) hlog: Option<PathBuf>,
+
+    /// The server's process, on this machine: sample its CPU and memory
+    #[arg(long, value_name = "PID", value_parser = parse_pid, hide_short_help = true)]
+    server_pid: Option<u32>,
+
+    /// Show the run on the whole screen of a terminal
+    #[arg(long)]
+    pub(super) tui: bool,
+
     #[command(flatten)]
     tls: ConnectTls,
 
     #[command(flatten)]
     chaos: Chaos,
+
+    #[command(flatten)]
+    shards: Shards,
 }
 
 /// The flags of TLS are for the long help: the short one is full.
@@ -168,29 +193,29 @@ fn hide_tls(arg: Arg) -> Arg {
 #[command(next_help_heading = "Chaos")]
 struct Chaos {
     /// Write frames in pieces of random length
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     split: bool,
 
     /// Write many frames at once
     ///
     /// All that may be in flight; with --rate, those due within a millisecond.
-    #[arg(long, conflicts_with = "split")]
+    #[arg(long, conflicts_with = "split", hide_short_help = true)]
     merge: bool,
 
     /// Read slowly on N connections
     ///
     /// 4 KiB every 50 ms.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     slow_readers: usize,
 
     /// Reset N connections in mid-run
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     reset: usize,
 
     /// End the sending side of N connections in mid-run
     ///
     /// What is in flight on them must still be answered.
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", hide_short_help = true)]
     half_close: usize,
 }
 
@@ -206,6 +231,7 @@ impl Load {
             None => format,
         };
         plan.tls = self.tls.config(&self.addr)?.map(|(config, name)| Tls::new(config, name));
+        plan.server_pid = self.server_pid;
         plan.run = self.seed;
         plan.greeting = self.greeting;
         plan.reply = self.reply;
@@ -231,6 +257,7 @@ impl Load {
         plan.chaos.half_close = self.chaos.half_close;
         plan.greatest_lag = self.max_send_lag;
         plan.expectations = self.expect.clone();
+        self.shards.complete(&mut plan)?;
         plan.check().map_err(Failure::usage)?;
         Ok(plan)
     }
@@ -267,6 +294,14 @@ fn parse_in_flight(text: &str) -> Result<NonZeroU32, String> {
 
 fn parse_connections(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a number of connections, 1 or more".into())
+}
+
+fn parse_pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse().map_err(|_| "write the number of a process".to_owned())?;
+    match std::path::Path::new(&format!("/proc/{pid}/stat")).exists() {
+        true => Ok(pid),
+        false => Err(format!("there is no process {pid}")),
+    }
 }
 
 fn parse_greeting(text: &str) -> Result<Greeting, String> {

@@ -1,62 +1,77 @@
-//! What a load leaves behind: text, and JSON where it is asked for. Opened before the run; what cannot be written costs only itself.
+//! What a load leaves behind: text, and files where they are asked for. Opened before the run; what cannot be written costs only
+//! itself.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use unstick::load::{Outcome, json, text};
+use unstick::load::{Outcome, hlog, html, json, text};
 
 use crate::exit::{Failure, log};
 
 /// Where the outcome goes.
 pub(super) struct Outputs {
-    json: Json,
+    /// JSON goes to standard output: the text then goes to standard error.
+    json_to_stdout: bool,
+    files: Vec<Output>,
     /// The first thing that cannot be written.
     lost: Option<Failure>,
 }
 
-enum Json {
-    Nowhere,
-    /// Standard output: the text then goes to standard error.
-    Stdout,
-    File(PathBuf, File),
+/// A file, and what is written into it.
+struct Output {
+    path: PathBuf,
+    file: File,
+    made: fn(&Outcome) -> String,
 }
 
 impl Outputs {
-    /// Opens what can be opened, and says at once what cannot.
-    pub(super) fn open(path: Option<&Path>) -> Outputs {
-        let mut lost = None;
-        let json = match path {
-            None => Json::Nowhere,
-            Some(path) if path.as_os_str() == "-" => Json::Stdout,
-            Some(path) => match File::create(path) {
-                Ok(file) => Json::File(path.into(), file),
-                Err(error) => {
-                    log(format_args!("unstick: --json {}: {error}; the run goes on without it", path.display()));
-                    lost = Some(Failure::cannot(format_args!("write {}", path.display()), &error));
-                    Json::Nowhere
-                }
-            },
-        };
-        Outputs { json, lost }
+    pub(super) fn new() -> Outputs {
+        Outputs { json_to_stdout: false, files: Vec::new(), lost: None }
+    }
+
+    /// JSON to this file; - is standard output.
+    pub(super) fn json(mut self, path: Option<&Path>) -> Outputs {
+        self.json_to_stdout = path.is_some_and(|path| path.as_os_str() == "-");
+        let file = path.filter(|_| !self.json_to_stdout);
+        self.file("--json", file, |outcome| json(outcome) + "\n")
+    }
+
+    /// A page of HTML to this file.
+    pub(super) fn html(self, path: Option<&Path>) -> Outputs {
+        self.file("--html", path, html)
+    }
+
+    /// An HdrHistogram log to this file.
+    pub(super) fn hlog(self, path: Option<&Path>) -> Outputs {
+        self.file("--hlog", path, |outcome| hlog([outcome]))
+    }
+
+    /// Opens a file, and says at once if it cannot.
+    fn file(mut self, flag: &str, path: Option<&Path>, made: fn(&Outcome) -> String) -> Outputs {
+        let Some(path) = path else { return self };
+        match File::create(path) {
+            Ok(file) => self.files.push(Output { path: path.into(), file, made }),
+            Err(error) => {
+                log(format_args!("unstick: {flag} {}: {error}; the run goes on without it", path.display()));
+                self.lose(Err(Failure::cannot(format_args!("write {}", path.display()), &error)));
+            }
+        }
+        self
     }
 
     /// Writes the outcome to all of them.
     pub(super) fn write(mut self, outcome: &Outcome) -> Result<(), Failure> {
         let report = text(outcome);
-        match self.json {
-            Json::Nowhere => self.lose(to_stdout(&report)),
-            Json::Stdout => {
-                log(format_args!("{report}"));
-                self.lose(to_stdout(&json(outcome)));
-            }
-            Json::File(ref path, ref mut file) => {
-                let written = file.write_all(format!("{}\n", json(outcome)).as_bytes());
-                let written =
-                    written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error));
-                self.lose(written);
-                self.lose(to_stdout(&report));
-            }
+        for Output { path, mut file, made } in std::mem::take(&mut self.files) {
+            let written = file.write_all(made(outcome).as_bytes());
+            self.lose(written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error)));
+        }
+        if self.json_to_stdout {
+            log(format_args!("{report}"));
+            self.lose(to_stdout(&json(outcome)));
+        } else {
+            self.lose(to_stdout(&report));
         }
         self.lost.map_or(Ok(()), Err)
     }

@@ -7,6 +7,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use unstick::load::{Plan, Progress, Wish};
 
+use super::screen::Screen;
 use crate::exit::log;
 
 /// On a terminal the line is drawn anew so often.
@@ -20,6 +21,8 @@ pub(super) struct Watcher {
     wish: Wish,
     whole: Duration,
     on_terminal: bool,
+    /// The whole screen, where that is asked for and there is one.
+    screen: Option<Screen>,
     /// When the next line is due.
     next_line: Duration,
     /// What was there when the last one was shown.
@@ -27,12 +30,15 @@ pub(super) struct Watcher {
 }
 
 impl Watcher {
-    pub(super) fn new(plan: &Plan) -> io::Result<Watcher> {
+    /// With `screen`, its title: on a terminal the run has all of it.
+    pub(super) fn new(plan: &Plan, screen: Option<String>) -> io::Result<Watcher> {
+        let screen = screen.filter(|_| io::stderr().is_terminal()).map(|title| Screen::new(plan, title)).transpose()?;
         Ok(Watcher {
             signals: Signals::new([SIGINT, SIGTERM])?,
             wish: Wish::GoOn,
             whole: plan.warm_up + plan.duration,
             on_terminal: io::stderr().is_terminal(),
+            screen,
             next_line: if io::stderr().is_terminal() { Duration::ZERO } else { LINE_EVERY },
             last: (Duration::ZERO, Progress::default()),
         })
@@ -41,13 +47,31 @@ impl Watcher {
     pub(super) fn watch(&mut self, progress: Progress) -> Wish {
         for _ in self.signals.pending() {
             if self.wish == Wish::GoOn {
-                self.finish();
-                log(format_args!("stopping: finishing what is in flight; another signal ends the run at once"));
+                self.tell_stopping();
                 self.wish = Wish::Stop;
             } else {
                 self.wish = Wish::Abort;
             }
         }
+        match &mut self.screen {
+            // A terminal that is gone is no reason to end a run.
+            Some(screen) => _ = screen.draw(progress),
+            None => self.show_line(progress),
+        }
+        self.wish
+    }
+
+    fn tell_stopping(&mut self) {
+        match &mut self.screen {
+            Some(screen) => screen.tell("stopping: finishing what is in flight; Ctrl-C again ends the run at once"),
+            None => {
+                self.finish();
+                log(format_args!("stopping: finishing what is in flight; another signal ends the run at once"));
+            }
+        }
+    }
+
+    fn show_line(&mut self, progress: Progress) {
         let elapsed = progress.elapsed.unwrap_or_default();
         if elapsed >= self.next_line {
             let line = self.line(progress);
@@ -60,12 +84,14 @@ impl Watcher {
             self.next_line = elapsed + if self.on_terminal { DRAW_EVERY } else { LINE_EVERY };
             self.last = (elapsed, progress);
         }
-        self.wish
     }
 
     fn line(&self, progress: Progress) -> String {
         let Progress { connections, sent, received, backlog, faults, .. } = progress;
         let Some(elapsed) = progress.elapsed else { return format!("connecting {connections} connections") };
+        if let Some(waits) = progress.waits {
+            return format!("{connections} connections, beginning in {:.1} s", waits.as_secs_f64());
+        }
         let (before, last) = self.last;
         let seconds = elapsed.saturating_sub(before).as_secs_f64().max(1e-3);
         let a_second = |now: u64, before: u64| (now.saturating_sub(before) as f64 / seconds) as u64;
@@ -84,9 +110,9 @@ impl Watcher {
         line
     }
 
-    /// Takes the line away again.
-    pub(super) fn finish(&self) {
-        if self.on_terminal {
+    /// Takes the line, or the screen, away again.
+    pub(super) fn finish(&mut self) {
+        if self.screen.take().is_none() && self.on_terminal {
             eprint!("\r\x1B[K");
         }
     }

@@ -1,0 +1,121 @@
+//! What runs showed, as one page of HTML that needs nothing else: no script, no font, no network.
+
+mod chart;
+mod comparison;
+mod connections;
+mod curve;
+mod escape;
+mod figure;
+mod in_flight;
+mod lag;
+mod numbers;
+mod origin;
+mod percentiles;
+mod rate;
+mod seconds;
+mod server;
+mod spectrum;
+mod verdict;
+
+use crate::load::compare::Comparison;
+use crate::load::curve::Curve;
+use crate::load::outcome::{Outcome, Verdict};
+use crate::load::results::Results;
+use escape::escape;
+
+const STYLE: &str = include_str!("style.css");
+
+/// What is on a page.
+#[derive(Clone, Copy, Debug)]
+struct Page<'a> {
+    verdict: Verdict,
+    /// What is wrong, a line each.
+    failures: &'a [String],
+    /// Runs of one plan.
+    runs: &'a [Outcome],
+    /// Earlier runs, with which these are compared.
+    baseline: &'a [Outcome],
+    curve: Option<&'a Curve>,
+    comparison: Option<&'a Comparison>,
+}
+
+/// The outcome of a run as a page of HTML: the verdict, charts with a line that explains each, the numbers, and the command.
+///
+/// The page is one file that needs no script and no network; it follows the reader's choice of dark or light, and fits a phone.
+/// All that comes from elsewhere, such as what a server said, is text on it and never markup.
+pub fn html(outcome: &Outcome) -> String {
+    let runs = std::slice::from_ref(outcome);
+    let Outcome { verdict, failures, .. } = outcome;
+    page(Page { verdict: *verdict, failures, runs, baseline: &[], curve: None, comparison: None })
+}
+
+/// The same of several runs: laid over each other, with their curve, and beside the runs of before.
+pub fn results_html(results: &Results) -> String {
+    let Results { verdict, failures, runs, baseline, curve, comparison } = results;
+    let (curve, comparison) = (curve.as_ref(), comparison.as_ref());
+    page(Page { verdict: *verdict, failures, runs, baseline, curve, comparison })
+}
+
+impl<'a> Page<'a> {
+    /// The run that is shown in detail: of a curve the one at the knee, else the one in the middle by its 99th percentile.
+    fn shown(&self) -> Option<&'a Outcome> {
+        let at_the_knee = self.curve.and_then(|curve| {
+            let knee = curve.points.iter().rev().find(|point| Some(point.value) == curve.knee);
+            knee.or(curve.points.last()).map(|point| &point.outcome)
+        });
+        middle(self.runs).or(at_the_knee)
+    }
+}
+
+/// The run in the middle by the 99th percentile of its response times.
+fn middle(runs: &[Outcome]) -> Option<&Outcome> {
+    let mut runs: Vec<&Outcome> = runs.iter().collect();
+    runs.sort_by_key(|run| run.response_ns.quantile(0.99));
+    runs.get(runs.len().checked_sub(1)? / 2).copied()
+}
+
+fn page(page: Page<'_>) -> String {
+    let Some(shown) = page.shown() else { return document("unstick load", "<main><p>No run.</p></main>") };
+    let sections = [
+        verdict::header(&page, shown),
+        spectrum::figure(&page, shown),
+        page.curve.map(curve::figures).unwrap_or_default(),
+        page.comparison.map(comparison::figure).unwrap_or_default(),
+        over_time(&page, shown),
+        connections::figure(shown),
+        numbers::tables(&page, shown),
+        origin::footer(shown),
+    ];
+    document(&format!("Load of {}", origin::target(&shown.plan)), &format!("<main>\n{}</main>", sections.concat()))
+}
+
+/// Second by second.
+fn over_time(page: &Page<'_>, shown: &Outcome) -> String {
+    let spans = seconds::spans(shown);
+    if spans.len() < 2 {
+        return String::new();
+    }
+    let figures = [
+        percentiles::figure(&spans),
+        rate::figure(shown, &spans),
+        lag::figure(&spans),
+        in_flight::figure(shown, &spans),
+        server::figures(shown),
+    ];
+    let which = match (page.curve, page.runs.len()) {
+        (Some(curve), _) => format!(": the run at {}", curve::value(curve, shown)),
+        (_, 0 | 1) => String::new(),
+        (_, runs) => format!(": of {runs} runs, the one in the middle by its 99th percentile"),
+    };
+    format!("<h2>Second by second{}</h2>\n{}", escape(&which), figures.concat())
+}
+
+fn document(title: &str, body: &str) -> String {
+    let title = escape(title);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
+         <body>\n{body}\n</body>\n</html>\n"
+    )
+}

@@ -1,0 +1,138 @@
+//! The head of the page: the verdict in a sentence, what is wrong, and the numbers that matter most.
+
+use super::escape::escape;
+use super::{Page, curve, origin};
+use crate::load::compare::{Comparison, Difference};
+use crate::load::curve::Curve;
+use crate::load::outcome::{Outcome, Verdict};
+use crate::load::plan::{Pacing, Reply};
+use crate::load::report::text;
+use crate::load::show::{count, duration, plural};
+
+pub(super) fn header(page: &Page<'_>, shown: &Outcome) -> String {
+    let (class, badge) = badge(page.verdict);
+    let (sentence, lede) = (escape(&sentence(page, shown)), escape(&lede(page, shown)));
+    let failures: String = page.failures.iter().map(|failure| format!("<li>{}</li>\n", escape(failure))).collect();
+    let failures = if failures.is_empty() { failures } else { format!("<ul class=\"failures\">\n{failures}</ul>\n") };
+    format!(
+        "<header>\n<p class=\"where\">{}</p>\n<h1><span class=\"badge {class}\">{badge}</span> {sentence}</h1>\n\
+         <p class=\"lede\">{lede}</p>\n{failures}{}</header>\n",
+        escape(&origin::when_and_where(shown)),
+        figures(shown)
+    )
+}
+
+/// A class and a word; the sign says the same without colour.
+fn badge(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Verified => ("good", "✓ Verified"),
+        Verdict::Incomplete => ("warn", "… Incomplete"),
+        Verdict::ExpectationMissed => ("bad", "✗ Expectation missed"),
+        Verdict::NotAsAsked => ("warn", "! Not measured as asked"),
+        Verdict::Wrong => ("bad", "✗ Wrong"),
+    }
+}
+
+/// The one thing to know.
+fn sentence(page: &Page<'_>, shown: &Outcome) -> String {
+    if let Some(curve) = page.curve {
+        return of_curve(curve);
+    }
+    if let Some(comparison) = page.comparison {
+        return of_comparison(comparison);
+    }
+    match page.runs {
+        [] | [_] => capitalised(&text::right(shown)) + ".",
+        runs => {
+            let verified = runs.iter().filter(|run| run.verdict == Verdict::Verified).count();
+            let frames: u64 = runs.iter().map(|run| run.frames_verified).sum();
+            format!("{verified} of {} verified, with {} right replies.", plural(runs.len(), "run"), count(frames))
+        }
+    }
+}
+
+fn of_curve(curve: &Curve) -> String {
+    let limits: Vec<String> = curve.limits.iter().map(ToString::to_string).collect();
+    let limits = if limits.is_empty() { String::new() } else { format!(" with {}", limits.join(" and ")) };
+    match curve.knee {
+        Some(knee) => {
+            let at_it = curve.points.iter().rev().find(|point| point.value == knee);
+            let knee = at_it.map_or_else(|| count(knee as u64), |point| curve::value(curve, &point.outcome));
+            format!("It keeps up to {knee}{limits}.")
+        }
+        None => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
+    }
+}
+
+fn of_comparison(comparison: &Comparison) -> String {
+    let is_better = |it: &&Difference| (it.ratio.value > 1.0) == it.more_is_better;
+    let names = |wanted: bool| -> Vec<&str> {
+        let seen = comparison.differences.iter().filter(|it| it.seen && is_better(it) == wanted);
+        seen.map(|it| it.measure.as_str()).collect()
+    };
+    match (&names(true)[..], &names(false)[..]) {
+        ([], []) => "No difference from the baseline is seen.".into(),
+        (better, []) => format!("Better than the baseline: {}.", better.join(", ")),
+        ([], worse) => format!("Worse than the baseline: {}.", worse.join(", ")),
+        (better, worse) => {
+            format!("Worse than the baseline: {}. Better: {}.", worse.join(", "), better.join(", "))
+        }
+    }
+}
+
+/// What the numbers say, in words.
+fn lede(page: &Page<'_>, shown: &Outcome) -> String {
+    let which = match (page.curve, page.runs.len()) {
+        (Some(curve), _) => format!("At {}: ", curve::value(curve, shown)),
+        (_, 0 | 1) => String::new(),
+        _ => "In the run in the middle: ".into(),
+    };
+    let answered = count(shown.frames_per_second as u64);
+    let load = match shown.plan.pacing {
+        Pacing::Open { rate, .. } => {
+            format!("{} frames/s were asked for and {answered} answered", count(rate as u64))
+        }
+        Pacing::Closed if shown.plan.reply == Reply::None => {
+            format!("{} frames/s were sent", count(shown.rate_reached as u64))
+        }
+        Pacing::Closed => format!("{answered} frames/s were answered, the next one sent when a reply had come"),
+    };
+    let quantile = |quantile| shown.response_ns.quantile(quantile).map(duration);
+    let times = match (quantile(0.5), quantile(0.99), quantile(1.0)) {
+        (Some(half), Some(most), Some(all)) => {
+            format!(". Half of the replies came within {half}, 99 of 100 within {most}, and the slowest took {all}.")
+        }
+        _ => ".".into(),
+    };
+    let kept_back =
+        if page.runs.len() < 2 && page.curve.is_none() { text::notes(shown).join(". ") } else { String::new() };
+    let notes = if kept_back.is_empty() { kept_back } else { format!(" {}.", capitalised(&kept_back)) };
+    capitalised(&format!("{which}{load}{times}{notes}"))
+}
+
+/// The numbers that matter most, large.
+fn figures(shown: &Outcome) -> String {
+    let quantile = |name, quantile| Some((name, duration(shown.response_ns.quantile(quantile)?)));
+    let rate = match shown.plan.reply {
+        Reply::None => ("sent", shown.rate_reached),
+        _ => ("answered", shown.frames_per_second),
+    };
+    let figures = [
+        Some((rate.0, format!("{} /s", count(rate.1 as u64)))),
+        quantile("p50", 0.5),
+        quantile("p99", 0.99),
+        quantile("p99.9", 0.999),
+        quantile("slowest", 1.0),
+    ];
+    let figures = figures.into_iter().flatten().map(|(name, value)| {
+        let value = escape(&value);
+        let (number, unit) = value.split_once(' ').unwrap_or((&value, ""));
+        format!("<div><dt>{name}</dt><dd>{number}<span class=\"unit\"> {unit}</span></dd></div>\n")
+    });
+    format!("<dl class=\"figures\">\n{}</dl>\n", figures.collect::<String>())
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
