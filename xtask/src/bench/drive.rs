@@ -86,8 +86,11 @@ pub(super) fn engine(
     watch: &mut dyn FnMut(load::Progress) -> Wish,
 ) -> Result<load::Outcome, Box<dyn Error>> {
     let outcome = load::run(plan, watch)?;
-    match outcome.failures.first() {
-        None => Ok(outcome),
-        Some(failure) => Err(format!("the load: {failure}").into()),
+    // tokio's servers end their streams without TLS's close_notify, once all is answered.
+    let is_cut_off = outcome.frames_lost == 0 && outcome.faults.iter().all(|fault| fault.kind == "cut off");
+    match &outcome.failures[..] {
+        [] => Ok(outcome),
+        [_] if is_cut_off && outcome.fault_count > 0 => Ok(outcome),
+        [failure, ..] => Err(format!("the load: {failure}").into()),
     }
 }
