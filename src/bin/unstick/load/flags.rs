@@ -116,6 +116,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N", default_value = "64", value_parser = parse_connections)]
     connections: NonZeroUsize,
 
+    /// With --reply push: how many connections send; the others only receive
+    #[arg(long, value_name = "N", value_parser = parse_connections, hide_short_help = true)]
+    senders: Option<NonZeroUsize>,
+
     /// Connections made in a second [default: as fast as possible]
     #[arg(long, value_name = "RATE", value_parser = parse_rate, hide_short_help = true)]
     connect_rate: Option<f64>,
@@ -320,6 +324,7 @@ impl Load {
             None => Pacing::Closed,
         };
         plan.in_flight = self.in_flight.map(NonZeroU32::get);
+        plan.senders = self.senders.map(NonZeroUsize::get);
         plan.payload = self.payload.clone();
         plan.connections = self.connections.get();
         plan.connect_rate = self.connect_rate;
