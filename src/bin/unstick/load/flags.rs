@@ -129,7 +129,9 @@ pub(crate) struct Load {
     #[arg(long, value_name = "IP", value_delimiter = ',', hide_short_help = true)]
     local_address: Vec<IpAddr>,
 
-    /// 64, uniform:16..4KiB, or list:64=0.9,64KiB=0.1 (shares)
+    /// As in 64 or uniform:16..4KiB
+    ///
+    /// Or list:64=0.9,64KiB=0.1, with the share of each.
     #[arg(long, value_name = "SIZES", default_value = "64")]
     payload: Sizes,
 
