@@ -9,8 +9,8 @@ const ARROW: usize = 37;
 /// Segments of a frame that are named one by one.
 const NAMED: usize = 4;
 
-/// The trace as text, in lines of about 80 columns: the segments with the states of both ends, then the frames and the segments
-/// that each came in.
+/// The trace as text, in lines of about 80 columns: the segments, numbered from 1 on, with the states of both ends, then the frames
+/// and the segments that each came in.
 pub fn text(trace: &Trace) -> String {
     let mut text = format!(
         "stream {}: client {}, server {}; frames are {}\n",
@@ -25,7 +25,7 @@ pub fn text(trace: &Trace) -> String {
     }
     for note in &trace.notes {
         match note.segment {
-            Some(segment) => line(&mut text, format_args!("  * segment {segment}: {}", note.text)),
+            Some(segment) => line(&mut text, format_args!("  * segment {}: {}", segment + 1, note.text)),
             None => line(&mut text, format_args!("  * {}", note.text)),
         }
     }
@@ -48,13 +48,13 @@ fn ladder(trace: &Trace, text: &mut String) {
         format_args!("\n   #       time  {:<12}  {:<ARROW$}  server", "client", "states as seen from one place"),
     );
     line(text, format_args!("{:17}{:<12}  {:<ARROW$}  {}", "", states.client, "", states.server));
-    for (index, segment) in trace.segments.iter().enumerate() {
+    for (number, segment) in (1..).zip(&trace.segments) {
         let changed = |before: State, after: State| if before == after { String::new() } else { after.to_string() };
         let client = changed(states.client, segment.states.client);
         let server = changed(states.server, segment.states.server);
         states = segment.states;
         let time = format!("{:.6}", segment.time);
-        line(text, format_args!("{index:>4} {time:>10}  {client:<12}  {}  {server}", arrow(segment)));
+        line(text, format_args!("{number:>4} {time:>10}  {client:<12}  {}  {server}", arrow(segment)));
         let words = words(trace, segment);
         if !words.is_empty() {
             line(text, format_args!("{:31}{words}", ""));
@@ -111,9 +111,11 @@ fn frames(trace: &Trace, direction: Direction, text: &mut String) {
 
 fn row(frame: &Frame) -> String {
     let Frame { number, offset, header_len, payload_len, segments, .. } = frame;
-    let segments = match segments.as_slice() {
-        [first, .., last] if segments.len() > NAMED => format!("{first} to {last}: {}", segments.len()),
-        segments => segments.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+    // People count from 1, as the pictures do.
+    let numbers: Vec<String> = segments.iter().map(|index| (index + 1).to_string()).collect();
+    let segments = match &numbers[..] {
+        [first, .., last] if numbers.len() > NAMED => format!("{first} to {last}: {}", numbers.len()),
+        numbers => numbers.join(", "),
     };
     let mut how = Vec::new();
     how.extend((frame.trailer_len > 0).then(|| format!("trailer of {}", frame.trailer_len)));
