@@ -188,7 +188,8 @@ fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files {
         let name = file.strip_prefix(&root).expect("a file of the folder").with_extension("");
-        let is_top = name.components().count() == 1 || name.ends_with("mod");
+        let depth = name.components().count();
+        let is_top = depth == 1 || depth == 2 && name.ends_with("mod");
         let unit = name.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
         if unit == "mod" {
             continue;
