@@ -189,7 +189,7 @@ fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     for file in files {
         let name = file.strip_prefix(&root).expect("a file of the folder").with_extension("");
         let depth = name.components().count();
-        let is_top = depth == 1 || depth == 2 && name.ends_with("mod");
+        let is_top = depth == 1 || (depth == 2 && name.ends_with("mod"));
         let unit = name.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
         if unit == "mod" {
             continue;

@@ -35,13 +35,15 @@ pub(super) struct Check {
     whole: Option<Whole>,
     /// Bytes that were taken without the decoder.
     passed_by: u64,
-    /// With [`Reply::Push`]: for each connection the number of its frame that comes next.
+    /// With [`Reply::Push`]: for each connection that sends, the number of its frame that comes next.
     next: Vec<u64>,
 }
 
 /// A push that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Push {
+    pub(super) sender: u64,
+    pub(super) sequence: u64,
     pub(super) intended: u64,
     pub(super) sent: u64,
 }
@@ -62,7 +64,8 @@ struct Body {
 
 impl Check {
     pub(super) fn new(plan: &Plan, connection: u64) -> Check {
-        let next = if plan.reply == Reply::Push { vec![0; plan.connections] } else { Vec::new() };
+        let senders = if plan.reply == Reply::Push { plan.connections - plan.first_sender() as usize } else { 0 };
+        let next = vec![0; senders];
         let greeting = if let Greeting::Raw(0) = plan.greeting { Greeting::None } else { plan.greeting };
         Check {
             connection,
@@ -194,7 +197,11 @@ impl Check {
             }
             if plan.reply == Reply::Push {
                 let (pattern, came) = pushed(plan, *connection, next, frame.payload().len(), frame.payload())?;
-                compare(pattern, LEAST_PUSH, &frame.payload()[LEAST_PUSH..], frame)?;
+                match pattern.difference(LEAST_PUSH, &frame.payload()[LEAST_PUSH..]) {
+                    Some(difference) => return Err(Fault::Altered { part: "payload", difference }),
+                    None if bare => {}
+                    None => compare_envelope(pattern, frame)?,
+                }
                 push(came);
             } else if *received >= begun || plan.reply == Reply::None {
                 return Err(surplus(plan, (*connection, *received, begun), frame.payload()));
@@ -206,7 +213,7 @@ impl Check {
                     return Err(explain(plan, (*connection, *received, begun), (payload.len(), 0), payload));
                 }
                 if !bare {
-                    compare(pattern, 0, &[], frame)?;
+                    compare_envelope(pattern, frame)?;
                 }
             }
             *follows_unseen = false;
@@ -306,11 +313,7 @@ impl Body {
     }
 }
 
-/// Compares what is left of a frame whose sender and number are known.
-fn compare(pattern: Pattern, position: usize, rest: &[u8], frame: Frame<'_>) -> Result<(), Fault> {
-    if let Some(difference) = pattern.difference(position, rest) {
-        return Err(Fault::Altered { part: "payload", difference });
-    }
+fn compare_envelope(pattern: Pattern, frame: Frame<'_>) -> Result<(), Fault> {
     compare_prefix(pattern, frame.prefix())?;
     compare_trailer(Some(pattern), frame.trailer())
 }
@@ -347,7 +350,8 @@ fn pushed(
 ) -> Result<(Pattern, Push), Fault> {
     let unknown = Fault::Unknown { payload_len };
     let Some((sender, sequence)) = Pattern::identify(plan.run, begin) else { return Err(unknown) };
-    let Some(expected) = next.get_mut(sender as usize).filter(|_| sender != connection) else { return Err(unknown) };
+    let place = sender.checked_sub(plan.first_sender()).filter(|_| sender != connection);
+    let Some(expected) = place.and_then(|place| next.get_mut(place as usize)) else { return Err(unknown) };
     if payload_len != plan.payload.len(plan.run, sender, sequence) {
         return Err(unknown);
     }
@@ -363,7 +367,7 @@ fn pushed(
         _ => return Err(Fault::Early { sequence }),
     }
     *expected += 1;
-    Ok((pattern, Push { intended, sent: intended.wrapping_add(lag) }))
+    Ok((pattern, Push { sender, sequence, intended, sent: intended.wrapping_add(lag) }))
 }
 
 /// What a frame is that is not the one that should come. `begin` is its payload, or what has come of it.
@@ -549,11 +553,11 @@ mod tests {
     fn pushes_of_all_others_say_their_times_and_keep_their_order() {
         for sizes in ["32", "uniform:32..200", "20000"] {
             let plan = Plan { reply: Reply::Push, ..plan(sizes) };
-            let times = |n: u64| Push { intended: 1000 * n, sent: 1000 * n + 7 };
+            let times = |sender, n: u64| Push { sender, sequence: n, intended: 1000 * n, sent: 1000 * n + 7 };
             let order = [(0, 0), (2, 0), (2, 1), (0, 1), (0, 2)];
             let frames =
-                order.iter().map(|(connection, sequence)| push(&plan, *connection, *sequence, times(*sequence)));
-            let wire = frames.collect::<Vec<_>>().concat();
+                order.map(|(connection, sequence)| push(&plan, connection, sequence, times(connection, sequence)));
+            let wire = frames.concat();
             for cut in [1, 50, PIECE_LEN] {
                 let (mut check, mut came) = (Check::new(&plan, 1), Vec::new());
                 check.lend(Vec::new());
@@ -561,7 +565,7 @@ mod tests {
                     check.space()[..piece.len()].copy_from_slice(piece);
                     check.filled(piece.len(), &plan, 0, |push| came.push(push)).expect("all is right");
                 }
-                assert_eq!(came, order.map(|(_, sequence)| times(sequence)), "{sizes} cut at {cut}");
+                assert_eq!(came, order.map(|(sender, sequence)| times(sender, sequence)), "{sizes} cut at {cut}");
             }
         }
     }
@@ -569,7 +573,7 @@ mod tests {
     #[test]
     fn a_push_that_is_altered_lost_doubled_or_our_own_is_told() {
         let plan = Plan { reply: Reply::Push, ..plan("40") };
-        let times = Push { intended: 5, sent: 6 };
+        let times = Push { sender: 0, sequence: 0, intended: 5, sent: 6 };
         let take = |wire: &[u8]| take(&mut Check::new(&plan, 1), &plan, wire, 999, 0);
         assert!(matches!(take(&push(&plan, 1, 0, times)), Err((Fault::Unknown { payload_len: 40 }, 0))), "our own");
         let twice = [push(&plan, 0, 0, times), push(&plan, 0, 0, times)].concat();

@@ -15,7 +15,7 @@ pub(super) enum Fault {
     Died { error: io::Error, in_flight: u64 },
     /// The server ended its stream before ours was ended, or before all was answered.
     EndedEarly { in_flight: u64 },
-    /// The server ended its stream without TLS's close_notify: so anyone on the way may have.
+    /// The server ended its stream without TLS's `close_notify`: so anyone on the way may have.
     CutOff { in_flight: u64 },
     /// The server said this, and ended the connection before anything was sent.
     Refused { text: String },

@@ -41,6 +41,7 @@ mod pattern;
 mod plan;
 mod poller;
 mod process;
+mod receipts;
 mod recent;
 mod report;
 mod results;

@@ -1,6 +1,6 @@
 //! When the frames of a connection are to be sent: the intended times of an open loop, out of a time that is an argument.
 
-use super::plan::{Pacing, Plan};
+use super::plan::{Pacing, Plan, Reply};
 
 const SECOND: f64 = 1e9;
 
@@ -24,9 +24,13 @@ impl Schedule {
     /// The part that the connection of this number has in the run's schedule, which begins at `start`; `None` in a closed loop.
     pub(super) fn new(plan: &Plan, start: u64, index: u64) -> Option<Schedule> {
         let Pacing::Open { rate, poisson } = plan.pacing else { return None };
-        let (gap, every) = (SECOND / rate, plan.shard().slots_apart(plan.connections));
+        let gap = SECOND / rate;
+        let (first, every) = match plan.reply {
+            Reply::Push => plan.sender(index)?,
+            _ => (index, plan.shard().slots_apart(plan.connections)),
+        };
         let kind = match poisson {
-            false => Kind::Even { gap, first: index, every, number: 0 },
+            false => Kind::Even { gap, first, every, number: 0 },
             true => {
                 let mut random = fastrand::Rng::with_seed(plan.run.rotate_left(32) ^ index);
                 let mean = gap * every as f64;

@@ -52,6 +52,10 @@ pub struct Plan {
     /// whose turn it is. So many connections may be there and few be busy. For a closed loop. By default no such bound.
     #[serde(default)]
     pub in_flight_in_all: Option<u32>,
+    /// With [`Reply::Push`], how many connections send; the others only receive. By default all but slow readers. Where it is given,
+    /// a frame is in flight until every other connection has it, and a bound in flight needs one thread.
+    #[serde(default)]
+    pub senders: Option<usize>,
     /// How long payloads are. By default 64 bytes.
     pub payload: Sizes,
     /// How many connections, 1 to 16,777,216. By default 64.
@@ -206,6 +210,7 @@ impl Plan {
             pacing: Pacing::Closed,
             in_flight: None,
             in_flight_in_all: None,
+            senders: None,
             payload: Sizes::Fixed(64),
             connections: 64,
             connect_rate: None,
@@ -272,7 +277,12 @@ impl Plan {
 
     /// The frames that a connection sends at most.
     pub(super) fn quota(&self, connection: u64) -> u64 {
-        self.frames.map_or(u64::MAX, |frames| self.shard().quota(frames, self.connections, connection))
+        match (self.frames, self.reply, self.sender(connection)) {
+            (_, _, None) => 0,
+            (None, ..) => u64::MAX,
+            (Some(frames), Reply::Push, Some((number, senders))) => shards::part(frames, senders, number),
+            (Some(frames), ..) => self.shard().quota(frames, self.connections, connection),
+        }
     }
 
     /// The same for all shards of a run, as [`Part::plan_hash`](super::Part::plan_hash) says it.
@@ -301,9 +311,34 @@ impl Plan {
         self.format.layout().offset == 0 && self.format.layout().trailer == 0
     }
 
-    /// With [`Reply::Push`], the connections that send what another one that sends receives: slow readers only listen.
+    /// The first connection that sends: those before it only receive pushes.
+    pub(super) fn first_sender(&self) -> u64 {
+        let able = self.connections.saturating_sub(self.chaos.slow_readers);
+        match self.reply {
+            Reply::Push => self.connections.saturating_sub(self.senders.unwrap_or(able)) as u64,
+            _ => 0,
+        }
+    }
+
+    /// Which of the connections that send this one is, and how many those are; `None` if it only receives.
+    pub(super) fn sender(&self, index: u64) -> Option<(u64, u64)> {
+        let first = self.first_sender();
+        index.checked_sub(first).map(|number| (number, self.connections as u64 - first))
+    }
+
+    /// With [`Reply::Push`], the connections that send what another one that sends receives.
     pub(super) fn others(&self) -> u64 {
-        (self.connections - self.chaos.slow_readers).saturating_sub(1) as u64
+        (self.connections as u64 - self.first_sender()).saturating_sub(1)
+    }
+
+    /// Whether anything comes on this connection: not on that of the only sender of pushes.
+    pub(super) fn hears(&self, index: u64) -> bool {
+        self.reply != Reply::Push || self.others() > 0 || self.sender(index).is_none()
+    }
+
+    /// Whether the next push is sent when all have one before.
+    pub(super) fn awaits_receipts(&self) -> bool {
+        self.reply == Reply::Push && self.senders.is_some() && self.bound().is_some()
     }
 
     /// Whether the plan can be carried out.
@@ -390,14 +425,30 @@ impl Plan {
 
     fn check_push(&self) -> Result<(), PlanError> {
         if self.reply != Reply::Push {
-            return Ok(());
+            return match self.senders {
+                Some(_) => Err(PlanError::Conflict { one: "a number of senders", other: "replies that are no pushes" }),
+                None => Ok(()),
+            };
+        }
+        if let Some(senders) = self.senders {
+            match self.connections - self.chaos.slow_readers {
+                _ if senders == 0 => return Err(PlanError::Zero { what: "a sender" }),
+                most if senders > most => return Err(PlanError::TooMany { what: "senders", number: senders, most }),
+                _ => {}
+            }
+            if self.awaits_receipts() && self.threads > 1 {
+                return Err(PlanError::Conflict {
+                    one: "a number of senders with a bound in flight",
+                    other: "several threads",
+                });
+            }
         }
         let least = self.payload.least();
         if least < LEAST_PUSH {
             return Err(PlanError::ShortPush { least, needed: LEAST_PUSH });
         }
         // In a closed loop what comes from the others sets the pace.
-        if self.connections < 2 || self.pacing == Pacing::Closed && self.others() == 0 {
+        if self.connections < 2 || self.pacing == Pacing::Closed && self.senders.is_none() && self.others() == 0 {
             return Err(PlanError::LonelyPush);
         }
         match self.chaos.reset + self.chaos.half_close {

@@ -76,7 +76,7 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::framing::{Format, Layout};
+    use crate::framing::Layout;
     use crate::load::plan::Target;
 
     fn plan(layout: &str, payload_len: usize) -> Plan {

@@ -19,7 +19,7 @@ fn send(
 ) {
     // Each connection has its own port, and some sequence numbers pass 2^32.
     let port = 10_000 + (pcap.packets % 50_000) as u16;
-    let mut connection = pcap.open(port, u32::MAX - port as u32 % 100);
+    let mut connection = pcap.open(port, u32::MAX - u32::from(port) % 100);
     let (mut ends, mut at) = (Vec::new(), 0);
     for len in lens {
         let end = stream.len().min(at + len);
@@ -81,7 +81,7 @@ fn random_bytes() {
             let len = 1 + random() as usize % 6000;
             let mask = [0x00, 0x03, 0x83, 0xFF][mode % 4];
             let stream: Vec<u8> = (0..len)
-                .map(|_| if random() % 4 > 0 { random() as u8 & mask } else { random() as u8 & 0x81 })
+                .map(|_| if !random().is_multiple_of(4) { random() as u8 & mask } else { random() as u8 & 0x81 })
                 .collect();
             let longest = [3000, 100, 60_000][mode % 3];
             let lens: Vec<usize> = (0..len).map(|_| 1 + random() as usize % longest).collect();

@@ -20,7 +20,7 @@ fn every_lua_finds_the_frames_of_the_decoder() {
         let streams: Vec<Vec<u8>> = (0..200)
             .map(|mode| {
                 let mask = [0x03, 0x83, 0x1F, 0xFF][mode % 4];
-                let byte = |at: u64| if at % 4 > 0 { at as u8 >> 2 & mask } else { at as u8 >> 2 & 0x81 };
+                let byte = |at: u64| if !at.is_multiple_of(4) { at as u8 >> 2 & mask } else { at as u8 >> 2 & 0x81 };
                 (0..=random() % 700).map(|_| byte(random())).collect()
             })
             .collect();

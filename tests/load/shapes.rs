@@ -282,7 +282,19 @@ fn what_is_pushed_to_every_other_connection_is_verified_and_timed() {
     let mut closed = push_plan(broadcaster(false));
     (closed.pacing, closed.chaos.slow_readers) = (Pacing::Closed, 1);
     let outcome = is_verified(&closed);
-    assert_eq!((outcome.frames_sent, outcome.frames_verified), (150, 450), "{}", said(&outcome));
+    assert_eq!((outcome.frames_sent, outcome.frames_verified), (200, 600), "{}", said(&outcome));
+}
+
+/// One publisher or two, at a rate or as fast as all others receive.
+#[test]
+fn a_few_may_send_and_the_others_receive() {
+    for (senders, in_flight, pacing) in [(1, 1, Pacing::Closed), (2, 5, Pacing::Closed), (1, 50, OPEN), (2, 50, OPEN)] {
+        let mut plan = push_plan(broadcaster(false));
+        (plan.senders, plan.threads, plan.connections) = (Some(senders), 1, 6);
+        (plan.in_flight, plan.pacing) = (Some(in_flight), pacing);
+        let outcome = is_verified(&plan);
+        assert_eq!((outcome.frames_sent, outcome.frames_verified), (200, 1000), "{senders}: {}", said(&outcome));
+    }
 }
 
 #[test]
@@ -299,7 +311,7 @@ fn a_push_that_does_not_arrive_is_told() {
 #[test]
 fn plans_that_do_not_fit_together_are_refused_with_their_numbers() {
     type Spoil = fn(&mut Plan);
-    let cases: [(Spoil, &str); 12] = [
+    let cases: [(Spoil, &str); 14] = [
         (|plan| plan.connections = 0, "a run needs connections"),
         (|plan| plan.frames = Some(3), "3 frames are too few for 4 connections"),
         (|plan| plan.pacing = Pacing::Open { rate: 0.0, poisson: false }, "a run needs a rate"),
@@ -311,6 +323,8 @@ fn plans_that_do_not_fit_together_are_refused_with_their_numbers() {
             "32 bytes are needed, and 31 are asked for",
         ),
         (|plan| plan.payload = Sizes::Fixed(1 << 33), "format u32le: "),
+        (|plan| plan.senders = Some(1), "a number of senders and replies that are no pushes"),
+        (|plan| (plan.reply, plan.senders) = (Reply::Push, Some(5)), "5 senders are too many: 4 at most"),
         (|plan| plan.in_flight_in_all = Some(3), "in all and one on those of each connection do not go together"),
         (|plan| (plan.in_flight, plan.in_flight_in_all, plan.pacing) = (None, Some(3), OPEN), "in all and a rate"),
         (|plan| (plan.in_flight, plan.in_flight_in_all) = (None, Some(0)), "a frame in flight for each thread"),

@@ -2,6 +2,9 @@
 
 import logging
 
+# It tells of an optional part that is not installed, before anyone can ask it not to.
+logging.getLogger("angr.state_plugins.unicorn_engine").setLevel(logging.CRITICAL)
+
 import angr
 import claripy
 import z3

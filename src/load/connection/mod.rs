@@ -13,6 +13,7 @@ use super::flight::Flight;
 use super::meter::Meter;
 use super::pace::Schedule;
 use super::plan::{Pacing, Plan, Reply};
+use super::receipts::Receipts;
 use super::transport::Transport;
 use super::whole::Whole;
 use crate::framing::{Encoder, Format};
@@ -184,15 +185,12 @@ impl Connection {
     /// The run begins at `start`.
     pub(super) fn start(&mut self, plan: &Plan, start: u64, role: Role) {
         self.role = role;
-        if plan.reply == Reply::Push && role == Role::SlowReader {
-            self.quota = 0;
-        }
         self.schedule = Schedule::new(plan, start, self.index);
     }
 
-    /// One frame more may be in flight.
-    pub(super) fn allow_one_more(&mut self) {
-        self.bound += 1;
+    /// So many frames more may be sent.
+    pub(super) fn allow(&mut self, frames: u64) {
+        self.bound += frames;
     }
 
     /// Begins no more frames.
@@ -278,6 +276,7 @@ pub(super) struct Context<'a> {
     pub(super) plan: &'a Plan,
     pub(super) scratch: &'a mut Scratch,
     pub(super) meter: &'a mut Meter,
+    pub(super) receipts: Option<&'a mut Receipts>,
     /// Nanoseconds of the run's clock.
     pub(super) now: u64,
     /// Whether the run has begun: until then nothing is sent.

@@ -1,9 +1,10 @@
 //! The receiving side of a connection.
 
 use super::{Connection, Context, Role, State};
-use crate::load::check::{PIECE_LEN, Push};
+use crate::load::check::PIECE_LEN;
 use crate::load::fault::Fault;
 use crate::load::flight::Group;
+use crate::load::meter::Meter;
 use crate::load::plan::Reply;
 use crate::load::socket::Received;
 
@@ -69,26 +70,32 @@ impl Connection {
         };
         let received = read.map_err(|error| self.died(error))?;
         if let Received::Bytes { len, .. } = received {
-            let Context { plan, meter, now, .. } = context;
-            // A slow reader's time is its own.
-            let is_measured = self.role != Role::SlowReader;
-            let mut measured = 0;
-            let mut pushed = |push: Push| {
-                let group = Group { intended: push.intended, sent: push.sent, frames: 1 };
-                measured += u64::from(is_measured && meter.answered(group, *now));
-            };
+            let Context { plan, meter, receipts, now, .. } = context;
+            let mut arrivals = Arrivals { meter, now: *now, is_measured: self.role != Role::SlowReader, measured: 0 };
             let before = self.check.received();
-            let result = self.check.filled(len, plan, self.begun, &mut pushed);
-            self.measured += measured;
+            // Pushes that were sent together stand together.
+            let mut together: Option<Group> = None;
+            let result = self.check.filled(len, plan, self.begun, |push| {
+                let group = Group { intended: push.intended, sent: push.sent, frames: 1 };
+                match &mut together {
+                    Some(Group { intended, sent, frames }) if (*intended, *sent) == (push.intended, push.sent) => {
+                        *frames += 1;
+                    }
+                    _ => together.replace(group).into_iter().for_each(|group| arrivals.note(group)),
+                }
+                if let Some(receipts) = receipts
+                    && arrivals.is_measured
+                {
+                    receipts.note(push.sender, push.sequence);
+                }
+            });
+            together.into_iter().for_each(|group| arrivals.note(group));
             let answered = if plan.reply == Reply::Push { 0 } else { self.check.received() - before };
             if plan.in_flight_in_all.is_some() {
                 self.bound -= answered;
             }
-            self.flight.settle(answered, |group| {
-                if is_measured && meter.answered(group, *now) {
-                    self.measured += group.frames;
-                }
-            });
+            self.flight.settle(answered, |group| arrivals.note(group));
+            self.measured += arrivals.measured;
             result?;
         }
         Ok(received)
@@ -101,6 +108,24 @@ impl Connection {
         match (expected, self.role, self.flight.frames()) {
             (true, Role::SlowReader, _) | (true, _, 0) => Ok(State::Ended),
             (_, _, in_flight) => Err(Fault::EndedEarly { in_flight }),
+        }
+    }
+}
+
+/// What comes on a connection now.
+struct Arrivals<'a> {
+    meter: &'a mut Meter,
+    now: u64,
+    /// A slow reader's time is its own.
+    is_measured: bool,
+    measured: u64,
+}
+
+impl Arrivals<'_> {
+    #[inline]
+    fn note(&mut self, group: Group) {
+        if self.is_measured && self.meter.answered(group, self.now) {
+            self.measured += group.frames;
         }
     }
 }

@@ -153,9 +153,10 @@ impl Connection {
     }
 
     /// How many frames may be begun in all, as things are: so many are in flight at most. With pushes in a closed loop, where
-    /// nobody sees its own, what came from the others sets the pace.
+    /// nobody sees its own, receipts set the pace, or what came from the others.
     pub(super) fn limit(&self, plan: &Plan) -> u64 {
         match plan.reply {
+            Reply::Push if plan.awaits_receipts() => self.bound,
             Reply::Push => self.bound.saturating_add(self.received() / plan.others().max(1)),
             _ => self.begun.saturating_add(self.bound.saturating_sub(self.flight.frames())),
         }
@@ -187,7 +188,8 @@ impl Connection {
         self.begun += 1;
         (self.unmade, self.payload_len) = (len, len);
         if plan.reply == Reply::Push {
-            self.make_push(plan, out, Push { intended, sent: now });
+            let push = Push { sender: self.index, sequence: self.begun - 1, intended, sent: now };
+            self.make_push(plan, out, push);
         } else if len == 0 {
             self.make_trailer(plan, out);
         }

@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::meter::{Interval, Meter};
 use super::plan::Plan;
 use super::poller::{Poller, Ready};
+use super::receipts::Receipts;
 use super::shards::part;
 use super::socket::Address;
 
@@ -100,6 +101,8 @@ pub(super) struct Shard<'a> {
     turn: usize,
     scratch: Scratch,
     meter: Meter,
+    /// Where it sets the pace, how many connections have which push.
+    receipts: Option<Receipts>,
     /// Frames in flight now.
     in_flight: u64,
     start: Option<u64>,
@@ -150,6 +153,7 @@ impl<'a> Shard<'a> {
             slots,
             scratch: Scratch::new(common.plan),
             meter: Meter::new(0..0),
+            receipts: Receipts::new(common.plan),
             in_flight: 0,
             start: None,
             pushed: None,
@@ -211,8 +215,9 @@ impl<'a> Shard<'a> {
         let Some(connection) = &mut self.slots[key].connection else { return };
         let begun = self.start.is_some_and(|start| start <= now);
         let before = (connection.begun(), connection.received(), connection.in_flight());
-        let Shard { scratch, meter, pushed, .. } = self;
-        let mut context = Context { plan: self.common.plan, scratch, meter, now, begun, pushed: *pushed };
+        let Shard { common, scratch, meter, receipts, pushed, .. } = self;
+        let receipts = receipts.as_mut();
+        let mut context = Context { plan: common.plan, scratch, meter, receipts, now, begun, pushed: *pushed };
         let acted = act(connection, &mut context);
         self.found.sent += connection.begun() - before.0;
         self.in_flight = self.in_flight + connection.in_flight() - before.2;
@@ -229,6 +234,18 @@ impl<'a> Shard<'a> {
         if received > 0 && self.common.plan.in_flight_in_all.is_some() {
             self.pass_on(received, now);
         }
+        // With receipts there is one thread, and the slots are those of all connections.
+        while let Some((sender, frames)) = self.receipts.as_mut().and_then(Receipts::settle) {
+            self.allow(sender as usize, frames, now);
+        }
+    }
+
+    /// A connection may send so many frames more.
+    fn allow(&mut self, key: usize, frames: u64, now: u64) {
+        self.act(key, now, |connection, context| {
+            connection.allow(frames);
+            connection.look_after(context)
+        });
     }
 
     /// For each of so many replies, the connection whose turn it is sends a frame.
@@ -237,10 +254,7 @@ impl<'a> Shard<'a> {
             let there = |key: &usize| self.slots[*key].connection.is_some();
             let Some(key) = (self.turn..self.slots.len()).chain(0..self.turn).find(there) else { return };
             self.turn = (key + 1) % self.slots.len();
-            self.act(key, now, |connection, context| {
-                connection.allow_one_more();
-                connection.look_after(context)
-            });
+            self.allow(key, 1, now);
         }
     }
 
@@ -285,7 +299,7 @@ impl<'a> Shard<'a> {
             self.in_flight -= connection.in_flight();
             self.found.in_flight += connection.in_flight().saturating_sub(lost + wrong);
             self.found.unasked += (lost + wrong).saturating_sub(connection.in_flight());
-            self.found.account(&connection);
+            self.found.account(&connection, self.common.plan.hears(slot.index));
             if let Role::Reset { .. } = connection.role() {
                 connection.break_off();
             }
@@ -303,8 +317,10 @@ fn before_the_start(fault: Fault) -> Fault {
 }
 
 impl Found {
-    fn account(&mut self, connection: &Connection) {
+    /// A connection has ended. Where it `hears` nothing, it has no share in what came.
+    fn account(&mut self, connection: &Connection, hears: bool) {
         match connection.role() {
+            Role::Steady if !hears => {}
             Role::Steady => {
                 self.shares.push(connection.measured());
                 self.silent += usize::from(connection.received() == 0);

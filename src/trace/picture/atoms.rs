@@ -105,7 +105,7 @@ pub(super) fn read_edges(trace: &Trace, direction: Direction) -> Vec<u64> {
 }
 
 /// Puts atoms beside each other, on as many lines as they need. What belongs to one piece stays on one line.
-pub(super) fn lines(atoms: Vec<Atom>, sheet: &Sheet) -> Vec<Vec<Atom>> {
+pub(super) fn lines(atoms: &[Atom], sheet: &Sheet) -> Vec<Vec<Atom>> {
     let (track, right) = (sheet.track, sheet.right());
     let mut lines: Vec<Vec<Atom>> = Vec::new();
     let mut x = track;

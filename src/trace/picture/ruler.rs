@@ -16,7 +16,7 @@ const CAPTION: f64 = 11.5;
 
 /// The shapes of a direction below `top`, and where they end. Nothing if it carried nothing.
 pub(super) fn ruler(trace: &Trace, direction: Direction, sheet: &Sheet, top: f64) -> (Vec<Shape>, f64) {
-    let lines = lines(atoms(trace, direction), sheet);
+    let lines = lines(&atoms(trace, direction), sheet);
     if lines.is_empty() {
         return (Vec::new(), top);
     }

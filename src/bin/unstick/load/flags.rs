@@ -116,6 +116,10 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N", default_value = "64", value_parser = parse_connections)]
     connections: NonZeroUsize,
 
+    /// With --reply push: how many connections send; the others only receive
+    #[arg(long, value_name = "N", value_parser = parse_connections, hide_short_help = true)]
+    senders: Option<NonZeroUsize>,
+
     /// Connections made in a second [default: as fast as possible]
     #[arg(long, value_name = "RATE", value_parser = parse_rate, hide_short_help = true)]
     connect_rate: Option<f64>,
@@ -125,7 +129,9 @@ pub(crate) struct Load {
     #[arg(long, value_name = "IP", value_delimiter = ',', hide_short_help = true)]
     local_address: Vec<IpAddr>,
 
-    /// 64, uniform:16..4KiB, or list:64=0.9,64KiB=0.1 (shares)
+    /// As in 64 or uniform:16..4KiB
+    ///
+    /// Or list:64=0.9,64KiB=0.1, with the share of each.
     #[arg(long, value_name = "SIZES", default_value = "64")]
     payload: Sizes,
 
@@ -320,6 +326,7 @@ impl Load {
             None => Pacing::Closed,
         };
         plan.in_flight = self.in_flight.map(NonZeroU32::get);
+        plan.senders = self.senders.map(NonZeroUsize::get);
         plan.payload = self.payload.clone();
         plan.connections = self.connections.get();
         plan.connect_rate = self.connect_rate;

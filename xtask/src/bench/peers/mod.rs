@@ -77,8 +77,7 @@ pub(crate) enum Service {
     Own,
     /// Waits so long, then sends it back.
     Wait(Duration),
-    /// Sends it to every connection that has sent an empty frame, which is confirmed by one. So many frames at most are on
-    /// their way to a connection.
+    /// Sends it to every other connection. So many frames at most are on their way to one.
     Push { ahead: usize },
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::pending;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -63,10 +64,10 @@ pub(super) fn serve(
             smol::block_on(server.serve(handler, pending()))?;
         }
         Service::Push { .. } => {
-            let receivers = Arc::default();
+            let receivers = Arc::new(Receivers::default());
             let handler = move |peer: Peer| {
-                let receivers = Arc::clone(&receivers);
-                async move |frame: Frame<'_>, _: &mut Responder| publish(&receivers, &peer, frame.payload())
+                let (receivers, own) = (Arc::clone(&receivers), receivers.add(peer.outbox()));
+                async move |frame: Frame<'_>, _: &mut Responder| receivers.publish(own, frame.payload())
             };
             smol::block_on(server.serve(handler, pending()))?;
         }
@@ -74,25 +75,38 @@ pub(super) fn serve(
     Ok(())
 }
 
-/// Gives a payload to all receivers. An empty one makes the peer a receiver, which an empty one confirms.
-fn publish(receivers: &Mutex<Vec<Outbox>>, peer: &Peer, payload: &[u8]) -> Result<(), PushError> {
-    let mut receivers = receivers.lock().unwrap_or_else(PoisonError::into_inner);
-    if payload.is_empty() {
-        receivers.push(peer.outbox());
-        return peer.outbox().try_send(Bytes::new());
+/// All connections, each with its number.
+#[derive(Default)]
+struct Receivers {
+    next: AtomicUsize,
+    outboxes: Mutex<Vec<(usize, Outbox)>>,
+}
+
+impl Receivers {
+    /// Adds a connection; its number.
+    fn add(&self, outbox: Outbox) -> usize {
+        let number = self.next.fetch_add(1, Relaxed);
+        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner).push((number, outbox));
+        number
     }
-    let payload = Bytes::copy_from_slice(payload);
-    let mut result = Ok(());
-    // One that has ended is forgotten. One that is full fails the sender, and so the run.
-    receivers.retain(|receiver| match receiver.try_send(&payload) {
-        Err(PushError::Closed) => false,
-        Err(error) => {
-            result = Err(error);
-            true
-        }
-        Ok(()) => true,
-    });
-    result
+
+    /// Gives a payload to all but the one that it came from.
+    fn publish(&self, own: usize, payload: &[u8]) -> Result<(), PushError> {
+        let payload = Bytes::copy_from_slice(payload);
+        let mut result = Ok(());
+        // One that has ended is forgotten. One that is full fails the sender, and so the run.
+        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner).retain(|(number, outbox)| {
+            match if *number == own { Ok(()) } else { outbox.try_send(&payload) } {
+                Err(PushError::Closed) => false,
+                Err(error) => {
+                    result = Err(error);
+                    true
+                }
+                Ok(()) => true,
+            }
+        });
+        result
+    }
 }
 
 /// What stands for a handler's work: FNV-1a over the payload, again and again.

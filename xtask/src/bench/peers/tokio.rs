@@ -77,7 +77,7 @@ where
 }
 
 /// Hands every connection to `serve`, which spawns what serves it. Timers only where they are needed: they take time.
-pub(super) fn listen(timers: bool, serve: impl Fn(TcpStream)) -> io::Result<()> {
+pub(super) fn listen(timers: bool, mut serve: impl FnMut(TcpStream)) -> io::Result<()> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     if timers {
         runtime.enable_time();

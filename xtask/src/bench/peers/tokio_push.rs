@@ -1,4 +1,4 @@
-//! tokio's servers that push, on one thread: a frame that comes goes to every subscriber.
+//! tokio's servers that push, on one thread: a frame that comes goes to every other connection.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,39 +23,47 @@ pub(super) fn serve(kind: Kind, ahead: usize) -> io::Result<()> {
         Kind::TokioQueues => Hub::Queues(Mutex::default(), ahead),
         _ => Hub::Broadcast(broadcast::Sender::new(ahead)),
     });
-    listen(false, |stream| drop(tokio::spawn(read(stream, hub.clone(), kind))))
+    let mut number = 0;
+    listen(false, move |stream| {
+        number += 1;
+        drop(tokio::spawn(read(stream, number, hub.clone(), kind)));
+    })
 }
 
-/// How frames go from the connection that has one to those that want it. A subscriber that is too slow is ended.
+/// A connection's number.
+type Number = usize;
+
+/// How frames go from the connection that has one to all others. One that is too slow is ended.
 enum Hub {
-    Broadcast(broadcast::Sender<Bytes>),
-    /// One for each subscriber, of so many frames.
-    Queues(Mutex<Vec<mpsc::Sender<Bytes>>>, usize),
+    /// Each frame with where it came from.
+    Broadcast(broadcast::Sender<(Number, Bytes)>),
+    /// One for each connection, of so many frames.
+    Queues(Mutex<Vec<(Number, mpsc::Sender<Bytes>)>>, usize),
 }
 
 enum Subscription {
-    Broadcast(broadcast::Receiver<Bytes>),
+    Broadcast(Number, broadcast::Receiver<(Number, Bytes)>),
     Queue(mpsc::Receiver<Bytes>),
 }
 
 impl Hub {
-    fn subscribe(&self) -> Subscription {
+    fn subscribe(&self, own: Number) -> Subscription {
         match self {
-            Hub::Broadcast(sender) => Subscription::Broadcast(sender.subscribe()),
+            Hub::Broadcast(sender) => Subscription::Broadcast(own, sender.subscribe()),
             Hub::Queues(queues, ahead) => {
                 let (sender, receiver) = mpsc::channel(*ahead);
-                queues.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+                queues.lock().unwrap_or_else(PoisonError::into_inner).push((own, sender));
                 Subscription::Queue(receiver)
             }
         }
     }
 
-    fn publish(&self, frame: &Bytes) {
+    fn publish(&self, own: Number, frame: &Bytes) {
         match self {
-            Hub::Broadcast(sender) => _ = sender.send(frame.clone()),
+            Hub::Broadcast(sender) => _ = sender.send((own, frame.clone())),
             Hub::Queues(queues, _) => {
                 let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
-                queues.retain(|queue| queue.try_send(frame.clone()).is_ok());
+                queues.retain(|(number, queue)| *number == own || queue.try_send(frame.clone()).is_ok());
             }
         }
     }
@@ -65,7 +73,12 @@ impl Subscription {
     /// The next frame, as soon as there is one.
     async fn next(&mut self) -> io::Result<Bytes> {
         match self {
-            Subscription::Broadcast(receiver) => receiver.recv().await.map_err(io::Error::other),
+            Subscription::Broadcast(own, receiver) => loop {
+                let (number, frame) = receiver.recv().await.map_err(io::Error::other)?;
+                if number != *own {
+                    return Ok(frame);
+                }
+            },
             Subscription::Queue(receiver) => receiver.recv().await.ok_or_else(|| io::Error::other("too slow")),
         }
     }
@@ -73,28 +86,26 @@ impl Subscription {
     /// The next frame, if there is one.
     fn at_hand(&mut self) -> io::Result<Option<Bytes>> {
         match self {
-            Subscription::Broadcast(receiver) => match receiver.try_recv() {
-                Err(broadcast::error::TryRecvError::Empty) => Ok(None),
-                next => next.map(Some).map_err(io::Error::other),
+            Subscription::Broadcast(own, receiver) => loop {
+                match receiver.try_recv() {
+                    Err(broadcast::error::TryRecvError::Empty) => return Ok(None),
+                    Ok((number, _)) if number == *own => {}
+                    next => return next.map(|(_, frame)| Some(frame)).map_err(io::Error::other),
+                }
             },
             Subscription::Queue(receiver) => Ok(receiver.try_recv().ok()),
         }
     }
 }
 
-async fn read(stream: TcpStream, hub: Arc<Hub>, kind: Kind) -> io::Result<()> {
+async fn read(stream: TcpStream, own: Number, hub: Arc<Hub>, kind: Kind) -> io::Result<()> {
     let (input, output) = stream.into_split();
     let mut frames = FramedRead::new(input, codec());
-    let mut output = Some(FramedWrite::new(output, codec()));
     // Ends with this connection.
     let mut writing = JoinSet::new();
+    writing.spawn(write(hub.subscribe(own), FramedWrite::new(output, codec()), kind));
     while let Some(frame) = frames.next().await {
-        let frame = frame?.freeze();
-        if !frame.is_empty() {
-            hub.publish(&frame);
-        } else if let Some(output) = output.take() {
-            writing.spawn(write(hub.subscribe(), output, kind));
-        }
+        hub.publish(own, &frame?.freeze());
     }
     Ok(())
 }
@@ -107,7 +118,6 @@ async fn write(
     if matches!(kind, Kind::TokioWide | Kind::TokioQueues) {
         output.set_backpressure_boundary(WIDE);
     }
-    output.send(Bytes::new()).await?;
     loop {
         output.feed(frames.next().await?).await?;
         while kind != Kind::TokioSend

@@ -39,14 +39,14 @@ impl Scale {
         Scale::Log { from, to }
     }
 
-    /// Where a value is, from 0 to 1.
+    /// Where a value is, from 0 to 1; at 0 what is no number.
     pub(in super::super) fn at(self, value: f64) -> f64 {
         let part = match self {
             Scale::Linear { from, to } => (value - from) / (to - from),
             Scale::Log { from, to } => (value.max(from) / from).ln() / (to / from).ln(),
             Scale::Nines { to } => -(1.0 - value).max(1e-15).log10() / to,
         };
-        if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 }
+        if part.is_finite() && !value.is_nan() { part.clamp(0.0, 1.0) } else { 0.0 }
     }
 
     /// Its ticks in order, about `most` of them at most.
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(Scale::up_to(12.5).ticks(8), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0]);
         assert_eq!(Scale::from_zero(0.0).ticks(5), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
         assert_eq!(Scale::Log { from: 20.0, to: 500.0 }.ticks(6), [20.0, 50.0, 100.0, 200.0, 500.0]);
-        assert_eq!(Scale::Log { from: 1.0, to: 1e9 }.ticks(5), [1.0, 1e3, 1e6, 1e9]);
+        assert_eq!(Scale::Log { from: 1.0, to: 1e9 }.ticks(4), [1.0, 1e3, 1e6, 1e9]);
         assert_eq!(Scale::Nines { to: 3.2 }.ticks(9), [0.0, 0.5, 0.9, 0.99, 0.999]);
     }
 
