@@ -50,7 +50,7 @@ fn check(content: &[u8]) {
 /// The file with the changes that these bytes say.
 fn changed(data: &[u8]) -> Value {
     let mut source = Source::new(data);
-    let mut file: Value = serde_json::from_str(WRITTEN).expect("it was written by a shard");
+    let mut file = written();
     while !source.is_empty() {
         let pointers = pointers(&file);
         let Some(pointer) = pointers.get(usize::from(source.u16()) % pointers.len().max(1)) else { break };
@@ -60,6 +60,13 @@ fn changed(data: &[u8]) -> Value {
             None => break,
         }
     }
+    file
+}
+
+/// What a shard of this version writes.
+fn written() -> Value {
+    let mut file: Value = serde_json::from_str(WRITTEN).expect("it was written by a shard");
+    file["origin"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     file
 }
 
@@ -106,5 +113,17 @@ fn value(source: &mut Source<'_>, file: &Value, pointers: &[String]) -> Value {
             let pointer = pointers.get(usize::from(source.u16()) % pointers.len().max(1));
             pointer.and_then(|pointer| file.pointer(pointer)).cloned().unwrap_or(Value::Null)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise no change of it would be more than refused.
+    #[test]
+    fn what_a_shard_wrote_can_be_read() {
+        ShardFile::read("written", written().to_string().as_bytes()).expect("it is as a shard of today writes it");
+        check_shard_file(&[]);
     }
 }
