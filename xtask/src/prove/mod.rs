@@ -28,11 +28,11 @@ const QUICK_FIGURES: &str = "prove-quick.json";
 /// refuted.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Args {
-    /// Few layouts and few changes: under three minutes
+    /// Few layouts and few changes
     #[arg(long)]
     quick: bool,
 
-    /// Only this claim, 1 to 5, and no changes; may be given several times
+    /// Only this claim, 1 to 5 or 7, and no changes; may be given several times
     #[arg(long, value_name = "N")]
     claim: Vec<String>,
 
