@@ -32,10 +32,13 @@ pub(crate) fn serve_echo(server: Server) -> SocketAddr {
     addr
 }
 
+/// Every frame is answered and right. A busy machine may be late for the rate of an open loop, which is told, and is no fault.
 #[track_caller]
 pub(crate) fn is_verified(plan: &Plan) -> Outcome {
     let outcome = run(plan);
-    assert_eq!(outcome.verdict, Verdict::Verified, "{}", said(&outcome));
+    let is_late = plan.pacing != Pacing::Closed && outcome.verdict == Verdict::NotAsAsked;
+    assert!(outcome.verdict == Verdict::Verified || is_late, "{}", said(&outcome));
+    assert_eq!((outcome.errors(), outcome.fault_count), (0, 0), "{}", said(&outcome));
     outcome
 }
 
