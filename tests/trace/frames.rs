@@ -69,12 +69,12 @@ stream 0: client 192.168.0.2:41234, server 192.168.0.1:4747; frames are u32le
 
    #       time  client        states as seen from one place          server
                  CLOSED                                               LISTEN
-   0   0.000000  SYN_SENT      ─ SYN seq 0 ────────────────────────▶
-   1   0.000010                ◀────────────── SYN ACK seq 0 ack 1 ─  SYN_RECEIVED
+   1   0.000000  SYN_SENT      ─ SYN seq 0 ────────────────────────▶
+   2   0.000010                ◀────────────── SYN ACK seq 0 ack 1 ─  SYN_RECEIVED
 ";
     let shown = text(&closed(sticky()).trace(&reading));
     assert_eq!(shown.lines().take(6).collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
-    for part in ["2 whole + head of #3", "LAST_ACK", "\"你好\"", "3, 5", "the first 5 bytes are before"] {
+    for part in ["2 whole + head of #3", "LAST_ACK", "\"你好\"", "4, 6", "the first 5 bytes are before"] {
         assert!(shown.contains(part), "nothing of {part}");
     }
 }
