@@ -239,6 +239,21 @@ mod tests {
     }
 
     #[test]
+    fn bytes_in_one_piece_need_no_vectored_write() {
+        let payload = Bytes::from(vec![1; 50]);
+        let mut queue = Queue::default();
+        assert_eq!(queue.piece(), Some(&[][..]));
+        queue.push(payload.clone());
+        assert_eq!(queue.piece().map(<[u8]>::as_ptr), Some(payload.as_ptr()));
+        queue.copied().extend_from_slice(b"behind");
+        assert_eq!(queue.piece(), None);
+        queue.written(50);
+        assert_eq!(queue.piece(), Some(&b"behind"[..]));
+        queue.push(payload);
+        assert_eq!(queue.piece(), None);
+    }
+
+    #[test]
     fn no_more_than_32_large_payloads_are_offered_and_nothing_out_of_turn() {
         for (payloads, slices) in [(31, 63), (32, 65), (33, 64)] {
             let mut queue = Queue::default();
