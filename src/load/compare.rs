@@ -78,18 +78,11 @@ const MEASURES: [Measure; 7] = [
     ("p99", "ns", false, |run| quantile(run, 0.99)),
     ("p99.9", "ns", false, |run| quantile(run, 0.999)),
     ("max", "ns", false, |run| quantile(run, 1.0)),
-    ("server CPU/frame", "ns", false, server_time),
+    ("server CPU/frame", "ns", false, Outcome::server_ns_a_frame),
 ];
 
 fn quantile(run: &Outcome, quantile: f64) -> Option<f64> {
     run.response_ns.quantile(quantile).map(|nanoseconds| nanoseconds as f64)
-}
-
-/// What the server took on a core for a frame, in nanoseconds.
-fn server_time(run: &Outcome) -> Option<f64> {
-    let server = run.server.as_ref()?;
-    let seconds = server.user_seconds? + server.system_seconds?;
-    (run.frames_verified > 0).then(|| seconds * 1e9 / run.frames_verified as f64)
 }
 
 impl Comparison {

@@ -9,12 +9,10 @@ use serde::Deserialize;
 
 use super::error::PlanError;
 use super::meter::Interval;
-use super::outcome::{Fairness, FaultSeen, Outcome, Verdict, thinned};
+use super::outcome::{FAULTS_KEPT, Fairness, FaultSeen, Outcome, Verdict, a_second, thinned};
 use super::shards::{Merged, Part, Shard};
 use super::times::Geometry;
 
-/// Faults that are kept one by one.
-const FAULTS_KEPT: usize = 100;
 /// Shards that are named where many are missing.
 const MISSING_NAMED: usize = 10;
 /// Nanoseconds.
@@ -184,8 +182,8 @@ pub fn merge(files: &[ShardFile]) -> Result<Outcome, MergeError> {
     outcome.seconds = window.seconds;
     outcome.rate_asked = outcome.plan.pacing.rate();
     let whole_rate = outcome.frames_in_time;
-    outcome.rate_reached = window.a_second(if window.is_whole { whole_rate } else { all.sent });
-    outcome.frames_per_second = window.a_second_until_answered(all.response_ns.count());
+    outcome.rate_reached = a_second(if window.is_whole { whole_rate } else { all.sent }, window.seconds);
+    outcome.frames_per_second = a_second(all.response_ns.count(), window.seconds_until_answered);
     outcome.intervals = window.intervals(&shards);
     outcome.response_ns = all.response_ns;
     outcome.service_ns = all.service_ns;
@@ -254,14 +252,6 @@ impl Window {
         let seconds = least / SECOND;
         let whole = seconds as f64;
         Window { is_whole: false, seconds: whole, seconds_until_answered: whole, intervals: seconds as usize }
-    }
-
-    fn a_second(&self, frames: u64) -> f64 {
-        if self.seconds > 0.0 { frames as f64 / self.seconds } else { 0.0 }
-    }
-
-    fn a_second_until_answered(&self, frames: u64) -> f64 {
-        if self.seconds_until_answered > 0.0 { frames as f64 / self.seconds_until_answered } else { 0.0 }
     }
 
     /// The seconds that are in it.
@@ -356,36 +346,17 @@ fn judge(outcome: &mut Outcome, shards: &[&ShardFile]) {
     for ShardFile { outcome, part, .. } in shards {
         failures.extend(outcome.failures.iter().map(|failure| format!("shard {}: {failure}", part.shard)));
     }
-    let mut verdict = shards
-        .iter()
-        .map(|file| file.outcome.verdict)
-        .max_by_key(|verdict| gravity(*verdict))
-        .unwrap_or(Verdict::Verified);
+    let mut verdict = shards.iter().map(|file| file.outcome.verdict).max().unwrap_or(Verdict::Verified);
     if outcome.intervals.is_empty() {
         failures.push("nothing was measured: there is no second in which all shards measured".into());
-        verdict = worse(verdict, Verdict::NotAsAsked);
+        verdict = verdict.max(Verdict::NotAsAsked);
     }
     let missed = outcome.missed();
     if !missed.is_empty() {
-        verdict = worse(verdict, Verdict::ExpectationMissed);
+        verdict = verdict.max(Verdict::ExpectationMissed);
     }
     failures.extend(missed);
     (outcome.verdict, outcome.failures) = (verdict, failures);
-}
-
-fn worse(one: Verdict, other: Verdict) -> Verdict {
-    if gravity(other) > gravity(one) { other } else { one }
-}
-
-/// Of two verdicts, the one that is more is that of both together, as it is in one run.
-fn gravity(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Verified => 0,
-        Verdict::ExpectationMissed => 1,
-        Verdict::NotAsAsked => 2,
-        Verdict::Incomplete => 3,
-        Verdict::Wrong => 4,
-    }
 }
 
 /// Why shards cannot be merged. Files are named as they were to [`ShardFile::read`].

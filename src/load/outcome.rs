@@ -16,7 +16,7 @@ use super::show::{count, duration, plural};
 use super::times::{Geometry, Times};
 
 /// Faults that are kept one by one; of more, the number is known.
-const FAULTS_KEPT: usize = 100;
+pub(super) const FAULTS_KEPT: usize = 100;
 /// Connections whose replies are kept one by one; of more, so many stand for all.
 const SHARES_KEPT: usize = 101;
 /// A rate is reached with this part of the frames that were due.
@@ -109,19 +109,19 @@ pub struct Outcome {
     pub merged: Option<Merged>,
 }
 
-/// The one thing to know of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The one thing to know of a run. Of several, the greatest is that of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
     /// All that was asked for happened, and every byte was right.
     Verified,
-    /// Ended before its time, and all was right until then.
-    Incomplete,
     /// What was asked for was measured, and an expectation is missed.
     ExpectationMissed,
     /// It was not measured as asked: the rate was not reached, the generator was late, connections are missing.
     NotAsAsked,
+    /// Ended before its time, and all was right until then.
+    Incomplete,
     /// Bytes were wrong, or frames lost.
     Wrong,
 }
@@ -242,6 +242,11 @@ fn since_1970(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
+/// Frames a second; 0 where no time was measured.
+pub(super) fn a_second(frames: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { frames as f64 / seconds } else { 0.0 }
+}
+
 impl Fairness {
     /// Out of numbers of replies, and how many connections had so many; `None` where none had any.
     pub(super) fn of(connections: &BTreeMap<u64, u64>) -> Option<Fairness> {
@@ -309,7 +314,6 @@ impl Outcome {
             frames_unasked: found.unasked,
             replies: replies.iter().map(|(replies, connections)| (*replies, *connections)).collect(),
         });
-        let a_second = |frames: u64, seconds: f64| if seconds > 0.0 { frames as f64 / seconds } else { 0.0 };
         let mut outcome = Outcome {
             verdict: Verdict::Verified,
             failures: Vec::new(),
@@ -371,6 +375,15 @@ impl Outcome {
     /// The part of the frames due that was sent in the measured time; `None` in a closed loop.
     pub fn sent_in_time(&self) -> Option<f64> {
         (self.frames_due > 0).then(|| self.frames_in_time as f64 / self.frames_due as f64)
+    }
+
+    /// What the server took on a core for a frame, in nanoseconds, where that is known.
+    pub(super) fn server_ns_a_frame(&self) -> Option<f64> {
+        let server = self.server.as_ref()?;
+        let seconds = server.user_seconds? + server.system_seconds?;
+        // Those of the time that the server was watched.
+        let frames = self.frames_per_second * server.seconds;
+        (frames >= 1.0).then(|| seconds * 1e9 / frames)
     }
 
     /// What was measured of this; `None` where nothing was.

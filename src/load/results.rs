@@ -40,7 +40,7 @@ pub struct Results {
 impl Results {
     /// Runs of one plan. The verdict is that of the worst.
     pub fn of_runs(runs: Vec<Outcome>) -> Results {
-        let verdict = runs.iter().map(|run| run.verdict).max_by_key(|verdict| severity(*verdict));
+        let verdict = runs.iter().map(|run| run.verdict).max();
         let several = runs.len() > 1;
         let failures = runs.iter().enumerate().flat_map(|(index, run)| {
             let line = move |failure: &String| match several {
@@ -92,22 +92,11 @@ impl Results {
         let held_against = expectations.iter().filter(|expectation| expectation.needs_baseline());
         let missed: Vec<String> =
             held_against.filter_map(|it| it.missed_beside(of(&self.runs, it), of(&baseline, it))).collect();
-        if !missed.is_empty() && severity(self.verdict) < severity(Verdict::ExpectationMissed) {
-            self.verdict = Verdict::ExpectationMissed;
+        if !missed.is_empty() {
+            self.verdict = self.verdict.max(Verdict::ExpectationMissed);
         }
         self.failures.extend(missed);
         self.baseline = baseline;
         Ok(self)
-    }
-}
-
-/// Of several, the verdict with the greatest one is that of all.
-fn severity(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::Verified => 0,
-        Verdict::ExpectationMissed => 1,
-        Verdict::NotAsAsked => 2,
-        Verdict::Incomplete => 3,
-        Verdict::Wrong => 4,
     }
 }

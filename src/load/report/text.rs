@@ -178,11 +178,8 @@ pub(super) fn server_use(outcome: &Outcome, server: &ServerUse) -> String {
             let (user_percent, system_percent) = (percent(user), percent(system));
             let all = user_percent + system_percent;
             _ = write!(text, "{all:.0} % of a core (user {user_percent:.0}, system {system_percent:.0})");
-            // Those of the time that the server was watched.
-            let frames = outcome.frames_per_second * server.seconds;
-            if frames >= 1.0 {
-                let a_frame = (user + system) * 1e9 / frames;
-                _ = write!(text, ", {} a frame", duration(a_frame as u64));
+            if let Some(nanoseconds) = outcome.server_ns_a_frame() {
+                _ = write!(text, ", {} a frame", duration(nanoseconds as u64));
             }
         }
         _ => text.push_str("CPU not known"),
