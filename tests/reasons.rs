@@ -19,6 +19,14 @@ fn no_tls() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "no record")
 }
 
+/// Its text begins with its name, and its kind has that name.
+fn says(reason: &CloseReason, text: &str) {
+    assert_eq!(reason.to_string(), text);
+    assert_eq!(reason.kind().name(), reason.name());
+    assert!(CloseKind::ALL[reason.kind() as usize] == reason.kind());
+    assert!(text.starts_with(reason.name()), "{text}");
+}
+
 #[test]
 fn a_reason_is_of_the_error_that_it_was() {
     let mut decoder = Decoder::new(Format::U8);
@@ -26,8 +34,6 @@ fn a_reason_is_of_the_error_that_it_was() {
     assert_eq!(decoder.next_frame(), Ok(None));
     let cut = decoder.finish().unwrap_err();
     let late = || io::Error::from(io::ErrorKind::TimedOut);
-    let timeout = Duration::from_secs(3);
-    let slow = |timeout| CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: None };
     for (reason, text) in [
         (CloseReason::Clean, "clean".to_string()),
         (CloseReason::Stopped, "stopped".to_string()),
@@ -51,45 +57,55 @@ fn a_reason_is_of_the_error_that_it_was() {
             CloseReason::Handshake(HandshakeError::Tls("the certificate".into())),
             "handshake: the TLS handshake failed: the certificate".into(),
         ),
-        (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already".into()),
-        (CloseReason::Silent { timeout, diagnosis: None }, "silent: no whole frame within 3s".into()),
+    ] {
+        says(&reason, &text);
+    }
+}
+
+#[test]
+fn a_reason_names_the_limit_that_was_reached() {
+    let timeout = Duration::from_secs(3);
+    for (reason, text) in [
+        (CloseReason::Refused { max_connections: 7 }, "refused: 7 connections are served already"),
+        (CloseReason::Silent { timeout, diagnosis: None }, "silent: no whole frame within 3s"),
         (
             CloseReason::Silent { timeout, diagnosis: Some(Diagnosis::Http) },
-            "silent: no whole frame within 3s (looks like HTTP)".into(),
+            "silent: no whole frame within 3s (looks like HTTP)",
         ),
-        (CloseReason::Idle { timeout }, "idle: nothing sent for 3s".into()),
-        (slow(timeout), "slow frame: 5 bytes within 3s, and 4 missing".into()),
-        (slow(Duration::from_nanos(10_007_690_429)), "slow frame: 5 bytes within 10s, and 4 missing".into()),
-        (slow(Duration::from_nanos(12_349_999_999)), "slow frame: 5 bytes within 12.3s, and 4 missing".into()),
-        (slow(Duration::from_nanos(999_500_000)), "slow frame: 5 bytes within 1s, and 4 missing".into()),
-        (slow(Duration::from_nanos(200_122_070)), "slow frame: 5 bytes within 200ms, and 4 missing".into()),
-        (slow(Duration::from_nanos(1_234)), "slow frame: 5 bytes within 1.23µs, and 4 missing".into()),
-        (slow(Duration::ZERO), "slow frame: 5 bytes within 0ns, and 4 missing".into()),
-        (
-            CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: Some(Diagnosis::Tls) },
-            "slow frame: 5 bytes within 3s, and 4 missing (looks like TLS)".into(),
-        ),
-        (
-            CloseReason::SlowReader { queued: 5, timeout },
-            "slow reader: nothing read for 3s, with 5 bytes waiting".into(),
-        ),
-        (
-            CloseReason::Overflow { queued: 9, limit: 8 },
-            "overflow: the peer reads too slowly: 9 bytes queued, limit 8".into(),
-        ),
+        (CloseReason::Idle { timeout }, "idle: nothing sent for 3s"),
+        (CloseReason::SlowReader { queued: 5, timeout }, "slow reader: nothing read for 3s, with 5 bytes waiting"),
+        (CloseReason::Overflow { queued: 9, limit: 8 }, "overflow: the peer reads too slowly: 9 bytes queued, limit 8"),
         (
             CloseReason::from(WriteError::Overflow { queued: 9, max_queued: 8 }),
-            "overflow: the peer reads too slowly: 9 bytes queued, limit 8".into(),
+            "overflow: the peer reads too slowly: 9 bytes queued, limit 8",
         ),
         (
             CloseReason::OverBudget { held: 3, fair_share: 2, memory_budget: 9 },
-            "over budget: 3 bytes held, the fair share of 9 is 2".into(),
+            "over budget: 3 bytes held, the fair share of 9 is 2",
         ),
     ] {
-        assert_eq!(reason.to_string(), text);
-        assert_eq!(reason.kind().name(), reason.name());
-        assert!(CloseKind::ALL[reason.kind() as usize] == reason.kind());
-        assert!(text.starts_with(reason.name()), "{text}");
+        says(&reason, text);
+    }
+}
+
+#[test]
+fn times_are_told_to_three_digits() {
+    let timeout = Duration::from_secs(3);
+    let slow = |timeout| CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: None };
+    for (reason, text) in [
+        (slow(timeout), "slow frame: 5 bytes within 3s, and 4 missing"),
+        (slow(Duration::from_nanos(10_007_690_429)), "slow frame: 5 bytes within 10s, and 4 missing"),
+        (slow(Duration::from_nanos(12_349_999_999)), "slow frame: 5 bytes within 12.3s, and 4 missing"),
+        (slow(Duration::from_nanos(999_500_000)), "slow frame: 5 bytes within 1s, and 4 missing"),
+        (slow(Duration::from_nanos(200_122_070)), "slow frame: 5 bytes within 200ms, and 4 missing"),
+        (slow(Duration::from_nanos(1_234)), "slow frame: 5 bytes within 1.23µs, and 4 missing"),
+        (slow(Duration::ZERO), "slow frame: 5 bytes within 0ns, and 4 missing"),
+        (
+            CloseReason::SlowFrame { received: 5, missing: 4, timeout, diagnosis: Some(Diagnosis::Tls) },
+            "slow frame: 5 bytes within 3s, and 4 missing (looks like TLS)",
+        ),
+    ] {
+        says(&reason, text);
     }
 }
 
