@@ -90,7 +90,7 @@ impl Line<'_> {
         shapes
     }
 
-    /// The names of the lanes. A narrow sheet has no room for them; what is in the lanes says what it is.
+    /// The names of the rows. A narrow sheet has no room for them; what is in the rows says what it is.
     fn names(&self) -> Vec<Shape> {
         if self.sheet.is_narrow {
             return Vec::new();
@@ -199,7 +199,7 @@ impl Line<'_> {
         shapes
     }
 
-    /// Lines at the edges of segments, through all lanes, with the sequence number of the byte behind each.
+    /// Lines at the edges of segments, through all rows, with the sequence number of the byte behind each.
     fn cuts(&self) -> Vec<Shape> {
         let mut edges: Vec<(f64, u64)> = Vec::new();
         for atoms in self.atoms.chunk_by(|a, b| segment_of(a) == segment_of(b)) {

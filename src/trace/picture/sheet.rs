@@ -9,7 +9,7 @@ pub(super) struct Sheet {
     /// The rails.
     pub(super) client: f64,
     pub(super) server: f64,
-    /// Where the bytes begin; left of it are the names of the lanes, if there is room.
+    /// Where the bytes begin; left of it are the names of the rows, if there is room.
     pub(super) track: f64,
     /// The widest bar of bytes on an arrow.
     pub(super) bar: f64,
