@@ -69,6 +69,7 @@ const WRONG: &[(&[&str], &[&str])] = &[
     (&["trace", "--scenario", "sticki"], &["--scenario", "sticky", "or all"]),
     (&["trace", "--scenario", "all", "--pcap", "x"], &["--scenario", "--pcap"]),
     (&["trace", "--scenario", "all", "--svg", "x"], &["--svg", "--html"]),
+    (&["trace", "--scenario", "sticky", "--svg", "-", "--html", "-"], &["--svg", "--html", "standard output"]),
     (&["trace", "--pcap", "x", "--save", "y"], &["--save", "--pcap"]),
     (&["dissector", "--name", "2x"], &["--name", "\"2x\"", "a letter from a to z"]),
     (&["dissector", "--name", "协议"], &["--name", "协议", "a letter from a to z"]),

@@ -101,7 +101,10 @@ fn parse_greeting(text: &str) -> Result<u64, String> {
 
 pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
     let shown = match &command.pcap {
-        Some(path) => vec![read_trace(command, path)?],
+        Some(path) => {
+            command.files.check(1)?;
+            vec![read_trace(command, path)?]
+        }
         #[cfg(target_os = "linux")]
         None => {
             command.files.check(command.live.count())?;

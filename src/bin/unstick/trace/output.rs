@@ -46,11 +46,16 @@ impl Shown {
 }
 
 impl Files {
-    /// Refuses what so many traces cannot be written to.
+    /// Refuses what so many traces cannot be written to, and two forms in one stream.
     pub(super) fn check(&self, traces: usize) -> Result<(), Failure> {
-        match &self.svg {
-            Some(_) if traces > 1 => Err(Failure::usage("--svg draws one picture; --html draws all on one page")),
-            _ => Ok(()),
+        if self.svg.is_some() && traces > 1 {
+            return Err(Failure::usage("--svg draws one picture; --html draws all on one page"));
+        }
+        let to_stdout =
+            [&self.json, &self.svg, &self.html].into_iter().flatten().filter(|path| path.as_os_str() == "-");
+        match to_stdout.count() {
+            0 | 1 => Ok(()),
+            _ => Err(Failure::usage("only one of --json, --svg and --html can be -, standard output")),
         }
     }
 
