@@ -176,7 +176,7 @@ fn wrong_flags_are_told_in_words() {
         (&["--find-knee", "p99<5ms", "--rate", "10"], "cannot be used with"),
         (&["--sweep", "rate=5"], "write it as in rate=10k..200k*1.5"),
         (&["--sweep", "rate=5..9+1", "--rate", "5"], "--sweep rate=5..9+1 and --rate do not go together"),
-        (&["--runs", "51"], "51 is not in 1..=50"),
+        (&["--runs", "51"], "a number of runs, 1 to 50"),
         (&["--rate", "0"], "write a number a second, above 0"),
         (&["--rate", "5", "--closed"], "cannot be used with"),
         (&["--payload", "uniform:9..3"], "the least is above the greatest"),

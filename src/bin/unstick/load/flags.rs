@@ -182,7 +182,7 @@ pub(crate) struct Load {
     ///
     /// With --baseline as often as that. The first has --seed for its seed, the
     /// next ones the numbers after it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_RUNS))]
+    #[arg(long, value_name = "N", value_parser = parse_runs)]
     runs: Option<u64>,
 
     /// Compare with the runs in a file of --json
@@ -389,6 +389,11 @@ fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = number.trim_end().parse::<f64>().ok().map(|number| number * factor);
     rate.filter(|rate| *rate > 0.0 && *rate <= 1e9)
         .ok_or_else(|| "write a number a second, above 0, as in 1000, 10k or 1.5M".into())
+}
+
+fn parse_runs(text: &str) -> Result<u64, String> {
+    let runs = text.parse().ok().filter(|runs| (1..=MOST_RUNS).contains(runs));
+    runs.ok_or_else(|| format!("write a number of runs, 1 to {MOST_RUNS}"))
 }
 
 fn parse_in_flight(text: &str) -> Result<NonZeroU32, String> {
