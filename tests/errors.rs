@@ -347,7 +347,7 @@ fn errors_of_a_merge_name_the_file_and_leave_the_rest_to_their_cause() {
     check(&merge(&[]).expect_err("no file"), "there is no shard to merge", None);
     let file = || "a.json".to_owned();
     for (error, text, cause) in [
-        (MergeError::NotAShard { file: file() }, "a.json is not of a shard: it has no run id", None),
+        (MergeError::NotAShard { file: file() }, "a.json is not the outcome of one shard", None),
         (
             MergeError::Version { file: file(), found: "0.0.1".into(), expected: "0.2.0".into() },
             "a.json was written by version 0.0.1, and this is version 0.2.0",

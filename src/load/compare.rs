@@ -13,8 +13,6 @@ use super::statistics::{bootstrap, least_p, mann_whitney, median, runs_needed};
 /// A difference is seen where p is this or less. Not 0.05, as several measures are compared at a time: of twenty that do not differ
 /// one would seem to.
 const SEEN: f64 = 0.01;
-/// Runs on a side at most: the exact test takes a time that grows with their fourth power.
-const MOST_RUNS: usize = 50;
 /// What two plans may differ in, and their runs be compared all the same.
 const MAY_DIFFER: [&str; 7] = ["run", "target", "local_addrs", "drain", "greatest_lag", "start_at", "expectations"];
 
@@ -86,6 +84,9 @@ fn quantile(run: &Outcome, quantile: f64) -> Option<f64> {
 }
 
 impl Comparison {
+    /// Runs on a side at most, 50: the exact test takes a time that grows with their fourth power.
+    pub const MOST_RUNS: usize = 50;
+
     /// Compares runs with those of before, which had the same load. Left out is what was not measured in each of them, or was 0.
     ///
     /// At least five runs a side are needed to see a difference, and they are best in turn, A B B A: so what changes with time on
@@ -168,7 +169,9 @@ impl Difference {
 fn usable(runs: &[Outcome], side: Side) -> Result<(), CompareError> {
     match runs.len() {
         0 => return Err(CompareError::NoRun { side }),
-        number if number > MOST_RUNS => return Err(CompareError::TooMany { side, number, most: MOST_RUNS }),
+        number if number > Comparison::MOST_RUNS => {
+            return Err(CompareError::TooMany { side, number, most: Comparison::MOST_RUNS });
+        }
         _ => {}
     }
     match runs.iter().enumerate().find(|(_, run)| matches!(run.verdict, Verdict::Wrong | Verdict::Incomplete)) {

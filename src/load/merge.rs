@@ -181,8 +181,8 @@ pub fn merge(files: &[ShardFile]) -> Result<Outcome, MergeError> {
     add_counts(&mut outcome, &shards)?;
     outcome.seconds = window.seconds;
     outcome.rate_asked = outcome.plan.pacing.rate();
-    let whole_rate = outcome.frames_in_time;
-    outcome.rate_reached = a_second(if window.is_whole { whole_rate } else { all.sent }, window.seconds);
+    let sent = if window.is_whole { outcome.frames_in_time } else { all.sent };
+    outcome.rate_reached = a_second(sent, window.seconds);
     outcome.frames_per_second = a_second(all.response_ns.count(), window.seconds_until_answered);
     outcome.intervals = window.intervals(&shards);
     outcome.response_ns = all.response_ns;
@@ -450,7 +450,7 @@ impl fmt::Display for MergeError {
         match self {
             MergeError::Nothing => f.write_str("there is no shard to merge"),
             MergeError::Unreadable { file, .. } => write!(f, "{file} is not the outcome of a load"),
-            MergeError::NotAShard { file } => write!(f, "{file} is not of a shard: it has no run id"),
+            MergeError::NotAShard { file } => write!(f, "{file} is not the outcome of one shard"),
             MergeError::Version { file, found, expected } => {
                 write!(f, "{file} was written by version {found}, and this is version {expected}")
             }

@@ -47,9 +47,9 @@ pub struct Outcome {
     pub rate_asked: Option<f64>,
     /// Frames a second that were sent in the measured time.
     pub rate_reached: f64,
-    /// Replies, or pushes that came, a second of the measured time.
+    /// Replies, or pushes that came, a second: those to frames of the measured time, from its begin to the last of them.
     pub frames_per_second: f64,
-    /// Frames that were to be sent in the measured time by the schedule of an open loop, and those of them that were.
+    /// Frames that were to be sent in the measured time by the schedule of an open loop.
     pub frames_due: u64,
     /// Frames that were to be sent in the measured time, and were sent in it.
     pub frames_in_time: u64,
@@ -164,7 +164,7 @@ pub struct Fairness {
 pub struct ServerUse {
     /// Its threads, where that is known.
     pub threads: Option<usize>,
-    /// Seconds on a core, in programs and in the system.
+    /// Seconds on a core, in the program itself.
     pub user_seconds: Option<f64>,
     /// Seconds on a core, in the system.
     pub system_seconds: Option<f64>,
@@ -377,6 +377,11 @@ impl Outcome {
         (self.frames_due > 0).then(|| self.frames_in_time as f64 / self.frames_due as f64)
     }
 
+    /// Whether there is but one time, as frames of a closed loop are sent when they are to be.
+    pub(super) fn is_round_trip(&self) -> bool {
+        self.plan.pacing == Pacing::Closed && self.response_ns == self.service_ns
+    }
+
     /// What the server took on a core for a frame, in nanoseconds, where that is known.
     pub(super) fn server_ns_a_frame(&self) -> Option<f64> {
         let server = self.server.as_ref()?;
@@ -395,11 +400,6 @@ impl Outcome {
             Measure::Errors => Some(self.errors() as f64),
             Measure::Fairness => self.fairness.map(|fairness| fairness.jain),
         }
-    }
-
-    /// Whether an open loop was measured as asked: the rate reached, the generator in time, and with CPU to spare.
-    pub fn is_healthy(&self) -> bool {
-        self.not_as_asked().is_empty()
     }
 
     /// Reaches a verdict on what is measured.

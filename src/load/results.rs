@@ -27,7 +27,7 @@ pub struct Results {
     pub verdict: Verdict,
     /// What is wrong, a line each.
     pub failures: Vec<String>,
-    /// Runs of one plan, in their order. None where there is a curve.
+    /// Runs of one plan, in their order. Of a curve none, unless one is to be shown in detail beside it.
     pub runs: Vec<Outcome>,
     /// Earlier runs, with which these are compared.
     pub baseline: Vec<Outcome>,
@@ -62,16 +62,9 @@ impl Results {
     /// Runs that differ in one value. What is missed above the knee is no failure.
     pub fn of_curve(curve: Curve) -> Results {
         let verdict = curve.verdict();
-        let failed = curve.points.iter().filter(|point| point.outcome.verdict == verdict && !point.holds());
+        let failed = curve.points.iter().filter(|point| point.outcome.verdict == verdict);
         let failures = failed.flat_map(|point| point.outcome.failures.iter().cloned()).take(10).collect();
-        Results {
-            verdict,
-            failures: if verdict == Verdict::Verified { Vec::new() } else { failures },
-            runs: Vec::new(),
-            baseline: Vec::new(),
-            curve: Some(curve),
-            comparison: None,
-        }
+        Results { verdict, failures, runs: Vec::new(), baseline: Vec::new(), curve: Some(curve), comparison: None }
     }
 
     /// The same compared with earlier runs, and whether the expectations that are held against them are met: by the median of the

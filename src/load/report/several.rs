@@ -8,7 +8,7 @@ use crate::load::results::Results;
 use crate::load::show::{count, duration, plural};
 use crate::load::sweep::Swept;
 
-use super::text::{labelled, load, text};
+use super::text::{labelled, load, shout, text};
 
 /// Failures that are shown; the rest are in the JSON.
 const FAILURES_SHOWN: usize = 10;
@@ -45,16 +45,6 @@ fn failures(results: &Results) -> Vec<String> {
         lines.push(format!("  ! {more} more, in the JSON"));
     }
     lines
-}
-
-fn shout(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Verified => "",
-        Verdict::Incomplete => "INCOMPLETE: interrupted; ",
-        Verdict::ExpectationMissed => "EXPECTATION MISSED; ",
-        Verdict::NotAsAsked => "NOT MEASURED AS ASKED; ",
-        Verdict::Wrong => "WRONG; ",
-    }
 }
 
 fn runs_text(results: &Results, runs: &[Outcome]) -> String {

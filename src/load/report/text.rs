@@ -38,13 +38,21 @@ pub(super) fn labelled(label: &str, text: &str) -> String {
 fn verdict(outcome: &Outcome) -> String {
     let right = right(outcome);
     match outcome.verdict {
-        Verdict::Verified => right,
         Verdict::Incomplete => {
             format!("INCOMPLETE: interrupted after {}; {right}", duration((outcome.seconds * 1e9) as u64))
         }
-        Verdict::ExpectationMissed => format!("EXPECTATION MISSED; {right}"),
-        Verdict::NotAsAsked => format!("NOT MEASURED AS ASKED; {right}"),
-        Verdict::Wrong => format!("WRONG; {right}"),
+        verdict => format!("{}{right}", shout(verdict)),
+    }
+}
+
+/// What stands before all else where a verdict is not *verified*.
+pub(super) fn shout(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Verified => "",
+        Verdict::Incomplete => "INCOMPLETE: interrupted; ",
+        Verdict::ExpectationMissed => "EXPECTATION MISSED; ",
+        Verdict::NotAsAsked => "NOT MEASURED AS ASKED; ",
+        Verdict::Wrong => "WRONG; ",
     }
 }
 
@@ -133,7 +141,7 @@ fn times(outcome: &Outcome) -> Vec<String> {
         return Vec::new();
     }
     let closed = outcome.plan.pacing == Pacing::Closed;
-    if closed && outcome.response_ns == outcome.service_ns {
+    if outcome.is_round_trip() {
         return vec![labelled("round trip", &spread(&outcome.response_ns))];
     }
     let mut lines = vec![
@@ -235,8 +243,8 @@ fn response_beside_service(outcome: &Outcome) -> Option<String> {
     }
     if response > service.saturating_mul(2) {
         let held = match outcome.plan.in_flight {
-            Some(bound) => format!("for one of the {bound} places in flight"),
-            None => "for its socket".into(),
+            Some(_) => "for a place in flight",
+            None => "for its socket",
         };
         return Some(format!(
             "1 % of the frames took {response_text} or more from when they were to be sent, but {service_text} from when they \

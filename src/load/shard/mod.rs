@@ -34,7 +34,7 @@ pub(super) struct Common<'a> {
     /// The addresses of the server's name, in order.
     pub(super) addresses: &'a [Address],
     pub(super) control: &'a Control,
-    /// There is a core for each shard and one more.
+    /// There are more than two cores for each thread: the server may need as many as we do.
     pub(super) spins: bool,
 }
 

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use unstick::framing::{Format, Layout};
-use unstick::load::{self, Curve, Outcome, Pacing, Plan, Results, RunError, Search, Sizes, Target, Verdict};
+use unstick::load::{
+    self, Comparison, Curve, Outcome, Pacing, Plan, Results, RunError, Search, Sizes, Target, Verdict,
+};
 
 use crate::child::{Cores, raise_open_files, stay_on};
 use crate::text::{count, parse_seconds};
@@ -74,7 +76,7 @@ pub(crate) struct Args {
     compare: Option<Against>,
 
     /// With --compare: runs of each server, in turn: A B B A; each measures 2 s, unless --seconds says else
-    #[arg(long, value_name = "N", requires = "compare", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=50))]
+    #[arg(long, value_name = "N", requires = "compare", default_value = "5", value_parser = clap::value_parser!(u16).range(1..=Comparison::MOST_RUNS as i64))]
     runs: u16,
 
     /// Run this build of the program instead of building one

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgGroup, Args};
 use unstick::framing::Layout;
-use unstick::load::{Expectation, Greeting, Pacing, Plan, Reply, Search, Sizes, Sweep, Swept, Target, Tls};
+use unstick::load::{Comparison, Expectation, Greeting, Pacing, Plan, Reply, Search, Sizes, Sweep, Swept, Target, Tls};
 
 use super::Also;
 use super::shards::Shards;
@@ -21,8 +21,6 @@ const SECONDS: Duration = Duration::from_secs(5);
 /// Each run of a search or a sweep, and what is sent before it is measured.
 const SECONDS_OF_MANY: Duration = Duration::from_secs(2);
 const WARM_UP_OF_MANY: Duration = Duration::from_millis(200);
-/// Runs of one plan at most, as many as can be compared.
-const MOST_RUNS: u64 = 50;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,7 +60,7 @@ Result:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{EXAMPLES}\n\nMore flags and details: unstick load --help. Formats: unstick --help"))]
 #[command(after_long_help = format!("{DETAILS}\n\n{EXAMPLES}\n\n{}", exit::MORE), allow_negative_numbers = true)]
-#[command(mut_args(hide_rare), args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(mut_args(hide_tls), args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 #[command(group(ArgGroup::new("paced").args(["rate", "find_knee", "sweep"]).multiple(true)))]
 pub(crate) struct Load {
     #[command(subcommand)]
@@ -165,7 +163,7 @@ pub(crate) struct Load {
     /// A measure, a sign and a value: also service.max<1s or rate>=0.99. With
     /// --baseline also p99<=baseline*1.1. May be given more than once.
     #[arg(long, value_name = "EXPECTATION")]
-    expect: Vec<Expectation>,
+    pub(super) expect: Vec<Expectation>,
 
     /// Find the greatest rate at which p99<5ms holds
     #[arg(long, value_name = "LIMIT", conflicts_with_all = ["rate", "closed", "frames", "sweep", "runs", "baseline"])]
@@ -228,11 +226,9 @@ pub(crate) struct Load {
     shards: Shards,
 }
 
-/// The flags of TLS and of chaos are for the long help: the short one is full.
-fn hide_rare(arg: Arg) -> Arg {
-    let id = arg.get_id().as_str();
-    let is_rare = id.starts_with("tls") || ["split", "merge", "slow_readers", "reset", "half_close"].contains(&id);
-    if is_rare { arg.hide_short_help(true) } else { arg }
+/// The flags of TLS are for the long help: the short one is full.
+fn hide_tls(arg: Arg) -> Arg {
+    if arg.get_id().as_str().starts_with("tls") { arg.hide_short_help(true) } else { arg }
 }
 
 /// What is asked of a plan.
@@ -240,7 +236,7 @@ fn hide_rare(arg: Arg) -> Arg {
 pub(super) enum Asked {
     /// So many runs; `None` where as many as the baseline has, or one.
     Runs(Option<u64>),
-    Knee(Search),
+    Knee,
     Sweep(Sweep),
 }
 
@@ -278,32 +274,24 @@ struct Chaos {
 impl Load {
     /// What is to be done with the plan.
     pub(super) fn asked(&self) -> Result<Asked, Failure> {
-        let held_against = self.held_against();
-        if let (Some(expectation), None) = (held_against.first(), &self.baseline) {
+        let held_against = self.expect.iter().find(|expectation| expectation.needs_baseline());
+        if let (Some(expectation), None) = (held_against, &self.baseline) {
             return Err(Failure::usage(format_args!("--expect '{expectation}' needs --baseline")));
         }
         if self.find_knee.as_ref().is_some_and(Expectation::needs_baseline) {
             return Err(Failure::usage("--find-knee needs an expectation without baseline"));
         }
         Ok(match (&self.find_knee, &self.sweep) {
-            (Some(_), _) => Asked::Knee(Search::default()),
+            (Some(_), _) => Asked::Knee,
             (None, Some(sweep)) => {
-                let (flag, given) = match sweep.swept() {
-                    Swept::Rate => ("--rate", self.rate.is_some() || self.closed),
-                    _ => ("--connections", false),
-                };
-                if given {
+                if sweep.swept() == Swept::Rate && (self.rate.is_some() || self.closed) {
+                    let flag = if self.closed { "--closed" } else { "--rate" };
                     return Err(Failure::usage(format_args!("--sweep {sweep} and {flag} do not go together")));
                 }
                 Asked::Sweep(sweep.clone())
             }
             (None, None) => Asked::Runs(self.runs),
         })
-    }
-
-    /// The expectations that are held against the baseline.
-    pub(super) fn held_against(&self) -> Vec<Expectation> {
-        self.expect.iter().filter(|expectation| expectation.needs_baseline()).cloned().collect()
     }
 
     /// The plan that the flags say; the server's name is resolved.
@@ -392,8 +380,9 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 fn parse_runs(text: &str) -> Result<u64, String> {
-    let runs = text.parse().ok().filter(|runs| (1..=MOST_RUNS).contains(runs));
-    runs.ok_or_else(|| format!("write a number of runs, 1 to {MOST_RUNS}"))
+    const MOST: usize = Comparison::MOST_RUNS;
+    let runs = text.parse().ok().filter(|runs| (1..=MOST as u64).contains(runs));
+    runs.ok_or_else(|| format!("write a number of runs, 1 to {MOST}"))
 }
 
 fn parse_in_flight(text: &str) -> Result<NonZeroU32, String> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use unstick::load::{self, Outcome, Plan, Results, RunError};
+use unstick::load::{self, Outcome, Plan, Results, RunError, Search};
 
 use super::flags::Asked;
 use super::watch::Watcher;
@@ -25,7 +25,7 @@ impl Many {
         let plan = self.plan.clone();
         match asked {
             Asked::Runs(number) => self.repeat(number.unwrap_or(baseline.max(1) as u64)),
-            Asked::Knee(search) => load::find_knee(&plan, search, |plan| self.say(plan)).map(Results::of_curve),
+            Asked::Knee => load::find_knee(&plan, &Search::default(), |plan| self.say(plan)).map(Results::of_curve),
             Asked::Sweep(sweep) => load::sweep(&plan, sweep, |plan| self.say(plan)).map(Results::of_curve),
         }
     }

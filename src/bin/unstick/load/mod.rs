@@ -52,7 +52,7 @@ fn load(command: &Load) -> Result<(), Failure> {
     let mut results = many.run(&asked, baseline.len()).map_err(|error| failure(command, &error))?;
     let mut compared = Ok(());
     if !baseline.is_empty() && !matches!(results.verdict, Verdict::Wrong | Verdict::Incomplete) {
-        match results.clone().compared_with(baseline, &command.held_against()) {
+        match results.clone().compared_with(baseline, &command.expect) {
             Ok(with_comparison) => results = with_comparison,
             // What was measured is not lost for that.
             Err(error) => compared = Err(Failure::other(error)),

@@ -56,7 +56,7 @@ impl Outputs {
         match File::create(path) {
             Ok(file) => self.files.push(Output { path: path.into(), file, made }),
             Err(error) => {
-                log(format_args!("unstick: {flag} {}: {error}; the run goes on without it", path.display()));
+                log(format_args!("unstick: {flag} {}: {error}; all else goes on without it", path.display()));
                 self.lose(Err(Failure::cannot(format_args!("write {}", path.display()), &error)));
             }
         }

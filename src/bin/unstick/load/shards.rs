@@ -15,10 +15,11 @@ const SLURM: (&str, &str) = ("SLURM_PROCID", "SLURM_NTASKS");
 pub(super) struct Shards {
     /// Make part I of N of the load, with I from 0 on; see docs/load.md
     ///
-    /// All other flags are of the whole load, but for --threads. auto/N takes I
-    /// from JOB_COMPLETION_INDEX (Kubernetes) or SLURM_PROCID. With --start-at
-    /// and without this, I and N are SLURM_PROCID and SLURM_NTASKS, if they are
-    /// set; without either, the environment is not asked, and the load is whole.
+    /// All other flags are of the whole load, but for --threads and
+    /// --local-address. auto/N takes I from JOB_COMPLETION_INDEX (Kubernetes) or
+    /// SLURM_PROCID. With --start-at and without this, I and N are SLURM_PROCID
+    /// and SLURM_NTASKS, if they are set; without either, the load is whole,
+    /// whatever the environment says.
     #[arg(long, value_name = "I/N", value_parser = parse_part, requires = "start_at", hide_short_help = true)]
     shard: Option<Which>,
 

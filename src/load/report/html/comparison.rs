@@ -30,12 +30,12 @@ pub(super) fn figure(comparison: &Comparison) -> String {
 fn row(difference: &Difference) -> Row {
     let change = |ratio: f64| ratio - 1.0;
     let ratio = difference.ratio;
-    let text = match (difference.seen, (ratio.value > 1.0) == difference.more_is_better) {
+    let text = match (difference.seen, difference.is_better()) {
         (true, true) => "better",
         (true, false) => "worse",
         (false, _) => "no difference seen",
     };
-    let needed = difference.runs_needed.filter(|_| !difference.seen);
+    let needed = difference.runs_needed;
     Row {
         name: difference.measure.clone(),
         interval: Interval { low: change(ratio.low), value: change(ratio.value), high: change(ratio.high) },

@@ -18,7 +18,6 @@ pub(super) fn figure(outcome: &Outcome) -> String {
         },
         y: Axis { name: "replies", scale: Scale::from_zero(fairness.max as f64), unit: Unit::Count },
         height: LOW,
-        bands: Vec::new(),
         lines: vec![
             Line::new("median", 3, Stroke::Dotted, middle),
             Line::new("replies", 1, Stroke::Solid, points.collect()),

@@ -51,7 +51,6 @@ fn chart(spans: &[Span], name: &'static str, drawn: Vec<Drawn>, described: &str)
         x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name, scale: Scale::from_zero(greatest), unit: Unit::Count },
         height: LOW,
-        bands: Vec::new(),
         lines,
         marks: Vec::new(),
         described: described.into(),

@@ -21,7 +21,6 @@ pub(super) fn figure(spans: &[Span]) -> String {
         x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name: "send lag", scale: Scale::ratios(lines.iter().flat_map(Line::values)), unit: Unit::Time },
         height: LOW,
-        bands: Vec::new(),
         lines,
         marks: Vec::new(),
         described: "How late frames were sent, over time.".into(),

@@ -57,7 +57,8 @@ pub fn results_html(results: &Results) -> String {
 }
 
 impl<'a> Page<'a> {
-    /// The run that is shown in detail: of a curve the one at the knee, else the one in the middle by its 99th percentile.
+    /// The run that is shown in detail: of runs of one plan the one in the middle by its 99th percentile, else the one at the
+    /// knee of the curve.
     fn shown(&self) -> Option<&'a Outcome> {
         let at_the_knee = self.curve.and_then(|curve| {
             let knee = curve.points.iter().rev().find(|point| Some(point.value) == curve.knee);

@@ -33,7 +33,7 @@ pub(super) fn tables(page: &Page<'_>, shown: &Outcome) -> String {
 /// How long what part of the frames took.
 fn of_times(shown: &Outcome) -> String {
     let closed = shown.plan.pacing == Pacing::Closed;
-    let mut columns: Vec<(&str, &Times)> = match closed && shown.response_ns == shown.service_ns {
+    let mut columns: Vec<(&str, &Times)> = match shown.is_round_trip() {
         true => vec![("round trip", &shown.response_ns)],
         false => vec![("response", &shown.response_ns), ("service", &shown.service_ns)],
     };
@@ -84,7 +84,8 @@ fn of_run(run: &Outcome) -> Vec<String> {
 
 fn of_comparison(comparison: &Comparison) -> String {
     let rows = comparison.differences.iter().map(|it| {
-        let Difference { measure, unit, before, after, difference, p, seen, .. } = it;
+        let Difference { measure, unit, difference, p, seen, .. } = it;
+        let (before, after) = it.medians();
         let shown = |value: f64| match &unit[..] {
             "ns" if value < 0.0 => format!("−{}", duration(-value as u64)),
             "ns" => duration(value as u64),
@@ -93,8 +94,8 @@ fn of_comparison(comparison: &Comparison) -> String {
         };
         vec![
             measure.clone(),
-            shown(median(before)),
-            shown(median(after)),
+            shown(before),
+            shown(after),
             format!("{} ({} to {})", shown(difference.value), shown(difference.low), shown(difference.high)),
             format!("{p:.3}"),
             if *seen { "yes" } else { "no" }.into(),
@@ -102,16 +103,6 @@ fn of_comparison(comparison: &Comparison) -> String {
     });
     let names = ["median of", "before", "after", "difference, 95 % interval", "p", "seen"];
     table(&names, &rows.collect::<Vec<_>>())
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        len if len % 2 == 1 => values[len / 2],
-        len => f64::midpoint(values[len / 2 - 1], values[len / 2]),
-    }
 }
 
 /// The first column names the rows.

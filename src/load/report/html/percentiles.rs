@@ -26,7 +26,6 @@ pub(super) fn figure(spans: &[Span]) -> String {
         x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name: "response time", scale: Scale::ratios(lines.iter().flat_map(Line::values)), unit: Unit::Time },
         height: TALL,
-        bands: Vec::new(),
         lines,
         marks: Vec::new(),
         described: "Percentiles of the response time over time.".into(),

@@ -28,7 +28,6 @@ pub(super) fn figure(outcome: &Outcome, spans: &[Span]) -> String {
         x: Axis { name: "", scale: Scale::up_to(end(spans)), unit: Unit::Clock },
         y: Axis { name: "frames a second", scale: Scale::from_zero(greatest), unit: Unit::Rate },
         height: LOW,
-        bands: Vec::new(),
         lines,
         marks: Vec::new(),
         described: "Frames a second that were asked for, sent and answered, over time.".into(),

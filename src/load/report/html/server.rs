@@ -50,5 +50,5 @@ fn chart(samples: &[ServerSample], y: Axis, name: &str, of: impl Fn(&ServerSampl
     let line = Line { shape: Shape::Steps, ..Line::new("", 1, Stroke::Solid, points) };
     let described = format!("The server's {name} over time.");
     let x = Axis { name: "", scale: Scale::up_to(end), unit: Unit::Clock };
-    Chart { x, y, height: LOW, bands: Vec::new(), lines: vec![line], marks: Vec::new(), described }
+    Chart { x, y, height: LOW, lines: vec![line], marks: Vec::new(), described }
 }

@@ -5,7 +5,6 @@ use super::chart::{Axis, Chart, Line, Scale, Stroke, TALL, Unit};
 use super::figure::figure as framed;
 use super::middle;
 use crate::load::outcome::Outcome;
-use crate::load::plan::Pacing;
 use crate::load::times::Times;
 
 /// The longest axis: 99.9999 %.
@@ -26,7 +25,7 @@ pub(super) fn figure(page: &Page<'_>, shown: &Outcome) -> String {
     let y =
         Axis { name: "time to the reply", scale: Scale::ratios(lines.iter().flat_map(Line::values)), unit: Unit::Time };
     let described = "How long the replies took, by the part of all frames that took no longer.".into();
-    let chart = Chart { x, y, height: TALL, bands: Vec::new(), lines, marks: Vec::new(), described };
+    let chart = Chart { x, y, height: TALL, lines, marks: Vec::new(), described };
     framed("How long did replies take?", &chart, &explained(runs.len() + page.baseline.len(), shown))
 }
 
@@ -42,7 +41,7 @@ fn lines(runs: &[Outcome], baseline: &[Outcome], shown: &Outcome) -> Vec<Line> {
     if runs.len() > 1 {
         runs.iter().for_each(|run| add("", 1, Stroke::Thin, &run.response_ns));
     }
-    if is_round_trip(shown) {
+    if shown.is_round_trip() {
         add("round trip", 1, Stroke::Solid, &shown.response_ns);
     } else {
         add("response", 1, Stroke::Solid, &shown.response_ns);
@@ -50,11 +49,6 @@ fn lines(runs: &[Outcome], baseline: &[Outcome], shown: &Outcome) -> Vec<Line> {
         add("service", 2, Stroke::Dashed, &shown.service_ns);
     }
     lines
-}
-
-/// Whether there is but one time, as frames of a closed loop are sent when they are to be.
-fn is_round_trip(run: &Outcome) -> bool {
-    run.plan.pacing == Pacing::Closed && run.response_ns == run.service_ns
 }
 
 /// For each time the part of the frames that took no longer: its begin and its end, as many took the same.
@@ -72,7 +66,7 @@ fn spectrum(times: &Times) -> Vec<(f64, Option<f64>)> {
 fn explained(runs: usize, shown: &Outcome) -> String {
     let mut text =
         String::from("At 99 %, 99 of 100 frames were answered within the time on the left, and one took longer.");
-    if !is_round_trip(shown) {
+    if !shown.is_round_trip() {
         text += " Response counts from when a frame was to be sent, which is what a user feels; service from when it was sent.";
     }
     if runs > 1 {

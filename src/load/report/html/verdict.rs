@@ -2,7 +2,7 @@
 
 use super::escape::escape;
 use super::{Page, curve, origin};
-use crate::load::compare::{Comparison, Difference};
+use crate::load::compare::Comparison;
 use crate::load::curve::Curve;
 use crate::load::outcome::{Outcome, Verdict};
 use crate::load::plan::{Pacing, Reply};
@@ -86,9 +86,8 @@ fn of_curve(curve: &Curve) -> String {
 }
 
 fn of_comparison(comparison: &Comparison) -> String {
-    let is_better = |it: &&Difference| (it.ratio.value > 1.0) == it.more_is_better;
     let names = |wanted: bool| -> Vec<&str> {
-        let seen = comparison.differences.iter().filter(|it| it.seen && is_better(it) == wanted);
+        let seen = comparison.differences.iter().filter(|it| it.seen && it.is_better() == wanted);
         seen.map(|it| it.measure.as_str()).collect()
     };
     match (&names(true)[..], &names(false)[..]) {

@@ -1,4 +1,4 @@
-//! The outline of lines and areas, in units of the picture.
+//! The outline of lines, in units of the picture.
 
 use std::fmt::Write;
 
@@ -37,20 +37,6 @@ pub(super) fn path(points: &[(f64, Option<f64>)], shape: Shape) -> String {
     text
 }
 
-/// The area between the lower and the upper values: position, lower, upper.
-pub(super) fn area(points: impl DoubleEndedIterator<Item = (f64, f64, f64)> + Clone) -> String {
-    let there = points.clone().map(|(x, low, _)| (x, low));
-    let back = points.rev().map(|(x, _, high)| (x, high));
-    let mut text = String::new();
-    for (index, (x, y)) in there.chain(back).enumerate() {
-        _ = write!(text, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
-    }
-    if !text.is_empty() {
-        text.push('Z');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,10 +47,5 @@ mod tests {
         assert_eq!(path(&points, Shape::Straight), "M0.0 1.0L2.0 3.0M4.0 5.0");
         assert_eq!(path(&points, Shape::Steps), "M0.0 1.0H2.0V3.0H3.0M4.0 5.0");
         assert_eq!(path(&[], Shape::Straight), "");
-    }
-
-    #[test]
-    fn an_area_goes_there_and_back() {
-        assert_eq!(area([(0.0, 1.0, 2.0), (5.0, 3.0, 4.0)].into_iter()), "M0.0 1.0L5.0 3.0L5.0 4.0L0.0 2.0Z");
     }
 }

@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use super::escape::escape;
 use label::{Label, apart};
-use line::{area, path};
+use line::path;
 
 pub(super) use line::Shape;
 pub(super) use rows::{Interval, Row, Rows};
@@ -88,14 +88,6 @@ impl Line {
     }
 }
 
-/// What lies between two values all along.
-#[derive(Clone, Debug)]
-pub(super) struct Band {
-    pub(super) colour: u8,
-    /// Position, lower and upper value.
-    pub(super) points: Vec<(f64, f64, f64)>,
-}
-
 /// A chart.
 #[derive(Clone, Debug)]
 pub(super) struct Chart {
@@ -103,7 +95,6 @@ pub(super) struct Chart {
     pub(super) y: Axis,
     /// Its height on a desktop.
     pub(super) height: f64,
-    pub(super) bands: Vec<Band>,
     pub(super) lines: Vec<Line>,
     /// A vertical line where something is, with its name.
     pub(super) marks: Vec<(f64, String)>,
@@ -164,12 +155,6 @@ impl Chart {
             "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{described}\">\n"
         );
         self.draw_axes(&mut svg, frame, screen);
-        for band in &self.bands {
-            let points = band.points.iter().map(|(x, low, high)| {
-                (frame.x(self.x.scale.at(*x)), frame.y(self.y.scale.at(*low)), frame.y(self.y.scale.at(*high)))
-            });
-            _ = writeln!(svg, "<path class=\"band c{}\" d=\"{}\"/>", band.colour, area(points));
-        }
         for line in &self.lines {
             self.draw_line(&mut svg, frame, line);
         }
@@ -272,7 +257,6 @@ mod tests {
             x: axis("time", Scale::up_to(3.0), Unit::Clock),
             y: axis("response", Scale::ratios([1e6, 2e6].into_iter()), Unit::Time),
             height: TALL,
-            bands: Vec::new(),
             lines: vec![Line::new("p99 <b>", 1, Stroke::Dashed, points)],
             marks: vec![(2.0, "here".into())],
             described: "a \"test\"".into(),
