@@ -9,6 +9,7 @@ use super::frames::{self, Found};
 use super::model::{Direction, Ending, EndingKind, Flow, Frame, HoleCause, Note, Part, Run, Segment, Trace};
 use super::packet::Capture;
 use super::segments::{Conversation, Seen};
+use super::tls;
 use super::words::plural;
 use crate::framing::Format;
 
@@ -81,6 +82,8 @@ struct Way<'a> {
     bytes: Bytes<'a>,
     has_start: bool,
     first_frame: Option<u64>,
+    /// From which offset on it is encrypted.
+    encrypted: Option<u64>,
     found: Vec<Found>,
     end: Ending,
 }
@@ -90,11 +93,14 @@ impl<'a> Way<'a> {
         let half = conversation.half(direction);
         let bytes = Bytes::of(half);
         let first_frame = reading.first_frame(direction, half.has_start);
+        let encrypted = tls::begin(&bytes).filter(|_| reading.format.layout() != tls::records());
+        let plain = encrypted.map_or_else(|| bytes.clone(), |offset| bytes.before(offset));
         let (found, end) = match first_frame {
-            Some(first_frame) => frames::frames(&bytes, reading.format, first_frame),
+            Some(first_frame) => frames::frames(&plain, reading.format, first_frame),
             None => (Vec::new(), unknown(bytes.len())),
         };
-        Way { direction, bytes, has_start: half.has_start, first_frame, found, end }
+        let end = encrypted.map_or(end, end_of_plain);
+        Way { direction, bytes, has_start: half.has_start, first_frame, encrypted, found, end }
     }
 
     fn flow(&self) -> Flow {
@@ -150,6 +156,12 @@ fn unknown(len: u64) -> Ending {
             text: "the capture begins inside the stream: where a frame begins is not known".into(),
         },
     }
+}
+
+/// TLS begins at an offset.
+fn end_of_plain(offset: u64) -> Ending {
+    let text = format!("TLS begins here, and is not decrypted; the format {} shows its records", tls::records());
+    Ending { kind: EndingKind::Encrypted, offset, text }
 }
 
 /// The frames of both directions, by when they were whole.
@@ -232,15 +244,19 @@ fn runs(index: usize, seen: &Seen<'_>, way: &Way<'_>, indices: &[usize], frames:
 
 /// What the byte at an offset is: its part, its frame, and the offset at which that ends.
 fn what(at: u64, way: &Way<'_>, indices: &[usize], frames: &[Frame]) -> (Part, Option<usize>, u64) {
-    let Some(first_frame) = way.first_frame else { return (Part::Unframed, None, u64::MAX) };
+    let plain_end = way.encrypted.unwrap_or(u64::MAX);
+    let first_frame = way.first_frame.unwrap_or(u64::MAX);
+    if at >= plain_end {
+        return (Part::Encrypted, None, u64::MAX);
+    }
     if at < first_frame {
-        return (Part::Unframed, None, first_frame);
+        return (Part::Unframed, None, first_frame.min(plain_end));
     }
     let nth = indices.partition_point(|&index| frames[index].end() <= at);
     match indices.get(nth) {
         Some(&index) => (Part::Frame, Some(index), frames[index].end()),
         None if way.end.kind == EndingKind::Unfinished => (Part::Unfinished, None, u64::MAX),
-        None => (Part::Undecoded, None, u64::MAX),
+        None => (Part::Undecoded, None, plain_end),
     }
 }
 

@@ -126,7 +126,7 @@ pub enum HoleCause {
 pub struct Ending {
     /// How.
     pub kind: EndingKind,
-    /// The offset behind the last whole frame.
+    /// The offset behind the last whole frame, or where TLS begins.
     pub offset: u64,
     /// What is wrong, in words; empty if nothing is.
     pub text: String,
@@ -147,6 +147,8 @@ pub enum EndingKind {
     Missing,
     /// No boundary is known, so nothing was decoded.
     NoBoundary,
+    /// From the offset on the bytes are encrypted by TLS.
+    Encrypted,
 }
 
 /// A TCP segment.
@@ -220,6 +222,8 @@ pub enum Part {
     Unfinished,
     /// After an error, or after bytes that were not captured.
     Undecoded,
+    /// Of a TLS session, which is not decrypted.
+    Encrypted,
 }
 
 /// A flag of a segment.

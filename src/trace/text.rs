@@ -141,6 +141,7 @@ fn end(flow: &Flow, text: &mut String) {
         EndingKind::Malformed => "not a frame of this format",
         EndingKind::Missing => "bytes are missing",
         EndingKind::NoBoundary => "no frames",
+        EndingKind::Encrypted => "encrypted",
     };
     line(text, format_args!("  at byte {at}: {what}: {}", flow.end.text));
 }

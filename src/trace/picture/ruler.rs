@@ -239,6 +239,7 @@ fn unframed(atoms: &[Atom], area: Area) -> Vec<Shape> {
     let mut shapes = piece(area, Look { torn_right: unfinished, ..Look::default() });
     let labels = match bytes_of.part {
         _ if bytes_of.segment.is_none() => ["bytes that were not captured", "not captured", "?"],
+        Part::Encrypted => ["encrypted by TLS", "encrypted", "–"],
         Part::Unfinished => ["a frame that never ends", "never ends", "…"],
         Part::Unframed => ["bytes before any frame", "no frame", "–"],
         _ => ["bytes that are no frames", "no frames", "–"],
