@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use unstick::trace::{Capture, Reading, TraceError};
+use unstick::trace::{Capture, Direction, Reading, TraceError};
 
 use self::output::{Files, Shown};
 use crate::args::FormatArgs;
@@ -130,6 +130,13 @@ fn read_trace(command: &Trace, path: &Path) -> Result<Shown, Failure> {
         exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
     }
     let trace = capture.trace(&connection, &reading);
+    let [to_server, to_client] = Direction::BOTH.map(|direction| trace.flow(direction).len);
+    if command.offset.is_some_and(|Offset([server, client])| server > to_server && client > to_client) {
+        return Err(Failure::usage(format_args!(
+            "--offset: {name}: stream {} has {to_server} bytes to the server and {to_client} to the client",
+            connection.stream
+        )));
+    }
     let title = format!("Connection {} of {name}", connection.stream);
     Ok(Shown { name: "connection", title, lesson: "", trace })
 }
