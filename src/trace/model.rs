@@ -292,10 +292,9 @@ pub enum Mark {
     CutShort,
 }
 
-impl Mark {
-    /// In words.
-    pub const fn words(self) -> &'static str {
-        match self {
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
             Mark::Retransmission => "retransmission",
             Mark::SpuriousRetransmission => "spurious retransmission",
             Mark::PartialRetransmission => "partial retransmission",
@@ -310,7 +309,7 @@ impl Mark {
             Mark::WindowUpdate => "window update",
             Mark::Offloaded => "offloaded",
             Mark::CutShort => "cut short",
-        }
+        })
     }
 }
 
