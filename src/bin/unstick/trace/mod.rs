@@ -124,11 +124,6 @@ fn read_trace(command: &Trace, path: &Path) -> Result<Shown, Failure> {
     let (file, name) = read(path)?;
     let capture = Capture::read(&file).map_err(|error| failure(&name, &error))?;
     let connection = capture.choose(command.stream, command.port).map_err(|error| failure(&name, &error))?;
-    let count = capture.connections().len();
-    if command.stream.is_none() && count > 1 {
-        let stream = connection.stream;
-        exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
-    }
     let trace = capture.trace(&connection, &reading);
     let [to_server, to_client] = Direction::BOTH.map(|direction| trace.flow(direction).len);
     if command.offset.is_some_and(|Offset([server, client])| server > to_server && client > to_client) {
@@ -136,6 +131,11 @@ fn read_trace(command: &Trace, path: &Path) -> Result<Shown, Failure> {
             "--offset: {name}: stream {} has {to_server} bytes to the server and {to_client} to the client",
             connection.stream
         )));
+    }
+    let count = capture.connections().len();
+    if command.stream.is_none() && count > 1 {
+        let stream = connection.stream;
+        exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
     }
     let title = format!("Connection {} of {name}", connection.stream);
     Ok(Shown { name: "connection", title, lesson: "", trace })
