@@ -182,7 +182,7 @@ fn wrong_flags_are_told_in_words() {
         (&["--payload", "uniform:9..3"], "the least is above the greatest"),
         (&["--expect", "p98<5ms"], "the measures are p50"),
         (&["--expect", "p99<5"], "write a time with its unit"),
-        (&["--expect", "rate>=0.99"], "an expectation of the rate and no rate asked for do not go together"),
+        (&["--expect", "rate>=0.99"], "an expectation of the rate needs a rate that is asked for"),
         (&["--reset", "64"], "64 connections are to read slowly or to end early, of 64 in all"),
         (&["--reply", "push", "--payload", "8"], "32 bytes are needed, and 8 are asked for"),
         (&["--format", "u8", "--payload", "256"], "format u8: a limit of 256 bytes"),

@@ -37,8 +37,7 @@ impl Session<'_> {
                 runs.push(server.stop(last)?);
             }
         }
-        let failed = |run: &Outcome| matches!(run.verdict, Verdict::Wrong | Verdict::Incomplete);
-        let results = match ours.iter().chain(&theirs).any(failed) {
+        let results = match ours.iter().chain(&theirs).any(|run| run.verdict.is_unusable()) {
             true => Results::of_runs([ours, theirs].concat()),
             false => Results::of_runs(ours).compared_with(theirs, &[])?,
         };

@@ -29,7 +29,7 @@ pub(super) fn check(folder: &Path) -> Result<String, Box<dyn Error>> {
         shards.push(ShardFile::read(name.display().to_string(), &content)?);
     }
     let merged = load::from_json(&fs::read_to_string(folder.join("load.json"))?)?;
-    if let Verdict::Wrong | Verdict::Incomplete = merged.verdict {
+    if merged.verdict.is_unusable() {
         return Err(load::text(&merged).into());
     }
     let printed = fs::read_to_string(folder.join(OUTPUT))?;
