@@ -152,6 +152,11 @@ impl Curve {
         self.knee.is_some_and(|knee| self.points.iter().all(|point| point.value <= knee))
     }
 
+    /// The greatest value at which a run was as expected, confirmed or not.
+    pub(super) fn greatest_held(&self) -> Option<f64> {
+        self.points.iter().filter(|point| point.holds()).map(|point| point.value).reduce(f64::max)
+    }
+
     /// Wrong where a run was, incomplete where one was interrupted; without a knee, what the run at the least value
     /// was.
     pub fn verdict(&self) -> Verdict {

@@ -151,7 +151,10 @@ fn headline(results: &Results, curve: &Curve) -> String {
     let unit = if curve.swept == Swept::Rate { "frames/s" } else { "connections" };
     let number = |value: f64| format!("{} {unit}", count(value.round() as u64));
     let shout = shout(results.verdict);
-    match curve.knee {
+    match curve.knee.or(curve.greatest_held()) {
+        Some(held) if curve.knee.is_none() => {
+            format!("{shout}no knee was confirmed; the greatest value at which a run was {limits}: {}", number(held))
+        }
         Some(knee) if curve.is_open_ended() => {
             format!("{shout}no knee up to {}, the most that was tried: {limits}", number(knee))
         }

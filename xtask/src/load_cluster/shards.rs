@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use unstick::load::{self, Outcome, ShardFile, Times, Verdict};
+use unstick::load::{self, Outcome, ShardFile, Times};
 
 use crate::text::count;
 

@@ -76,13 +76,14 @@ fn of_run(results: &Results, shown: &Outcome) -> String {
 fn of_curve(curve: &Curve) -> String {
     let limits: Vec<String> = curve.limits.iter().map(ToString::to_string).collect();
     let limits = if limits.is_empty() { String::new() } else { format!(" with {}", limits.join(" and ")) };
-    match curve.knee {
-        Some(knee) => {
-            let at_it = curve.points.iter().rev().find(|point| point.value == knee);
-            let knee = at_it.map_or_else(|| count(knee as u64), |point| curve::value(curve, &point.outcome));
-            format!("It takes up to {knee}{limits}.")
-        }
-        None => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
+    let named = |value: f64| {
+        let at_it = curve.points.iter().rev().find(|point| point.value == value);
+        at_it.map_or_else(|| count(value as u64), |point| curve::value(curve, &point.outcome))
+    };
+    match (curve.knee, curve.greatest_held()) {
+        (Some(knee), _) => format!("It takes up to {}{limits}.", named(knee)),
+        (None, Some(held)) => format!("A run kept up at {}{limits}, but that is not confirmed.", named(held)),
+        (None, None) => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
     }
 }
 
