@@ -144,6 +144,34 @@ impl<'a> Way<'a> {
         });
         frames.collect()
     }
+
+    /// What is missing of it, a sentence each; so many bytes were acknowledged and not captured.
+    fn lacks(&self, unseen: i64) -> Vec<String> {
+        let words = match self.direction {
+            Direction::ToServer => "to the server",
+            Direction::ToClient => "to the client",
+        };
+        let mut texts = Vec::new();
+        for (cause, why) in
+            [(HoleCause::Missing, "not in the capture"), (HoleCause::CutShort, "cut off by the capture")]
+        {
+            let holes = self.bytes.holes().into_iter().filter(|hole| hole.cause == cause);
+            let (count, bytes) = holes.fold((0, 0), |(count, bytes), hole| (count + 1, bytes + hole.len));
+            if count > 0 {
+                let (bytes, places) = (plural(bytes, "byte"), plural(count, "place"));
+                texts.push(format!("{why}: {bytes} {words}, in {places}"));
+            }
+        }
+        if unseen > 0 {
+            let bytes = plural(unseen as u64, "byte");
+            texts.push(format!("acknowledged, but not in the capture: {bytes} {words}"));
+        }
+        if let Some(first_frame) = self.first_frame.filter(|first_frame| *first_frame > self.bytes.len()) {
+            let len = plural(self.bytes.len(), "byte");
+            texts.push(format!("frames {words} would begin at byte {first_frame}, but there are only {len}"));
+        }
+        texts
+    }
 }
 
 /// Where no boundary is known, nothing is decoded.
@@ -267,42 +295,22 @@ fn notes(
     connection: &Connection,
     ways: [&Way<'_>; 2],
 ) -> Vec<Note> {
-    let of_all = |text: String| Note { segment: None, text };
-    let mut notes: Vec<Note> = capture.notes.iter().cloned().chain(capture.left_out()).map(of_all).collect();
+    let mut texts: Vec<String> = capture.notes.iter().cloned().chain(capture.left_out()).collect();
     if !connection.knows_client {
-        notes.push(of_all(format!(
+        texts.push(format!(
             "the capture has no SYN of this connection: that {} is the server is a guess by its port, and both ends are \
              taken as ESTABLISHED before the first segment",
             connection.server
-        )));
+        ));
     }
+    let mut notes: Vec<Note> = texts.into_iter().map(|text| Note { segment: None, text }).collect();
     for way in ways {
         let half = conversation.half(way.direction);
-        let words = match way.direction {
-            Direction::ToServer => "to the server",
-            Direction::ToClient => "to the client",
-        };
-        for segment in &half.differing {
+        notes.extend(half.differing.iter().map(|segment| {
             let text = "it repeats bytes with another content; the first ones count".into();
-            notes.push(Note { segment: Some(*segment), text });
-        }
-        for cause in [HoleCause::Missing, HoleCause::CutShort] {
-            let holes = way.bytes.holes().into_iter().filter(|hole| hole.cause == cause);
-            let (count, bytes) = holes.fold((0, 0), |(count, bytes), hole| (count + 1, bytes + hole.len));
-            let why = if cause == HoleCause::Missing { "not in the capture" } else { "cut off by the capture" };
-            if count > 0 {
-                let (bytes, places) = (plural(bytes, "byte"), plural(count, "place"));
-                notes.push(of_all(format!("{why}: {bytes} {words}, in {places}")));
-            }
-        }
-        if half.acked > half.next {
-            let bytes = plural((half.acked - half.next) as u64, "byte");
-            notes.push(of_all(format!("acknowledged, but not in the capture: {bytes} {words}")));
-        }
-        if let Some(first_frame) = way.first_frame.filter(|first_frame| *first_frame > way.bytes.len()) {
-            let len = plural(way.bytes.len(), "byte");
-            notes.push(of_all(format!("frames {words} would begin at byte {first_frame}, but there are only {len}")));
-        }
+            Note { segment: Some(*segment), text }
+        }));
+        notes.extend(way.lacks(half.acked - half.next).into_iter().map(|text| Note { segment: None, text }));
     }
     notes
 }
