@@ -100,20 +100,18 @@ fn parse_greeting(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
-    let shown = match &command.pcap {
-        Some(path) => {
-            command.files.check(1)?;
-            vec![read_trace(command, path)?]
-        }
-        #[cfg(target_os = "linux")]
-        None => {
-            command.files.check(command.live.count())?;
-            live::record(&command.live)?
-        }
-        #[cfg(not(target_os = "linux"))]
-        None => Vec::new(),
-    };
-    command.files.write(&shown)
+    if let Some(path) = &command.pcap {
+        command.files.check(1, None)?;
+        return command.files.write(&[read_trace(command, path)?], None);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let save = command.live.save.as_deref();
+        command.files.check(command.live.count(), save)?;
+        let (shown, capture) = live::record(&command.live)?;
+        command.files.write(&shown, save.map(|path| (path, capture.to_pcap())))?;
+    }
+    Ok(())
 }
 
 /// A connection of a capture.
