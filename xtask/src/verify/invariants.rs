@@ -96,8 +96,8 @@ pub(crate) const INVARIANTS: [Invariant; 12] = [
         tests: &[
             "every_limit_has_a_default_that_is_documented",
             "the_readme_knows_the_worst_case",
-            "xtask::adversary::",
             "unstick::timeouts::",
+            "unstick::reasons::",
             "a_negative_or_huge_length_is_refused_with_its_numbers",
             "a_drain_ends_at_its_deadline_also_where_a_handler_never_does",
         ],

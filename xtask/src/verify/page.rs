@@ -117,7 +117,7 @@ impl Page {
         writeln!(
             self.text,
             "## Proved for all inputs: `cargo xtask prove`\n\n\
-             Of the machine code that this compiler emits on x86-64, by angr and z3, on which it rests: see \
+             Of the machine code that this compiler emits on x86-64, by a symbolic executor and a solver, on which it rests: see \
              `xtask/prove/README.md`.\n"
         )?;
         self.head(&["", "the claim", "runs", "paths", "s of a core", "verdict"])?;
