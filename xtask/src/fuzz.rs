@@ -168,12 +168,14 @@ impl Target {
         command.arg(format!("-dict={}", evidence::root().join("fuzz/dict").display()));
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", self.program.display()))?;
         let core_time = wait(&mut child, Duration::from_secs(seconds))?;
-        let is_good = child.wait()?.success();
+        let is_over = core_time.as_secs() >= seconds;
+        let status = child.wait()?;
         let said = Said::read(&String::from_utf8_lossy(&fs::read(&log)?));
+        let is_good = said.failing.is_empty() && (is_over || status.success());
         let ended_by = match is_good {
             false => "a failure",
-            true if said.executions >= executions => "executions",
-            true => "core time",
+            true if is_over => "core time",
+            true => "executions",
         };
         let line = format!(
             "{:>13} executions in {:>4} s of a core, ended by {ended_by}; {} edges, {} inputs",
@@ -266,7 +268,7 @@ fn wait(child: &mut Child, limit: Duration) -> Done<Duration> {
     while child.try_wait()?.is_none() {
         took = core_time(child.id()).unwrap_or_else(|| begin.elapsed());
         if took >= limit {
-            // libFuzzer ends with its figures then, and with success.
+            // libFuzzer ends with its figures then.
             let pid = rustix::process::Pid::from_child(child);
             rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
             child.wait()?;

@@ -214,7 +214,11 @@ fn proved(figures: &Value) -> String {
 
 /// The tests of an invariant: how many pass, and in which files. A part of a name that no test has is missing.
 fn passed(invariant: &Invariant, tests: Option<&Evidence>, missing: &mut Vec<String>) -> String {
-    let all = || tests.and_then(|tests| tests.figures["tests"].as_object()).into_iter().flatten();
+    let Some(tests) = tests else {
+        missing.push("its tests".into());
+        return MISSING.into();
+    };
+    let all = || tests.figures["tests"].as_object().into_iter().flatten();
     let (mut passed, mut files) = (Vec::new(), Vec::new());
     for part in invariant.tests {
         let mut wanted = all().filter(|(name, _)| name.contains(part)).peekable();
