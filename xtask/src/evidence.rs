@@ -128,6 +128,7 @@ fn now() -> String {
 }
 
 /// The date in UTC, as in 2026-01-31.
+#[allow(dead_code, reason = "for BENCHMARKS.md")]
 pub(crate) fn today() -> String {
     now().chars().take(10).collect()
 }
