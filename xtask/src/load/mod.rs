@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let plan = Plan { format, payload, warm_up: WARM_UP, ..Plan::new(Target::Tcp(vec![server.addr])) };
     let session = Session::new(&mut output)?;
     let ended = match peer {
-        Some(peer) => session.compare(server, peer, args.runs, args.plan(compared(plan))),
+        Some(peer) => session.compare(server, peer, args.runs, &args.plan(compared(plan))),
         None if args.is_tour() => session.tour(server, plan),
         None => session.one(server, &args.plan(plan)),
     };

@@ -139,7 +139,7 @@ impl Session<'_> {
 
     /// Runs of ours and of a peer in turn, A B B A, so that what changes with time on the machine affects both, and how ours
     /// differ.
-    pub(super) fn compare(mut self, ours: Server, theirs: Server, rounds: u16, plan: Plan) -> Ended {
+    pub(super) fn compare(mut self, ours: Server, theirs: Server, rounds: u16, plan: &Plan) -> Ended {
         let mut sides = [("unstick", ours, Vec::new()), ("tokio  ", theirs, Vec::new())];
         let mut ended = Ok(());
         for number in 0..2 * rounds {

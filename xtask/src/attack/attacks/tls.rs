@@ -15,13 +15,13 @@ const ON_TLS: Attack = Attack { over: &[Over::Tls], ..Attack::PLAIN };
 pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "stalled-handshakes",
-        about: "400 unfinished handshakes where 100 are allowed at a time: another client is served within seconds, they are ended",
+        about: "250 unfinished handshakes where 100 are allowed at a time: another client is served within seconds, they are ended",
         limits: |config, _| {
             config.max_handshakes = 100;
             config.handshake_timeout = Duration::from_secs(3);
         },
         act: |scene| {
-            let mut peers = sockets(scene, 400)?;
+            let mut peers = sockets(scene, 250)?;
             for (index, peer) in peers.iter_mut().enumerate() {
                 // Nothing, a byte, or half of a hello.
                 peer.send([&HELLO[..0], &HELLO[..1], HELLO][index % 3])?;
