@@ -21,9 +21,6 @@ const READ_LEN: usize = 256 << 10;
 const LISTENER: u64 = u64::MAX;
 
 /// Serves for ever.
-///
-/// # Errors
-/// Where it cannot listen.
 pub(super) fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -108,16 +105,4 @@ fn missing(bytes: &[u8]) -> usize {
 
 fn frame_len(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk().map(|header| 4 + u32::from_le_bytes(*header) as usize)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_frames_end_where_the_first_torn_one_begins() {
-        let two_and_a_half = [1, 0, 0, 0, 7, 0, 0, 0, 0, 9, 0, 0, 0, 1, 2];
-        assert_eq!((whole(&two_and_a_half), missing(&two_and_a_half[9..])), (9, 7));
-        assert_eq!((whole(&two_and_a_half[..4]), missing(&[1, 0])), (0, 0));
-    }
 }
