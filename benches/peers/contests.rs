@@ -11,7 +11,7 @@ use tokio_util::codec::Encoder as _;
 use unstick::FramedRead;
 use unstick::framing::{Decoder, Encoder, Endian, Format, Layout};
 
-use super::{CHUNK_LEN, PAYLOADS, framed};
+use super::{CHUNK_LEN, PAYLOADS, Visit, bytes, contestant, framed};
 
 pub(crate) const HAND: &str = "hand loop";
 pub(crate) const TOKIO: &str = "tokio-util";
@@ -28,19 +28,6 @@ const BATCH_LEN: usize = 16 << 10;
 const SLICE_LEN: usize = 256 << 20;
 /// Bytes of the frame that comes in small chunks.
 const LARGE: usize = 64 << 20;
-
-/// A piece of code with its name. It returns how many units of work it did: frames, of large ones bytes.
-pub(crate) struct Contestant<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) run: Box<dyn FnMut() -> usize + 'a>,
-}
-
-pub(super) fn contestant<'a>(name: &'static str, run: impl FnMut() -> usize + 'a) -> Contestant<'a> {
-    Contestant { name, run: Box::new(run) }
-}
-
-/// Is told what is done, and gets those that do it.
-pub(crate) type Visit<'v> = &'v mut dyn FnMut(&str, Vec<Contestant<'_>>);
 
 /// The contests of a group, one after the other; with `true`, streams of at most some MiB.
 pub(crate) type Contests = fn(bool, Visit<'_>);
@@ -319,13 +306,4 @@ fn large(len: usize, visit: Visit<'_>) {
         contestant(name, run)
     }));
     visit(&format!("{} in chunks of 1460 B", bytes(len)), contestants);
-}
-
-/// Bytes with their unit, where they are whole ones: `64 KiB`.
-pub(crate) fn bytes(len: usize) -> String {
-    match len {
-        _ if len >= 1 << 20 && len.is_multiple_of(1 << 20) => format!("{} MiB", len >> 20),
-        _ if len >= 1 << 10 && len.is_multiple_of(1 << 10) => format!("{} KiB", len >> 10),
-        _ => format!("{len} B"),
-    }
 }

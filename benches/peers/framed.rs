@@ -15,7 +15,7 @@ use tokio_util::codec::{Decoder, Encoder, Framed, LengthDelimitedCodec};
 use unstick::codec::FrameCodec;
 use unstick::framing::Format;
 
-use super::contests::{Visit, bytes, contestant};
+use super::{Visit, bytes, contestant};
 
 /// Payload lengths, in bytes.
 const PAYLOADS: [usize; 6] = [0, 16, 64, 256, 1 << 10, 16 << 10];

@@ -20,6 +20,29 @@ pub(crate) const PAYLOADS: [usize; 9] = [0, 8, 16, 64, 256, 1 << 10, 16 << 10, 6
 const CHUNK_LEN: usize = 64 << 10;
 /// Bytes of a stream, about.
 const STREAM_LEN: usize = 1 << 20;
+
+/// A piece of code with its name. It returns how many units of work it did: frames, of large ones bytes.
+pub(crate) struct Contestant<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) run: Box<dyn FnMut() -> usize + 'a>,
+}
+
+fn contestant<'a>(name: &'static str, run: impl FnMut() -> usize + 'a) -> Contestant<'a> {
+    Contestant { name, run: Box::new(run) }
+}
+
+/// Is told what is done, and gets those that do it.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&str, Vec<Contestant<'_>>);
+
+/// Bytes with their unit, where they are whole ones: `64 KiB`.
+pub(crate) fn bytes(len: usize) -> String {
+    match len {
+        _ if len >= 1 << 20 && len.is_multiple_of(1 << 20) => format!("{} MiB", len >> 20),
+        _ if len >= 1 << 10 && len.is_multiple_of(1 << 10) => format!("{} KiB", len >> 10),
+        _ => format!("{len} B"),
+    }
+}
+
 /// How many frames with this payload make a stream, at least four.
 fn frame_count(payload_len: usize) -> usize {
     (STREAM_LEN / (payload_len + 4)).max(4)

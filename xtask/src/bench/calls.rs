@@ -51,7 +51,7 @@ pub(super) fn measure(pace: &Pace, figures: &mut Figures) -> Done<()> {
 fn count(kind: Kind, pace: &Pace, times: u32) -> Done<(BTreeMap<String, u64>, u64)> {
     let file = std::env::temp_dir().join(format!("unstick-bench-{}.calls", std::process::id()));
     let host = Host::start(&Setup::new(kind, Service::ECHO, pace.cores.server()), Some(&file))?;
-    let plan = Plan { target: Target::Tcp(vec![host.addr]), ..plan(pace, 50, 1, 64) };
+    let plan = Plan { target: Target::Tcp(vec![host.addr]), ..plan(50, 1, 64) };
     let (_, frames) = run(&host, &Plan { duration: times * plan.duration, ..plan })?;
     host.stop()?;
     let text = fs::read_to_string(&file)?;

@@ -8,7 +8,7 @@ use super::drive::{Entrant, contest, plan};
 use super::figures::Figures;
 use super::goals::OURS;
 use super::peers::{Kind, Service, Setup};
-use super::shared::contests::bytes;
+use super::shared::bytes;
 use super::{Group, Pace};
 use crate::child;
 use crate::evidence::Done;
@@ -54,7 +54,7 @@ fn entrant(kind: Kind, service: Service, plan: &Plan, pace: &Pace) -> Entrant {
 pub(super) fn echoes(group: Group, pace: &Pace, figures: &mut Figures) {
     for (_, service, shapes) in ECHOES.iter().filter(|(of, ..)| *of == group) {
         for (connections, in_flight, payload_len) in *shapes {
-            let plan = plan(pace, *connections, *in_flight, *payload_len);
+            let plan = plan(*connections, *in_flight, *payload_len);
             let plain = (group == Group::Serve).then_some(Kind::Plain);
             let kinds = [Kind::Ours].into_iter().chain(plain).chain(TOKIO);
             let what = format!("{connections} × {in_flight} × {}", bytes(*payload_len));
@@ -65,7 +65,7 @@ pub(super) fn echoes(group: Group, pace: &Pace, figures: &mut Figures) {
 
 pub(super) fn push(pace: &Pace, figures: &mut Figures) {
     for (senders, connections, payload_len, ahead) in PUSHES {
-        let plan = plan(pace, connections, ahead, payload_len);
+        let plan = plan(connections, ahead, payload_len);
         let plan = Plan { reply: Reply::Push, senders: Some(senders), ..plan };
         let service = Service::Push { ahead: senders * ahead as usize };
         let kinds = [Kind::Ours, Kind::TokioQueues].into_iter().chain(TOKIO);
@@ -80,7 +80,7 @@ pub(super) fn connections(pace: &Pace, figures: &mut Figures) {
     for (in_flight, counts) in IN_FLIGHT {
         let servers = counts.iter().flat_map(|count| [Kind::Ours, Kind::TokioFeed].map(|kind| (kind, *count)));
         let entrant = |(kind, count): (Kind, usize)| {
-            let plan = Plan { in_flight: None, in_flight_in_all: Some(in_flight), ..plan(pace, count, 1, 64) };
+            let plan = Plan { in_flight: None, in_flight_in_all: Some(in_flight), ..plan(count, 1, 64) };
             Entrant { who: with_connections(kind, count), ..entrant(kind, Service::ECHO, &plan, pace) }
         };
         let what = format!("{in_flight} in flight in all");
@@ -96,11 +96,11 @@ pub(super) fn with_connections(kind: Kind, count: usize) -> String {
 /// A second thread of the server, with a handler that works and with one that does not; load and server share all the cores.
 pub(super) fn threads(pace: &Pace, figures: &mut Figures) -> Done<()> {
     child::stay_on(&pace.cores.all)?;
-    for (what, hashes) in [("handler works 20 µs", WORK), ("plain handler", 0)] {
+    for (what, hashes) in [("handler that works", WORK), ("plain handler", 0)] {
         let one = Setup::new(Kind::Ours, Service::Echo { hashes }, &pace.cores.all);
         let two = Setup { threads: one.threads.saturating_add(1), ..one.clone() };
         let entrants = [("one thread", one), ("two threads", two)];
-        let entrants = entrants.map(|(who, setup)| Entrant { who: who.into(), setup, plan: plan(pace, 50, 16, 64) });
+        let entrants = entrants.map(|(who, setup)| Entrant { who: who.into(), setup, plan: plan(50, 16, 64) });
         contest(Group::Threads, what, entrants.into(), pace, figures);
     }
     Ok(child::stay_on(pace.cores.load())?)
@@ -109,7 +109,7 @@ pub(super) fn threads(pace: &Pace, figures: &mut Figures) -> Done<()> {
 /// The load engine's own speed: every byte verified beside replies that are only counted, and a second thread.
 pub(super) fn load(pace: &Pace, figures: &mut Figures) -> Done<()> {
     let (connections, in_flight, payload_len) = SMALL;
-    let plan = plan(pace, connections, in_flight, payload_len);
+    let plan = plan(connections, in_flight, payload_len);
     let with = |who: &str, plan| Entrant { who: who.into(), ..entrant(Kind::Ours, Service::ECHO, &plan, pace) };
     let verified = Plan { reply: Reply::Echo, ..plan.clone() };
     let entrants = vec![with("every byte verified", verified), with("replies counted", plan.clone())];

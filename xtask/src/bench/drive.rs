@@ -20,6 +20,9 @@ use crate::certificate::{self, Certificate};
 use crate::child::{Listening, cpu_of, peak_memory};
 use crate::evidence::Done;
 
+/// Before anything is counted in a round, and what is.
+pub(super) const WARM_UP: Duration = Duration::from_millis(200);
+pub(super) const COUNTED: Duration = Duration::from_millis(700);
 /// A server that answers nothing for so long has failed.
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
 /// Connections and frames on which replies are looked at before a server is measured.
@@ -72,15 +75,15 @@ pub(super) struct Entrant {
 }
 
 /// A closed loop with so many frames in flight on so many connections, of payloads of such a length.
-pub(super) fn plan(pace: &Pace, connections: usize, in_flight: u32, payload_len: usize) -> Plan {
+pub(super) fn plan(connections: usize, in_flight: u32, payload_len: usize) -> Plan {
     Plan {
         connections,
         in_flight: Some(in_flight),
         payload: Sizes::Fixed(payload_len),
         format: Format::U32_LE.with_max_payload_len(LIMIT).expect("four bytes hold it"),
         reply: Reply::Count,
-        warm_up: pace.warm_up,
-        duration: pace.counted,
+        warm_up: WARM_UP,
+        duration: COUNTED,
         drain: SILENCE,
         ..Plan::new(Target::Tcp(Vec::new()))
     }

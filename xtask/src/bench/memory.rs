@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, recv, sockopt::set_socket_linger};
 use super::drive::{Host, SILENCE};
 use super::figures::Figures;
 use super::peers::{Kind, Service, Setup};
-use super::shared::contests::bytes;
+use super::shared::bytes;
 use super::{Group, Pace};
 use crate::evidence::Done;
 

@@ -8,8 +8,13 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::figures::Figures;
 use super::goals::TIME;
-use super::shared::contests::{Contestant, GROUPS};
+use super::shared::Contestant;
+use super::shared::contests::GROUPS;
 use super::{Group, Pace};
+
+/// Rounds for each round of servers, and the time that each loop has in one.
+pub(super) const ROUNDS: usize = 2;
+pub(super) const SLICE: Duration = Duration::from_millis(10);
 
 /// Runs the contests of a group.
 pub(super) fn measure(group: Group, pace: &Pace, figures: &mut Figures) {
@@ -26,9 +31,9 @@ pub(super) fn measure(group: Group, pace: &Pace, figures: &mut Figures) {
 
 /// Each one's times, round by round. The order turns with every round.
 fn in_turn(contestants: &mut [Contestant<'_>], pace: &Pace) -> Vec<(&'static str, Vec<f64>)> {
-    let repeats: Vec<u32> = contestants.iter_mut().map(|contestant| repeats(contestant, pace.slice)).collect();
+    let repeats: Vec<u32> = contestants.iter_mut().map(|contestant| repeats(contestant)).collect();
     let mut times: Vec<_> = contestants.iter().map(|it| (it.name, Vec::new())).collect();
-    for round in 0..pace.slices {
+    for round in 0..ROUNDS * pace.rounds {
         for turn in 0..contestants.len() {
             let which = if round % 2 == 0 { turn } else { contestants.len() - 1 - turn };
             times[which].1.push(time(&mut contestants[which], repeats[which]));
@@ -38,10 +43,10 @@ fn in_turn(contestants: &mut [Contestant<'_>], pace: &Pace) -> Vec<(&'static str
 }
 
 /// How often it runs in a slice of time, at least once. It is warm after that.
-fn repeats(contestant: &mut Contestant<'_>, slice: Duration) -> u32 {
+fn repeats(contestant: &mut Contestant<'_>) -> u32 {
     let begin = on_core();
     let mut runs = 0;
-    while runs == 0 || on_core() - begin < slice {
+    while runs == 0 || on_core() - begin < SLICE {
         (contestant.run)();
         runs += 1;
     }

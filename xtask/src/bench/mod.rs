@@ -16,11 +16,9 @@ mod plots;
 #[path = "../../../benches/peers/mod.rs"]
 mod shared;
 
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -112,32 +110,18 @@ enum Group {
     Codec,
 }
 
-/// How often and how long is measured, what and where.
+/// What is measured how often, and where.
 #[derive(Clone, Debug)]
 struct Pace {
     /// Only contests that begin so.
     what: String,
     /// Another build of this program whose server is measured, too.
     before: Option<PathBuf>,
-    /// Of servers.
     rounds: usize,
-    /// Before anything is counted, and what is.
-    warm_up: Duration,
-    counted: Duration,
-    /// Rounds of code in this process, and the time that each piece of it has in a round.
-    slices: usize,
-    slice: Duration,
     cores: Cores,
 }
 
 impl Pace {
-    fn new(Args { rounds, what, before, .. }: &Args) -> io::Result<Pace> {
-        let rounds = rounds.get();
-        let [warm_up, counted, slice] = [200, 700, 10].map(Duration::from_millis);
-        let (what, before, cores) = (what.clone(), before.clone(), Cores::allowed()?);
-        Ok(Pace { what, before, rounds, warm_up, counted, slices: 2 * rounds, slice, cores })
-    }
-
     /// Whether a contest is to be measured; if it is, says so.
     fn begins(&self, what: &str) -> bool {
         let begins = what.starts_with(&self.what);
@@ -165,9 +149,10 @@ pub(crate) fn run(args: &Args) -> Done<ExitCode> {
         return Ok(code);
     }
     child::raise_open_files();
-    let pace = Pace::new(args)?;
+    let (what, before) = (args.what.clone(), args.before.clone());
+    let pace = Pace { what, before, rounds: args.rounds.get(), cores: Cores::allowed()? };
     // The commit now, as it may be another one when the run ends.
-    let circumstances = page::circumstances(network::describe(args.inside))?;
+    let circumstances = page::circumstances(pace.rounds, network::describe(args.inside))?;
     let mut figures = Figures { circumstances, ..Figures::default() };
     child::stay_on(pace.cores.load())?;
     for group in <Group as clap::ValueEnum>::value_variants() {

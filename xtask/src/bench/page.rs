@@ -8,8 +8,10 @@ use std::process::Command;
 use clap::ValueEnum;
 
 use super::Group;
+use super::drive::{COUNTED, WARM_UP};
 use super::figures::{Figure, Figures, median, number};
 use super::goals::{self, BEST, CPU, LOOP, OURS, P99, RATE, Row, Verdict};
+use super::micro::{ROUNDS, SLICE};
 use super::plots;
 use crate::evidence::{self, Done, root};
 
@@ -148,7 +150,7 @@ fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = Vec<Strin
 }
 
 /// When, where and with what is measured.
-pub(super) fn circumstances(network: String) -> Done<Vec<(String, String)>> {
+pub(super) fn circumstances(rounds: usize, network: String) -> Done<Vec<(String, String)>> {
     let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_string());
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--inside").collect();
     let cpus = read("/proc/cpuinfo")?;
@@ -166,6 +168,7 @@ pub(super) fn circumstances(network: String) -> Done<Vec<(String, String)>> {
     let named = [
         ("command", format!("`cargo xtask {}`", arguments.join(" "))),
         ("commit", format!("{}, on {}", evidence::commit(), evidence::today())),
+        ("rounds", format!("{rounds} of {COUNTED:?} after {WARM_UP:?}; of loops {} of {SLICE:?}", ROUNDS * rounds)),
         ("machine", machine),
         ("network", network),
         ("versions", versions.join(", ")),

@@ -9,8 +9,8 @@ use super::cases::{CONNECTIONS, IN_FLIGHT, with_connections};
 use super::figures::{Figures, median};
 use super::goals::{CPU, TIME};
 use super::peers::Kind;
-use super::shared::PAYLOADS;
-use super::shared::contests::{ASYNCHRONOUS, HAND, TOKIO, bytes};
+use super::shared::contests::{ASYNCHRONOUS, HAND, TOKIO};
+use super::shared::{PAYLOADS, bytes};
 use crate::evidence::Done;
 use crate::text::count;
 
