@@ -54,8 +54,9 @@ impl Held {
     }
 
     /// Sends a part of the frame on every connection.
-    fn send(&self, part: impl SliceIndex<[u8], Output = [u8]> + Clone) -> io::Result<()> {
-        self.sockets.iter().try_for_each(|mut socket| socket.write_all(&self.frame[part.clone()]))
+    fn send(&self, part: impl SliceIndex<[u8], Output = [u8]>) -> io::Result<()> {
+        let part = &self.frame[part];
+        self.sockets.iter().try_for_each(|mut socket| socket.write_all(part))
     }
 
     /// Reads one reply on every connection, which then is idle; how many are not what was sent.
