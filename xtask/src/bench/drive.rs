@@ -15,7 +15,7 @@ use unstick::load::{self, Plan, Reply, Sizes, Target, Tls, Wish};
 use super::figures::Figures;
 use super::goals::{CPU, LOAD_CPU, OURS, P99, PEAK, RATE};
 use super::peers::{LIMIT, OWN, Service, Setup};
-use super::{Group, Pace};
+use super::{Group, Pace, order};
 use crate::certificate::{self, Certificate};
 use crate::child::{Listening, cpu_of, peak_memory};
 use crate::evidence::Done;
@@ -127,9 +127,7 @@ fn in_turn(entrants: &[Entrant], rounds: usize) -> Done<Vec<Vec<Outcome>>> {
     }
     let mut outcomes = vec![Vec::new(); entrants.len()];
     for round in 0..=rounds {
-        let order = 0..entrants.len();
-        let order: Vec<usize> = if round % 2 == 0 { order.collect() } else { order.rev().collect() };
-        for index in order {
+        for index in order(round, entrants.len()) {
             let ((host, plan), Entrant { who, setup, .. }) = (&ready[index], &entrants[index]);
             let failed = |error| format!("{who}: {error}");
             if round == 0 {

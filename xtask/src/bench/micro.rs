@@ -10,7 +10,7 @@ use super::figures::Figures;
 use super::goals::TIME;
 use super::shared::Contestant;
 use super::shared::contests::GROUPS;
-use super::{Group, Pace};
+use super::{Group, Pace, order};
 
 /// Rounds for each round of servers, and the time that each loop has in one.
 pub(super) const ROUNDS: usize = 2;
@@ -29,13 +29,12 @@ pub(super) fn measure(group: Group, pace: &Pace, figures: &mut Figures) {
     GROUPS.iter().filter(|(known, _)| *known == name).for_each(|(_, contests)| contests(false, visit));
 }
 
-/// Each one's times, round by round. The order turns with every round.
+/// Each one's times, round by round.
 fn in_turn(contestants: &mut [Contestant<'_>], pace: &Pace) -> Vec<(&'static str, Vec<f64>)> {
     let repeats: Vec<u32> = contestants.iter_mut().map(|contestant| repeats(contestant)).collect();
     let mut times: Vec<_> = contestants.iter().map(|it| (it.name, Vec::new())).collect();
     for round in 0..ROUNDS * pace.rounds {
-        for turn in 0..contestants.len() {
-            let which = if round % 2 == 0 { turn } else { contestants.len() - 1 - turn };
+        for which in order(round, contestants.len()) {
             times[which].1.push(time(&mut contestants[which], repeats[which]));
         }
     }

@@ -132,6 +132,12 @@ impl Pace {
     }
 }
 
+/// In which order contestants run in a round: it turns with every round.
+fn order(round: usize, contestants: usize) -> Vec<usize> {
+    let turned = |index| if round % 2 == 0 { index } else { contestants - 1 - index };
+    (0..contestants).map(turned).collect()
+}
+
 /// Measures, prints and writes.
 pub(crate) fn run(args: &Args) -> Done<ExitCode> {
     if args.instructions {
@@ -193,5 +199,15 @@ impl Group {
             Group::Load => cases::load(pace, figures)?,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contestants_run_in_turn_and_the_order_turns() {
+        assert_eq!((0..3).flat_map(|round| order(round, 2)).collect::<Vec<_>>(), [0, 1, 1, 0, 0, 1]);
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
 use slab::Slab;
 
@@ -29,7 +29,8 @@ pub(super) fn serve() -> io::Result<()> {
     let (mut connections, mut pool, mut events) = (Slab::new(), Vec::new(), Vec::with_capacity(1024));
     loop {
         events.clear();
-        epoll::wait(&epoll, spare_capacity(&mut events), None)?;
+        // A process that was stopped and goes on is interrupted.
+        retry_on_intr(|| epoll::wait(&epoll, spare_capacity(&mut events), None))?;
         for event in &events {
             let key = event.data.u64();
             if key == LISTENER {
