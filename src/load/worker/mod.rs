@@ -27,7 +27,7 @@ const SHORT_TICK: u64 = 2 * MS;
 /// With a core to spare, the last part of a wait is spent looking.
 const SPIN: u64 = 60_000;
 
-/// What all shards of a run know.
+/// What all workers of a run know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Common<'a> {
     pub(super) plan: &'a Plan,
@@ -39,14 +39,14 @@ pub(super) struct Common<'a> {
 }
 
 impl Common<'_> {
-    /// The frames that all connections of a shard have in flight together, where that is bounded.
-    fn in_flight(&self, shard: usize) -> Option<u64> {
+    /// The frames that all connections of a worker have in flight together, where that is bounded.
+    fn in_flight(&self, worker: usize) -> Option<u64> {
         let own = self.plan.in_flight_in_all.map(|frames| self.plan.shard().part(frames.into()));
-        own.map(|frames| part(frames, self.plan.threads as u64, shard as u64))
+        own.map(|frames| part(frames, self.plan.threads as u64, worker as u64))
     }
 }
 
-/// What a shard found.
+/// What a worker found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) seconds: Vec<Interval>,
@@ -81,14 +81,14 @@ pub(super) struct Found {
     /// When sending ended and when the last reply came, by the run's clock.
     pub(super) stopped: u64,
     pub(super) last_reply: u64,
-    /// For each shard, the part of a core that it had while it was measured.
+    /// For each worker, the part of a core that it had while it was measured.
     pub(super) busy: Vec<f64>,
     /// When sending began, by the system's clock; `None` where it did not.
     pub(super) began: Option<SystemTime>,
 }
 
 /// One thread of the load.
-pub(super) struct Shard<'a> {
+pub(super) struct Worker<'a> {
     common: Common<'a>,
     number: usize,
     reports: &'a Sender<Report>,
@@ -133,16 +133,16 @@ enum Stage {
     Gone,
 }
 
-impl<'a> Shard<'a> {
+impl<'a> Worker<'a> {
     /// # Errors
     /// Where the system has no epoll for it.
-    pub(super) fn new(common: Common<'a>, number: usize, reports: &'a Sender<Report>) -> io::Result<Shard<'a>> {
+    pub(super) fn new(common: Common<'a>, number: usize, reports: &'a Sender<Report>) -> io::Result<Worker<'a>> {
         let plan = common.plan;
         let own = plan.shard().connections(plan.connections).skip(number).step_by(plan.threads);
         let stage = Stage::Connecting { address: 0, until: u64::MAX };
         let slots: Vec<_> = own.map(|index| Slot { index, stage, connection: None }).collect();
         let in_flight = common.in_flight(number).unwrap_or(0);
-        Ok(Shard {
+        Ok(Worker {
             common,
             number,
             reports,
@@ -215,7 +215,7 @@ impl<'a> Shard<'a> {
         let Some(connection) = &mut self.slots[key].connection else { return };
         let begun = self.start.is_some_and(|start| start <= now);
         let before = (connection.begun(), connection.received(), connection.in_flight());
-        let Shard { common, scratch, meter, receipts, pushed, .. } = self;
+        let Worker { common, scratch, meter, receipts, pushed, .. } = self;
         let receipts = receipts.as_mut();
         let mut context = Context { plan: common.plan, scratch, meter, receipts, now, begun, pushed: *pushed };
         let acted = act(connection, &mut context);
@@ -331,7 +331,7 @@ impl Found {
         }
     }
 
-    /// Adds what another shard found.
+    /// Adds what another worker found.
     pub(super) fn add(&mut self, other: Found) {
         if self.seconds.len() < other.seconds.len() {
             self.seconds.resize_with(other.seconds.len(), Interval::default);

@@ -1,11 +1,11 @@
-//! A shard's connections are made, until the run begins.
+//! A worker's connections are made, until the run begins.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Common, MS, SHORT_TICK, Shard, Stage, TICK, role};
+use super::{Common, MS, SHORT_TICK, Stage, TICK, Worker, role};
 use crate::load::connection::Connection;
 use crate::load::control::Wish;
 use crate::load::fault::Fault;
@@ -22,7 +22,7 @@ const CONNECTING: usize = 128;
 /// Connections from one address of the loopback: the system has 28,000 ports for each.
 const FROM_ONE_ADDRESS: u64 = 20_000;
 
-impl Shard<'_> {
+impl Worker<'_> {
     pub(super) fn connect(&mut self) -> io::Result<()> {
         let Common { plan, control, .. } = self.common;
         let begin = self.now();

@@ -1,4 +1,4 @@
-//! A shard loads the server, and awaits what is in flight.
+//! A worker loads the server, and awaits what is in flight.
 
 use std::cmp::Reverse;
 use std::io;
@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Common, SHORT_TICK, Shard, Slot, TICK, role};
+use super::{Common, SHORT_TICK, Slot, TICK, Worker, role};
 use crate::load::connection::{Connection, Role};
 use crate::load::control::{Report, Snapshot, Wish};
 use crate::load::fault::Fault;
 use crate::load::pace::Schedule;
 use crate::load::plan::{Pacing, Reply};
 
-impl Shard<'_> {
+impl Worker<'_> {
     pub(super) fn load(&mut self) -> io::Result<()> {
         let Common { plan, control, .. } = self.common;
         let start = self.start.unwrap_or_default();
@@ -193,7 +193,7 @@ impl Shard<'_> {
             connections: self.alive,
             faults: self.found.faults.len(),
         };
-        _ = self.reports.send(Report::Progress { shard: self.number, snapshot });
+        _ = self.reports.send(Report::Progress { worker: self.number, snapshot });
         snapshot
     }
 }
