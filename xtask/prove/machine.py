@@ -18,6 +18,8 @@ INPUT, OUTPUT, BYTES, RETURN = 0x1000_0000, 0x1100_0000, 0x2000_0000, 0x3000_000
 # How many bytes the specification may look at; the memory behind them is just as unknown.
 KNOWN_BYTES = 32
 WORDS = 8
+# How many bytes a copy may have.
+MOST_COPIED = 64
 # More steps than any call takes; a path that still runs after them is unfinished.
 MOST_STEPS = 5000
 
@@ -107,13 +109,15 @@ class NotShown(Exception):
 
 
 class Copy(angr.SimProcedure):
-    """`memcpy`, in one step for all lengths."""
+    """`memcpy`, in one step for all lengths, of which there are few."""
 
     def run(self, to, from_, count):
-        """Copies the bytes before `count`, of which there are few."""
-        for at in range(self.state.solver.max(count)):
-            if at >= 64:
-                raise angr.errors.SimMemoryLimitError("a copy of more bytes than any header has")
+        """Copies the bytes before `count`."""
+        # So many values that one is too great, if any is.
+        values = self.state.solver.eval_upto(count, MOST_COPIED + 2)
+        if max(values) > MOST_COPIED:
+            raise angr.errors.SimMemoryLimitError("a copy of more bytes than a header has")
+        for at in range(max(values)):
             byte, before = self.state.memory.load(from_ + at, 1), self.state.memory.load(to + at, 1)
             self.state.memory.store(to + at, claripy.If(count > at, byte, before))
         return to

@@ -89,7 +89,8 @@ def prove_all(args, tasks):
 
 def write(args, found):
     """Writes what was found, and about what."""
-    figures = {"about": fingerprint(args), "claims": table(found, args.quick), "found": found}
+    seconds = round(sum(one["seconds"] for one in found))
+    figures = {"about": args.about, "seconds": seconds, "claims": table(found, args.quick), "found": found}
     with open(args.figures, "w", encoding="utf-8") as file:
         json.dump(figures, file, indent=1)
 
@@ -101,13 +102,13 @@ def kept(args):
             figures = json.load(file)
     except FileNotFoundError:
         return []
-    return [one for one in figures["found"] if one["verdict"] == "held" and figures["about"] == fingerprint(args)]
+    return [one for one in figures["found"] if one["verdict"] == "held" and figures["about"] == args.about]
 
 
-def fingerprint(args):
+def fingerprint(library):
     """A hash of the library and of these scripts."""
-    files = [args.library, *sorted(str(path) for path in pathlib.Path(__file__).parent.glob("*.py"))]
-    return hashlib.sha256(b"".join(pathlib.Path(file).read_bytes() for file in files)).hexdigest()
+    files = [pathlib.Path(library), *sorted(pathlib.Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def table(found, quick):
@@ -151,6 +152,7 @@ def main():
     parser.add_argument("--until-refuted", action="store_true", help="stop at the first counterexample")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count(), help="processes")
     args = parser.parse_args()
+    args.about = fingerprint(args.library)
     tasks = [(claim, numbers) for claim in args.claim or CLAIMS for numbers in layouts_of(claim, args.quick)]
     if args.layout:
         tasks = [task for task in tasks if str(Layout(*task[1])) in args.layout]
