@@ -16,6 +16,9 @@ mod codec;
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]
+#[path = "../end_to_end/main.rs"]
+mod end_to_end;
+#[cfg(test)]
 #[path = "../errors.rs"]
 mod errors;
 #[cfg(test)]
@@ -48,3 +51,9 @@ mod golden;
 #[cfg(test)]
 #[path = "../replies.rs"]
 mod replies;
+#[cfg(test)]
+#[path = "../simulation/main.rs"]
+mod simulation;
+#[cfg(test)]
+#[path = "../timeouts.rs"]
+mod timeouts;

@@ -12,11 +12,10 @@ use std::process::{Command, ExitCode};
 use serde_json::{Value, json};
 
 use self::python::Python;
-use crate::evidence::{self, Done};
+use crate::evidence::{self, Done, Evidence};
 
-/// The figures of the last whole run, and of the last quick one.
-pub(crate) const FIGURES: &str = "prove.json";
-const QUICK_FIGURES: &str = "prove-quick.json";
+/// The name of its evidence.
+pub(crate) const NAME: &str = "prove";
 
 /// Prove the length arithmetic of the framing core, for all inputs
 ///
@@ -54,6 +53,7 @@ pub(crate) struct Args {
 /// # Errors
 /// Where Python or a package is missing, the library does not build, or a change cannot be made.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let evidence = Evidence::begin("cargo xtask prove", &["src/framing", "xtask/prove", "xtask/broken.json"])?;
     let python = Python::with_packages()?;
     let cargo = || {
         let mut command = Command::new("cargo");
@@ -80,7 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         figures.remove("found");
     }
     figures["changes"] = json!(changes);
-    evidence::save(if args.quick { QUICK_FIGURES } else { FIGURES }, figures)?;
+    if !args.quick {
+        evidence.save(NAME, figures)?;
+    }
     println!("{}", if is_met { "met: every claim holds" } else { "not met" });
     Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

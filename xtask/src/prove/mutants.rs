@@ -12,7 +12,7 @@ use crate::evidence::{self, Done};
 use crate::mutants::{Change, Tree, changes};
 
 /// The changes: those that break an invariant and name a claim, and the ones that are made for this.
-const LISTS: [&str; 2] = ["xtask/reasons/broken.json", "xtask/prove/changes.json"];
+const LISTS: [&str; 2] = ["xtask/broken.json", "xtask/prove/changes.json"];
 
 /// How many changes a quick run makes: each takes two builds.
 const QUICK: usize = 3;
