@@ -55,6 +55,9 @@ enum Task {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchLoop(bench::LoopArgs),
     Mutants(mutants::Args),
     #[cfg(target_os = "linux")]
     Pictures(pictures::Args),
@@ -82,6 +85,8 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
+        #[cfg(target_os = "linux")]
+        Task::BenchLoop(args) => Ok(bench::run_loop(&args)),
         Task::Mutants(args) => mutants::run(&args),
         #[cfg(target_os = "linux")]
         Task::Pictures(args) => pictures::run(&args),

@@ -28,7 +28,7 @@ pub(crate) struct Change {
     /// A text that stands in the file once, and what stands there instead.
     from: String,
     to: String,
-    /// If the change is of the length arithmetic: the claim of `cargo xtask prove` that it breaks.
+    /// If the change is of the length arithmetic: the claim of `cargo xtask prove` that it breaks, and for which layout.
     pub(crate) claim: Option<String>,
 }
 
