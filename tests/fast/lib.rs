@@ -16,9 +16,6 @@ mod codec;
 #[path = "../conformance.rs"]
 mod conformance;
 #[cfg(test)]
-#[path = "../end_to_end/main.rs"]
-mod end_to_end;
-#[cfg(test)]
 #[path = "../errors.rs"]
 mod errors;
 #[cfg(test)]
