@@ -24,6 +24,7 @@ mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
+mod tests;
 mod text;
 mod verify;
 
@@ -62,6 +63,7 @@ enum Task {
     Pictures(pictures::Args),
     Prove(prove::Args),
     PublicApi(public_api::Args),
+    Test(tests::Args),
     Verify(verify::Args),
 }
 
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
         Task::Pictures(args) => pictures::run(&args),
         Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
+        Task::Test(args) => tests::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
     done.unwrap_or_else(|error| {

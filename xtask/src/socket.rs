@@ -10,6 +10,25 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+/// What frames are sent over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Over {
+    Tcp,
+    Unix,
+    /// TLS over TCP
+    Tls,
+}
+
+impl Over {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Over::Tcp => "tcp",
+            Over::Unix => "unix",
+            Over::Tls => "tls",
+        }
+    }
+}
+
 /// The address of a server: `127.0.0.1:4747`, or the path of a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Addr {
@@ -42,12 +61,6 @@ impl Addr {
                 Ok(socket)
             }
         }
-    }
-}
-
-impl From<SocketAddr> for Addr {
-    fn from(addr: SocketAddr) -> Addr {
-        Addr::Tcp(addr)
     }
 }
 

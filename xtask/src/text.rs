@@ -15,16 +15,6 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-pub(crate) fn parse_length(text: &str) -> Result<usize, String> {
-    let (number, factor) = match text {
-        _ if text.ends_with("KiB") => (&text[..text.len() - 3], 1 << 10),
-        _ if text.ends_with("MiB") => (&text[..text.len() - 3], 1 << 20),
-        _ => (text, 1),
-    };
-    let length = number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor));
-    length.ok_or_else(|| "write a number of bytes, as in 64, 16KiB or 1MiB".into())
-}
-
 pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or_else(|| "write a number of seconds, as in 5 or 0.5".into())

@@ -1,18 +1,19 @@
-//! Well-behaved clients beside an attack, which verify every byte of every frame: they send at a steady pace, or receive what the
-//! server pushes.
+//! Well-behaved clients beside an attack, which verify every byte of every frame: they send at a steady pace, or receive
+//! what the server pushes.
 
+use std::error::Error;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use unstick::framing::{Format, Header};
-use unstick::load::{self, Outcome, Pacing, Plan, Progress, RunError, Sizes, Target, Times, Tls, Wish};
+use unstick::FrameReader;
+use unstick::framing::Format;
+use unstick::load::{self, Pacing, Plan, Sizes, Target, Times, Tls, Wish};
 
-use super::receivers::Receivers;
-use super::scene::PATIENCE;
-use super::server::locked;
+use super::peer::{PATIENCE, Peer};
+use super::server::{self, verify_push};
 use crate::certificate::{self, Certificate};
 use crate::socket::Addr;
 
@@ -22,15 +23,22 @@ pub(super) const CLIENTS: usize = 4;
 const RATE: f64 = 1000.0;
 /// Bytes of their payloads, all equally often.
 const LENGTHS: [usize; 5] = [64, 0, 1000, 7, 4000];
-/// Replies after which the clients are there.
+/// Frames after which the clients are there.
 const FIRST: u64 = 4 * CLIENTS as u64;
 /// Longer than any attack.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
-/// Clients at work.
-pub(super) enum Healthy {
-    Echo(Echo),
-    Receive(Receivers),
+/// Clients at work, until they are told to end.
+pub(super) struct Healthy {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<Seen>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Frames that came, of all clients.
+    came: AtomicU64,
+    is_ending: AtomicBool,
 }
 
 /// What they do.
@@ -49,150 +57,131 @@ pub(super) struct Seen {
     pub(super) verified: u64,
     /// What was wrong, a line each.
     pub(super) faults: Vec<String>,
-    /// From when a frame was to be sent to its reply, or from the push to here, without and with the attack.
-    pub(super) times: [Times; 2],
+    /// From when a frame was to be sent to its reply, or from the push to here.
+    times: Times,
 }
 
 impl Seen {
-    /// The 99th percentile in milliseconds, without and with the attack.
-    pub(super) fn p99(&self) -> [Option<f64>; 2] {
-        self.times.each_ref().map(|times| times.quantile(0.99).map(|nanoseconds| nanoseconds as f64 / 1e6))
+    /// The 99th percentile in milliseconds.
+    pub(super) fn p99(&self) -> f64 {
+        self.times.quantile(0.99).map_or(0.0, |nanoseconds| nanoseconds as f64 / 1e6)
     }
 
-    /// What came during the attack.
-    pub(super) fn during(&self) -> u64 {
-        self.times[1].count()
-    }
-
-    /// The longest time during the attack.
     pub(super) fn longest(&self) -> Duration {
-        Duration::from_nanos(self.times[1].max().unwrap_or(0))
+        Duration::from_nanos(self.times.max().unwrap_or(0))
     }
 }
 
 impl Healthy {
-    /// Connects them; each has its first reply before this returns.
+    /// Connects them; they have their first frames before this returns.
     ///
     /// # Errors
     /// If the server does not serve them.
-    pub(super) fn start(addr: &Addr, work: Work) -> io::Result<Healthy> {
-        match work {
-            Work::Echo(format) => Echo::start(addr, format).map(Healthy::Echo),
-            Work::Receive(len) => Receivers::start(addr, len).map(Healthy::Receive),
+    pub(super) fn start(addr: &Addr, work: Work) -> Result<Healthy, Box<dyn Error>> {
+        let shared = Arc::new(Shared::default());
+        let spawn = |index: usize| {
+            let (addr, shared) = (addr.clone(), Arc::clone(&shared));
+            thread::spawn(move || {
+                let mut seen = Seen::default();
+                let ended = match work {
+                    Work::Echo(format) => echo(&addr, format, &shared, &mut seen),
+                    Work::Receive(len) => receive(&addr, len, &shared, &mut seen),
+                };
+                seen.faults.extend(ended.err().map(|error| format!("client {index}: {error}")));
+                seen
+            })
+        };
+        // The load engine makes its connections itself.
+        let threads = if let Work::Echo(_) = work { 1 } else { CLIENTS };
+        let threads: Vec<_> = (0..threads).map(spawn).collect();
+        let healthy = Healthy { shared, threads };
+        let begin = Instant::now();
+        while healthy.came() < FIRST {
+            if begin.elapsed() > PATIENCE || healthy.threads.iter().any(JoinHandle::is_finished) {
+                return Err(format!("healthy clients are not served: {:?}", healthy.end().faults).into());
+            }
+            thread::sleep(Duration::from_millis(1));
         }
+        Ok(healthy)
     }
 
-    /// From now on they are beside an attack.
-    pub(super) fn attacked(&mut self) {
-        match self {
-            Healthy::Echo(echo) => echo.attacked(),
-            Healthy::Receive(receivers) => receivers.attacked(),
-        }
+    /// Frames that came so far.
+    pub(super) fn came(&self) -> u64 {
+        self.shared.came.load(Relaxed)
     }
 
     /// Ends them, each by a half-close.
     pub(super) fn end(self) -> Seen {
-        match self {
-            Healthy::Echo(echo) => echo.end(),
-            Healthy::Receive(receivers) => receivers.end(),
-        }
-    }
-}
-
-/// The load engine, which runs until it is told to end.
-pub(super) struct Echo {
-    thread: JoinHandle<Result<Outcome, RunError>>,
-    shared: Arc<Shared>,
-    /// The seconds of the run that were over when the attack began.
-    calm: usize,
-}
-
-#[derive(Default)]
-struct Shared {
-    /// How far the engine was, and when that was so.
-    progress: Mutex<Option<(Instant, Progress)>>,
-    is_ending: AtomicBool,
-}
-
-impl Echo {
-    fn start(addr: &Addr, format: Format) -> io::Result<Echo> {
-        let (plan, shared) = (plan(addr, format), Arc::new(Shared::default()));
-        let watched = Arc::clone(&shared);
-        let thread = thread::spawn(move || load::run(&plan, &mut |progress| watched.watch(progress)));
-        let begin = Instant::now();
-        while shared.replies() < FIRST {
-            if thread.is_finished() || begin.elapsed() > PATIENCE {
-                shared.is_ending.store(true, Relaxed);
-                let ended = thread.join().map_err(|_| io::Error::other("the load panicked"))?;
-                return Err(ended.map_or_else(io::Error::other, |outcome| io::Error::other(load::text(&outcome))));
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        Ok(Echo { thread, shared, calm: 0 })
-    }
-
-    fn attacked(&mut self) {
-        self.calm = self.shared.elapsed().as_secs() as usize;
-    }
-
-    fn end(self) -> Seen {
         self.shared.is_ending.store(true, Relaxed);
-        let mut seen = Seen::default();
-        let outcome = match self.thread.join() {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => {
-                seen.faults.push(error.to_string());
-                return seen;
+        let mut all = Seen::default();
+        for thread in self.threads {
+            match thread.join() {
+                Ok(seen) => {
+                    all.verified += seen.verified;
+                    all.faults.extend(seen.faults);
+                    all.times.add_all(&seen.times);
+                }
+                Err(_) => all.faults.push("a client panicked".into()),
             }
-            Err(_) => {
-                seen.faults.push("the load panicked".into());
-                return seen;
-            }
-        };
-        seen.verified = outcome.frames_verified;
-        let fault = |it: &load::FaultSeen| format!("client {}, frame {}: {}", it.connection, it.sequence, it.text);
-        seen.faults = outcome.faults.iter().map(fault).collect();
-        for (second, interval) in outcome.intervals.iter().enumerate() {
-            // A second in which the attack began is the attack's.
-            seen.times[usize::from(second >= self.calm)].add_all(&interval.response_ns);
         }
-        seen
+        all
     }
 }
 
-impl Shared {
-    fn watch(&self, progress: Progress) -> Wish {
-        *locked(&self.progress) = Some((Instant::now(), progress));
-        if self.is_ending.load(Relaxed) { Wish::Stop } else { Wish::GoOn }
-    }
-
-    fn replies(&self) -> u64 {
-        locked(&self.progress).map_or(0, |(_, progress)| progress.received)
-    }
-
-    /// For how long the engine has been sending.
-    fn elapsed(&self) -> Duration {
-        let elapsed = |(at, progress): (Instant, Progress)| Some(progress.elapsed? + at.elapsed());
-        locked(&self.progress).and_then(elapsed).unwrap_or_default()
-    }
-}
-
-fn plan(addr: &Addr, format: Format) -> Plan {
-    let target = match addr {
-        Addr::Tcp(addr) | Addr::Tls(addr) => Target::Tcp(vec![*addr]),
-        Addr::Unix(path) => Target::Unix(path.clone()),
-    };
-    let is_tls = matches!(addr, Addr::Tls(_));
+/// Sends by the load engine, until it is to end.
+fn echo(addr: &Addr, format: Format, shared: &Shared, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
     let share = 1.0 / LENGTHS.len() as f64;
-    Plan {
-        tls: is_tls.then(|| Tls::new(Certificate::own().client(), certificate::name())),
+    let plan = Plan {
         format,
-        payload: Sizes::List(LENGTHS.map(|len| (len.min(format.max_payload_len()), share)).into()),
+        payload: Sizes::List(LENGTHS.map(|len| (len, share)).into()),
         connections: CLIENTS,
         pacing: Pacing::Open { rate: RATE, poisson: false },
         in_flight: Some(1),
         duration: ENDLESS,
         drain: PATIENCE,
-        ..Plan::new(target)
+        ..plan(addr)
+    };
+    let outcome = load::run(&plan, &mut |progress| {
+        shared.came.store(progress.received, Relaxed);
+        if shared.is_ending.load(Relaxed) { Wish::Stop } else { Wish::GoOn }
+    })?;
+    seen.verified = outcome.frames_verified;
+    let fault = |it: &load::FaultSeen| format!("client {}, frame {}: {}", it.connection, it.sequence, it.text);
+    seen.faults = outcome.faults.iter().map(fault).collect();
+    seen.times = outcome.response_ns;
+    Ok(())
+}
+
+/// A load of the server at this address.
+pub(super) fn plan(addr: &Addr) -> Plan {
+    let target = match addr {
+        Addr::Tcp(addr) | Addr::Tls(addr) => Target::Tcp(vec![*addr]),
+        Addr::Unix(path) => Target::Unix(path.clone()),
+    };
+    let is_tls = matches!(addr, Addr::Tls(_));
+    let tls = is_tls.then(|| Tls::new(Certificate::own().client(), certificate::name()));
+    Plan { tls, ..Plan::new(target) }
+}
+
+/// Receives until it is to end; then ends our stream, and receives to the end of the server's.
+fn receive(addr: &Addr, len: usize, shared: &Shared, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+    let mut peer = Peer::connect(addr)?;
+    peer.echo(server::SUBSCRIBE)?;
+    let mut frames = FrameReader::new(peer, Format::U32_LE);
+    let (mut next, mut is_ending) = (None, false);
+    while let Some(frame) = frames.next_frame()? {
+        let (number, age) = verify_push(frame.payload(), len, next)?;
+        next = Some(number + 1);
+        if is_ending {
+            continue;
+        }
+        seen.verified += 1;
+        seen.times.add(age.as_nanos() as u64, 1);
+        shared.came.fetch_add(1, Relaxed);
+        if shared.is_ending.load(Relaxed) {
+            is_ending = true;
+            frames.get_mut().half_close()?;
+        }
     }
+    if is_ending { Ok(()) } else { Err(io::Error::other("the server ended the stream").into()) }
 }

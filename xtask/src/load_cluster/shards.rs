@@ -4,12 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use unstick::load::{self, Outcome, ShardFile, Times, Verdict};
+use unstick::load::{self, Outcome, ShardFile, Times};
 
 use crate::text::count;
 
-/// What a recipe prints goes into this file.
-pub(super) const OUTPUT: &str = "output.txt";
 /// A number of an outcome, and times of it.
 type Count = fn(&Outcome) -> u64;
 type Kind = fn(&Outcome) -> &Times;
@@ -17,11 +15,11 @@ type Kind = fn(&Outcome) -> &Times;
 /// The shards of each recipe.
 const SHARDS: usize = 4;
 
-/// Checks that what the program merged is the sum of the shards, and says what it is.
+/// Checks that what the program merged is the sum of the shards, and that it printed that; says what it is.
 ///
 /// # Errors
 /// Where it is not, or a file is missing.
-pub(super) fn check(folder: &Path) -> Result<String, Box<dyn Error>> {
+pub(super) fn check(folder: &Path, printed: &str) -> Result<String, Box<dyn Error>> {
     let mut shards = Vec::new();
     for number in 0..SHARDS {
         let name = folder.join(format!("shard-{number}.json"));
@@ -29,10 +27,9 @@ pub(super) fn check(folder: &Path) -> Result<String, Box<dyn Error>> {
         shards.push(ShardFile::read(name.display().to_string(), &content)?);
     }
     let merged = load::from_json(&fs::read_to_string(folder.join("load.json"))?)?;
-    if let Verdict::Wrong | Verdict::Incomplete = merged.verdict {
+    if merged.verdict.is_unusable() {
         return Err(load::text(&merged).into());
     }
-    let printed = fs::read_to_string(folder.join(OUTPUT))?;
     if !printed.contains(&load::text(&merged)) {
         return Err(format!("it printed another report:\n{printed}").into());
     }
