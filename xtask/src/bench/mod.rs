@@ -134,7 +134,7 @@ impl Pace {
 
 /// In which order contestants run in a round: it turns with every round.
 fn order(round: usize, contestants: usize) -> Vec<usize> {
-    let turned = |index| if round % 2 == 0 { index } else { contestants - 1 - index };
+    let turned = |index| if round.is_multiple_of(2) { index } else { contestants - 1 - index };
     (0..contestants).map(turned).collect()
 }
 
@@ -167,11 +167,11 @@ pub(crate) fn run(args: &Args) -> Done<ExitCode> {
             group.measure(&pace, &mut figures).unwrap_or_else(|error| figures.failed(&format!("{group:?}"), &error));
         }
     }
-    println!("{}", page::all(&figures));
     if let Some(folder) = args.out.as_ref().or(args.only.is_empty().then_some(&repository)) {
         figures.write(&data(folder))?;
         page::write(&figures, folder)?;
     }
+    println!("{}", page::all(&figures));
     Ok(if figures.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -64,15 +64,16 @@ fn page(figures: &Figures) -> Done<String> {
 /// Every row and the median of every figure, for the terminal.
 pub(super) fn all(figures: &Figures) -> String {
     let rows = goals::rows(figures);
-    let line = |row: &Row<'_>| {
+    let row = |row: &Row<'_>| {
         let verdict = row.verdict().map_or(String::new(), word);
-        let spread = row.spread().map(number);
-        [name(row.figure.group), row.subject(), row.title()].into_iter().chain(spread).chain([verdict]).collect()
+        let [least, median, most] = row.spread().map(number);
+        [goal(row.figure.group), row.subject(), row.title(), least, median, most, verdict]
     };
-    let figure =
-        |it: &Figure| [it.what.clone(), it.who.clone(), it.measure.clone(), number(median(&it.samples))].into();
-    let medians = table(["what", "who", "measure", "median"], figures.figures.iter().map(figure));
-    let lines = table(["what", "measure", "min", "median", "max", ""], rows.iter().map(line));
+    let figure = |it: &Figure| {
+        [goal(it.group), it.what.clone(), it.who.clone(), it.measure.clone(), number(median(&it.samples))]
+    };
+    let medians = table(["goal", "what", "who", "measure", "median"], figures.figures.iter().map(figure));
+    let lines = table(["goal", "what", "measure", "min", "median", "max", ""], rows.iter().map(row));
     format!("{medians}\n{lines}\n{}", summary(&rows))
 }
 
@@ -81,7 +82,7 @@ fn word(verdict: Verdict) -> String {
 }
 
 /// A goal's number and its name.
-fn name(group: Group) -> String {
+fn goal(group: Group) -> String {
     group.to_possible_value().and_then(|value| Some(value.get_help()?.to_string())).unwrap_or_default()
 }
 
@@ -91,29 +92,36 @@ fn summary(rows: &[Row<'_>]) -> String {
         let of_it = rows.iter().filter(|row| row.figure.group == *group);
         let verdicts: Vec<Verdict> = of_it.filter_map(Row::verdict).collect();
         let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count().to_string();
-        let counts = [Verdict::Met, Verdict::Level, Verdict::Missed].map(count);
-        (!verdicts.is_empty()).then(|| [name(*group)].into_iter().chain(counts).collect())
+        let [met, level, missed] = [Verdict::Met, Verdict::Level, Verdict::Missed].map(count);
+        (!verdicts.is_empty()).then(|| [goal(*group), met, level, missed])
     };
     table(["goal", "rows met", "level", "missed"], Group::value_variants().iter().filter_map(line))
 }
 
 /// A row for each load on a server.
 fn servers(figures: &Figures, rows: &[Row<'_>]) -> String {
-    let groups = [Group::Serve, Group::Own, Group::Tls, Group::Waiting, Group::Push];
-    let is_ours = |it: &&Figure| groups.contains(&it.group) && it.who == OURS && it.measure == RATE;
+    let groups = [
+        (Group::Serve, ""),
+        (Group::Own, ", own payload"),
+        (Group::Tls, ", TLS"),
+        (Group::Waiting, ", handlers wait 10 ms"),
+        (Group::Push, ""),
+    ];
     let line = |ours: &Figure| {
+        let (_, name) = groups.iter().find(|(group, _)| *group == ours.group)?;
         let ratio = |(measure, peers): (&str, &str)| {
             let of = |row: &Row<'_>| (row.figure.group, &row.figure.what) == (ours.group, &ours.what);
             let is_it = |row: &&Row<'_>| of(row) && (&*row.figure.measure, row.peers) == (measure, peers);
             rows.iter().find(is_it).map_or(String::new(), Row::range)
         };
-        let ratios = [(RATE, BEST.0), (P99, BEST.0), (CPU, BEST.0), (RATE, LOOP.0), (CPU, LOOP.0)].map(ratio);
-        let what =
-            if ours.group == Group::Serve { ours.what.clone() } else { format!("{}, {:?}", ours.what, ours.group) };
-        [what.to_lowercase(), number(median(&ours.samples))].into_iter().chain(ratios).collect()
+        let [rate, p99, cpu] = [RATE, P99, CPU].map(|measure| ratio((measure, BEST.0)));
+        let [of_loop, cpu_of_loop] = [RATE, CPU].map(|measure| ratio((measure, LOOP.0)));
+        let is_ours = ours.who == OURS && ours.measure == RATE;
+        let median = number(median(&ours.samples));
+        is_ours.then(|| [format!("{}{name}", ours.what), median, rate, p99, cpu, of_loop, cpu_of_loop])
     };
     let header = ["load", "frames/s", "÷ best tokio's", "p99 ÷", "CPU a frame ÷", "frames/s ÷ plain loop's", "CPU ÷"];
-    table(header, figures.figures.iter().filter(is_ours).map(line))
+    table(header, figures.figures.iter().filter_map(line))
 }
 
 /// For each goal that is not met everywhere: where, and from what to what the rounds went.
@@ -121,7 +129,7 @@ fn misses(rows: &[Row<'_>]) -> String {
     let mut lines: Vec<(String, Vec<String>)> = Vec::new();
     for verdict in [Verdict::Missed, Verdict::Level] {
         for row in rows.iter().filter(|row| row.verdict() == Some(verdict)) {
-            let head = format!("**{}**: {}, {}", word(verdict), name(row.figure.group), row.title());
+            let head = format!("**{}**: {}, {}", word(verdict), goal(row.figure.group), row.title());
             let entry = format!("{} ({})", row.subject(), row.range());
             match lines.iter_mut().find(|(known, _)| *known == head) {
                 Some((_, entries)) => entries.push(entry),
@@ -133,11 +141,11 @@ fn misses(rows: &[Row<'_>]) -> String {
 }
 
 /// A table in Markdown, aligned for who reads its source. The first column stands to the left.
-fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut rows: Vec<Vec<String>> = [header.map(String::from).into()].into_iter().chain(rows).collect();
+fn table<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut rows: Vec<[String; N]> = [header.map(String::from)].into_iter().chain(rows).collect();
     let len = |text: &String| text.chars().count();
     let widths: [usize; N] = std::array::from_fn(|column| rows.iter().map(|row| len(&row[column])).max().unwrap_or(0));
-    rows.insert(1, (0..N).map(|column| "-".repeat(widths[column])).collect());
+    rows.insert(1, widths.map(|width| "-".repeat(width)));
     let cell = |(column, cell): (usize, &String)| {
         let padding = " ".repeat(widths[column] - len(cell));
         match (column, cell.starts_with("--")) {
@@ -191,7 +199,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_whatever_the_letters_are() {
-        let text = table(["what", "n"], [vec!["ü×".into(), "1,500".into()]].into_iter());
+        let text = table(["what", "n"], [["ü×".into(), "1,500".into()]].into_iter());
         assert_eq!(text, "| what |     n |\n| ---- | ----: |\n| ü×   | 1,500 |\n");
     }
 }
