@@ -256,8 +256,14 @@ fn errors_of_a_trace_have_the_numbers() {
     let text = "none of the 4 packets can be read: they are of link type 147; Ethernet (1), raw IP (101, 228, 229), Linux \
                 cooked (113, 276) and loopback (0, 108) can be";
     check(&link, text, None);
-    check(&TraceError::NoStream { stream: 9, count: 3 }, "no stream 9: there are 3, from 0 to 2", None);
-    check(&TraceError::NoPort { port: 80, count: 3 }, "none of the 3 TCP connections has the port 80", None);
+    check(
+        &TraceError::NoStream { stream: 9, count: 3 },
+        "there is no stream 9: the greatest number of a TCP connection here is 2",
+        None,
+    );
+    let no_port = |stream| TraceError::NoPort { port: 80, stream, count: 3 };
+    check(&no_port(None), "no TCP connection has an end with the port 80, of 3", None);
+    check(&no_port(Some(1)), "stream 1 has no end with the port 80", None);
 }
 
 /// A decoder to which every stream is empty.

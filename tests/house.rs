@@ -245,8 +245,8 @@ fn nothing_goes_round_in_a_circle_of_imports() {
             "load",
             &load,
             [
-                ("run", "shard"),
-                ("shard", "connection"),
+                ("run", "worker"),
+                ("worker", "connection"),
                 ("connection", "check"),
                 ("check", "pattern"),
                 ("meter", "times"),

@@ -1,5 +1,5 @@
-//! What comes back, against what was sent: bytes in, replies or faults out. No socket, no clock, and nothing is kept of what was
-//! sent.
+//! What comes back, against what was sent: bytes in, replies or faults out. No socket, no clock, and nothing is kept of
+//! what was sent.
 
 use super::fault::Fault;
 use super::pattern::{Difference, Pattern};
@@ -7,8 +7,8 @@ use super::plan::{Greeting, LEAST_PUSH, Plan, Reply};
 use super::whole::Whole;
 use crate::framing::{Decoder, Format, Frame, Part};
 
-/// Bytes of one read, and about those of one write. Longer payloads are made and compared piece by piece, so that the memory of
-/// a run does not depend on them, and what is compared is still in the cache.
+/// Bytes of one read, and about those of one write. Longer payloads are made and compared piece by piece, so that the
+/// memory of a run does not depend on them, and what is compared is still in the cache.
 pub(super) const PIECE_LEN: usize = 128 * 1024;
 /// A frame of more bytes is compared as it comes; a shorter one once it is whole.
 const LONG: usize = 8 * 1024;
@@ -162,8 +162,8 @@ impl Check {
         Ok(())
     }
 
-    /// Of the bytes that came takes as many whole frames as are right, where those need no decoder. What is behind them is moved to
-    /// the front of the space. How many bytes were taken.
+    /// Of the bytes that came takes as many whole frames as are right, where those need no decoder. What is behind them
+    /// is moved to the front of the space. How many bytes were taken.
     fn pass_by(&mut self, len: usize, begun: u64) -> usize {
         let Some(whole) = &self.whole else { return 0 };
         if self.decoder.buffered() > 0 || self.body.is_some() || !self.is_greeted() {
@@ -330,8 +330,8 @@ fn altered(part: &'static str, difference: Option<Difference>) -> Result<(), Fau
     difference.map_or(Ok(()), |difference| Err(Fault::Altered { part, difference }))
 }
 
-/// Puts its times into the payload of a push that begins at `payload`. The fourth word holds both once more, so that no bit of
-/// them can be another one unseen.
+/// Puts its times into the payload of a push that begins at `payload`. The fourth word holds both once more, so that no
+/// bit of them can be another one unseen.
 pub(super) fn stamp(payload: &mut [u8], push: Push) {
     let lag = push.sent - push.intended;
     let words = [push.intended, lag, push.intended ^ lag.rotate_left(32)];
@@ -432,7 +432,8 @@ mod tests {
         wire
     }
 
-    /// Hands over these bytes in pieces of `cut` bytes; how many frames are right, or the fault, and how many were before it.
+    /// Hands over these bytes in pieces of `cut` bytes; how many frames are right, or the fault, and how many were
+    /// before it.
     fn take(check: &mut Check, plan: &Plan, bytes: &[u8], cut: usize, begun: u64) -> Result<u64, (Fault, u64)> {
         let mut memory = vec![0; PIECE_LEN];
         for piece in bytes.chunks(cut) {

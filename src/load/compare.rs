@@ -1,4 +1,5 @@
-//! Whether runs differ from earlier ones. Runs are the samples, not frames: what disturbs a run disturbs many of its frames.
+//! Whether runs differ from earlier ones. Runs are the samples, not frames: what disturbs a run disturbs many of its
+//! frames.
 
 use std::error::Error;
 use std::fmt;
@@ -10,8 +11,8 @@ use super::plan::Plan;
 use super::show::plural;
 use super::statistics::{bootstrap, least_p, mann_whitney, median, runs_needed};
 
-/// A difference is seen where p is this or less. Not 0.05, as several measures are compared at a time: of twenty that do not differ
-/// one would seem to.
+/// A difference is seen where p is this or less. Not 0.05, as several measures are compared at a time: of twenty that
+/// do not differ one would seem to.
 const SEEN: f64 = 0.01;
 /// What two plans may differ in, and their runs be compared all the same.
 const MAY_DIFFER: [&str; 7] = ["run", "target", "local_addrs", "drain", "greatest_lag", "start_at", "expectations"];
@@ -44,13 +45,13 @@ pub struct Difference {
     pub difference: Estimate,
     /// The median after by the median before: 1 is no difference.
     pub ratio: Estimate,
-    /// How likely it is that runs that do not differ look as different as these or more: the two-sided p of Mann and Whitney's
-    /// test, exact.
+    /// How likely it is that runs that do not differ look as different as these or more: the two-sided p of Mann and
+    /// Whitney's test, exact.
     pub p: f64,
     /// Whether a difference is seen: p is 0.01 or less.
     pub seen: bool,
-    /// Where none is seen: how many runs a side would show one as large as it seems to be, four times of five. `None` where it
-    /// is seen, and where there seems to be none at all.
+    /// Where none is seen: how many runs a side would show one as large as it seems to be, four times of five. `None`
+    /// where it is seen, and where there seems to be none at all.
     pub runs_needed: Option<u32>,
 }
 
@@ -87,14 +88,15 @@ impl Comparison {
     /// Runs on a side at most, 50: the exact test takes a time that grows with their fourth power.
     pub const MOST_RUNS: usize = 50;
 
-    /// Compares runs with those of before, which had the same load. Left out is what was not measured in each of them, or was 0.
+    /// Compares runs with those of before, which had the same load. Left out is what was not measured in each of them,
+    /// or was 0.
     ///
-    /// At least five runs a side are needed to see a difference, and they are best in turn, A B B A: so what changes with time on
-    /// the machine affects both.
+    /// At least five runs a side are needed to see a difference, and they are best in turn, A B B A: so what changes
+    /// with time on the machine affects both.
     ///
     /// # Errors
-    /// Where a side has no run or more than 50, a run is wrong or incomplete, the plans differ in what matters, or nothing can be
-    /// compared.
+    /// Where a side has no run or more than 50, a run is wrong or incomplete, the plans differ in what matters, or
+    /// nothing can be compared.
     pub fn new(before: &[Outcome], after: &[Outcome]) -> Result<Comparison, CompareError> {
         usable(before, Side::Before)?;
         usable(after, Side::After)?;
@@ -174,7 +176,7 @@ fn usable(runs: &[Outcome], side: Side) -> Result<(), CompareError> {
         }
         _ => {}
     }
-    match runs.iter().enumerate().find(|(_, run)| matches!(run.verdict, Verdict::Wrong | Verdict::Incomplete)) {
+    match runs.iter().enumerate().find(|(_, run)| run.verdict.is_unusable()) {
         Some((index, run)) => Err(CompareError::Unusable { side, run: index + 1, verdict: run.verdict }),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! What the shards of a run share: its clock, when it begins, and whether it is to end early. What they report.
+//! What the workers of a run share: its clock, when it begins, and whether it is to end early. What they report.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -19,7 +19,7 @@ pub enum Wish {
     Abort,
 }
 
-/// What the shards of a run share.
+/// What the workers of a run share.
 #[derive(Debug)]
 pub(super) struct Control {
     base: Instant,
@@ -71,15 +71,15 @@ impl Control {
         self.wish.fetch_max(wish as u8, SeqCst);
     }
 
-    /// A shard sends no more; it sent so many frames.
+    /// A worker sends no more; it sent so many frames.
     pub(super) fn fall_silent(&self, sent: u64) {
         self.sent.fetch_add(sent, SeqCst);
         self.silent.fetch_add(1, SeqCst);
     }
 
-    /// The frames that all shards sent, once all of them have.
-    pub(super) fn sent(&self, shards: usize) -> Option<u64> {
-        (self.silent.load(SeqCst) == shards).then(|| self.sent.load(SeqCst))
+    /// The frames that all workers sent, once all of them have.
+    pub(super) fn sent(&self, workers: usize) -> Option<u64> {
+        (self.silent.load(SeqCst) == workers).then(|| self.sent.load(SeqCst))
     }
 }
 
@@ -94,7 +94,7 @@ pub(super) struct ConnectionFault {
     pub(super) fault: Fault,
 }
 
-/// How far a shard is.
+/// How far a worker is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) sent: u64,
@@ -105,13 +105,14 @@ pub(super) struct Snapshot {
     pub(super) faults: usize,
 }
 
-/// What a shard says while it runs.
+/// What a worker says while it runs.
 #[derive(Clone, Debug)]
 pub(super) enum Report {
     /// All its connections are made, or failed; so many are made.
     Ready { held: usize },
     /// How far it is.
-    Progress { shard: usize, snapshot: Snapshot },
-    /// What the frames that were to be sent in this second of the measured time showed, so far as is known a second later.
+    Progress { worker: usize, snapshot: Snapshot },
+    /// What the frames that were to be sent in this second of the measured time showed, so far as is known a second
+    /// later.
     Second { second: usize, response_ns: Times, send_lag_ns: Times },
 }

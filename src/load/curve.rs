@@ -16,11 +16,12 @@ pub struct Curve {
     pub swept: Swept,
     /// What each run had to show, beside being measured as asked and every byte being right.
     pub limits: Vec<Expectation>,
-    /// The runs, in the order in which they were carried out: of a search a value may be there twice, and values go up and down.
+    /// The runs, in the order in which they were carried out: of a search a value may be there twice, and values go up
+    /// and down.
     pub points: Vec<Point>,
-    /// The greatest value at which a run was as expected, with no lower value at which none was. Of a search it was confirmed by
-    /// a longer run, which is the last point. `None` where not even the least value was as expected, or the search was
-    /// interrupted.
+    /// The greatest value at which a run was as expected, with no lower value at which none was. Of a search it was
+    /// confirmed by a longer run, which is the last point. `None` where not even the least value was as expected, or
+    /// the search was interrupted.
     pub knee: Option<f64>,
 }
 
@@ -41,12 +42,12 @@ impl Point {
     }
 }
 
-/// Finds the greatest rate at which a load is measured as asked, every byte is right, and every expectation of the plan is met: the
-/// knee of the curve of latency over rate. `measure` carries out a plan, as [`run`](super::run) does.
+/// Finds the greatest rate at which a load is measured as asked, every byte is right, and every expectation of the plan
+/// is met: the knee of the curve of latency over rate. `measure` carries out a plan, as [`run`](super::run) does.
 ///
-/// A rate above what server and generator can do measures only how the backlog grows, so a run counts only where the rate was
-/// reached and the generator was in time. The plan's rate does not matter. The search ends early where a run was interrupted, or a
-/// byte was wrong.
+/// A rate above what server and generator can do measures only how the backlog grows, so a run counts only where the
+/// rate was reached and the generator was in time. The plan's rate does not matter. The search ends early where a run
+/// was interrupted, or a byte was wrong.
 ///
 /// ```no_run
 /// use unstick::load::{self, Plan, Search, Target, Wish};
@@ -80,8 +81,9 @@ pub fn find_knee<E>(
     Ok(curve)
 }
 
-/// Carries out a plan at each value of a sweep. The knee is the greatest value up to which all runs were measured as asked, every
-/// byte was right, and every expectation of the plan was met. It ends early where a run was interrupted, or a byte was wrong.
+/// Carries out a plan at each value of a sweep. The knee is the greatest value up to which all runs were measured as
+/// asked, every byte was right, and every expectation of the plan was met. It ends early where a run was interrupted,
+/// or a byte was wrong.
 ///
 /// ```no_run
 /// use unstick::load::{self, Plan, Target, Wish};
@@ -150,7 +152,13 @@ impl Curve {
         self.knee.is_some_and(|knee| self.points.iter().all(|point| point.value <= knee))
     }
 
-    /// Wrong where a run was, incomplete where one was interrupted; without a knee, what the run at the least value was.
+    /// The greatest value at which a run was as expected, confirmed or not.
+    pub(super) fn greatest_held(&self) -> Option<f64> {
+        self.points.iter().filter(|point| point.holds()).map(|point| point.value).reduce(f64::max)
+    }
+
+    /// Wrong where a run was, incomplete where one was interrupted; without a knee, what the run at the least value
+    /// was.
     pub fn verdict(&self) -> Verdict {
         let has = |verdict| self.points.iter().any(|point| point.outcome.verdict == verdict);
         let least =

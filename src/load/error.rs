@@ -93,6 +93,13 @@ pub enum PlanError {
         /// When it is to start, in seconds from 1970 on.
         start_at: f64,
     },
+    /// Of two things one needs the other.
+    Needs {
+        /// The one.
+        what: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
     /// Two things do not go together.
     Conflict {
         /// The one.
@@ -131,6 +138,7 @@ impl fmt::Display for PlanError {
             PlanError::StartAt { start_at } => {
                 write!(f, "a run cannot start at {start_at}: write seconds from 1970 on, as `date +%s` has them")
             }
+            PlanError::Needs { what, needed } => write!(f, "{what} needs {needed}"),
             PlanError::Conflict { one, other } => write!(f, "{one} and {other} do not go together"),
         }
     }

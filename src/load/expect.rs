@@ -11,12 +11,13 @@ use super::times::Times;
 
 /// What a run has to show. As text: a measure, a relation (`<`, `<=`, `=`, `>=`, `>`), and a value.
 ///
-/// The measures are `p50`, `p90`, `p99`, `p99.9`, `p99.99`, `min`, `max` and `mean` of the response time, and of the service time
-/// with `service.` before them, all with a unit (`ns`, `us`, `ms`, `s`); `rate`, the part of the frames due that was sent in time;
-/// `errors`, the frames that were wrong or lost and the connections that failed; `fairness`, Jain's index over the connections.
+/// The measures are `p50`, `p90`, `p99`, `p99.9`, `p99.99`, `min`, `max` and `mean` of the response time, and of the
+/// service time with `service.` before them, all with a unit (`ns`, `us`, `ms`, `s`); `rate`, the part of the frames
+/// due that was sent in time; `errors`, the frames that were wrong or lost and the connections that failed; `fairness`,
+/// Jain's index over the connections.
 ///
-/// Where runs are compared with those of a baseline, the value may be what the baseline had, `p99<=baseline*1.1`: the median of
-/// the runs against the median of the baseline's.
+/// Where runs are compared with those of a baseline, the value may be what the baseline had, `p99<=baseline*1.1`: the
+/// median of the runs against the median of the baseline's.
 ///
 /// ```
 /// use unstick::load::Expectation;

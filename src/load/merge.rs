@@ -1,4 +1,5 @@
-//! The outcomes of all shards of a run become the outcome of the run: nothing is estimated, and what does not fit is refused.
+//! The outcomes of all shards of a run become the outcome of the run: nothing is estimated, and what does not fit is
+//! refused.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -30,8 +31,8 @@ impl ShardFile {
     /// Reads the content of a file. Its name is for errors.
     ///
     /// # Errors
-    /// Where it is no outcome, or none of a shard; where another version of this crate wrote it, or with other histograms; where
-    /// its plan cannot be, or its frames do not add up.
+    /// Where it is no outcome, or none of a shard; where another version of this crate wrote it, or with other
+    /// histograms; where its plan cannot be, or its frames do not add up.
     pub fn read(name: impl Into<String>, content: &[u8]) -> Result<ShardFile, MergeError> {
         let file = name.into();
         let unreadable = |error| MergeError::Unreadable { file: file.clone(), error };
@@ -64,7 +65,8 @@ impl ShardFile {
         &self.outcome
     }
 
-    /// Whether it measured for the time that was asked for, or, where frames are scheduled and end the run, all of its frames.
+    /// Whether it measured for the time that was asked for, or, where frames are scheduled and end the run, all of its
+    /// frames.
     fn measured_all(&self) -> bool {
         let plan = &self.outcome.plan;
         let is_scheduled = plan.pacing.rate().is_some();
@@ -155,11 +157,12 @@ impl fmt::Display for Balance {
     }
 }
 
-/// Merges all shards of a run, in any order: their times are as one histogram of all would have them, count, sum, least and greatest
-/// included.
+/// Merges all shards of a run, in any order: their times are as one histogram of all would have them, count, sum, least
+/// and greatest included.
 ///
-/// The times are of the whole seconds in which all shards measured, if one of them ended early; the frames that were sent, and what
-/// became of them, are of all the time. Expectations are judged here, and nothing that was wrong with a shard is lost.
+/// The times are of the whole seconds in which all shards measured, if one of them ended early; the frames that were
+/// sent, and what became of them, are of all the time. Expectations are judged here, and nothing that was wrong with a
+/// shard is lost.
 ///
 /// # Errors
 /// Where a shard is missing, there twice, or of another run, and where there are more frames than can be counted.

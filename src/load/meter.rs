@@ -1,5 +1,5 @@
-//! What is measured, second by second. A frame belongs to the second in which it was *to be* sent, however late its reply is. The
-//! time is an argument.
+//! What is measured, second by second. A frame belongs to the second in which it was *to be* sent, however late its
+//! reply is. The time is an argument.
 
 use std::ops::Range;
 
@@ -181,8 +181,8 @@ impl Meter {
         true
     }
 
-    /// The shard is so far at this time. What it did since the last look belongs to the second of that look: who looks at the begin
-    /// of each second loses nothing to the next one.
+    /// The shard is so far at this time. What it did since the last look belongs to the second of that look: who looks
+    /// at the begin of each second loses nothing to the next one.
     pub(super) fn look(&mut self, now: u64, snapshot: Snapshot) {
         if let Some((then, before)) = self.last_look.replace((now, snapshot)).filter(|(then, _)| self.measures(*then)) {
             let looks = self.looks_of(then);

@@ -1,14 +1,16 @@
-//! The load engine: drives a framed server over real sockets, verifies every byte and the order of every frame that comes back,
-//! and measures, with a verdict on itself.
+//! The load engine: drives a framed server over real sockets, verifies every byte and the order of every frame that
+//! comes back, and measures, with a verdict on itself.
 //!
-//! A [`Plan`] says what to do, [`run`] does it, and an [`Outcome`] is what came of it: as [`text`], or as [`json`]. Each thread of
-//! the load has its own connections over one readiness loop; payloads are a function of connection, sequence and position, so
-//! nothing that was sent is kept. In an open loop, latency counts from when a frame was *to be* sent (no coordinated omission).
+//! A [`Plan`] says what to do, [`run`] does it, and an [`Outcome`] is what came of it: as [`text`], or as [`json`].
+//! Each thread of the load has its own connections over one readiness loop; payloads are a function of connection,
+//! sequence and position, so nothing that was sent is kept. In an open loop, latency counts from when a frame was *to
+//! be* sent (no coordinated omission).
 //!
-//! [`find_knee`] and [`sweep`] carry out a plan at several values and return a [`Curve`]; [`Comparison`] says whether runs differ
-//! from earlier ones. [`Results`] are several runs with what they say together.
+//! [`find_knee`] and [`sweep`] carry out a plan at several values and return a [`Curve`]; [`Comparison`] says whether
+//! runs differ from earlier ones. [`Results`] are several runs with what they say together.
 //!
-//! Several processes on any machines make one run, each with a [`Shard`] of the plan; [`merge`] makes one outcome of theirs.
+//! Several processes on any machines make one run, each with a [`Shard`] of the plan; [`merge`] makes one outcome of
+//! theirs.
 //!
 //! Linux only. What the server answers is [`Reply`]; what it is told on purpose is [`Chaos`].
 //!
@@ -47,7 +49,6 @@ mod report;
 mod results;
 mod run;
 mod search;
-mod shard;
 mod shards;
 mod show;
 mod sizes;
@@ -61,6 +62,7 @@ mod transport;
 mod whole;
 #[cfg(not(feature = "tls"))]
 mod without_tls;
+mod worker;
 
 #[cfg(feature = "tls")]
 use self::tls::Secured;
@@ -88,5 +90,5 @@ pub use run::{Progress, RunError, run};
 pub use search::Search;
 pub use shards::{Merged, Part, Shard};
 pub use sizes::Sizes;
-pub use sweep::{Sweep, Swept};
+pub use sweep::{Sweep, Swept, number};
 pub use times::{Geometry, Times};

@@ -10,10 +10,10 @@ use super::expect::Measure;
 use super::fault::Class;
 use super::meter::Interval;
 use super::plan::{Pacing, Plan, Reply};
-use super::shard::Found;
 use super::shards::{Merged, Part};
 use super::show::{count, duration, plural};
 use super::times::{Geometry, Times};
+use super::worker::Found;
 
 /// Faults that are kept one by one; of more, the number is known.
 pub(super) const FAULTS_KEPT: usize = 100;
@@ -47,7 +47,8 @@ pub struct Outcome {
     pub rate_asked: Option<f64>,
     /// Frames a second that were sent in the measured time.
     pub rate_reached: f64,
-    /// Replies, or pushes that came, a second: those to frames of the measured time, from its begin to the last of them.
+    /// Replies, or pushes that came, a second: those to frames of the measured time, from its begin to the last of
+    /// them.
     pub frames_per_second: f64,
     /// Frames that were to be sent in the measured time by the schedule of an open loop.
     pub frames_due: u64,
@@ -89,7 +90,8 @@ pub struct Outcome {
     pub own_lag_ns: Times,
     /// How evenly the connections were served; `None` where nothing came.
     pub fairness: Option<Fairness>,
-    /// Replies of those connections, the fewest first: of each, or, of more than 101, of 101 at even distances in that order.
+    /// Replies of those connections, the fewest first: of each, or, of more than 101, of 101 at even distances in that
+    /// order.
     pub shares: Vec<u64>,
     /// For each thread of the generator, the part of a core that it had.
     pub generator_busy: Vec<f64>,
@@ -124,6 +126,13 @@ pub enum Verdict {
     Incomplete,
     /// Bytes were wrong, or frames lost.
     Wrong,
+}
+
+impl Verdict {
+    /// Whether the run ended early or wrongly: its times are not those of the load, and compare with nothing.
+    pub fn is_unusable(self) -> bool {
+        matches!(self, Verdict::Incomplete | Verdict::Wrong)
+    }
 }
 
 /// How a run came about.

@@ -1,4 +1,5 @@
-//! When the frames of a connection are to be sent: the intended times of an open loop, out of a time that is an argument.
+//! When the frames of a connection are to be sent: the intended times of an open loop, out of a time that is an
+//! argument.
 
 use super::plan::{Pacing, Plan, Reply};
 
@@ -13,15 +14,16 @@ pub(super) struct Schedule {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    /// Number `n` at `(first + n × every) × gap`: the connections take the slots of one even schedule in turn. Of several shards,
-    /// each takes the slots that its number is, modulo their number.
+    /// Number `n` at `(first + n × every) × gap`: the connections take the slots of one even schedule in turn. Of
+    /// several shards, each takes the slots that its number is, modulo their number.
     Even { gap: f64, first: u64, every: u64, number: u64 },
     /// At random, `mean` apart: so the connections together make one Poisson process.
     Poisson { mean: f64, next: f64, random: fastrand::Rng },
 }
 
 impl Schedule {
-    /// The part that the connection of this number has in the run's schedule, which begins at `start`; `None` in a closed loop.
+    /// The part that the connection of this number has in the run's schedule, which begins at `start`; `None` in a
+    /// closed loop.
     pub(super) fn new(plan: &Plan, start: u64, index: u64) -> Option<Schedule> {
         let Pacing::Open { rate, poisson } = plan.pacing else { return None };
         let gap = SECOND / rate;

@@ -1,14 +1,15 @@
-//! The payloads: each byte is a function of run, connection, sequence and position, so that what is expected need not be kept.
+//! The payloads: each byte is a function of run, connection, sequence and position, so that what is expected need not
+//! be kept.
 //!
 //! ```text
 //! id   = connection × 2^40 + (sequence + 1 + SPREAD × connection) mod 2^40
 //! word(position / 8) = RUN + SEQUENCE × id + POSITION × (position / 8)    (mod 2^64)
 //! ```
 //!
-//! The words stand in little-endian order. That is a sum, so it is made and compared as fast as memory is read. `SEQUENCE` is
-//! odd: the first byte alone tells 256 frames in a row of a connection apart, n bytes tell 256^n, and the first eight say whose
-//! frame it is and which ([`Pattern::identify`]). No factor has a byte 00 or FF: from one frame to the next *every* byte
-//! changes, whatever is carried, so that a byte of a neighbour shows wherever it stands.
+//! The words stand in little-endian order. That is a sum, so it is made and compared as fast as memory is read.
+//! `SEQUENCE` is odd: the first byte alone tells 256 frames in a row of a connection apart, n bytes tell 256^n, and the
+//! first eight say whose frame it is and which ([`Pattern::identify`]). No factor has a byte 00 or FF: from one frame
+//! to the next *every* byte changes, whatever is carried, so that a byte of a neighbour shows wherever it stands.
 
 const SEQUENCE: u64 = 0x9E37_79B9_7F4A_7C15;
 const POSITION: u64 = 0x1656_67B1_9E37_79F9;
@@ -51,8 +52,8 @@ impl Pattern {
         Pattern { first_word: RUN.wrapping_mul(run).wrapping_add(SEQUENCE.wrapping_mul(id)) }
     }
 
-    /// The connection and the sequence of the frame that begins with these bytes, where it is one of this run's. `None` where
-    /// there are less than eight.
+    /// The connection and the sequence of the frame that begins with these bytes, where it is one of this run's. `None`
+    /// where there are less than eight.
     pub(super) fn identify(run: u64, payload: &[u8]) -> Option<(u64, u64)> {
         let first_word = u64::from_le_bytes(*payload.first_chunk()?);
         let id = UNSEQUENCE.wrapping_mul(first_word.wrapping_sub(RUN.wrapping_mul(run)));

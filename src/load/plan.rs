@@ -25,7 +25,8 @@ const LATEST_START: f64 = 1e10;
 /// What a run is to do. [`Plan::new`] has the defaults; change what is to be other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plan {
-    /// Makes payloads, lengths and random times those of this run: two runs with one number send the same bytes. By default 1.
+    /// Makes payloads, lengths and random times those of this run: two runs with one number send the same bytes. By
+    /// default 1.
     pub run: u64,
     /// Where the server is.
     pub target: Target,
@@ -33,8 +34,8 @@ pub struct Plan {
     /// [`Outcome::over_tls`](super::Outcome::over_tls) says whether there was some.
     #[serde(skip)]
     pub tls: Option<Tls>,
-    /// The process of the server, where it is on this machine: what it takes is sampled by the second. By default none. It is no
-    /// part of the plan as it is written down.
+    /// The process of the server, where it is on this machine: what it takes is sampled by the second. By default none.
+    /// It is no part of the plan as it is written down.
     #[serde(skip)]
     pub server_pid: Option<u32>,
     /// How frames look, and how long a payload may be. By default [`Format::U32_LE`].
@@ -48,12 +49,13 @@ pub struct Plan {
     pub pacing: Pacing,
     /// Frames in flight on each connection, at most. By default 16 in a closed loop, and no bound in an open one.
     pub in_flight: Option<u32>,
-    /// Frames in flight on all connections together, at most, instead of on each of them: a reply allows a frame on the connection
-    /// whose turn it is. So many connections may be there and few be busy. For a closed loop. By default no such bound.
+    /// Frames in flight on all connections together, at most, instead of on each of them: a reply allows a frame on the
+    /// connection whose turn it is. So many connections may be there and few be busy. For a closed loop. By default no
+    /// such bound.
     #[serde(default)]
     pub in_flight_in_all: Option<u32>,
-    /// With [`Reply::Push`], how many connections send; the others only receive. By default all but slow readers. Where it is given,
-    /// a frame is in flight until every other connection has it, and a bound in flight needs one thread.
+    /// With [`Reply::Push`], how many connections send; the others only receive. By default all but slow readers. Where
+    /// it is given, a frame is in flight until every other connection has it, and a bound in flight needs one thread.
     #[serde(default)]
     pub senders: Option<usize>,
     /// How long payloads are. By default 64 bytes.
@@ -62,10 +64,11 @@ pub struct Plan {
     pub connections: usize,
     /// Connections made a second. By default as fast as they can be.
     pub connect_rate: Option<f64>,
-    /// Local addresses that connections are made from, in turn. By default the system chooses; to an address of the loopback,
-    /// 127.0.0.1 and those behind it, one for each 20,000 connections.
+    /// Local addresses that connections are made from, in turn. By default the system chooses; to an address of the
+    /// loopback, 127.0.0.1 and those behind it, one for each 20,000 connections.
     pub local_addrs: Vec<std::net::IpAddr>,
-    /// Ends the run when so many frames are sent, all connections together, warm-up included. By default time alone ends it.
+    /// Ends the run when so many frames are sent, all connections together, warm-up included. By default time alone
+    /// ends it.
     pub frames: Option<u64>,
     /// How long frames are sent before anything is measured. They are verified all the same. By default 0.
     #[serde(with = "seconds")]
@@ -80,23 +83,23 @@ pub struct Plan {
     pub threads: usize,
     /// What is done to the server on purpose. By default nothing.
     pub chaos: Chaos,
-    /// The 99th percentile of how late a frame may be sent for want of the generator's own time, before a run with a rate counts
-    /// as not measured as asked. By default 10 ms.
+    /// The 99th percentile of how late a frame may be sent for want of the generator's own time, before a run with a
+    /// rate counts as not measured as asked. By default 10 ms.
     #[serde(with = "seconds")]
     pub greatest_lag: Duration,
     /// What the run has to show. By default nothing. Of a shard this is judged when all are merged.
     pub expectations: Vec<Expectation>,
-    /// Which part of the run is done here, where several processes do it together: all other fields are of the whole run, but
-    /// for `threads`, `local_addrs` and `target`, which are of this process. By default all of it.
+    /// Which part of the run is done here, where several processes do it together: all other fields are of the whole
+    /// run, but for `threads`, `local_addrs` and `target`, which are of this process. By default all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
-    /// When measuring begins, by the clock of this machine, in seconds from 1970 on. The warm-up is before that, and the first
-    /// frame of the schedule is to be sent when it begins; connections are made before that. By default everything begins as soon
-    /// as the connections are made. Several shards need it.
+    /// When measuring begins, by the clock of this machine, in seconds from 1970 on. The warm-up is before that, and
+    /// the first frame of the schedule is to be sent when it begins; connections are made before that. By default
+    /// everything begins as soon as the connections are made. Several shards need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_at: Option<f64>,
-    /// What all shards of this run, and no others, have in common. By default it is made of the plan, the number of the run and
-    /// when it starts.
+    /// What all shards of this run, and no others, have in common. By default it is made of the plan, the number of the
+    /// run and when it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
 }
@@ -132,12 +135,13 @@ pub enum Greeting {
 pub enum Reply {
     /// The same frame: every byte of it is verified.
     Echo,
-    /// One frame, of any bytes: it is counted and timed. As nobody looks at it, a closed loop sends one payload again and again where
-    /// all are of one length, and the system throws away long ones that come: so the load costs little.
+    /// One frame, of any bytes: it is counted and timed. As nobody looks at it, a closed loop sends one payload again
+    /// and again where all are of one length, and the system throws away long ones that come: so the load costs little.
     Count,
     /// Nothing: frames are sent, and nothing is timed.
     None,
-    /// The frame goes to every other connection, as `unstick serve --broadcast` does it: each delivery is verified and timed.
+    /// The frame goes to every other connection, as `unstick serve --broadcast` does it: each delivery is verified and
+    /// timed.
     Push,
 }
 
@@ -159,7 +163,8 @@ pub enum Pacing {
     Open {
         /// Frames a second, above 0.
         rate: f64,
-        /// At random times, as from many clients that know nothing of each other (a Poisson process), instead of evenly.
+        /// At random times, as from many clients that know nothing of each other (a Poisson process), instead of
+        /// evenly.
         poisson: bool,
     },
 }
@@ -174,7 +179,8 @@ impl Pacing {
     }
 }
 
-/// What is done to the server on purpose. How such a connection ends is expected, and no fault; its frames are verified.
+/// What is done to the server on purpose. How such a connection ends is expected, and no fault; its frames are
+/// verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chaos {
     /// Writes frames in pieces of random length.
@@ -364,10 +370,10 @@ impl Plan {
             return Err(PlanError::TooFewFrames { frames, connections: self.connections });
         }
         if self.pacing == Pacing::Closed && self.expectations.iter().any(Expectation::is_about_rate) {
-            return Err(PlanError::Conflict { one: "an expectation of the rate", other: "no rate asked for" });
+            return Err(PlanError::Needs { what: "an expectation of the rate", needed: "a rate that is asked for" });
         }
         if self.expectations.iter().any(Expectation::needs_baseline) {
-            return Err(PlanError::Conflict { one: "an expectation beside a baseline", other: "a plan of one run" });
+            return Err(PlanError::Needs { what: "an expectation beside a baseline", needed: "runs to compare with" });
         }
         self.check_chaos()?;
         self.check_push()?;
@@ -396,7 +402,7 @@ impl Plan {
             return Ok(());
         }
         if self.start_at.is_none() {
-            return Err(PlanError::Conflict { one: "several shards", other: "no time at which all start" });
+            return Err(PlanError::Needs { what: "a run of several shards", needed: "a time at which all start" });
         }
         if self.reply == Reply::Push {
             return Err(PlanError::Conflict { one: "pushes", other: "several shards" });
@@ -426,7 +432,7 @@ impl Plan {
     fn check_push(&self) -> Result<(), PlanError> {
         if self.reply != Reply::Push {
             return match self.senders {
-                Some(_) => Err(PlanError::Conflict { one: "a number of senders", other: "replies that are no pushes" }),
+                Some(_) => Err(PlanError::Needs { what: "a number of senders", needed: "pushes as replies" }),
                 None => Ok(()),
             };
         }

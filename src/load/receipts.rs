@@ -1,4 +1,5 @@
-//! Where few connections send pushes: how many have each frame that is in flight. A frame is in flight until all have it.
+//! Where few connections send pushes: how many have each frame that is in flight. A frame is in flight until all have
+//! it.
 
 use std::collections::VecDeque;
 

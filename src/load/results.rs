@@ -67,8 +67,9 @@ impl Results {
         Results { verdict, failures, runs: Vec::new(), baseline: Vec::new(), curve: Some(curve), comparison: None }
     }
 
-    /// The same compared with earlier runs, and whether the expectations that are held against them are met: by the median of the
-    /// runs beside the median of the earlier ones. Expectations that need no baseline are not looked at: each run has its own.
+    /// The same compared with earlier runs, and whether the expectations that are held against them are met: by the
+    /// median of the runs beside the median of the earlier ones. Expectations that need no baseline are not looked at:
+    /// each run has its own.
     ///
     /// # Errors
     /// As [`Comparison::new`].

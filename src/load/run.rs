@@ -1,4 +1,5 @@
-//! A run, from its first connect to its outcome: the thread that starts the shards, watches them, and adds up what they found.
+//! A run, from its first connect to its outcome: the thread that starts the workers, watches them, and adds up what
+//! they found.
 
 use std::error::Error;
 use std::fmt;
@@ -14,12 +15,13 @@ use super::outcome::{Origin, Outcome};
 use super::plan::{Plan, Reply, Target};
 use super::process::Process;
 use super::recent::{Recent, Second};
-use super::shard::{Common, Found, Shard};
 use super::socket::Address;
+use super::worker::{Common, Found, Worker};
 
 /// How often the watcher is asked.
 const TICK: Duration = Duration::from_millis(100);
-/// Nanoseconds from when all connections are made to the begin of the run: what a server that is full says comes until then.
+/// Nanoseconds from when all connections are made to the begin of the run: what a server that is full says comes until
+/// then.
 const SETTLE: u64 = 50_000_000;
 /// The same where nothing says that the server has taken in each connection, and each has to get what the others send.
 const SETTLE_PUSH: u64 = 500_000_000;
@@ -50,12 +52,12 @@ pub struct Progress {
 
 /// Carries out a plan: connects, loads the server, awaits what is in flight, and ends every connection by a half-close.
 ///
-/// `watch` is called ten times a second, and when the measured time begins and ends, on this thread, which measures nothing; what it
-/// wishes is done.
+/// `watch` is called ten times a second, and when the measured time begins and ends, on this thread, which measures
+/// nothing; what it wishes is done.
 ///
 /// # Errors
-/// Where the plan cannot be carried out, no connection can be made, the connections are made too late for the time at which the
-/// plan starts, or the system has no threads or epolls for it. What goes wrong later is in the outcome.
+/// Where the plan cannot be carried out, no connection can be made, the connections are made too late for the time at
+/// which the plan starts, or the system has no threads or epolls for it. What goes wrong later is in the outcome.
 pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outcome, RunError> {
     plan.check().map_err(RunError::Plan)?;
     let addresses = addresses(&plan.target);
@@ -73,15 +75,15 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Progress) -> Wish) -> Result<Outco
         let mut threads = Vec::with_capacity(plan.threads);
         for number in 0..plan.threads {
             let reports = sender.clone();
-            let body = move || Shard::new(common, number, &reports)?.run();
+            let body = move || Worker::new(common, number, &reports)?.run();
             let thread = thread::Builder::new().name(format!("load {number}")).spawn_scoped(scope, body);
             threads.push(thread.inspect_err(|_| control.ask(Wish::Abort)).map_err(RunError::System)?);
         }
         drop(sender);
-        let shards = vec![Snapshot::default(); plan.threads];
+        let workers = vec![Snapshot::default(); plan.threads];
         let server = server.as_mut();
         let recent = Second::default();
-        let mut watcher = Watcher { plan, control: &control, shards, ready: 0, held: 0, late: None, recent, server };
+        let mut watcher = Watcher { plan, control: &control, workers, ready: 0, held: 0, late: None, recent, server };
         watcher.watch(&receiver, watch);
         for thread in threads {
             match thread.join() {
@@ -122,24 +124,24 @@ fn not_connected(found: Found) -> RunError {
     }
 }
 
-/// Watches the shards, and has somebody watch it.
+/// Watches the workers, and has somebody watch it.
 struct Watcher<'a> {
     plan: &'a Plan,
     control: &'a Control,
-    shards: Vec<Snapshot>,
+    workers: Vec<Snapshot>,
     /// Shards whose connections are made, and how many those are.
     ready: usize,
     held: usize,
     /// The run was to begin so long before it could.
     late: Option<Duration>,
-    /// What the shards said last of one second.
+    /// What the workers said last of one second.
     recent: Second,
     /// The server's process, until sending has ended.
     server: Option<&'a mut Process>,
 }
 
 impl Watcher<'_> {
-    /// Until all shards have ended.
+    /// Until all workers have ended.
     fn watch(&mut self, reports: &Receiver<Report>, watch: &mut dyn FnMut(Progress) -> Wish) {
         let (mut last, mut next_tick) = (0, 0);
         let mut all_ended = false;
@@ -185,7 +187,7 @@ impl Watcher<'_> {
 
     fn note(&mut self, report: Report) {
         match report {
-            Report::Progress { shard, snapshot } => self.shards[shard] = snapshot,
+            Report::Progress { worker, snapshot } => self.workers[worker] = snapshot,
             Report::Second { second, response_ns, send_lag_ns } => {
                 self.recent.add(second, &response_ns, &send_lag_ns);
             }
@@ -226,13 +228,13 @@ impl Watcher<'_> {
         let elapsed = start.map(|start| Duration::from_nanos(now.saturating_sub(start)));
         let waits = start.filter(|start| *start > now).map(|start| Duration::from_nanos(start - now));
         let mut all = Progress { elapsed, waits, recent: self.recent.recent(), ..Progress::default() };
-        for shard in &self.shards {
-            all.connections += shard.connections;
-            all.sent += shard.sent;
-            all.received += shard.received;
-            all.in_flight += shard.in_flight;
-            all.backlog += shard.backlog;
-            all.faults += shard.faults;
+        for worker in &self.workers {
+            all.connections += worker.connections;
+            all.sent += worker.sent;
+            all.received += worker.received;
+            all.in_flight += worker.in_flight;
+            all.backlog += worker.backlog;
+            all.faults += worker.faults;
         }
         all
     }
@@ -263,8 +265,8 @@ pub enum RunError {
         /// What is wrong with it.
         why: String,
     },
-    /// The plan says when measuring begins, and the connections were not made when the warm-up before it was to begin: 50 ms
-    /// before that, so that a server that is full has said so.
+    /// The plan says when measuring begins, and the connections were not made when the warm-up before it was to begin:
+    /// 50 ms before that, so that a server that is full has said so.
     TooLate {
         /// How much too late.
         by: Duration,

@@ -1,4 +1,5 @@
-//! The greatest value at which something holds: upwards by steps, or downwards, then between, and once more to confirm it.
+//! The greatest value at which something holds: upwards by steps, or downwards, then between, and once more to confirm
+//! it.
 
 /// Of what failed when it was to be confirmed, this part is tried next.
 const BACK: f64 = 0.9;
@@ -16,9 +17,11 @@ pub struct Search {
     pub most: f64,
     /// From one rate to the next while the limit is not found, up or down: a factor above 1. By default 4.
     pub step: f64,
-    /// The search ends where the least rate that failed is not more than so many times the greatest that did not. By default 1.05.
+    /// The search ends where the least rate that failed is not more than so many times the greatest that did not. By
+    /// default 1.05.
     pub precision: f64,
-    /// A rate fails only where it failed so often in a row: one bad moment of the machine decides nothing. By default 2.
+    /// A rate fails only where it failed so often in a row: one bad moment of the machine decides nothing. By default
+    /// 2.
     pub tries: u32,
     /// The run that confirms what was found is so many times as long as the others. By default 3.
     pub confirm: u32,

@@ -1,5 +1,5 @@
-//! One run by many processes, on any machines, that nobody coordinates: what each of them does follows from the plan and its own
-//! number.
+//! One run by many processes, on any machines, that nobody coordinates: what each of them does follows from the plan
+//! and its own number.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,8 +11,8 @@ use super::times::Geometry;
 
 /// One of several processes, on any machines, that make one run together.
 ///
-/// As text: `2/4` is number 2 of four, which are counted from 0. Of the run's connections, and of the frames of its schedule, shard
-/// i of N has number i, i + N, i + 2 N, …
+/// As text: `2/4` is number 2 of four, which are counted from 0. Of the run's connections, and of the frames of its
+/// schedule, shard i of N has number i, i + N, i + 2 N, …
 ///
 /// ```
 /// use unstick::load::Shard;
@@ -73,8 +73,8 @@ impl Shard {
         connection / u64::from(self.of)
     }
 
-    /// From one of a connection's slots in the run's schedule to its next one, where the run has so many connections. The first
-    /// one is the connection's number.
+    /// From one of a connection's slots in the run's schedule to its next one, where the run has so many connections.
+    /// The first one is the connection's number.
     pub(super) fn slots_apart(self, connections: usize) -> u64 {
         u64::from(self.of) * self.part(connections as u64)
     }
@@ -125,10 +125,11 @@ impl TryFrom<String> for Shard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Part {
-    /// The same for all shards of a run, and for no other run: given, or made of the plan, its seed, and when it starts.
+    /// The same for all shards of a run, and for no other run: given, or made of the plan, its seed, and when it
+    /// starts.
     pub run_id: String,
-    /// Tells plans apart. The shard has no part in it, nor has what may be another on each machine: the server's addresses, as
-    /// names are resolved there, the local ones, and the number of threads.
+    /// Tells plans apart. The shard has no part in it, nor has what may be another on each machine: the server's
+    /// addresses, as names are resolved there, the local ones, and the number of threads.
     pub plan_hash: String,
     /// Which shard it is.
     pub shard: Shard,
@@ -162,8 +163,8 @@ pub struct Merged {
     pub start_at: f64,
     /// From when the first shard began to send to when the last one did, in seconds, each by its machine's clock.
     pub began_within: Option<f64>,
-    /// All measured for the whole time that was asked for. Otherwise the outcome is of the whole seconds in which all did, but for
-    /// the numbers of frames, connections and faults, and for the fairness, which are of all the time.
+    /// All measured for the whole time that was asked for. Otherwise the outcome is of the whole seconds in which all
+    /// did, but for the numbers of frames, connections and faults, and for the fairness, which are of all the time.
     pub is_whole: bool,
 }
 

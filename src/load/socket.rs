@@ -38,7 +38,8 @@ pub(super) enum Received {
 }
 
 impl Stream {
-    /// Begins to connect. One of TCP is connected once it is ready for writing and [`establish`](Stream::establish) says so.
+    /// Begins to connect. One of TCP is connected once it is ready for writing and [`establish`](Stream::establish)
+    /// says so.
     ///
     /// # Errors
     /// The system's.
@@ -93,8 +94,8 @@ impl Stream {
         }
     }
 
-    /// Reads once as many bytes as there is space, which nobody looks at. A system that can throws them away: the space may be left as
-    /// it is.
+    /// Reads once as many bytes as there is space, which nobody looks at. A system that can throws them away: the space
+    /// may be left as it is.
     ///
     /// # Errors
     /// Where the connection is broken.

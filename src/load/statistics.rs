@@ -1,13 +1,15 @@
-//! The statistics of few samples: medians, whether two groups differ, and by how much. The same samples give the same numbers.
+//! The statistics of few samples: medians, whether two groups differ, and by how much. The same samples give the same
+//! numbers.
 //!
-//! Our own, as no kept crate has them: `statrs` 0.19.1 needs a newer Rust, has no exact p for samples of which some are equal, and for
-//! groups of equal size a wrong one (1 for 1, 2, 3, 4, 5 beside 6, 7, 8, 9, 10).
+//! Our own, as no kept crate has them: `statrs` 0.19.1 needs a newer Rust, has no exact p for samples of which some are
+//! equal, and for groups of equal size a wrong one (1 for 1, 2, 3, 4, 5 beside 6, 7, 8, 9, 10).
 
 /// How often the samples are drawn again to see how much their medians vary.
 const DRAWS: usize = 10_000;
 /// What is left out at each end of what was drawn: 95 % are within.
 const TAIL: f64 = 0.025;
-/// The quantiles of the normal distribution of what [`runs_needed`] promises: p of 0.01 at most, on two sides, in 80 % of cases.
+/// The quantiles of the normal distribution of what [`runs_needed`] promises: p of 0.01 at most, on two sides, in 80 %
+/// of cases.
 const Z_SIGNIFICANCE: f64 = 2.575_829;
 const Z_POWER: f64 = 0.841_621;
 
@@ -23,9 +25,9 @@ pub(super) fn median(samples: &[f64]) -> Option<f64> {
     }
 }
 
-/// The two-sided p of the test of Mann and Whitney (Wilcoxon's rank sum test), exact, with samples that are equal, too: of all ways
-/// to draw as many as the smaller group has out of all samples, the part whose ranks add up to something as far from their mean or
-/// farther. 1 where a group is empty.
+/// The two-sided p of the test of Mann and Whitney (Wilcoxon's rank sum test), exact, with samples that are equal, too:
+/// of all ways to draw as many as the smaller group has out of all samples, the part whose ranks add up to something as
+/// far from their mean or farther. 1 where a group is empty.
 ///
 /// The time is that of N² m² additions for N samples of which the smaller group has m.
 pub(super) fn mann_whitney(one: &[f64], other: &[f64]) -> f64 {
@@ -39,14 +41,15 @@ pub(super) fn mann_whitney(one: &[f64], other: &[f64]) -> f64 {
     (as_far / all).min(1.0)
 }
 
-/// The least p that groups of these lengths can have: that of groups that do not overlap, which are two of all ways to choose the one
-/// out of both.
+/// The least p that groups of these lengths can have: that of groups that do not overlap, which are two of all ways to
+/// choose the one out of both.
 pub(super) fn least_p(one: usize, other: usize) -> f64 {
     let ways: f64 = (1..=one).map(|index| (other + index) as f64 / index as f64).product();
     (2.0 / ways).min(1.0)
 }
 
-/// The ranks of all samples among all, twice, so that the mean rank of equal ones is whole. Those of `first` come first.
+/// The ranks of all samples among all, twice, so that the mean rank of equal ones is whole. Those of `first` come
+/// first.
 fn doubled_ranks(first: &[f64], second: &[f64]) -> Vec<usize> {
     let all = || first.iter().chain(second);
     all()
@@ -77,8 +80,9 @@ fn ways_to_add_up(numbers: &[usize], drawn: usize) -> Vec<f64> {
     ways.swap_remove(drawn)
 }
 
-/// How many samples a side would show with a p of 0.01 or less, four times of five, what these seem to show: Noether, *Sample Size
-/// Determination for Some Common Nonparametric Tests*, JASA 82 (1987), for groups of one size. `None` where they seem to show nothing.
+/// How many samples a side would show with a p of 0.01 or less, four times of five, what these seem to show: Noether,
+/// *Sample Size Determination for Some Common Nonparametric Tests*, JASA 82 (1987), for groups of one size. `None`
+/// where they seem to show nothing.
 pub(super) fn runs_needed(one: &[f64], other: &[f64]) -> Option<u32> {
     let pairs = || one.iter().flat_map(|one| other.iter().map(move |other| (one, other)));
     let above: f64 =
@@ -88,8 +92,8 @@ pub(super) fn runs_needed(one: &[f64], other: &[f64]) -> Option<u32> {
     (needed.is_finite() && needed < f64::from(u32::MAX)).then_some(needed as u32)
 }
 
-/// The bounds within which 95 % of what `of` says are, for samples drawn again from both groups (the percentile bootstrap), for the
-/// medians of the two.
+/// The bounds within which 95 % of what `of` says are, for samples drawn again from both groups (the percentile
+/// bootstrap), for the medians of the two.
 pub(super) fn bootstrap<const N: usize>(
     one: &[f64],
     other: &[f64],
@@ -127,8 +131,9 @@ mod tests {
         assert_eq!(median(&[9.0, 1.0, 5.0, 6.0]), Some(5.5));
     }
 
-    /// R's `?wilcox.test`, after Hollander & Wolfe (1973), 69f: `wilcox.test(x, y, alternative = "greater")` has W = 35 and p =
-    /// 0.1272, so the two-sided p is 0.2544. scipy's `mannwhitneyu(males, females, method="exact")` has p = 0.1111.
+    /// R's `?wilcox.test`, after Hollander & Wolfe (1973), 69f: `wilcox.test(x, y, alternative = "greater")` has W = 35
+    /// and p = 0.1272, so the two-sided p is 0.2544. scipy's `mannwhitneyu(males, females, method="exact")` has p =
+    /// 0.1111.
     #[test]
     fn p_is_what_r_and_scipy_say() {
         let x = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46];

@@ -21,8 +21,8 @@ pub enum Swept {
     Connections,
 }
 
-/// Values that runs have in turn, as text: what differs, the first and the last value, and a factor, or a summand, from one to the
-/// next. Numbers may end in `k` or `M`. The last value is always one of them.
+/// Values that runs have in turn, as text: what differs, the first and the last value, and a factor, or a summand, from
+/// one to the next. Numbers may end in `k` or `M`. The last value is always one of them.
 ///
 /// ```
 /// use unstick::load::{Sweep, Swept};
@@ -112,15 +112,20 @@ impl FromStr for Sweep {
     }
 }
 
-/// A number above 0, as in 1000, 10k or 1.5M.
-fn number(text: &str) -> Option<f64> {
+/// A number above 0 of a text such as 1000, 10k or 1.5M.
+///
+/// ```
+/// use unstick::load::number;
+/// assert_eq!((number("1.5M"), number("0"), number("2G")), (Some(1.5e6), None, None));
+/// ```
+pub fn number(text: &str) -> Option<f64> {
     let text = text.trim();
     let (number, unit) = match (text.strip_suffix(['k', 'K']), text.strip_suffix(['m', 'M'])) {
         (Some(number), _) => (number, 1e3),
         (_, Some(number)) => (number, 1e6),
         _ => (text, 1.0),
     };
-    let number: f64 = number.parse().ok()?;
+    let number: f64 = number.trim_end().parse().ok()?;
     (number.is_finite() && number > 0.0).then_some(number * unit)
 }
 

@@ -1,4 +1,5 @@
-//! Many times, in nanoseconds: how many, their sum, the least, the greatest, and how they are spread. They add up exactly.
+//! Many times, in nanoseconds: how many, their sum, the least, the greatest, and how they are spread. They add up
+//! exactly.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -128,8 +129,8 @@ impl Times {
     /// As a histogram, of which least and greatest are to three digits.
     pub(super) fn histogram(&self) -> Histogram<u64> {
         let mut histogram = empty();
-        for (value, count) in &self.buckets {
-            histogram.saturating_record_n(*value, *count);
+        for (value, count) in self.buckets() {
+            histogram.saturating_record_n(value, count);
         }
         histogram
     }
@@ -215,7 +216,7 @@ impl Serialize for Times {
             p99: at(0.99),
             p99_9: at(0.999),
             p99_99: at(0.9999),
-            histogram: self.buckets.iter().map(|(value, count)| (*value, *count)).collect(),
+            histogram: self.buckets().collect(),
         };
         file.serialize(to)
     }

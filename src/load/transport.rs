@@ -35,7 +35,8 @@ impl Transport {
         }
     }
 
-    /// Reads once. Over TLS it also goes on with what the socket did not take: so it is to be called whenever that is ready.
+    /// Reads once. Over TLS it also goes on with what the socket did not take: so it is to be called whenever that is
+    /// ready.
     ///
     /// # Errors
     /// Where the connection is broken.

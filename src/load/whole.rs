@@ -1,5 +1,5 @@
-//! Frames of one short length, of header and payload alone: most of what is sent at high rates. They are made and compared whole,
-//! many at a time, without encoder or decoder.
+//! Frames of one short length, of header and payload alone: most of what is sent at high rates. They are made and
+//! compared whole, many at a time, without encoder or decoder.
 
 use super::pattern::Pattern;
 use super::plan::Plan;
@@ -58,7 +58,8 @@ impl Whole {
         }
     }
 
-    /// How many frames of a connection, from number `first` on and `most` at most, are at the front of `bytes`, and right.
+    /// How many frames of a connection, from number `first` on and `most` at most, are at the front of `bytes`, and
+    /// right.
     pub(super) fn right(&self, connection: u64, first: u64, most: u64, bytes: &[u8]) -> u64 {
         let mut right = 0;
         for frame in bytes.chunks_exact(self.frame_len) {

@@ -9,6 +9,7 @@ use super::frames::{self, Found};
 use super::model::{Direction, Ending, EndingKind, Flow, Frame, HoleCause, Note, Part, Run, Segment, Trace};
 use super::packet::Capture;
 use super::segments::{Conversation, Seen};
+use super::tls;
 use super::words::plural;
 use crate::framing::Format;
 
@@ -81,6 +82,8 @@ struct Way<'a> {
     bytes: Bytes<'a>,
     has_start: bool,
     first_frame: Option<u64>,
+    /// From which offset on it is encrypted.
+    encrypted: Option<u64>,
     found: Vec<Found>,
     end: Ending,
 }
@@ -90,11 +93,14 @@ impl<'a> Way<'a> {
         let half = conversation.half(direction);
         let bytes = Bytes::of(half);
         let first_frame = reading.first_frame(direction, half.has_start);
+        let encrypted = tls::begin(&bytes).filter(|_| reading.format.layout() != tls::records());
+        let plain = encrypted.map_or_else(|| bytes.clone(), |offset| bytes.before(offset));
         let (found, end) = match first_frame {
-            Some(first_frame) => frames::frames(&bytes, reading.format, first_frame),
+            Some(first_frame) => frames::frames(&plain, reading.format, first_frame),
             None => (Vec::new(), unknown(bytes.len())),
         };
-        Way { direction, bytes, has_start: half.has_start, first_frame, found, end }
+        let end = encrypted.map_or(end, end_of_plain);
+        Way { direction, bytes, has_start: half.has_start, first_frame, encrypted, found, end }
     }
 
     fn flow(&self) -> Flow {
@@ -138,6 +144,34 @@ impl<'a> Way<'a> {
         });
         frames.collect()
     }
+
+    /// What is missing of it, a sentence each; so many bytes were acknowledged and not captured.
+    fn lacks(&self, unseen: i64) -> Vec<String> {
+        let words = match self.direction {
+            Direction::ToServer => "to the server",
+            Direction::ToClient => "to the client",
+        };
+        let mut texts = Vec::new();
+        for (cause, why) in
+            [(HoleCause::Missing, "not in the capture"), (HoleCause::CutShort, "cut off by the capture")]
+        {
+            let holes = self.bytes.holes().into_iter().filter(|hole| hole.cause == cause);
+            let (count, bytes) = holes.fold((0, 0), |(count, bytes), hole| (count + 1, bytes + hole.len));
+            if count > 0 {
+                let (bytes, places) = (plural(bytes, "byte"), plural(count, "place"));
+                texts.push(format!("{why}: {bytes} {words}, in {places}"));
+            }
+        }
+        if unseen > 0 {
+            let bytes = plural(unseen as u64, "byte");
+            texts.push(format!("acknowledged, but not in the capture: {bytes} {words}"));
+        }
+        if let Some(first_frame) = self.first_frame.filter(|first_frame| *first_frame > self.bytes.len()) {
+            let len = plural(self.bytes.len(), "byte");
+            texts.push(format!("frames {words} would begin at byte {first_frame}, but there are only {len}"));
+        }
+        texts
+    }
 }
 
 /// Where no boundary is known, nothing is decoded.
@@ -150,6 +184,12 @@ fn unknown(len: u64) -> Ending {
             text: "the capture begins inside the stream: where a frame begins is not known".into(),
         },
     }
+}
+
+/// TLS begins at an offset.
+fn end_of_plain(offset: u64) -> Ending {
+    let text = format!("TLS begins here, and is not decrypted; the format {} shows its records", tls::records());
+    Ending { kind: EndingKind::Encrypted, offset, text }
 }
 
 /// The frames of both directions, by when they were whole.
@@ -232,15 +272,19 @@ fn runs(index: usize, seen: &Seen<'_>, way: &Way<'_>, indices: &[usize], frames:
 
 /// What the byte at an offset is: its part, its frame, and the offset at which that ends.
 fn what(at: u64, way: &Way<'_>, indices: &[usize], frames: &[Frame]) -> (Part, Option<usize>, u64) {
-    let Some(first_frame) = way.first_frame else { return (Part::Unframed, None, u64::MAX) };
+    let plain_end = way.encrypted.unwrap_or(u64::MAX);
+    let first_frame = way.first_frame.unwrap_or(u64::MAX);
+    if at >= plain_end {
+        return (Part::Encrypted, None, u64::MAX);
+    }
     if at < first_frame {
-        return (Part::Unframed, None, first_frame);
+        return (Part::Unframed, None, first_frame.min(plain_end));
     }
     let nth = indices.partition_point(|&index| frames[index].end() <= at);
     match indices.get(nth) {
         Some(&index) => (Part::Frame, Some(index), frames[index].end()),
         None if way.end.kind == EndingKind::Unfinished => (Part::Unfinished, None, u64::MAX),
-        None => (Part::Undecoded, None, u64::MAX),
+        None => (Part::Undecoded, None, plain_end),
     }
 }
 
@@ -251,42 +295,22 @@ fn notes(
     connection: &Connection,
     ways: [&Way<'_>; 2],
 ) -> Vec<Note> {
-    let of_all = |text: String| Note { segment: None, text };
-    let mut notes: Vec<Note> = capture.notes.iter().cloned().chain(capture.left_out()).map(of_all).collect();
+    let mut texts: Vec<String> = capture.notes.iter().cloned().chain(capture.left_out()).collect();
     if !connection.knows_client {
-        notes.push(of_all(format!(
+        texts.push(format!(
             "the capture has no SYN of this connection: that {} is the server is a guess by its port, and both ends are \
              taken as ESTABLISHED before the first segment",
             connection.server
-        )));
+        ));
     }
+    let mut notes: Vec<Note> = texts.into_iter().map(|text| Note { segment: None, text }).collect();
     for way in ways {
         let half = conversation.half(way.direction);
-        let words = match way.direction {
-            Direction::ToServer => "to the server",
-            Direction::ToClient => "to the client",
-        };
-        for segment in &half.differing {
+        notes.extend(half.differing.iter().map(|segment| {
             let text = "it repeats bytes with another content; the first ones count".into();
-            notes.push(Note { segment: Some(*segment), text });
-        }
-        for cause in [HoleCause::Missing, HoleCause::CutShort] {
-            let holes = way.bytes.holes().into_iter().filter(|hole| hole.cause == cause);
-            let (count, bytes) = holes.fold((0, 0), |(count, bytes), hole| (count + 1, bytes + hole.len));
-            let why = if cause == HoleCause::Missing { "not in the capture" } else { "cut off by the capture" };
-            if count > 0 {
-                let (bytes, places) = (plural(bytes, "byte"), plural(count, "place"));
-                notes.push(of_all(format!("{why}: {bytes} {words}, in {places}")));
-            }
-        }
-        if half.acked > half.next {
-            let bytes = plural((half.acked - half.next) as u64, "byte");
-            notes.push(of_all(format!("acknowledged, but not in the capture: {bytes} {words}")));
-        }
-        if let Some(first_frame) = way.first_frame.filter(|first_frame| *first_frame > way.bytes.len()) {
-            let len = plural(way.bytes.len(), "byte");
-            notes.push(of_all(format!("frames {words} would begin at byte {first_frame}, but there are only {len}")));
-        }
+            Note { segment: Some(*segment), text }
+        }));
+        notes.extend(way.lacks(half.acked - half.next).into_iter().map(|text| Note { segment: None, text }));
     }
     notes
 }

@@ -28,6 +28,13 @@ impl<'a> Bytes<'a> {
         Bytes { origin, pieces }
     }
 
+    /// Those before an offset, at which a segment begins.
+    pub(super) fn before(&self, offset: u64) -> Bytes<'a> {
+        let end = self.origin.saturating_add_unsigned(offset);
+        let pieces = self.pieces.iter().copied().take_while(|piece| piece.start < end).collect();
+        Bytes { origin: self.origin, pieces }
+    }
+
     /// The offset of a position; negative before the origin.
     pub(super) fn offset(&self, position: i64) -> i64 {
         position - self.origin

@@ -26,6 +26,7 @@ impl Trace {
             return match run.part {
                 Part::Unfinished => Caption::Unfinished(run.len),
                 Part::Undecoded => Caption::Undecoded(run.len),
+                Part::Encrypted => Caption::Encrypted(run.len),
                 _ => Caption::Unframed(run.len),
             };
         };
@@ -52,6 +53,7 @@ enum Caption {
     Unframed(u64),
     Unfinished(u64),
     Undecoded(u64),
+    Encrypted(u64),
 }
 
 impl Caption {
@@ -65,6 +67,7 @@ impl Caption {
             Caption::Unframed(len) => format!("{len} B unframed"),
             Caption::Unfinished(len) => format!("{len} B unfinished"),
             Caption::Undecoded(len) => format!("{len} B undecoded"),
+            Caption::Encrypted(len) => format!("{len} B encrypted"),
         }
     }
 }

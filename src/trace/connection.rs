@@ -98,12 +98,12 @@ impl Capture {
                 let fits = |connection: &&Connection| port.is_none_or(|port| connection.has_port(port));
                 let first = connections.iter().filter(fits).find(|connection| connection.bytes > 0);
                 let first = first.or_else(|| connections.iter().find(fits));
-                first.ok_or(TraceError::NoPort { port: port.unwrap_or(0), count })?
+                first.ok_or(TraceError::NoPort { port: port.unwrap_or(0), stream, count })?
             }
         };
         let chosen = chosen.clone();
         Ok(match port {
-            Some(port) if !chosen.has_port(port) => return Err(TraceError::NoPort { port, count: 1 }),
+            Some(port) if !chosen.has_port(port) => return Err(TraceError::NoPort { port, stream, count }),
             Some(port) => chosen.with_server_at(port),
             None => chosen,
         })

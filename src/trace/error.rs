@@ -33,10 +33,12 @@ pub enum TraceError {
         /// Connections in the capture; their numbers are below this.
         count: usize,
     },
-    /// No connection has an end with this port.
+    /// No connection, or not the chosen one, has an end with this port.
     NoPort {
         /// The port.
         port: u16,
+        /// The number of the connection that was chosen, if one was.
+        stream: Option<usize>,
         /// Connections in the capture.
         count: usize,
     },
@@ -61,9 +63,15 @@ impl fmt::Display for TraceError {
             }
             TraceError::NoTcp { packets } => write!(f, "no TCP segment among {packets} IP packets"),
             TraceError::NoStream { stream, count } => {
-                write!(f, "no stream {stream}: there are {count}, from 0 to {}", count.saturating_sub(1))
+                let last = count.saturating_sub(1);
+                write!(f, "there is no stream {stream}: the greatest number of a TCP connection here is {last}")
             }
-            TraceError::NoPort { port, count } => write!(f, "none of the {count} TCP connections has the port {port}"),
+            TraceError::NoPort { port, stream: Some(stream), .. } => {
+                write!(f, "stream {stream} has no end with the port {port}")
+            }
+            TraceError::NoPort { port, count, .. } => {
+                write!(f, "no TCP connection has an end with the port {port}, of {count}")
+            }
         }
     }
 }

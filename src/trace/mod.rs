@@ -25,7 +25,8 @@
 //! # What it reads
 //! pcap and pcapng; Ethernet with VLAN tags, raw IP, Linux cooked captures (both versions) and loopback; IPv4 and IPv6. A capture
 //! may be cut anywhere, begin inside a connection, lack packets or have them twice: what is missing is a [`Hole`] or a note. Where
-//! the network card cuts or joins packets, segments are longer than a packet, or have no length: [`Mark::Offloaded`].
+//! the network card cuts or joins packets, segments are longer than a packet, or have no length: [`Mark::Offloaded`]. Bytes that are
+//! encrypted by TLS are shown as such, [`Part::Encrypted`]: nothing is decrypted.
 //!
 //! # As seen from one place
 //! States and times are those of the place where packets were captured: a packet that was lost behind it is shown as if it
@@ -52,6 +53,7 @@ mod segments;
 mod states;
 mod tcp;
 mod text;
+mod tls;
 mod words;
 
 pub use self::build::Reading;

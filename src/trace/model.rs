@@ -126,7 +126,7 @@ pub enum HoleCause {
 pub struct Ending {
     /// How.
     pub kind: EndingKind,
-    /// The offset behind the last whole frame.
+    /// The offset behind the last whole frame, or where TLS begins.
     pub offset: u64,
     /// What is wrong, in words; empty if nothing is.
     pub text: String,
@@ -147,6 +147,8 @@ pub enum EndingKind {
     Missing,
     /// No boundary is known, so nothing was decoded.
     NoBoundary,
+    /// From the offset on the bytes are encrypted by TLS.
+    Encrypted,
 }
 
 /// A TCP segment.
@@ -220,6 +222,8 @@ pub enum Part {
     Unfinished,
     /// After an error, or after bytes that were not captured.
     Undecoded,
+    /// Of a TLS session, which is not decrypted.
+    Encrypted,
 }
 
 /// A flag of a segment.
@@ -288,10 +292,9 @@ pub enum Mark {
     CutShort,
 }
 
-impl Mark {
-    /// In words.
-    pub const fn words(self) -> &'static str {
-        match self {
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
             Mark::Retransmission => "retransmission",
             Mark::SpuriousRetransmission => "spurious retransmission",
             Mark::PartialRetransmission => "partial retransmission",
@@ -306,7 +309,7 @@ impl Mark {
             Mark::WindowUpdate => "window update",
             Mark::Offloaded => "offloaded",
             Mark::CutShort => "cut short",
-        }
+        })
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Half<'a> {
     max_segment: Option<u16>,
     /// A byte that was sent to ask for room, and that may not have been taken.
     probe: Option<Probe<'a>>,
-    /// Whether the last segment asked for an answer: a keep-alive or a probe.
+    /// Whether the last segment asked for an answer, a keep-alive or a probe, and nothing came since.
     has_asked: bool,
     /// The packet of the last segment.
     last_packet: Option<&'a [u8]>,
@@ -96,7 +96,9 @@ impl<'a> Conversation<'a> {
     pub(super) fn of(capture: &'a Capture, connection: &Connection) -> Conversation<'a> {
         let packets = connection.packets.iter().filter_map(|&index| capture.packets.get(index));
         let segments: Vec<Tcp<'a>> = packets.filter_map(|packet| Tcp::of(packet).ok()).collect();
-        let mut machine = Machine::before(segments.first().map_or(&[], |first| &first.flags));
+        let answer = segments.iter().find(|tcp| tcp.from == connection.server);
+        let is_refused = answer.is_some_and(|tcp| tcp.has(Flag::Rst));
+        let mut machine = Machine::before(segments.first().map_or(&[], |first| &first.flags), is_refused);
         let states = machine.states();
         let (to_server, to_client) = (Half::default(), Half::default());
         let mut read = Conversation { segments: Vec::with_capacity(segments.len()), to_server, to_client, states };
@@ -129,6 +131,7 @@ impl<'a> Conversation<'a> {
         let window = own.window(&tcp, peer);
         let mut seen = Seen { tcp, direction, seq, ack, window, marks: Vec::new(), states: machine.states() };
         seen.marks = own.marks(&seen, peer);
+        peer.has_asked = false;
         own.carry(index, &mut seen);
         own.remember(&seen);
         if let Some(ack) = ack {
@@ -213,11 +216,10 @@ impl<'a> Half<'a> {
 
     /// What a segment is that carries nothing and acknowledges what was acknowledged before.
     fn repeats_ack(&self, seen: &Seen<'_>, peer: &Half<'_>) -> Option<Mark> {
-        if peer.has_asked {
-            return (seen.window > 0).then_some(Mark::KeepAliveAck);
-        }
         match self.last_window {
-            Some(window) if window != seen.window => (seen.window > window).then_some(Mark::WindowUpdate),
+            Some(window) if seen.window > window => Some(Mark::WindowUpdate),
+            _ if peer.has_asked => (seen.window > 0).then_some(Mark::KeepAliveAck),
+            Some(window) if seen.window < window => None,
             _ => seen.ack.is_some_and(|ack| ack < peer.next).then_some(Mark::DuplicateAck),
         }
     }

@@ -32,10 +32,11 @@ impl End {
 }
 
 impl Machine {
-    /// Before the first segment, whose flags these are.
-    pub(super) fn before(first: &[Flag]) -> Machine {
+    /// Before the first segment, whose flags these are. `is_refused`: the server's first answer is a reset, so nobody listened.
+    pub(super) fn before(first: &[Flag], is_refused: bool) -> Machine {
         let has = |flag| first.contains(&flag);
         let (client, server) = match (has(Flag::Syn), has(Flag::Ack)) {
+            (true, false) if is_refused => (State::Closed, State::Closed),
             (true, false) => (State::Closed, State::Listen),
             (true, true) => (State::SynSent, State::Listen),
             (false, _) => (State::Established, State::Established),
@@ -133,7 +134,9 @@ mod tests {
 
     /// The states after each segment: direction, flags, ack, end.
     fn run(segments: &[(Direction, &[Flag], i64, i64)]) -> Vec<(State, State)> {
-        let mut machine = Machine::before(segments[0].1);
+        let answer = segments.iter().find(|(direction, ..)| *direction == ToClient);
+        let is_refused = answer.is_some_and(|(_, flags, ..)| flags.contains(&Rst));
+        let mut machine = Machine::before(segments[0].1, is_refused);
         let states = |machine: &Machine| (machine.states().client, machine.states().server);
         let mut seen = vec![states(&machine)];
         for (direction, flags, ack, end) in segments {
@@ -235,7 +238,8 @@ mod tests {
     #[test]
     fn a_reset_closes_both() {
         assert_eq!(after_open(&[(ToServer, &[Rst, Ack], 1, 1)]), [(Closed, Closed)]);
-        assert_eq!(run(&[OPEN[0], (ToClient, &[Rst, Ack], 1, 0)])[2], (Closed, Closed));
+        let refused = run(&[OPEN[0], (ToClient, &[Rst, Ack], 1, 0)]);
+        assert_eq!(refused, [(Closed, Closed), (SynSent, Closed), (Closed, Closed)]);
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use super::model::{Direction, EndingKind, Flag, Flow, Frame, Segment, State, Trace};
+use super::model::{Direction, EndingKind, Flag, Flow, Frame, Mark, Segment, State, Trace};
 
 /// Columns of an arrow.
 const ARROW: usize = 37;
 /// Segments of a frame that are named one by one.
 const NAMED: usize = 4;
 
-/// The trace as text, in lines of about 80 columns: the segments, numbered from 1 on, with the states of both ends, then the frames
-/// and the segments that each came in.
+/// The trace as text, in lines of about 80 columns: the segments with the states of both ends, then the frames and the segments that
+/// each came in. Segments have the numbers of their packets in the capture, as in Wireshark.
 pub fn text(trace: &Trace) -> String {
     let mut text = format!(
         "stream {}: client {}, server {}; frames are {}\n",
@@ -25,7 +25,7 @@ pub fn text(trace: &Trace) -> String {
     }
     for note in &trace.notes {
         match note.segment {
-            Some(segment) => line(&mut text, format_args!("  * segment {}: {}", segment + 1, note.text)),
+            Some(segment) => line(&mut text, format_args!("  * segment {}: {}", packet(trace, segment), note.text)),
             None => line(&mut text, format_args!("  * {}", note.text)),
         }
     }
@@ -48,13 +48,13 @@ fn ladder(trace: &Trace, text: &mut String) {
         format_args!("\n   #       time  {:<12}  {:<ARROW$}  server", "client", "states as seen from one place"),
     );
     line(text, format_args!("{:17}{:<12}  {:<ARROW$}  {}", "", states.client, "", states.server));
-    for (number, segment) in (1..).zip(&trace.segments) {
+    for segment in &trace.segments {
         let changed = |before: State, after: State| if before == after { String::new() } else { after.to_string() };
         let client = changed(states.client, segment.states.client);
         let server = changed(states.server, segment.states.server);
         states = segment.states;
         let time = format!("{:.6}", segment.time);
-        line(text, format_args!("{number:>4} {time:>10}  {client:<12}  {}  {server}", arrow(segment)));
+        line(text, format_args!("{:>4} {time:>10}  {client:<12}  {}  {server}", segment.packet, arrow(segment)));
         let words = words(trace, segment);
         if !words.is_empty() {
             line(text, format_args!("{:31}{words}", ""));
@@ -82,7 +82,7 @@ fn arrow(segment: &Segment) -> String {
 /// What a segment carries, and what is special about it.
 fn words(trace: &Trace, segment: &Segment) -> String {
     let caption = trace.caption(segment);
-    let marks = segment.marks.iter().map(|mark| mark.words().to_owned());
+    let marks = segment.marks.iter().map(Mark::to_string);
     let words: Vec<String> = Some(caption).filter(|caption| !caption.is_empty()).into_iter().chain(marks).collect();
     words.join("; ")
 }
@@ -93,14 +93,14 @@ fn frames(trace: &Trace, direction: Direction, text: &mut String) {
     let frames: Vec<&Frame> = trace.frames.iter().filter(|frame| frame.direction == direction).collect();
     let to = if direction == Direction::ToServer { "to the server" } else { "to the client" };
     line(text, format_args!("\nframes {to}: {} in {} bytes", frames.len(), flow.len));
-    if let Some(first_frame) = flow.first_frame.filter(|first_frame| *first_frame > 0) {
+    if let Some(first_frame) = flow.first_frame.filter(|first_frame| (1..=flow.len).contains(first_frame)) {
         line(text, format_args!("  the first {first_frame} bytes are before the first frame"));
     }
     if !frames.is_empty() {
         line(text, format_args!("   #    offset  header  payload  segments        {:<12}  payload as text", ""));
     }
     for frame in frames {
-        line(text, format_args!("{}", row(frame)));
+        line(text, format_args!("{}", row(trace, frame)));
     }
     end(flow, text);
     if let Some(reads) = &flow.reads {
@@ -109,10 +109,14 @@ fn frames(trace: &Trace, direction: Direction, text: &mut String) {
     }
 }
 
-fn row(frame: &Frame) -> String {
+/// The number of a segment's packet.
+fn packet(trace: &Trace, index: usize) -> u64 {
+    trace.segments.get(index).map_or(0, |segment| segment.packet)
+}
+
+fn row(trace: &Trace, frame: &Frame) -> String {
     let Frame { number, offset, header_len, payload_len, segments, .. } = frame;
-    // People count from 1, as the pictures do.
-    let numbers: Vec<String> = segments.iter().map(|index| (index + 1).to_string()).collect();
+    let numbers: Vec<String> = segments.iter().map(|index| packet(trace, *index).to_string()).collect();
     let segments = match &numbers[..] {
         [first, .., last] if numbers.len() > NAMED => format!("{first} to {last}: {}", numbers.len()),
         numbers => numbers.join(", "),
@@ -141,6 +145,7 @@ fn end(flow: &Flow, text: &mut String) {
         EndingKind::Malformed => "not a frame of this format",
         EndingKind::Missing => "bytes are missing",
         EndingKind::NoBoundary => "no frames",
+        EndingKind::Encrypted => "encrypted",
     };
     line(text, format_args!("  at byte {at}: {what}: {}", flow.end.text));
 }

@@ -48,3 +48,9 @@ mod golden;
 #[cfg(test)]
 #[path = "../replies.rs"]
 mod replies;
+#[cfg(test)]
+#[path = "../simulation/main.rs"]
+mod simulation;
+#[cfg(test)]
+#[path = "../timeouts.rs"]
+mod timeouts;

@@ -124,8 +124,30 @@ fn a_knee_is_not_above_what_the_server_can_do() {
             assert_eq!(curve.verdict(), Verdict::Verified);
             assert!(text.starts_with("the knee is at ") && text.contains("\n >"), "{text}");
         }
-        None => assert!(curve.verdict() == Verdict::NotAsAsked && text.contains("no knee was found"), "{text}"),
+        None => assert!(curve.verdict() == Verdict::NotAsAsked && text.contains("no knee was "), "{text}"),
     }
+}
+
+/// What held is said, also where no longer run confirms it.
+#[test]
+fn a_knee_that_is_not_confirmed_is_none() {
+    let mut plan = plan(liar(Lie::None), 0);
+    (plan.frames, plan.duration) = (None, Duration::from_millis(50));
+    let search = Search { first: 100.0, most: 200.0, ..Search::default() };
+    let short = plan.duration;
+    let curve = load::find_knee(&plan, &search, |plan| {
+        let verdict = if plan.duration > short { Verdict::NotAsAsked } else { Verdict::Verified };
+        measure(plan).map(|mut outcome| {
+            outcome.verdict = verdict;
+            outcome
+        })
+    });
+    let results = Results::of_curve(curve.unwrap());
+    let text = load::results_text(&results);
+    let said = "NOT MEASURED AS ASKED; no knee was confirmed; the greatest value at which a run was measured as asked";
+    assert!(text.starts_with(said) && text.lines().next().unwrap().ends_with(": 200 frames/s"), "{text}");
+    let page = load::results_html(&results);
+    assert!(page.contains("A run kept up at 200 frames/s, but that is not confirmed."), "{page}");
 }
 
 #[test]

@@ -326,7 +326,7 @@ fn plans_that_do_not_fit_together_are_refused_with_their_numbers() {
             "32 bytes are needed, and 31 are asked for",
         ),
         (|plan| plan.payload = Sizes::Fixed(1 << 33), "format u32le: "),
-        (|plan| plan.senders = Some(1), "a number of senders and replies that are no pushes"),
+        (|plan| plan.senders = Some(1), "a number of senders needs pushes as replies"),
         (|plan| (plan.reply, plan.senders) = (Reply::Push, Some(5)), "5 senders are too many: 4 at most"),
         (|plan| plan.in_flight_in_all = Some(3), "in all and one on those of each connection do not go together"),
         (|plan| (plan.in_flight, plan.in_flight_in_all, plan.pacing) = (None, Some(3), OPEN), "in all and a rate"),

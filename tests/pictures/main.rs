@@ -141,7 +141,7 @@ fn a_picture_has_the_facts_of_its_trace() {
             assert!(shown.iter().any(|text| of_segment(&text)), "{name}: segment {}: {shown:?}", segment.packet);
             assert!(has(&segment.states.client.to_string()) && has(&segment.states.server.to_string()), "{name}");
             for mark in &segment.marks {
-                assert!(shown.iter().any(|text| text.contains(mark.words())), "{name}: {}", mark.words());
+                assert!(shown.iter().any(|text| text.contains(&mark.to_string())), "{name}: {mark}");
             }
         }
     }
@@ -177,6 +177,10 @@ fn bytes_that_are_sent_again_are_not_counted_again() {
     let svg = picture("retransmit", &trace).svg();
     let shown = texts(&parsed(&svg), "text").join("\n");
     assert!(shown.contains("retransmission: not counted again"), "{shown}");
+    // In the ruler, beside the segment that carried it first; and in the legend, what the words mean.
+    for part in ["segment 11 again", "all its bytes were sent before", "the last ack again", "ends a direction"] {
+        assert!(shown.contains(part), "nothing of {part}: {shown}");
+    }
     assert!(shown.contains(&format!("{} bytes, 3 frames", trace.to_server.len)), "{shown}");
     // In the bytes to the server, and in the answer.
     assert_eq!(shown.matches("\ntwo, which is lost").count(), 2, "{shown}");

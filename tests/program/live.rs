@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use unstick::trace::live::Scenario;
-use unstick::trace::{Direction, Flag, Mark, Segment, Trace, from_json};
+use unstick::trace::{Capture, Direction, Flag, Mark, Segment, Trace, from_json};
 
 use crate::harness::{Folder, run};
 use crate::{oracle, tools};
@@ -141,4 +141,10 @@ fn one_scenario_is_the_default_and_one_trace() {
     let trace = from_json(ran.text()).unwrap();
     assert_eq!((trace.server.port(), trace.frames.len()), (4747, 100));
     assert!(ran.err.contains("tutorial: "), "{}", ran.err);
+
+    let ran = run(&["trace", "--scenario", "reset", "--save", "-"], b"");
+    assert!(ran.code == 0 && ran.err.contains("reset: "), "{}", ran.err);
+    assert_eq!(Capture::read(&ran.out).unwrap().connections().len(), 1);
+    let two = run(&["trace", "--scenario", "reset", "--save", "-", "--json", "-"], b"");
+    assert!(two.code == 2 && two.err.contains("only one of "), "{}", two.err);
 }

@@ -60,9 +60,10 @@ fn a_connection_is_chosen_by_its_port_or_by_its_number() {
     let ran = trace(&["--stream", "1", "--format", "u16be"]);
     assert!(ran.code == 0 && ran.err.is_empty() && ran.text().contains("\"dns\""), "{}", ran.err);
     for (flags, said) in [
-        (["--stream", "2"], "two.pcap: no stream 2: there are 2, from 0 to 1"),
-        (["--port", "80"], "two.pcap: none of the 2 TCP connections has the port 80"),
+        (["--stream", "2"], "two.pcap: there is no stream 2: the greatest number of a TCP connection here is 1"),
+        (["--port", "80"], "two.pcap: no TCP connection has an end with the port 80, of 2"),
         (["--offset", "1,x"], "write a number of bytes"),
+        (["--offset", "20"], "two.pcap: stream 0 has 14 bytes to the server and 11 to the client"),
         (["--greeting", "raw:x"], "write none, frame, or raw:N"),
     ] {
         let ran = trace(&flags);

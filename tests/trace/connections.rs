@@ -55,8 +55,9 @@ fn the_one_with_bytes_is_chosen_and_the_server_is_the_one_of_the_port() {
     let known = capture.choose(None, Some(50_000)).unwrap();
     assert_eq!((known.client.port(), known.knows_client), (50_000, true));
     assert_eq!(capture.choose(Some(3), None), Err(TraceError::NoStream { stream: 3, count: 3 }));
-    assert_eq!(capture.choose(None, Some(1)), Err(TraceError::NoPort { port: 1, count: 3 }));
-    assert_eq!(capture.choose(Some(0), Some(1)), Err(TraceError::NoPort { port: 1, count: 1 }));
+    assert_eq!(capture.choose(None, Some(1)), Err(TraceError::NoPort { port: 1, stream: None, count: 3 }));
+    let no_port = TraceError::NoPort { port: 1, stream: Some(0), count: 3 };
+    assert_eq!(capture.choose(Some(0), Some(1)), Err(no_port));
     assert_eq!(Capture::default().choose(None, None), Err(TraceError::NoTcp { packets: 0 }));
 }
 

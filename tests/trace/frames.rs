@@ -204,3 +204,31 @@ fn trailers_varints_and_prefixes_are_parts_of_frames() {
     let trace = talk.trace(&Reading::new(Format::VARINT));
     assert_eq!((trace.frames[0].header_len, trace.frames[0].payload_len, trace.frames[0].split), (2, 128, true));
 }
+
+/// From a hello of TLS on, nothing is taken for frames, but for TLS's own records.
+#[test]
+fn what_tls_encrypts_is_no_frames() {
+    let hello = |kind| [&[22, 3, 1, 0, 6, kind, 0, 0, 2, 3, 3][..], &[23, 3, 3, 0, 2, 0, 0]].concat();
+    let mut talk = Talk::open();
+    let plain = frames(Format::U8, &[b"may I?"]);
+    talk.send(From::Client, PSH | ACK, 1, 1, &plain);
+    talk.send(From::Server, PSH | ACK, 1, 8, b"S");
+    talk.send(From::Client, PSH | ACK, 8, 2, &hello(1));
+    talk.send(From::Server, PSH | ACK, 2, 26, &hello(2));
+    let trace = talk.trace(&Reading::new(Format::U8));
+    let captions: Vec<String> = trace.segments[3..].iter().map(|segment| trace.caption(segment)).collect();
+    assert_eq!(captions, ["1 whole", "1 B undecoded", "18 B encrypted", "18 B encrypted"]);
+    let ends = [&trace.to_server.end, &trace.to_client.end].map(|end| (end.kind, end.offset));
+    assert_eq!(ends, [(EndingKind::Encrypted, 7), (EndingKind::Encrypted, 1)]);
+    let said = "at byte 7: encrypted: TLS begins here, and is not decrypted; the format offset=3,width=2,endian=be,";
+    assert!(text(&trace).contains(said), "{}", text(&trace));
+
+    let mut talk = Talk::open();
+    talk.send(From::Client, PSH | ACK, 1, 1, &hello(1));
+    let records = Format::new("offset=3,width=2,endian=be".parse().unwrap(), 1 << 14).unwrap();
+    assert_eq!(talk.trace(&Reading::new(records)).frames.len(), 2);
+    // A message that is longer than its record, as other bytes may say, is no hello.
+    let mut talk = Talk::open();
+    talk.send(From::Client, PSH | ACK, 1, 1, &[22, 3, 1, 0, 6, 1, 0, 0, 3, 3, 3]);
+    assert_eq!(talk.trace(&Reading::new(Format::U8)).to_server.end.kind, EndingKind::Unfinished);
+}

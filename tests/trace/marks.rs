@@ -138,7 +138,7 @@ fn zero_windows_and_probes_are_marked() {
         talk.send(From::Client, ACK, seq, 1, rest);
         let trace = talk.trace(&u8s());
         let probe = &[Mark::ZeroWindowProbe][..];
-        let answer = &[Mark::KeepAliveAck][..];
+        let answer = &[Mark::WindowUpdate][..];
         assert_eq!(
             marks(&trace),
             [&[][..], &[Mark::ZeroWindow], probe, probe, if was_taken { &[] } else { answer }, &[]]
@@ -162,6 +162,23 @@ fn more_room_is_a_window_update_and_windows_are_scaled() {
     let windows: Vec<u64> = trace.segments.iter().map(|segment| segment.window).collect();
     assert_eq!(windows, [1000, 1000, 128_000, 256_000]);
     assert_eq!(trace.segments[3].marks, [Mark::WindowUpdate]);
+}
+
+/// An answer to a probe may be that there is still no room; what comes after it is no answer.
+#[test]
+fn a_probe_has_one_answer() {
+    let mut talk = Talk::open();
+    talk.window = 0;
+    talk.send(From::Client, ACK, 1, 1, b"");
+    talk.window = 1000;
+    talk.send(From::Server, ACK, 0, 1, b"");
+    talk.window = 0;
+    talk.send(From::Client, ACK, 1, 1, b"");
+    talk.window = 500;
+    talk.send(From::Client, ACK, 1, 1, b"");
+    talk.send(From::Client, ACK, 1, 1, b"");
+    let full = &[Mark::ZeroWindow][..];
+    assert_eq!(marks(&talk.trace(&u8s())), [full, &[Mark::ZeroWindowProbe], full, &[Mark::WindowUpdate], &[]]);
 }
 
 #[test]

@@ -7,10 +7,10 @@ logging.getLogger("angr.state_plugins.unicorn_engine").setLevel(logging.CRITICAL
 
 import angr
 import claripy
-import z3
 from angr.concretization_strategies import SimConcretizationStrategyRange
 
 from outcome import Kind
+from solver import facts, same, satisfiable
 from wide import Wide
 
 # Where the input, the output, and the bytes are, and where a call returns to. Nothing else is there.
@@ -18,11 +18,10 @@ INPUT, OUTPUT, BYTES, RETURN = 0x1000_0000, 0x1100_0000, 0x2000_0000, 0x3000_000
 # How many bytes the specification may look at; the memory behind them is just as unknown.
 KNOWN_BYTES = 32
 WORDS = 8
+# How many bytes a copy may have.
+MOST_COPIED = 64
 # More steps than any call takes; a path that still runs after them is unfinished.
 MOST_STEPS = 5000
-
-# The solver that z3 has for bits: several times as fast as its general one, which claripy would take.
-claripy.backends.z3.solver = lambda **_: z3.SolverFor("QF_BV", ctx=claripy.backends.z3._context)
 
 for noisy in ("angr", "cle", "claripy", "pyvex"):
     logging.getLogger(noisy).setLevel(logging.CRITICAL)
@@ -109,12 +108,28 @@ class NotShown(Exception):
     """The run cannot say: a path ended in an unknown way, or some input or outcome was not reached."""
 
 
+class Copy(angr.SimProcedure):
+    """`memcpy`, in one step for all lengths, of which there are few."""
+
+    def run(self, to, from_, count):
+        """Copies the bytes before `count`."""
+        # So many values that one is too great, if any is.
+        values = self.state.solver.eval_upto(count, MOST_COPIED + 2)
+        if max(values) > MOST_COPIED:
+            raise angr.errors.SimMemoryLimitError("a copy of more bytes than a header has")
+        for at in range(max(values)):
+            byte, before = self.state.memory.load(from_ + at, 1), self.state.memory.load(to + at, 1)
+            self.state.memory.store(to + at, claripy.If(count > at, byte, before))
+        return to
+
+
 class Machine:
     """The shim, loaded."""
 
     def __init__(self, library):
         self.project = angr.Project(library, auto_load_libs=False)
         self.panicked = self.address("panicked")
+        self.project.hook_symbol("memcpy", Copy())
 
     def address(self, name):
         """The address of an exported function."""
@@ -165,21 +180,9 @@ class Machine:
 
 def every_input_is_on_a_path(given, paths):
     """A path that the executor lost would else not be missed."""
-    solver = claripy.Solver()
-    solver.add([*given.conditions, claripy.Not(claripy.Or(*(claripy.And(*state.solver.constraints) for state in paths)))])
-    if solver.satisfiable():
+    on_a_path = claripy.Or(*(claripy.And(*state.solver.constraints) for state in paths))
+    if satisfiable([*given.conditions, claripy.Not(on_a_path)]):
         raise NotShown("an input is on no path")
-
-
-def satisfiable(conditions):
-    """Whether there are inputs for which these conditions hold. Sums are simplified first, which is several times as fast
-    as what claripy asks of z3."""
-    solver = z3.Tactic("qfbv", ctx=claripy.backends.z3._context).solver()
-    solver.add(*(claripy.backends.z3.convert(condition) for condition in conditions))
-    answer = solver.check()
-    if answer == z3.unknown:
-        raise NotShown(f"the solver does not know: {solver.reason_unknown()}")
-    return answer == z3.sat
 
 
 def is_reached(kind, state):
@@ -213,17 +216,17 @@ def words_of(state):
 
 def wrong_in(state, cases):
     """When the call finds what the cases do not allow."""
-    words = words_of(state)
+    words, known = words_of(state), facts(state.solver.constraints)
     wrong = claripy.true()
     for condition, outcomes in reversed(cases):
-        allowed = claripy.Or(*(same(words, outcome) for outcome in outcomes))
+        allowed = claripy.Or(*(is_found(words, outcome, known) for outcome in outcomes))
         wrong = claripy.If(condition, claripy.Not(allowed), wrong)
     return wrong
 
 
-def same(words, outcome):
+def is_found(words, outcome, known):
     """Whether the words are this outcome."""
-    return claripy.And(*(word == number for word, number in zip(words, numbers_of(outcome))))
+    return claripy.And(*(same(word, number, known) for word, number in zip(words, numbers_of(outcome))))
 
 
 def numbers_of(outcome):

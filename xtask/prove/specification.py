@@ -6,7 +6,7 @@ bytes there are) and each of `byte` (what they are) are not.
 """
 
 from outcome import Kind, Outcome
-from wide import ALWAYS, both, larger, smaller
+from wide import ALWAYS, both, number
 
 # The longest payload: isize::MAX, less the longest header (a prefix of 255 bytes, a varint of 10) and trailer (255).
 ADDRESSABLE = 2**63 - 1 - (255 + 10) - 255
@@ -15,8 +15,8 @@ ADDRESSABLE = 2**63 - 1 - (255 + 10) - 255
 def is_format(it):
     """The limit must be a payload that the field can express and a buffer can hold."""
     greatest_field = 2 ** min(64, it.width * (7 if it.is_varint else 8)) - 1
-    greatest = smaller(greatest_field + it.adjustment, ADDRESSABLE)
-    return both(larger(it.adjustment, 0) <= it.limit, it.limit <= greatest)
+    can_be_expressed = both(it.adjustment <= it.limit, it.limit <= greatest_field + it.adjustment)
+    return both(can_be_expressed, it.limit <= ADDRESSABLE)
 
 
 def parse(it):
@@ -26,21 +26,19 @@ def parse(it):
     else:
         header_len = it.offset + it.width
         yield it.length < header_len, Outcome(Kind.NEED, header_len - it.length), None
-        order = range(it.width) if it.is_little else reversed(range(it.width))
-        field = sum(it.byte[it.offset + at] * 256**power for power, at in enumerate(order))
-        yield from sized(it, ALWAYS, header_len, field)
+        digits = it.byte[it.offset : header_len]
+        yield from sized(it, ALWAYS, header_len, number(256, digits if it.is_little else reversed(digits)))
 
 
 def varint(it):
     """Seven bits a byte, least significant first; the high bit of all but the last byte is set."""
-    field = 0
     for at in range(it.width):
         header_len = it.offset + at + 1
         byte = it.byte[it.offset + at]
         yield it.length < header_len, Outcome(Kind.NEED, header_len - it.length), None
         if at == 9:  # nine bytes have 63 bits, so the tenth may only add one more
             yield byte % 128 > 1, Outcome(Kind.OVERFLOW), header_len
-        field = byte % 128 * 128**at + field
+        field = number(128, [byte % 128 for byte in it.byte[it.offset : header_len]])
         if it.is_minimal and at > 0:
             yield byte == 0, Outcome(Kind.NOT_MINIMAL, at + 1, field), header_len
         yield from sized(it, byte < 128, header_len, field)
@@ -51,8 +49,8 @@ def sized(it, ends_here, header_len, field):
     """A whole length field. A payload of more than 2^64 - 1 bytes is said to have just as many."""
     payload_len = field + it.adjustment
     yield both(ends_here, payload_len < 0), Outcome(Kind.UNDERFLOW, field, it.adjustment), header_len
-    payload_len = smaller(payload_len, 2**64 - 1)
-    yield ends_here, Outcome(Kind.HEAD, it.offset, header_len, field, payload_len, it.trailer), header_len
+    for condition, known in (payload_len > 2**64 - 1, 2**64 - 1), (ALWAYS, payload_len):
+        yield both(ends_here, condition), Outcome(Kind.HEAD, it.offset, header_len, field, known, it.trailer), header_len
 
 
 def first_frame(it):
@@ -82,9 +80,8 @@ def two_pieces(first, both_pieces):
 
 def header(it):
     """A header is written for each payload within the limit, parses to just that payload, and is as short as can be."""
-    least = larger(it.adjustment, 0)
     yield it.payload_len > it.limit, Outcome(Kind.OVERSIZE, it.payload_len, it.limit)
-    yield it.payload_len < least, Outcome(Kind.UNDERSIZE, it.payload_len, least)
+    yield it.payload_len < it.adjustment, Outcome(Kind.UNDERSIZE, it.payload_len, it.adjustment)
     field = it.payload_len - it.adjustment
     for width in range(1 if it.is_varint else it.width, it.width + 1):
         header_len = it.offset + width

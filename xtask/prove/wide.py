@@ -65,19 +65,11 @@ class Wide:
     __hash__ = None
 
 
-def smaller(one, other):
-    """The smaller of two numbers."""
-    return either(Wide(one) < Wide(other), Wide(one), Wide(other))
-
-
-def larger(one, other):
-    """The larger of two numbers."""
-    return either(Wide(one) < Wide(other), Wide(other), Wide(one))
-
-
-def either(condition, one, other):
-    """The one number if the condition holds, else the other."""
-    return Wide(claripy.If(condition, one.value, other.value), claripy.If(condition, one.low, other.low))
+def number(base, digits):
+    """The number with these digits, the least significant one first, in a base that is a power of two."""
+    bits = claripy.Concat(*reversed([digit.value[base.bit_length() - 2 : 0] for digit in digits]))
+    value = bits.zero_extend(BITS - bits.length)
+    return Wide(value, value[63:0])
 
 
 def both(one, other):

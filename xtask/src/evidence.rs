@@ -1,18 +1,110 @@
-//! What the measuring commands share: where their figures are stored, with commit and date, and the reasons for what is
-//! not covered.
+//! Evidence: what a run of a command found, kept below `xtask/evidence/` with when it began and of which sources it is.
 
-use std::cell::Cell;
 use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// What a command of this program ends with.
 pub(crate) type Done<T> = Result<T, Box<dyn Error>>;
+
+/// What is written from evidence: no change of it makes evidence stale.
+const WRITTEN: [&str; 3] = ["BENCHMARKS.md", "PROOF.md", "xtask/evidence"];
+
+/// A run of a command.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Evidence {
+    pub(crate) command: String,
+    /// When the run began, in UTC.
+    pub(crate) started: String,
+    /// The commit then; with a `+` if files had changed since.
+    pub(crate) commit: String,
+    /// The files and folders that it is about, and a hash of their contents then.
+    pub(crate) about: Vec<String>,
+    pub(crate) hash: String,
+    #[serde(default)]
+    pub(crate) figures: Value,
+}
+
+impl Evidence {
+    /// To be called when a run begins: what it is about may change while it runs.
+    pub(crate) fn begin(command: &str, about: &[&str]) -> Done<Evidence> {
+        let about: Vec<String> = about.iter().map(ToString::to_string).collect();
+        let (started, hash) = (now(), hash(&about)?);
+        Ok(Evidence { command: command.into(), started, commit: commit(), about, hash, figures: Value::Null })
+    }
+
+    /// Keeps the figures of the run.
+    pub(crate) fn save(mut self, name: &str, figures: Value) -> Done<()> {
+        self.figures = figures;
+        let path = path(name);
+        fs::create_dir_all(path.with_file_name(""))?;
+        fs::write(&path, serde_json::to_string_pretty(&self)? + "\n")
+            .map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    /// The last run that was kept under this name.
+    pub(crate) fn load(name: &str) -> Done<Option<Evidence>> {
+        let path = path(name);
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    /// Whether what it is about has changed.
+    pub(crate) fn is_stale(&self) -> Done<bool> {
+        Ok(hash(&self.about)? != self.hash)
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    root().join("xtask/evidence").join(name).with_extension("json")
+}
+
+/// A hash of the files below these paths, by git, which has to be there anyway.
+fn hash(about: &[String]) -> Done<String> {
+    let files = files(about)?.into_iter().filter(|file| !WRITTEN.iter().any(|path| file.starts_with(path)));
+    let files = files.map(|file| file.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    if files.is_empty() {
+        return Err(format!("there are no files below {}", about.join(", ")).into());
+    }
+    let contents = git(&["hash-object", "--stdin-paths"], &files.join("\n"))?;
+    let lines = files.iter().zip(contents.lines()).map(|(file, content)| format!("{content} {file}\n"));
+    Ok(git(&["hash-object", "--stdin"], &lines.collect::<String>())?.trim().to_string())
+}
+
+/// The files below these paths that git knows or would take in.
+pub(crate) fn files(below: &[impl AsRef<str>]) -> Done<Vec<PathBuf>> {
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"];
+    let names = git(&[&list[..], &below.iter().map(AsRef::as_ref).collect::<Vec<_>>()].concat(), "")?;
+    let names = names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+    let mut files: Vec<PathBuf> = names.filter(|name| root().join(name).is_file()).collect();
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// What git prints, given this input.
+fn git(args: &[&str], input: &str) -> Done<String> {
+    let mut command = Command::new("git");
+    command.current_dir(root()).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("git: {error}"))?;
+    let (mut stdin, input) = (child.stdin.take().ok_or("git takes no input")?, input.to_owned());
+    // Beside this thread, as git writes before it has read all.
+    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    let _ = writer.join();
+    if output.status.success() {
+        Ok(String::from_utf8(output.stdout)?)
+    } else {
+        Err(format!("git {} failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim()).into())
+    }
+}
 
 /// The top of the repository.
 pub(crate) fn root() -> PathBuf {
@@ -20,148 +112,31 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().unwrap_or(xtask).to_owned()
 }
 
-/// The path of a file or folder for figures; its parent folder is created.
-pub(crate) fn path(name: &str) -> Done<PathBuf> {
-    let folder = root().join("target/evidence");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    Ok(folder.join(name))
-}
-
-/// Writes figures, with the commit and the date that they are of.
-pub(crate) fn save(name: &str, figures: Value) -> Done<()> {
-    let path = path(name)?;
-    fs::write(&path, format!("{:#}\n", stamped(figures))).map_err(|error| format!("{}: {error}", path.display()).into())
-}
-
-/// Writes figures of a run that was stamped before: told again, they are of the commit and the date that they were of.
-pub(crate) fn save_again(name: &str, mut figures: Value) -> Done<()> {
-    let Some(before) = load(name) else { return save(name, figures) };
-    for stamp in ["commit", "date"] {
-        figures[stamp] = before[stamp].clone();
-    }
-    fs::write(path(name)?, format!("{figures:#}\n")).map_err(|error| format!("{name}: {error}").into())
-}
-
-/// Appends figures as one line.
-pub(crate) fn append(name: &str, figures: Value) -> Done<()> {
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(path(name)?)?;
-    Ok(writeln!(file, "{}", stamped(figures))?)
-}
-
-/// The figures of a run before, if there was one.
-pub(crate) fn load(name: &str) -> Option<Value> {
-    serde_json::from_str(&fs::read_to_string(path(name).ok()?).ok()?).ok()
-}
-
-/// All lines of figures that were appended.
-pub(crate) fn load_lines(name: &str) -> Vec<Value> {
-    let text = path(name).and_then(|path| Ok(fs::read_to_string(path)?)).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-fn stamped(mut figures: Value) -> Value {
-    figures["commit"] = json!(commit());
-    figures["date"] = json!(today());
-    figures
-}
-
-/// The current commit; with a `+` if files have changed since.
+/// The current commit; with a `+` if files have changed since, other than those written from evidence.
 pub(crate) fn commit() -> String {
-    let git = |args: &[&str]| {
-        let output = Command::new("git").current_dir(root()).args(args).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
-    let Some(commit) = git(&["rev-parse", "--short=10", "HEAD"]) else { return "unknown".into() };
-    // The ledger itself is no change to what it is about.
-    let changed = git(&["status", "--porcelain", "--", ".", ":(exclude)PROOF.md"]);
-    if changed.is_some_and(|lines| lines.is_empty()) { commit } else { format!("{commit}+") }
+    let Ok(commit) = git(&["rev-parse", "--short=10", "HEAD"], "") else { return "unknown".into() };
+    let changed = git(&["status", "--porcelain"], "").unwrap_or_default();
+    let is_ours = |line: &str| WRITTEN.iter().any(|path| line.get(3..).is_some_and(|name| name.starts_with(path)));
+    format!("{}{}", commit.trim(), if changed.lines().all(is_ours) { "" } else { "+" })
+}
+
+/// The time in UTC, as in 2026-01-31T23:59:59Z.
+fn now() -> String {
+    let now =
+        OffsetDateTime::now_utc().replace_nanosecond(0).and_then(|now| Ok(now.format(&Rfc3339).unwrap_or_default()));
+    now.unwrap_or_default()
 }
 
 /// The date in UTC, as in 2026-01-31.
+#[allow(dead_code, reason = "for BENCHMARKS.md")]
 pub(crate) fn today() -> String {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    date_of_day(since.as_secs() / (24 * 60 * 60))
-}
-
-/// The date of a day since 1970-01-01. Years begin in March here, so that the odd day is a year's last.
-fn date_of_day(day: u64) -> String {
-    let day = day + 719_468; // days from 0000-03-01 to 1970-01-01
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year_of_era = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day_of_month:02}")
+    now().chars().take(10).collect()
 }
 
 /// Whether a command starts and succeeds; what it prints is not shown.
 pub(crate) fn works(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
-}
-
-/// Why a line may stay uncovered, or a mutant alive: an entry of a file in `xtask/reasons/`.
-#[derive(Debug)]
-pub(crate) struct Reason {
-    file: String,
-    /// A part of the source line.
-    code: String,
-    /// The mutant as cargo-mutants names it, without file and line; empty for coverage.
-    mutant: String,
-    pub(crate) reason: String,
-    used: Cell<bool>,
-}
-
-/// The reasons of one file.
-#[derive(Debug)]
-pub(crate) struct Reasons(Vec<Reason>);
-
-impl Reasons {
-    /// Reads `xtask/reasons/NAME`: a JSON array of objects with `file`, `code`, `reason` and, for mutants, `mutant`.
-    pub(crate) fn read(name: &str) -> Done<Reasons> {
-        let path = root().join("xtask/reasons").join(name);
-        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Reasons::parse(&text).map_err(|error| format!("{}: {error}", path.display()).into())
-    }
-
-    fn parse(text: &str) -> Done<Reasons> {
-        let entries: Vec<Value> = serde_json::from_str(text)?;
-        let text_of = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_string();
-        let reasons: Vec<Reason> = entries
-            .iter()
-            .map(|entry| Reason {
-                file: text_of(entry, "file"),
-                code: text_of(entry, "code"),
-                mutant: text_of(entry, "mutant"),
-                reason: text_of(entry, "reason"),
-                used: Cell::new(false),
-            })
-            .collect();
-        match reasons.iter().find(|entry| entry.file.is_empty() || entry.code.is_empty() || entry.reason.is_empty()) {
-            Some(entry) => Err(format!("an entry lacks file, code or reason: {entry:?}").into()),
-            None => Ok(Reasons(reasons)),
-        }
-    }
-
-    /// The reason for a source line of a file, and for the mutant if it is about one.
-    pub(crate) fn find(&self, file: &str, line: &str, mutant: &str) -> Option<&str> {
-        let fits = |entry: &&Reason| entry.file == file && line.contains(&entry.code) && entry.mutant == mutant;
-        let entry = self.0.iter().find(fits)?;
-        entry.used.set(true);
-        Some(&entry.reason)
-    }
-
-    /// Entries that were not needed: their line is gone, or covered now.
-    pub(crate) fn unused(&self) -> Vec<String> {
-        let unused = self.0.iter().filter(|entry| !entry.used.get());
-        unused.map(|Reason { file, code, mutant, .. }| format!("{file}: {code} {mutant}").trim().to_string()).collect()
-    }
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
@@ -169,23 +144,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_have_their_dates() {
-        assert_eq!(date_of_day(0), "1970-01-01");
-        assert_eq!(date_of_day(11_016), "2000-02-29");
-        assert_eq!(date_of_day(20_453), "2025-12-31");
-        assert_eq!(date_of_day(20_454), "2026-01-01");
-    }
-
-    #[test]
-    fn a_reason_is_for_one_place_and_one_mutant() {
-        let text =
-            r#"[{"file": "a.rs", "code": "x < y", "mutant": "replace < with <=", "reason": "the same where x is y"}]"#;
-        let reasons = Reasons::parse(text).unwrap();
-        assert_eq!(reasons.unused().len(), 1);
-        assert_eq!(reasons.find("a.rs", "if x < y {", "replace < with =="), None);
-        assert_eq!(reasons.find("b.rs", "if x < y {", "replace < with <="), None);
-        assert_eq!(reasons.find("a.rs", "if x < y {", "replace < with <="), Some("the same where x is y"));
-        assert!(reasons.unused().is_empty());
-        assert!(Reasons::parse(r#"[{"file": "a.rs", "code": "x"}]"#).is_err());
+    fn a_change_of_what_it_is_about_makes_evidence_stale() {
+        let mut evidence = Evidence::begin("a command", &["xtask/src/evidence.rs", "PROOF.md"]).unwrap();
+        assert!(!evidence.is_stale().unwrap());
+        assert_eq!(evidence.hash, hash(&["xtask/src/evidence.rs".into()]).unwrap(), "what is written does not count");
+        evidence.about.push("xtask/src/main.rs".into());
+        assert!(evidence.is_stale().unwrap());
+        assert!(Evidence::begin("a command", &["no/such/file"]).is_err());
     }
 }

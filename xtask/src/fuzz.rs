@@ -1,40 +1,59 @@
-//! `cargo xtask fuzz`: runs the fuzz targets in turn, and keeps their figures.
+//! `cargo xtask fuzz`: runs the fuzz targets, keeps what each run showed, and makes the corpus small.
+
+#[path = "../../tests/support/fuzz_inputs.rs"]
+mod fuzz_inputs;
 
 use std::error::Error;
-use std::fs;
-use std::io::{BufRead, BufReader, IsTerminal};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::{Value, json};
+use cargo_metadata::MetadataCommand;
+use serde::Deserialize;
+use serde_json::json;
+use unstick::framing::{Encoder, Format};
 
-use crate::evidence::{self, Done};
+use crate::evidence::{self, Done, Evidence};
 use crate::text::count;
 
-/// The figures of every run, a line each.
-pub(crate) const FIGURES: &str = "fuzz.jsonl";
+/// Executions after which a run has seen enough, and the time of a core that it may take for them.
+const EXECUTIONS: u64 = 1_000_000;
+const CORE_SECONDS: u64 = 600;
+/// The time of a core in a full run.
+const FULL_CORE_SECONDS: u64 = 3600;
+/// How many inputs of a target are files; the others are in one file.
+const FILES: usize = 5;
 
-/// The most bytes of an input: the checks make long streams of few bytes, and short inputs run faster.
-const MAX_LEN: usize = 300;
-/// Of these targets inputs are longer: whole files.
-const LONG: [(&str, usize); 1] = [("shard_file", 8 << 10)];
-
-/// Run the fuzz targets in turn
+/// Run the fuzz targets
 ///
-/// Builds the targets of fuzz/ with the nightly compiler and runs each for the given time, starting from the inputs in
-/// fuzz/corpus and those that earlier runs left in target/fuzz-corpus. Prints executions, new coverage and crashes.
-/// Exits with 0 only if no input failed.
+/// Builds the targets of fuzz/ with the nightly compiler and runs each, as many at once as there are cores, until it has
+/// made a million executions or taken ten minutes of a core, from the inputs of fuzz/corpus and those that earlier runs
+/// left in target/fuzz. What a target showed is kept in xtask/evidence/fuzz-TARGET.json. Exits with 0 only if no input
+/// failed.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// How long each target runs, in seconds
-    #[arg(long, value_name = "N", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) seconds: u64,
+    /// An hour of a core for each target, however many executions that are
+    #[arg(long)]
+    full: bool,
+
+    /// So many seconds of a core for each target; what they show is not kept
+    #[arg(long, value_name = "N", conflicts_with = "full", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
 
     /// Only this target; may be given several times
     #[arg(long, value_name = "T")]
-    pub(crate) target: Vec<String>,
+    target: Vec<String>,
+
+    /// How many run at once; by default, as many as there are cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    jobs: Option<u64>,
+
+    /// Instead, write the fewest inputs that together reach every edge that was reached so far to fuzz/corpus
+    #[arg(long, conflicts_with_all = ["full", "seconds"])]
+    keep: bool,
 }
 
 /// Fuzzes and reports.
@@ -42,268 +61,298 @@ pub(crate) struct Args {
 /// # Errors
 /// Where nightly or cargo-fuzz is missing, a target is unknown, or the targets do not build.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    check_tools()?;
-    let targets = choose(&all_targets()?, &args.target)?;
+    let targets = choose(all_targets()?, &args.target)?;
     build()?;
-    let mut runs = Vec::new();
-    for (index, target) in targets.iter().enumerate() {
-        let run = fuzz(target, args.seconds, &format!("{}/{}", index + 1, targets.len()))?;
-        println!("{}", run.line(target));
-        evidence::append(FIGURES, run.json(target, args.seconds))?;
-        runs.push(run);
-    }
-    println!("{}", Run::sum(&runs).line("in all"));
-    let mut failed = false;
-    for (target, run) in targets.iter().zip(&runs) {
-        if let Some(failure) = run.failure(target) {
-            failed = true;
-            eprintln!("{failure}");
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(cores, |jobs| jobs as usize);
+    let (waiting, failures) = (Mutex::new(targets.iter()), Mutex::new(Vec::new()));
+    let next = || waiting.lock().ok()?.next();
+    thread::scope(|scope| {
+        for _ in 0..jobs.min(targets.len()) {
+            scope.spawn(|| {
+                while let Some(target) = next() {
+                    let done = if args.keep { target.keep() } else { target.fuzz(args) };
+                    match done {
+                        Ok(line) => println!("{:<13} {line}", target.name),
+                        Err(error) => {
+                            failures.lock().expect("no thread panics").push(format!("{}: {error}", target.name))
+                        }
+                    }
+                }
+            });
         }
-    }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    });
+    let failures = failures.into_inner()?;
+    failures.iter().for_each(|failure| eprintln!("{failure}"));
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn check_tools() -> Done<()> {
-    if !evidence::works(Command::new("cargo").args(["+nightly", "--version"])) {
-        return Err("fuzzing needs a nightly compiler, which is missing: rustup toolchain install nightly".into());
-    }
-    if !evidence::works(Command::new("cargo").args(["+nightly", "fuzz", "--version"])) {
-        return Err("fuzzing needs cargo-fuzz, which is missing: cargo install cargo-fuzz".into());
-    }
-    Ok(())
+/// A fuzz target, of `[package.metadata.targets]` in `fuzz/Cargo.toml`.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    settings: Settings,
+    program: PathBuf,
 }
 
-/// The names of the files in `fuzz/fuzz_targets`.
-pub(crate) fn all_targets() -> Done<Vec<String>> {
-    let folder = evidence::root().join("fuzz/fuzz_targets");
-    let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let paths = entries.map(|entry| Ok(entry?.path())).collect::<Done<Vec<PathBuf>>>()?;
-    let sources = paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let mut targets: Vec<String> =
-        sources.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
-    targets.sort();
+#[derive(Clone, Debug, Deserialize)]
+struct Settings {
+    /// What it is about, beside the core and the property kit.
+    about: Vec<String>,
+    /// Streams are made of few bytes, and short inputs run faster.
+    #[serde(default = "max_len")]
+    max_len: usize,
+}
+
+fn max_len() -> usize {
+    300
+}
+
+/// The targets, in the order of their names.
+pub(crate) fn all_targets() -> Done<Vec<Target>> {
+    let metadata = MetadataCommand::new().manifest_path(evidence::root().join("fuzz/Cargo.toml")).no_deps().exec()?;
+    let package = metadata.packages.first().ok_or("fuzz/Cargo.toml has no package")?;
+    let host = Command::new("rustc").args(["--print", "host-tuple"]).output()?;
+    let programs = metadata.target_directory.join(String::from_utf8(host.stdout)?.trim()).join("release");
+    let mut targets = Vec::new();
+    for target in package.targets.iter().filter(|target| target.is_bin()) {
+        let settings = serde_json::from_value(package.metadata["targets"][&target.name].clone())
+            .map_err(|error| format!("fuzz/Cargo.toml, [package.metadata.targets], {}: {error}", target.name))?;
+        targets.push(Target { name: target.name.clone(), settings, program: programs.join(&target.name).into() });
+    }
+    targets.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(targets)
 }
 
-fn choose(all: &[String], wanted: &[String]) -> Done<Vec<String>> {
-    match wanted.iter().find(|target| !all.contains(target)) {
-        Some(unknown) => Err(format!("no fuzz target is named {unknown}; there are {}", all.join(", ")).into()),
-        None if wanted.is_empty() => Ok(all.to_vec()),
-        None => Ok(wanted.to_vec()),
+fn choose(mut all: Vec<Target>, wanted: &[String]) -> Done<Vec<Target>> {
+    if let Some(unknown) = wanted.iter().find(|name| !all.iter().any(|target| target.name == **name)) {
+        let names: Vec<&str> = all.iter().map(|target| target.name.as_str()).collect();
+        return Err(format!("no fuzz target is named {unknown}; there are {}", names.join(", ")).into());
     }
+    all.retain(|target| wanted.is_empty() || wanted.contains(&target.name));
+    Ok(all)
 }
 
-/// `cargo +nightly fuzz`. No sanitizer: there is no unsafe code to watch, and without one inputs run several times as
-/// fast. Debug assertions are on.
-fn cargo_fuzz(args: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(evidence::root()).args(["+nightly", "fuzz"]).args(args).args(["--sanitizer", "none"]);
-    command
-}
-
+/// Builds all targets. No sanitizer: there is no unsafe code to watch, and without one inputs run several times as fast.
+/// Debug assertions are on.
 fn build() -> Done<()> {
-    let status = cargo_fuzz(&["build"]).status()?;
+    let cargo = |args: &[&str]| {
+        let mut command = Command::new("cargo");
+        command.current_dir(evidence::root()).arg("+nightly").args(args);
+        command
+    };
+    if !evidence::works(&mut cargo(&["fuzz", "--version"])) {
+        let hint = "rustup toolchain install nightly, cargo install --locked cargo-fuzz";
+        return Err(format!("this needs a nightly compiler and cargo-fuzz, one of which is missing: {hint}").into());
+    }
+    let status = cargo(&["fuzz", "build", "--sanitizer", "none"]).status()?;
     if status.success() { Ok(()) } else { Err("the fuzz targets do not build".into()) }
 }
 
-/// Runs one target; `turn` says which of how many it is.
-fn fuzz(target: &str, seconds: u64, turn: &str) -> Done<Run> {
-    let root = evidence::root();
-    let found = root.join("target/fuzz-corpus").join(target);
-    fs::create_dir_all(&found)?;
-    let mut command = cargo_fuzz(&["run"]);
-    command.arg(target).arg(&found);
-    let inputs = root.join("fuzz/corpus").join(target);
-    if inputs.is_dir() {
-        command.arg(inputs);
+impl Target {
+    /// Runs it until a limit, and keeps what it showed.
+    fn fuzz(&self, args: &Args) -> Done<String> {
+        let (executions, seconds) = match args.seconds {
+            Some(seconds) => (u64::MAX >> 1, seconds),
+            None if args.full => (u64::MAX >> 1, FULL_CORE_SECONDS),
+            None => (EXECUTIONS, CORE_SECONDS),
+        };
+        let source = format!("fuzz/fuzz_targets/{}.rs", self.name);
+        let mut about = vec!["src/framing", "src/testing", "fuzz/Cargo.lock", &source];
+        about.extend(self.settings.about.iter().map(String::as_str));
+        let evidence = Evidence::begin(&format!("cargo xtask fuzz --target {}", self.name), &about)?;
+        let begin = Instant::now();
+        let log = self.folder("logs")?.join("fuzz.txt");
+        let mut command = self.program(&log)?;
+        command.arg(self.inputs()?).arg(format!("-runs={executions}"));
+        command.arg(format!("-dict={}", evidence::root().join("fuzz/dict").display()));
+        let mut child = command.spawn().map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let core_time = wait(&mut child, Duration::from_secs(seconds))?;
+        let is_over = core_time.as_secs() >= seconds;
+        let status = child.wait()?;
+        let said = Said::read(&String::from_utf8_lossy(&fs::read(&log)?));
+        let is_good = said.failing.is_empty() && (is_over || status.success());
+        let ended_by = match is_good {
+            false => "a failure",
+            true if is_over => "core time",
+            true => "executions",
+        };
+        let line = format!(
+            "{:>13} executions in {:>4} s of a core, ended by {ended_by}; {} edges, {} inputs",
+            count(said.executions),
+            core_time.as_secs(),
+            count(said.edges),
+            count(said.inputs)
+        );
+        if args.seconds.is_none() {
+            let figures = json!({
+                "executions": said.executions,
+                "core_seconds": core_time.as_secs(),
+                "seconds": begin.elapsed().as_secs(),
+                "ended_by": ended_by,
+                "edges": said.edges,
+                "inputs": said.inputs,
+            });
+            evidence.save(&format!("fuzz-{}", self.name), figures)?;
+        }
+        if is_good { Ok(line) } else { Err(said.failure(&self.name, &log).into()) }
     }
-    command.arg("--").arg(format!("-max_total_time={seconds}")).arg("-print_final_stats=1");
-    let max_len = LONG.iter().find(|(name, _)| *name == target).map_or(MAX_LEN, |(_, len)| *len);
-    command.arg(format!("-max_len={max_len}")).arg(format!("-dict={}", root.join("fuzz/dict").display()));
-    let progress = progress(target, turn);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let mut run = Run::default();
-    let stderr = child.stderr.take().ok_or("cargo fuzz has no standard error")?;
-    // libFuzzer may print bytes that are no text.
-    for line in BufReader::new(stderr).split(b'\n') {
-        let line = String::from_utf8_lossy(&line?).into_owned();
-        run.read(&line);
-        progress.set_message(format!("{} executions, coverage {}", count(run.executions), count(run.coverage())));
-    }
-    run.failed |= !child.wait()?.success();
-    progress.finish_and_clear();
-    Ok(run)
-}
 
-fn progress(target: &str, turn: &str) -> ProgressBar {
-    let shown =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{prefix} {elapsed} {msg}");
-    let bar = ProgressBar::with_draw_target(None, shown).with_prefix(format!("fuzz {turn} {target}"));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-/// What a run of libFuzzer said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Run {
-    executions: u64,
-    /// Edges of the code that the inputs at hand reach, before anything new was tried.
-    coverage_before: Option<u64>,
-    /// Edges reached, as last printed.
-    coverage_after: u64,
-    new_inputs: u64,
-    /// Where inputs were written that fail, hang or need too much memory.
-    crashes: Vec<String>,
-    failed: bool,
-    /// The last lines, which are shown if it fails without an input.
-    last: Vec<String>,
-}
-
-impl Run {
-    /// Takes a line of libFuzzer's output.
-    fn read(&mut self, line: &str) {
-        if let Some((number, rest)) = line.strip_prefix('#').and_then(|line| line.split_once('\t')) {
-            self.executions = number.trim().parse().unwrap_or(self.executions);
-            if let Some(coverage) = number_behind(rest, "cov:") {
-                self.coverage_after = coverage;
-                if rest.trim_start().starts_with("INITED") {
-                    self.coverage_before = Some(coverage);
-                }
+    /// Makes the corpus small: the fewest inputs that reach every edge.
+    fn keep(&self) -> Done<String> {
+        let small = self.folder("small")?;
+        fs::remove_dir_all(&small)?;
+        fs::create_dir_all(&small)?;
+        let log = self.folder("logs")?.join("keep.txt");
+        // How often an edge is taken does not count: with it there are ten times as many.
+        let mut command = self.program(&log)?;
+        command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(&small).arg(self.inputs()?);
+        if !command.status()?.success() {
+            return Err(format!("no smaller corpus was found: see {}", log.display()).into());
+        }
+        let mut kept = Vec::new();
+        for file in fs::read_dir(&small)? {
+            let path = file?.path();
+            kept.push((fs::read(&path)?, path));
+        }
+        // The longest are the files, as they reach most.
+        kept.sort_by(|(one, _), (other, _)| (other.len(), other).cmp(&(one.len(), one)));
+        let corpus = evidence::root().join("fuzz/corpus");
+        let folder = corpus.join(&self.name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder)?;
+        let mut frames = Vec::new();
+        for (index, (input, path)) in kept.iter().enumerate() {
+            match index {
+                0..FILES => fs::write(folder.join(path.file_name().ok_or("an input without a name")?), input)?,
+                _ => Encoder::new(Format::VARINT).encode(input, &mut frames)?,
             }
-            return;
         }
-        if let Some(number) = number_behind(line, "stat::number_of_executed_units:") {
-            self.executions = number;
-        }
-        if let Some(number) = number_behind(line, "stat::new_units_added:") {
-            self.new_inputs = number;
-        }
-        if let Some((_, path)) = line.split_once("Test unit written to ") {
-            self.crashes.push(path.trim().to_string());
-        }
-        if !line.trim().is_empty() {
-            self.last.push(line.to_string());
-            self.last.drain(..self.last.len().saturating_sub(8));
-        }
+        fs::write(corpus.join(format!("{}.frames", self.name)), &frames)?;
+        Ok(format!("{} inputs reach every edge: {FILES} files, {} bytes of frames", kept.len(), frames.len()))
     }
 
-    fn coverage(&self) -> u64 {
-        self.coverage_after
+    /// The program of the target; what it prints goes to a file.
+    fn program(&self, log: &Path) -> Done<Command> {
+        let artifacts = evidence::root().join("fuzz/artifacts").join(&self.name);
+        fs::create_dir_all(&artifacts)?;
+        let mut command = Command::new(&self.program);
+        command.arg(format!("-max_len={}", self.settings.max_len)).arg("-print_final_stats=1");
+        command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?);
+        Ok(command)
     }
 
-    fn new_coverage(&self) -> u64 {
-        self.coverage_after.saturating_sub(self.coverage_before.unwrap_or(0))
-    }
-
-    fn sum(runs: &[Run]) -> Run {
-        let mut all = Run { coverage_before: Some(0), ..Run::default() };
-        for run in runs {
-            all.executions += run.executions;
-            all.coverage_before = Some(all.coverage_before.unwrap_or(0) + run.coverage_before.unwrap_or(0));
-            all.coverage_after += run.coverage_after;
-            all.new_inputs += run.new_inputs;
-            all.crashes.extend(run.crashes.iter().cloned());
-            all.failed |= run.failed;
+    /// A folder with all inputs of fuzz/corpus, to which a run adds.
+    fn inputs(&self) -> Done<PathBuf> {
+        let folder = self.folder("inputs")?;
+        for (index, input) in fuzz_inputs::inputs(&evidence::root().join("fuzz/corpus"), &self.name)?.iter().enumerate()
+        {
+            fs::write(folder.join(format!("kept-{index}")), input)?;
         }
-        all
+        Ok(folder)
     }
 
-    fn line(&self, name: &str) -> String {
-        format!(
-            "{name:<12} {:>14} executions  {:>6} edges covered, {} of them new  {:>4} new inputs  {} crashes",
-            count(self.executions),
-            count(self.coverage()),
-            count(self.new_coverage()),
-            count(self.new_inputs),
-            self.crashes.len(),
-        )
+    /// A folder of this target below target/fuzz.
+    fn folder(&self, name: &str) -> Done<PathBuf> {
+        let folder = evidence::root().join("target/fuzz").join(&self.name).join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
     }
+}
 
-    fn json(&self, target: &str, seconds: u64) -> Value {
-        json!({
-            "target": target,
-            "seconds": seconds,
-            "executions": self.executions,
-            "edges_covered": self.coverage(),
-            "edges_new": self.new_coverage(),
-            "inputs_new": self.new_inputs,
-            "crashes": self.crashes,
-            "failed": self.failed,
-        })
+/// Waits for a run to end, and ends it when it has taken so much time of a core: the time that it took.
+fn wait(child: &mut Child, limit: Duration) -> Done<Duration> {
+    let begin = Instant::now();
+    let mut took = Duration::ZERO;
+    while child.try_wait()?.is_none() {
+        took = core_time(child.id()).unwrap_or_else(|| begin.elapsed());
+        if took >= limit {
+            // libFuzzer ends with its figures then.
+            let pid = rustix::process::Pid::from_child(child);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+            child.wait()?;
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(took)
+}
+
+/// How long a process has run on a core, if the system tells.
+fn core_time(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// What libFuzzer said.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    executions: u64,
+    /// Edges of the code that were reached, as last printed.
+    edges: u64,
+    inputs: u64,
+    /// Inputs that fail, hang or need too much memory, each in a file.
+    failing: Vec<String>,
+}
+
+impl Said {
+    fn read(text: &str) -> Said {
+        let mut said = Said::default();
+        for line in text.lines() {
+            if let Some((number, rest)) = line.strip_prefix('#').and_then(|line| line.split_once('\t')) {
+                said.executions = number.trim().parse().unwrap_or(said.executions);
+                said.edges = number_after(rest, "cov:").unwrap_or(said.edges);
+                said.inputs = number_after(rest, "corp:").unwrap_or(said.inputs);
+            }
+            said.executions = number_after(line, "stat::number_of_executed_units:").unwrap_or(said.executions);
+            said.failing.extend(line.split_once("Test unit written to ").map(|(_, path)| path.trim().to_string()));
+        }
+        said
     }
 
     /// What failed, and how to see it again.
-    fn failure(&self, target: &str) -> Option<String> {
-        let replay = |path: &String| {
-            format!("{target} fails on {path}\n  replay: cargo +nightly fuzz run --sanitizer none {target} {path}")
-        };
-        match self.crashes.as_slice() {
-            [] if !self.failed => None,
-            [] => Some(format!("{target} failed, and wrote no input:\n  {}", self.last.join("\n  "))),
-            crashes => Some(crashes.iter().map(replay).collect::<Vec<_>>().join("\n")),
-        }
+    fn failure(&self, target: &str, log: &Path) -> String {
+        let replay = |path: &String| format!("\n  replay: cargo +nightly fuzz run --sanitizer none {target} {path}");
+        format!("failed: see {}{}", log.display(), self.failing.iter().map(replay).collect::<String>())
     }
 }
 
 /// The number after a word.
-fn number_behind(line: &str, word: &str) -> Option<u64> {
+fn number_after(line: &str, word: &str) -> Option<u64> {
     let (_, rest) = line.split_once(word)?;
-    rest.split_whitespace().next()?.parse().ok()
+    rest.split(|character: char| character.is_whitespace() || character == '/')
+        .find(|part| !part.is_empty())?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Run {
-        let mut run = Run::default();
-        text.lines().for_each(|line| run.read(line));
-        run
-    }
-
     #[test]
     fn a_good_run_is_read() {
-        let run = read(
+        let said = Said::read(
             "INFO: Seed: 1\n#23\tINITED cov: 512 ft: 700 corp: 20/1Kb exec/s: 0 rss: 30Mb\n\
-             #524288\tpulse  cov: 520 ft: 900 corp: 30/2Kb lim: 21 exec/s: 104857 rss: 60Mb\n\
              #600000\tDONE   cov: 521 ft: 901 corp: 31/2Kb lim: 21 exec/s: 100000 rss: 60Mb\n\
              stat::number_of_executed_units: 600001\nstat::new_units_added:          9\n",
         );
-        assert_eq!((run.executions, run.coverage(), run.new_coverage(), run.new_inputs), (600_001, 521, 9, 9));
-        assert!(run.crashes.is_empty());
-        assert_eq!(run.failure("decode"), None);
+        assert_eq!(said, Said { executions: 600_001, edges: 521, inputs: 31, failing: vec![] });
     }
 
     #[test]
-    fn a_crash_is_named_with_how_to_replay_it() {
-        let mut run = read(
-            "#9\tNEW    cov: 5 ft: 7 corp: 2/1b lim: 4 exec/s: 0 rss: 30Mb\nthread '<unnamed>' panicked\n\
-             artifact_prefix='/x/fuzz/artifacts/plan/'; Test unit written to /x/fuzz/artifacts/plan/crash-ab\n",
-        );
-        run.failed = true;
-        let failure = run.failure("plan").unwrap();
-        assert_eq!(
-            failure,
-            "plan fails on /x/fuzz/artifacts/plan/crash-ab\n  \
-             replay: cargo +nightly fuzz run --sanitizer none plan /x/fuzz/artifacts/plan/crash-ab"
-        );
-    }
-
-    #[test]
-    fn a_failure_without_an_input_is_a_failure() {
-        let run = Run { failed: true, ..read("error: no such target\n") };
-        assert!(run.failure("x").unwrap().contains("no such target"));
+    fn an_input_that_fails_is_told_with_how_to_replay_it() {
+        let said = Said::read("artifact_prefix='/x/'; Test unit written to /x/crash-ab\n");
+        let failure = said.failure("plan", Path::new("log"));
+        assert_eq!(failure, "failed: see log\n  replay: cargo +nightly fuzz run --sanitizer none plan /x/crash-ab");
     }
 
     #[test]
     fn targets_are_chosen_by_name() {
-        let all = ["a", "b"].map(String::from);
-        assert_eq!(choose(&all, &[]).unwrap(), all);
-        assert_eq!(choose(&all, &["b".into()]).unwrap(), ["b"]);
-        assert!(choose(&all, &["c".into()]).unwrap_err().to_string().contains("a, b"));
+        let all = || all_targets().unwrap();
+        assert!(choose(all(), &[]).unwrap().len() > 5);
+        assert_eq!(choose(all(), &["plan".into()]).unwrap()[0].name, "plan");
+        assert!(choose(all(), &["c".into()]).unwrap_err().to_string().contains("decode, differential"));
     }
 }

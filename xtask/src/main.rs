@@ -24,6 +24,7 @@ mod prove;
 mod public_api;
 #[cfg(target_os = "linux")]
 mod socket;
+mod tests;
 mod text;
 mod verify;
 
@@ -54,11 +55,15 @@ enum Task {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     BenchPeer(bench::PeerArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchLoop(bench::LoopArgs),
     Mutants(mutants::Args),
     #[cfg(target_os = "linux")]
     Pictures(pictures::Args),
     Prove(prove::Args),
     PublicApi(public_api::Args),
+    Test(tests::Args),
     Verify(verify::Args),
 }
 
@@ -80,11 +85,14 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Task::BenchPeer(args) => bench::serve_as_peer(&args),
+        #[cfg(target_os = "linux")]
+        Task::BenchLoop(args) => Ok(bench::run_loop(&args)),
         Task::Mutants(args) => mutants::run(&args),
         #[cfg(target_os = "linux")]
         Task::Pictures(args) => pictures::run(&args),
         Task::Prove(args) => prove::run(&args),
         Task::PublicApi(args) => public_api::run(&args),
+        Task::Test(args) => tests::run(&args),
         Task::Verify(args) => verify::run(&args),
     };
     done.unwrap_or_else(|error| {

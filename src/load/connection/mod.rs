@@ -79,7 +79,8 @@ pub(super) struct Connection {
     /// Bytes of the payload of the frame begun last that are not made yet, and its length.
     unmade: usize,
     payload_len: usize,
-    /// Bytes that the socket did not take, two pieces and a header at most, of which the first `written` are written by now.
+    /// Bytes that the socket did not take, two pieces and a header at most, of which the first `written` are written by
+    /// now.
     made: Vec<u8>,
     written: usize,
     /// Bytes of the shard's wire that are still to be written, and where the next of them is.

@@ -17,8 +17,8 @@ const MERGED: u64 = 1_000_000;
 const PIECES: usize = 8;
 
 impl Connection {
-    /// Writes until the socket takes no more or nothing is to be sent. Once all is answered and nothing more is to be sent, our
-    /// stream is ended, and the server's is read on (half-close).
+    /// Writes until the socket takes no more or nothing is to be sent. Once all is answered and nothing more is to be
+    /// sent, our stream is ended, and the server's is read on (half-close).
     pub(in crate::load) fn send(&mut self, context: &mut Context<'_>) -> Result<(), Fault> {
         if !context.begun || self.ended {
             return Ok(());
@@ -152,8 +152,8 @@ impl Connection {
         Ok(())
     }
 
-    /// How many frames may be begun in all, as things are: so many are in flight at most. With pushes in a closed loop, where
-    /// nobody sees its own, receipts set the pace, or what came from the others.
+    /// How many frames may be begun in all, as things are: so many are in flight at most. With pushes in a closed loop,
+    /// where nobody sees its own, receipts set the pace, or what came from the others.
     pub(super) fn limit(&self, plan: &Plan) -> u64 {
         match plan.reply {
             Reply::Push if plan.awaits_receipts() => self.bound,

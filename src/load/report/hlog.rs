@@ -10,11 +10,11 @@ use crate::load::outcome::Outcome;
 /// The times of the log are nanoseconds; the column for people to read has milliseconds.
 const SHOWN: f64 = 1e6;
 
-/// The seconds of these runs as an [HdrHistogram] log (V2, compressed): each second has a line with the response times, and one
-/// with the tag `service` for the service times, all in nanoseconds.
+/// The seconds of these runs as an [HdrHistogram] log (V2, compressed): each second has a line with the response times,
+/// and one with the tag `service` for the service times, all in nanoseconds.
 ///
-/// Times of the log count from its `StartTime`, when the first run began. A second's begin is from when its run began to be
-/// measured; what a run before took is there as a gap.
+/// Times of the log count from its `StartTime`, when the first run began. A second's begin is from when its run began
+/// to be measured; what a run before took is there as a gap.
 ///
 /// [HdrHistogram]: https://hdrhistogram.github.io/HdrHistogram/
 pub fn hlog<'a>(runs: impl IntoIterator<Item = &'a Outcome>) -> String {

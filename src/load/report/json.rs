@@ -27,7 +27,8 @@ pub fn results_json(results: &Results) -> String {
     }
 }
 
-/// The results that were written by [`results_json`], or the outcome that was written by [`json`], as results of one run.
+/// The results that were written by [`results_json`], or the outcome that was written by [`json`], as results of one
+/// run.
 ///
 /// # Errors
 /// Where the text is neither, with its line and column.

@@ -2,7 +2,7 @@
 
 use crate::load::compare::{Comparison, Difference};
 use crate::load::curve::{Curve, Point};
-use crate::load::outcome::{Outcome, Verdict};
+use crate::load::outcome::Outcome;
 use crate::load::plan::Reply;
 use crate::load::results::Results;
 use crate::load::show::{count, duration, plural};
@@ -14,7 +14,8 @@ use super::text::{labelled, load, shout, text};
 const FAILURES_SHOWN: usize = 10;
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
-/// The results as text: the verdict, what is wrong, and the numbers. A single run is shown as [`text`](super::text::text) does.
+/// The results as text: the verdict, what is wrong, and the numbers. A single run is shown as
+/// [`text`](super::text::text) does.
 pub fn results_text(results: &Results) -> String {
     match (&results.runs[..], &results.curve, &results.comparison) {
         (_, Some(curve), _) => curve_text(results, curve),
@@ -109,7 +110,7 @@ fn difference(difference: &Difference) -> String {
 fn curve_text(results: &Results, curve: &Curve) -> String {
     let mut lines = vec![headline(results, curve)];
     // What failed is beside its value, but for what ends the runs.
-    if matches!(results.verdict, Verdict::Wrong | Verdict::Incomplete) {
+    if results.verdict.is_unusable() {
         lines.extend(failures(results));
     }
     lines.extend(curve.points.first().map(|point| labelled("load", &load(&point.outcome))));
@@ -150,7 +151,10 @@ fn headline(results: &Results, curve: &Curve) -> String {
     let unit = if curve.swept == Swept::Rate { "frames/s" } else { "connections" };
     let number = |value: f64| format!("{} {unit}", count(value.round() as u64));
     let shout = shout(results.verdict);
-    match curve.knee {
+    match curve.knee.or(curve.greatest_held()) {
+        Some(held) if curve.knee.is_none() => {
+            format!("{shout}no knee was confirmed; the greatest value at which a run was {limits}: {}", number(held))
+        }
         Some(knee) if curve.is_open_ended() => {
             format!("{shout}no knee up to {}, the most that was tried: {limits}", number(knee))
         }

@@ -191,6 +191,11 @@ impl Ladder<'_> {
             let corners = [(left, start.client), (right, start.server), (right, end.server), (left, end.client)];
             shapes.push(Shape::path(&corners, true, "shade"));
         }
+        if !sheet.is_narrow {
+            for (x, anchor, name) in [(sheet.left, Anchor::Start, "packet"), (sheet.left + 92.0, Anchor::End, "time")] {
+                shapes.push(Text::new(x, top + HEAD + 18.0, anchor, SMALL).with("dim", name).into());
+            }
+        }
         let addresses = [self.trace.client, self.trace.server].map(|address| address.to_string());
         shapes.extend(head(self.client.x, sheet, top, "client", &addresses[0]));
         shapes.extend(head(self.server.x, sheet, top, "server", &addresses[1]));

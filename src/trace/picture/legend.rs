@@ -5,13 +5,14 @@ use super::piece::{Look, number, piece};
 use super::rows::half_close;
 use super::shape::{Anchor, Area, Shape, Text};
 use super::sheet::Sheet;
-use super::text::{printable, wrapped};
-use super::words::{meaning, receiver, sender};
-use crate::trace::{Direction, Flag, Mark, State, Trace};
+use super::text::{printable, width, wrapped};
+use super::words::{meaning_of_flag, meaning_of_mark, meaning_of_state, receiver, sender};
+use crate::trace::{Direction, Flag, Note, Segment, Trace};
 
 const SAMPLE: f64 = 84.0;
-/// The width of the names of states.
+/// The least width of the words of a table, and their size.
 const NAME: f64 = 106.0;
+const NAME_SIZE: f64 = 11.0;
 const SIZE: f64 = 11.5;
 const LINE: f64 = 16.0;
 /// Between columns.
@@ -19,25 +20,19 @@ const GUTTER: f64 = 28.0;
 const NOTES: usize = 12;
 
 /// A sign, its name, and its meaning.
-struct Item {
-    sample: Sample,
-    name: &'static str,
-    meaning: &'static str,
-}
+type Item = (Sample, &'static str, &'static str);
 
 #[derive(Clone, Copy)]
 enum Sample {
+    Numbers,
+    Rails,
     Frame,
     Stuck,
     Split,
     Read,
     Again,
-    OutOfOrder,
-    Window,
     Reset,
     HalfClose,
-    Numbers,
-    Rails,
 }
 
 /// The shapes of the legend below `top`, and where they end.
@@ -52,10 +47,18 @@ pub(super) fn legend(trace: &Trace, sheet: &Sheet, top: f64) -> (Vec<Shape>, f64
             .map(|column| (column, bottoms[column]))
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .expect("a column");
-        bottoms[column] += item_shapes(&item, column_x(sheet, column), y, column_width(sheet), &mut shapes);
+        bottoms[column] += item_shapes(item, column_x(sheet, column), y, column_width(sheet), &mut shapes);
     }
-    let bottom = bottoms.into_iter().fold(top, f64::max);
-    let bottom = states(trace, sheet, bottom + 8.0, &mut shapes);
+    let mut bottom = bottoms.into_iter().fold(top, f64::max);
+    for (title, words) in [
+        ("Flags of a segment", flags(trace)),
+        ("States of an end", states(trace)),
+        ("What is special about a segment", marks(trace)),
+    ] {
+        if !words.is_empty() {
+            bottom = table(title, &words, sheet, bottom + 8.0, &mut shapes);
+        }
+    }
     let bottom = notes(trace, sheet, bottom, &mut shapes);
     (shapes, bottom)
 }
@@ -71,77 +74,67 @@ fn column_x(sheet: &Sheet, column: usize) -> f64 {
 
 /// What is explained: what this picture has.
 fn items(trace: &Trace) -> Vec<Item> {
-    let any = |mark: Mark| trace.segments.iter().any(|segment| segment.is(mark));
-    let again = [Mark::Retransmission, Mark::SpuriousRetransmission, Mark::PartialRetransmission, Mark::Duplicate];
+    let again = |segment: &Segment| segment.runs.iter().any(|run| run.again);
     let has_reads = trace.to_server.reads.is_some() || trace.to_client.reads.is_some();
-    let all = [
+    let mut items = vec![
         (
-            true,
             Sample::Numbers,
             "seq and ack",
             "seq numbers the first byte sent, ack the byte that is awaited next. SYN and FIN take one number each.",
         ),
-        (true, Sample::Rails, "the rails", "Thick: established. Dashed: opening or closing. Dotted: no connection."),
+        (Sample::Rails, "the rails", "Thick: established. Dashed: opening or closing. Dotted: no connection."),
+    ];
+    let mut add = |is_there: bool, item: Item| items.extend(is_there.then_some(item));
+    add(
+        !trace.frames.is_empty(),
         (
-            !trace.frames.is_empty(),
             Sample::Frame,
             "a frame",
-            "Its length, then so many bytes of payload. Each colour is a frame; bytes go from left to right.",
+            "Its length, then so many bytes of payload. #1 is the first one of its direction. Colours only tell frames apart.",
         ),
+    );
+    add(
+        trace.frames.iter().any(|frame| frame.stuck),
         (
-            trace.frames.iter().any(|frame| frame.stuck),
             Sample::Stuck,
             "stuck (粘包)",
             "Several frames in one segment. The length in front of each says where it ends.",
         ),
+    );
+    add(
+        trace.frames.iter().any(|frame| frame.split),
         (
-            trace.frames.iter().any(|frame| frame.split),
             Sample::Split,
             "split (分包)",
             "One frame in several segments: hatched, and torn where it goes on in another one.",
         ),
+    );
+    add(has_reads, (Sample::Read, "read()", "What one call returned to the program: bytes, with no edge of a frame."));
+    add(
+        half_close(trace).is_some(),
+        (Sample::HalfClose, "half-close", "One end has sent its FIN, the other has not: bytes still go one way."),
+    );
+    add(
+        trace.segments.iter().any(again),
+        (Sample::Again, "sent again", "Bytes that an earlier segment carried, too. They are not counted again."),
+    );
+    add(
+        trace.segments.iter().any(|segment| segment.has(Flag::Rst)),
         (
-            has_reads,
-            Sample::Read,
-            "read()",
-            "What one call returned to the program: bytes, with no edge of a frame in them.",
-        ),
-        (
-            half_close(trace).is_some(),
-            Sample::HalfClose,
-            "half-close",
-            "One end has sent its FIN, the other has not: bytes still go one way.",
-        ),
-        (
-            again.into_iter().any(any),
-            Sample::Again,
-            "sent again",
-            "Bytes that an earlier segment carried, too. They are not counted again.",
-        ),
-        (any(Mark::OutOfOrder), Sample::OutOfOrder, "out of order", "New bytes that come after later ones."),
-        (
-            any(Mark::ZeroWindow),
-            Sample::Window,
-            "window",
-            "How many more bytes its sender has room for. While it is 0, the other end waits, and asks from time to time.",
-        ),
-        (
-            trace.segments.iter().any(|segment| segment.has(Flag::Rst)),
             Sample::Reset,
             "reset",
             "The connection is gone at once, in both directions, and what was on its way is lost.",
         ),
-    ];
-    let present = all.into_iter().filter(|(is_there, ..)| *is_there);
-    present.map(|(_, sample, name, meaning)| Item { sample, name, meaning }).collect()
+    );
+    items
 }
 
 /// Draws an item and returns its height.
-fn item_shapes(item: &Item, x: f64, y: f64, width: f64, shapes: &mut Vec<Shape>) -> f64 {
-    shapes.extend(sample(item.sample, Area::new(x, y + 4.0, SAMPLE, 22.0)));
+fn item_shapes((sign, name, meaning): Item, x: f64, y: f64, width: f64, shapes: &mut Vec<Shape>) -> f64 {
+    shapes.extend(sample(sign, Area::new(x, y + 4.0, SAMPLE, 22.0)));
     let text_x = x + SAMPLE + 14.0;
-    shapes.push(Text::new(text_x, y + 12.0, Anchor::Start, SIZE).with("strong", item.name).into());
-    let lines = wrapped(item.meaning, width - SAMPLE - 14.0, SIZE);
+    shapes.push(Text::new(text_x, y + 12.0, Anchor::Start, SIZE).with("strong", name).into());
+    let lines = wrapped(meaning, width - SAMPLE - 14.0, SIZE);
     for (index, line) in lines.iter().enumerate() {
         let y = y + 12.0 + LINE * (index + 1) as f64;
         shapes.push(Text::new(text_x, y, Anchor::Start, SIZE).with("dim", line).into());
@@ -172,13 +165,8 @@ fn sample(sample: Sample, area: Area) -> Vec<Shape> {
             shapes.push(Shape::rect(bar, 0.0, "segment-again"));
             shapes
         }
-        Sample::OutOfOrder => vec![Shape::line((left, middle), (right, middle), "arrow-late")],
         Sample::Reset => sample_reset(left, right, middle),
         Sample::HalfClose => vec![Shape::rect(area, 0.0, "shade")],
-        Sample::Window => {
-            let text = Text::new(left, middle + 4.0, Anchor::Start, SIZE);
-            vec![text.with("dim", "window ").with("code", "0").into()]
-        }
         Sample::Numbers => {
             let text = Text::new(left, middle + 4.0, Anchor::Start, SIZE);
             vec![text.with("dim", "seq ").with("code", "1").with("dim", "  ack ").with("code", "28").into()]
@@ -220,26 +208,47 @@ fn sample_reset(left: f64, right: f64, y: f64) -> Vec<Shape> {
     shapes
 }
 
-/// The states that occur, in the order in which they do, and their meanings.
-fn states(trace: &Trace, sheet: &Sheet, top: f64, shapes: &mut Vec<Shape>) -> f64 {
-    let mut states: Vec<State> = Vec::new();
-    for both in [trace.states].into_iter().chain(trace.segments.iter().map(|segment| segment.states)) {
-        for state in [both.client, both.server] {
-            if !states.contains(&state) {
-                states.push(state);
-            }
+/// A word and its meaning.
+type Word = (String, &'static str);
+
+/// The words that occur, each once, in the order in which they do.
+fn words<T: Copy + PartialEq + ToString>(all: impl Iterator<Item = T>, meaning: fn(T) -> &'static str) -> Vec<Word> {
+    let mut seen: Vec<T> = Vec::new();
+    for one in all {
+        if !seen.contains(&one) {
+            seen.push(one);
         }
     }
-    let in_column = states.len().div_ceil(sheet.columns);
+    seen.into_iter().map(|one| (one.to_string(), meaning(one))).collect()
+}
+
+fn flags(trace: &Trace) -> Vec<Word> {
+    words(trace.segments.iter().flat_map(|segment| segment.flags.iter().copied()), meaning_of_flag)
+}
+
+fn states(trace: &Trace) -> Vec<Word> {
+    let all = [trace.states].into_iter().chain(trace.segments.iter().map(|segment| segment.states));
+    words(all.flat_map(|both| [both.client, both.server]), meaning_of_state)
+}
+
+fn marks(trace: &Trace) -> Vec<Word> {
+    words(trace.segments.iter().flat_map(|segment| segment.marks.iter().copied()), meaning_of_mark)
+}
+
+/// Words and their meanings below each other, in the columns of the sheet.
+fn table(title: &str, words: &[Word], sheet: &Sheet, top: f64, shapes: &mut Vec<Shape>) -> f64 {
+    shapes.push(Text::new(sheet.left, top + 12.0, Anchor::Start, SIZE).with("dim", title).into());
+    let widest = words.iter().map(|(word, _)| width(word, NAME_SIZE) * 1.07).fold(0.0, f64::max);
+    let name = (widest + 12.0).max(NAME);
     let mut bottom = top;
-    for (column, states) in states.chunks(in_column).enumerate() {
-        let (x, mut y) = (column_x(sheet, column), top - 6.0);
-        for state in states {
+    for (column, words) in words.chunks(words.len().div_ceil(sheet.columns)).enumerate() {
+        let (x, mut y) = (column_x(sheet, column), top + 12.0);
+        for (word, meaning) in words {
             y += 18.0;
-            shapes.push(Text::new(x, y, Anchor::Start, 11.0).with("strong", state.to_string()).into());
-            for (index, line) in wrapped(meaning(*state), column_width(sheet) - NAME, SIZE).into_iter().enumerate() {
+            shapes.push(Text::new(x, y, Anchor::Start, NAME_SIZE).with("strong", word).into());
+            for (index, line) in wrapped(meaning, column_width(sheet) - name, SIZE).into_iter().enumerate() {
                 y += if index > 0 { LINE } else { 0.0 };
-                shapes.push(Text::new(x + NAME, y, Anchor::Start, SIZE).with("dim", line).into());
+                shapes.push(Text::new(x + name, y, Anchor::Start, SIZE).with("dim", line).into());
             }
         }
         bottom = f64::max(bottom, y + 8.0);
@@ -249,7 +258,11 @@ fn states(trace: &Trace, sheet: &Sheet, top: f64, shapes: &mut Vec<Shape>) -> f6
 
 /// What else is to be known of the trace.
 fn notes(trace: &Trace, sheet: &Sheet, top: f64, shapes: &mut Vec<Shape>) -> f64 {
-    let mut texts: Vec<String> = trace.notes.iter().take(NOTES).map(|note| printable(&note.text)).collect();
+    let text = |note: &Note| match note.segment.and_then(|index| trace.segments.get(index)) {
+        Some(segment) => format!("Segment {}: {}.", segment.packet, printable(&note.text)),
+        None => printable(&note.text),
+    };
+    let mut texts: Vec<String> = trace.notes.iter().take(NOTES).map(text).collect();
     for direction in Direction::BOTH {
         let end = &trace.flow(direction).end.text;
         if !end.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! A picture stands alone: no script, no font and no image from elsewhere. It follows the reader's choice of light or dark.
 
+mod again;
 mod arrow;
 mod atoms;
 mod bar;

@@ -6,17 +6,18 @@ use super::{Picture, STYLE};
 
 const PAGE: &str = include_str!("page.css");
 
-/// Pictures on one page, below each other, each with its title and its lesson. The page stands alone, and needs no script.
+/// Pictures on one page, below each other, each with its title and its lesson. More than one are below the title of the page and a
+/// list of them. The page stands alone, and needs no script.
 pub fn page(title: &str, pictures: &[Picture<'_>]) -> String {
     let title = escaped(title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"generator\" content=\"unstick\"/>\n<title>{title}</title>\n<style>\n{PAGE}{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n<h1>{title}</h1>\n"
+         <body>\n<main>\n"
     );
     if pictures.len() > 1 {
-        out.push_str(&contents(pictures));
+        out.push_str(&format!("<h1>{title}</h1>\n{}", contents(pictures)));
     }
     for picture in pictures {
         let id = picture.id();

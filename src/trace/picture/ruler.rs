@@ -1,5 +1,6 @@
 //! The lower half of a picture: the bytes of each direction, with the segments that brought them above the frames that they are.
 
+use super::again::{Again, again};
 use super::atoms::{Atom, TEXT_SIZE, area, atoms, frame_of, lines, read_edges, segment_of, shown_width};
 use super::bytes::{Stretch, inner_edges};
 use super::piece::{Look, piece};
@@ -12,6 +13,7 @@ use crate::trace::{Direction, Frame, Part, Run, Trace};
 const SEGMENT: f64 = 22.0;
 const FRAME: f64 = 34.0;
 const READ: f64 = 20.0;
+const AGAIN: f64 = 18.0;
 const CAPTION: f64 = 11.5;
 
 /// The shapes of a direction below `top`, and where they end. Nothing if it carried nothing.
@@ -28,7 +30,8 @@ pub(super) fn ruler(trace: &Trace, direction: Direction, sheet: &Sheet, top: f64
     shapes.push(carried.into());
     y += 8.0;
     for atoms in &lines {
-        let line = Line { trace, direction, sheet, atoms, top: y };
+        let again = again(trace, direction, atoms);
+        let line = Line { trace, direction, sheet, atoms, again, top: y };
         shapes.extend(line.shapes());
         y = line.bottom() + 12.0;
     }
@@ -41,6 +44,8 @@ struct Line<'a> {
     direction: Direction,
     sheet: &'a Sheet,
     atoms: &'a [Atom],
+    /// What was sent again of it, in rows.
+    again: Vec<Vec<Again>>,
     top: f64,
 }
 
@@ -57,8 +62,12 @@ impl Line<'_> {
         Some(words::frames_in(&new)).filter(|count| *count > 1)
     }
 
+    fn again_top(&self, row: usize) -> f64 {
+        self.segments_top() + SEGMENT + 3.0 + (AGAIN + 3.0) * row as f64
+    }
+
     fn frames_top(&self) -> f64 {
-        self.segments_top() + SEGMENT + 7.0
+        self.again_top(self.again.len()) + 4.0
     }
 
     fn reads_top(&self) -> f64 {
@@ -86,8 +95,29 @@ impl Line<'_> {
         for atoms in self.atoms.chunk_by(|a, b| frame_of(a) == frame_of(b)) {
             shapes.extend(self.frame(atoms));
         }
+        for (row, all) in self.again.iter().enumerate() {
+            shapes.extend(all.iter().flat_map(|again| self.sent_again(again, self.again_top(row))));
+        }
         shapes.extend(self.reads());
         shapes
+    }
+
+    /// The box of bytes that were sent again.
+    fn sent_again(&self, again: &Again, y: f64) -> Vec<Shape> {
+        let (left, right) = (self.x(again.offset), self.x(again.end));
+        let area = Area::new(left, y, right - left, AGAIN);
+        let labels =
+            [format!("segment {} again", again.packet), format!("{} again", again.packet), again.packet.to_string()];
+        let mut shapes = vec![Shape::rect(area, 4.0, "segment-again")];
+        shapes.extend(first_that_fits(&labels, area, 13.0, "dim"));
+        shapes
+    }
+
+    /// Where an offset is, which may be inside an atom.
+    fn x(&self, offset: u64) -> f64 {
+        let atom = self.atoms.iter().find(|atom| offset <= atom.end).unwrap_or(&self.atoms[self.atoms.len() - 1]);
+        let share = offset.saturating_sub(atom.offset) as f64 / (atom.end - atom.offset).max(1) as f64;
+        atom.x + atom.width * share.min(1.0)
     }
 
     /// The names of the rows. A narrow sheet has no room for them; what is in the rows says what it is.
@@ -96,6 +126,7 @@ impl Line<'_> {
             return Vec::new();
         }
         let mut names = vec![("segments", self.segments_top() + 15.0), ("frames", self.frames_top() + 21.0)];
+        names.extend((!self.again.is_empty()).then(|| ("sent again", self.again_top(0) + 13.0)));
         if self.has_reads() {
             names.push(("read()", self.reads_top() + 14.0));
         }
@@ -239,6 +270,7 @@ fn unframed(atoms: &[Atom], area: Area) -> Vec<Shape> {
     let mut shapes = piece(area, Look { torn_right: unfinished, ..Look::default() });
     let labels = match bytes_of.part {
         _ if bytes_of.segment.is_none() => ["bytes that were not captured", "not captured", "?"],
+        Part::Encrypted => ["encrypted by TLS", "encrypted", "–"],
         Part::Unfinished => ["a frame that never ends", "never ends", "…"],
         Part::Unframed => ["bytes before any frame", "no frame", "–"],
         _ => ["bytes that are no frames", "no frames", "–"],

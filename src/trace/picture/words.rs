@@ -28,8 +28,8 @@ pub(super) fn flags(segment: &Segment) -> String {
 }
 
 /// The marks of a segment, in words.
-pub(super) fn marks(segment: &Segment) -> Vec<&'static str> {
-    segment.marks.iter().map(|mark| mark.words()).collect()
+pub(super) fn marks(segment: &Segment) -> Vec<String> {
+    segment.marks.iter().map(Mark::to_string).collect()
 }
 
 /// Whether the window of a segment is worth a word.
@@ -77,8 +77,42 @@ pub(super) fn bytes(len: u64) -> String {
     format!("{} byte{}", grouped(len), if len == 1 { "" } else { "s" })
 }
 
+/// What a flag means, for a legend.
+pub(super) fn meaning_of_flag(flag: Flag) -> &'static str {
+    match flag {
+        Flag::Syn => "opens a direction, and says its first number",
+        Flag::Ack => "has an ack: all bytes before it have come",
+        Flag::Psh => "the reader should get the bytes at once",
+        Flag::Fin => "ends a direction: no byte comes after it",
+        Flag::Rst => "breaks the connection off",
+        Flag::Urg => "has urgent bytes, which are rarely used",
+        Flag::Ece => "tells of congestion in the network (ECN)",
+        Flag::Cwr => "answers that: its sender has slowed down",
+    }
+}
+
+/// What a mark means, for a legend.
+pub(super) fn meaning_of_mark(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Retransmission => "all its bytes were sent before, and are sent again",
+        Mark::SpuriousRetransmission => "the same, though they were acknowledged before",
+        Mark::PartialRetransmission => "a part of its bytes was sent before",
+        Mark::OutOfOrder => "new bytes that come after later ones; its arrow is dotted",
+        Mark::MissingBefore => "bytes before it come later, or are not captured",
+        Mark::Duplicate => "the same packet, captured twice",
+        Mark::DuplicateAck => "the last ack again: bytes before what came are missing",
+        Mark::KeepAlive => "asks whether the other end is still there",
+        Mark::KeepAliveAck => "the answer: it is still there",
+        Mark::ZeroWindow => "its sender has no room; the other end has to wait",
+        Mark::ZeroWindowProbe => "asks whether there is room now",
+        Mark::WindowUpdate => "its sender has room for more bytes",
+        Mark::Offloaded => "longer than a packet: the network card cuts or joins it",
+        Mark::CutShort => "only a part of its bytes is in the capture",
+    }
+}
+
 /// What a state means, for a legend.
-pub(super) fn meaning(state: State) -> &'static str {
+pub(super) fn meaning_of_state(state: State) -> &'static str {
     match state {
         State::Closed => "no connection",
         State::Listen => "the server waits for a SYN",

@@ -1,192 +1,95 @@
-//! `cargo xtask bench --instructions`: instructions a frame, by callgrind, which no noise of the machine moves.
+//! Instructions a frame, by callgrind, which no noise of the machine moves: of this program's loops, `bench-loop`.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::error::Error;
 use std::fs;
-use std::io;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use serde::{Deserialize, Serialize};
-
-use super::publish::{output, root};
-use super::table::{Table, bytes};
+use super::shared::contests::{GROUPS, HAND};
+use crate::evidence::{Done, root};
 
 /// The figures that are held, below the repository.
 const FILE: &str = "benches/instructions.json";
-const PAYLOADS: [usize; 2] = [0, 64];
-/// Two runs of so many frames: their difference is without start and end.
-const FRAMES: [usize; 2] = [10_000, 30_000];
+/// Group, contests, and contestants that are counted.
+const COUNTED: [(&str, &[&str], &[&str]); 4] = [
+    ("decode", &["0 B", "64 B"], &["feed", "cursor", "in place", HAND]),
+    ("decode", &["0 B, a slice of 1 MiB", "64 B, a slice of 1 MiB"], &["slice", HAND]),
+    ("encode", &["0 B", "64 B"], &["encoder", HAND]),
+    ("formats", &["decode, 16 B", "encode, 16 B"], &["varint"]),
+];
+/// A loop runs so often in two runs. Their difference is without start and end.
+const TIMES: [usize; 2] = [1, 3];
 /// How much more is let pass, over the figure held.
 const TOLERANCE: f64 = 0.05;
 
-/// Figures, and what they were counted with: with another compiler they are others.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Counts {
-    rustc: String,
-    target: String,
-    /// By `path/payload`.
-    instructions_per_frame: BTreeMap<String, f64>,
+/// By compiler, `group / contest / contestant`: with another compiler they are others.
+type Counts = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// Run a loop of the benches so often
+#[derive(clap::Args, Debug)]
+pub(crate) struct LoopArgs {
+    group: String,
+    what: String,
+    who: String,
+    times: usize,
+}
+
+/// Runs it, and prints its units of work.
+pub(crate) fn run_loop(args: &LoopArgs) -> ExitCode {
+    for (_, contests) in GROUPS.iter().filter(|(group, _)| *group == args.group) {
+        contests(true, &mut |what, contestants| {
+            for mut it in contestants.into_iter().filter(|it| what == args.what && it.name == args.who) {
+                println!("{}", (0..args.times).map(|_| (it.run)()).sum::<usize>());
+            }
+        });
+    }
+    ExitCode::SUCCESS
 }
 
 /// Counts and compares with the figures held; with `bless`, holds the new ones.
-///
-/// # Errors
-/// Where valgrind is missing, or the paths do not build or run.
-pub(super) fn run(bless: bool) -> Result<ExitCode, Box<dyn Error>> {
-    require_valgrind()?;
-    let program = build()?;
-    let counts = count(&program)?;
+pub(super) fn run(bless: bool) -> Done<ExitCode> {
     let path = root().join(FILE);
-    let held = match fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str::<Counts>(&text).map_err(|error| format!("{FILE}: {error}"))?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && bless => None,
-        Err(error) => return Err(format!("{FILE}: {error}; --bless makes it").into()),
-    };
-    let slower = held.as_ref().map_or(Vec::new(), |held| slower(held, &counts));
-    println!("{}", table(held.as_ref(), &counts));
+    let held: Counts = if bless { Counts::new() } else { serde_json::from_str(&fs::read_to_string(&path)?)? };
+    let version = String::from_utf8(Command::new("rustc").arg("-vV").output()?.stdout)?;
+    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown");
+    let compiler = format!("rustc {} for {}", field("release: "), field("host: "));
+    let (mut counts, mut slower) = (BTreeMap::new(), 0);
+    for (group, contests, contestants) in COUNTED {
+        for (what, who) in contests.iter().flat_map(|what| contestants.iter().map(move |who| (what, who))) {
+            let name = format!("{group} / {what} / {who}");
+            let (few, units) = instructions([group, what, who], TIMES[0])?;
+            let (many, more) = instructions([group, what, who], TIMES[1])?;
+            let a_frame = (10.0 * (many - few) / (more - units)).round() / 10.0;
+            let before = held.get(&compiler).and_then(|held| held.get(&name));
+            slower += usize::from(before.is_some_and(|before| a_frame > before * (1.0 + TOLERANCE)));
+            println!("{a_frame:8.1} {name}{}", before.map_or(String::new(), |before| format!(" (held: {before})")));
+            counts.insert(name, a_frame);
+        }
+    }
     if bless {
-        fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&counts)?))?;
+        fs::write(&path, serde_json::to_string_pretty(&Counts::from([(compiler, counts)]))? + "\n")?;
         println!("{FILE} holds these figures now");
-        return Ok(ExitCode::SUCCESS);
+    } else if !held.contains_key(&compiler) {
+        println!("not compared: held are figures of {:?}", held.keys());
+    } else if slower > 0 {
+        return Err(format!(
+            "{slower} loops take over {:.0} % more instructions than held. If that is what it costs, say why in the commit, \
+             and add --bless",
+            100.0 * TOLERANCE
+        )
+        .into());
     }
-    let Some(held) = held else { return Err("no figures are held".into()) };
-    if (&held.rustc, &held.target) != (&counts.rustc, &counts.target) {
-        println!(
-            "not compared: held are figures of {} for {}, these are of {} for {}",
-            held.rustc, held.target, counts.rustc, counts.target
-        );
-        return Ok(ExitCode::SUCCESS);
-    }
-    if slower.is_empty() {
-        println!("every path takes at most {:.0} % more instructions than held", 100.0 * TOLERANCE);
-        return Ok(ExitCode::SUCCESS);
-    }
-    for line in &slower {
-        eprintln!("error: {line}");
-    }
-    eprintln!(
-        "If that is what it costs, say why in the commit and hold the new figures: cargo xtask bench --instructions --bless"
-    );
-    Ok(ExitCode::FAILURE)
+    Ok(ExitCode::SUCCESS)
 }
 
-fn require_valgrind() -> Result<(), Box<dyn Error>> {
-    let missing =
-        "instructions are counted by valgrind, which is not installed: apt-get install valgrind, dnf install valgrind";
-    let found = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
-    found.map(drop).map_err(|_| missing.into())
-}
-
-/// Builds the hot paths, and returns where they are.
-fn build() -> Result<PathBuf, Box<dyn Error>> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(["bench", "--package", "unstick", "--bench", "instructions", "--no-run", "--quiet"]);
-    cargo.args(["--message-format", "json-render-diagnostics"]);
-    let built = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    if !built.status.success() {
-        return Err(format!("building the hot paths: cargo ended with {}", built.status).into());
-    }
-    let account = String::from_utf8(built.stdout)?;
-    let executable = account.lines().find_map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).ok()?;
-        let of_paths = line["target"]["name"] == "instructions";
-        line["executable"].as_str().filter(|_| of_paths).map(PathBuf::from)
-    });
-    executable.ok_or_else(|| "cargo built the hot paths, but does not say where they are".into())
-}
-
-fn count(program: &PathBuf) -> Result<Counts, Box<dyn Error>> {
-    let list = Command::new(program).arg("--list").output()?;
-    let mut instructions_per_frame = BTreeMap::new();
-    for path in String::from_utf8(list.stdout)?.lines() {
-        for payload_len in PAYLOADS {
-            eprintln!("counting: {path}, {}", bytes(payload_len));
-            let [few, many] = FRAMES.map(|frames| instructions(program, path, payload_len, frames));
-            let a_frame = (many? - few?) as f64 / (FRAMES[1] - FRAMES[0]) as f64;
-            instructions_per_frame.insert(format!("{path}/{payload_len}"), (a_frame * 10.0).round() / 10.0);
-        }
-    }
-    let version = output("rustc", &["--version", "--verbose"])?;
-    let field = |name: &str| version.lines().find_map(|line| line.strip_prefix(name)).map(String::from);
-    let rustc = field("release: ").ok_or("rustc does not say its release")?;
-    let target = field("host: ").ok_or("rustc does not say its host")?;
-    Ok(Counts { rustc: format!("rustc {rustc}"), target, instructions_per_frame })
-}
-
-fn instructions(program: &PathBuf, path: &str, payload_len: usize, frames: usize) -> Result<u64, Box<dyn Error>> {
+/// The instructions of a loop with its start and end, and its units of work.
+fn instructions(named: [&str; 3], times: usize) -> Done<(f64, f64)> {
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(program);
-    let run = valgrind.args([path, &payload_len.to_string(), &frames.to_string()]).output()?;
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe()?);
+    let run = valgrind.arg("bench-loop").args(named).arg(times.to_string()).output();
+    let run = run.map_err(|error| format!("valgrind counts instructions: {error}; apt-get install valgrind"))?;
     let said = String::from_utf8_lossy(&run.stderr);
-    match collected(&said).filter(|_| run.status.success()) {
-        Some(instructions) => Ok(instructions),
-        None => Err(format!("{path} under valgrind: {}\n{said}", run.status).into()),
-    }
-}
-
-/// The sum in `==PID== Collected : SUM`.
-fn collected(said: &str) -> Option<u64> {
-    said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
-}
-
-/// What takes too many, or is not held.
-fn slower(held: &Counts, counts: &Counts) -> Vec<String> {
-    let line = |(path, now): (&String, &f64)| match held.instructions_per_frame.get(path) {
-        None => Some(format!("{path} takes {now} instructions a frame, and no figure is held for it")),
-        Some(before) if *now > before * (1.0 + TOLERANCE) => {
-            let more = 100.0 * (now / before - 1.0);
-            Some(format!("{path} takes {now} instructions a frame, {more:.0} % more than the {before} held"))
-        }
-        Some(_) => None,
-    };
-    counts.instructions_per_frame.iter().filter_map(line).collect()
-}
-
-fn table(held: Option<&Counts>, counts: &Counts) -> Table {
-    let line = |(path, now): (&String, &f64)| {
-        let before = held.and_then(|held| held.instructions_per_frame.get(path));
-        let change = before.map(|before| format!("{:+.1} %", 100.0 * (now / before - 1.0)));
-        vec![
-            path.clone(),
-            format!("{now:.1}"),
-            before.map_or(String::new(), |it| format!("{it:.1}")),
-            change.unwrap_or_default(),
-        ]
-    };
-    let rows = counts.instructions_per_frame.iter().map(line).collect();
-    Table { header: vec!["path/payload", "instructions a frame", "held", "change"], text_columns: 1, rows }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counts(paths: &[(&str, f64)]) -> Counts {
-        let instructions_per_frame = paths.iter().map(|(path, count)| ((*path).into(), *count)).collect();
-        Counts { rustc: "rustc 1".into(), target: "x".into(), instructions_per_frame }
-    }
-
-    #[test]
-    fn more_than_the_tolerance_is_slower() {
-        let held = counts(&[("a/0", 100.0), ("b/0", 100.0), ("gone/0", 1.0)]);
-        assert!(slower(&held, &counts(&[("a/0", 105.0), ("b/0", 20.0)])).is_empty());
-        let lines = slower(&held, &counts(&[("a/0", 105.1), ("new/0", 1.0)]));
-        assert!(lines.len() == 2 && lines[0].contains("a/0") && lines[1].contains("no figure"), "{lines:?}");
-    }
-
-    #[test]
-    fn the_sum_is_read_from_what_callgrind_says() {
-        let said = "==7== Events    : Ir\n==7== Collected : 123456\n==7== \n";
-        assert_eq!(collected(said), Some(123_456));
-        assert_eq!(collected("valgrind: no such program"), None);
-    }
-
-    #[test]
-    fn the_figures_survive_the_file() -> Result<(), Box<dyn Error>> {
-        let counts = counts(&[("a/64", 47.5)]);
-        assert_eq!(serde_json::from_str::<Counts>(&serde_json::to_string(&counts)?)?, counts);
-        Ok(())
-    }
+    // As in `==PID== Collected : SUM`.
+    let collected = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    let units = String::from_utf8(run.stdout)?.trim().parse().ok();
+    collected.zip(units).ok_or_else(|| format!("{named:?} under valgrind: {}\n{said}", run.status).into())
 }

@@ -1,142 +1,145 @@
-//! Goal 7, memory: what an idle connection keeps, the whole process, and whether a burst's buffers are returned.
+//! Memory of a server alone, in a process of its own: what an idle connection keeps, whether a burst's buffers are returned, and
+//! connections whose handlers all wait.
 
-use std::error::Error;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::slice::SliceIndex;
 use std::thread;
 use std::time::Duration;
 
-use super::held::Held;
-use super::host::Host;
-use super::peers::{Kind, Service, Setup};
-use super::table::{Row, Wanted, bytes};
-use super::{Findings, Pace};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv, sockopt::set_socket_linger};
 
-/// Bytes of the payload that each idle connection had echoed.
+use super::drive::{Host, SILENCE};
+use super::figures::Figures;
+use super::peers::{Kind, Service, Setup};
+use super::shared::bytes;
+use super::{Group, Pace};
+use crate::evidence::Done;
+
+const KINDS: [Kind; 2] = [Kind::Ours, Kind::TokioFeed];
+const CONNECTIONS: usize = 10_000;
+/// Bytes of the payload that each connection sends.
 const PAYLOAD_LEN: usize = 64;
 /// Connections of the burst, and the payload of which each one has the server hold all but the last byte.
 const BURST: (usize, usize) = (200, 256 << 10);
 /// How long a handler waits that is to wait still when memory is looked at.
-const WAIT: Duration = Duration::from_secs(15);
+const WAIT: Duration = Duration::from_secs(10);
 /// What a server may take to come to rest.
 const REST: Duration = Duration::from_millis(500);
-
-/// Measures each server alone, in a process of its own.
-///
-/// # Errors
-/// Where a peer cannot be run or fails, or 10,000 connections cannot be had.
-pub(super) fn measure(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
-    let connections = if pace.quick { 500 } else { 10_000 };
-    for (kind, each, all) in [
-        (Kind::Ours, Wanted::AtMost(1024.0), Wanted::AtMost(12.0)),
-        (Kind::TokioFeed, Wanted::Nothing, Wanted::Nothing),
-    ] {
-        pace.say(&format!("memory, {}", kind.name()));
-        let usages = (0..pace.rounds.min(3)).map(|_| Usage::of(kind, connections, pace));
-        let usages = usages.collect::<Result<Vec<_>, _>>()?;
-        let mut row = |what: &str, measure: &str, wanted, take: fn(&Usage) -> f64| {
-            let what = format!("{}, {what}", kind.name());
-            let samples = usages.iter().map(take).collect();
-            findings.rows.push(Row { goal: 7, what, measure: measure.into(), wanted, samples });
-        };
-        row(&format!("{connections} idle"), "resident bytes a connection", each, |usage| usage.each);
-        row(&format!("{connections} idle"), "resident MiB in all", all, |usage| usage.idle / MIB);
-        let burst = format!("burst of {} × {}", BURST.0, bytes(BURST.1));
-        let kept = if kind == Kind::Ours { Wanted::AtMost(0.1) } else { Wanted::Nothing };
-        row(&burst, "MiB more while it lasts", Wanted::Nothing, |usage| (usage.burst - usage.idle) / MIB);
-        row(&burst, "part of that kept after it", kept, |usage| {
-            (usage.after - usage.idle).max(0.0) / (usage.burst - usage.idle)
-        });
-    }
-    Ok(())
-}
-
-/// Measures connections whose handlers all wait.
-///
-/// # Errors
-/// Where a peer cannot be run or fails, or the machine is so busy that handlers wait no more when memory is looked at.
-pub(super) fn waiting(pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
-    let (connections, wait) = if pace.quick { (500, WAIT / 5) } else { (10_000, WAIT) };
-    for (kind, wanted) in [(Kind::Ours, Wanted::AtMost(0.0)), (Kind::TokioFeed, Wanted::Nothing)] {
-        pace.say(&format!("memory of waiting handlers, {}", kind.name()));
-        let host = Host::start(&Setup::new(kind, Service::Wait(wait), pace.cores.server()), None)?;
-        let mut first = Held::connect(host.addr, 1, PAYLOAD_LEN)?;
-        first.ask()?;
-        let before = at_rest(&host)?;
-        let mut held = Held::connect(host.addr, connections, PAYLOAD_LEN)?;
-        held.ask()?;
-        let resident = at_rest(&host)?;
-        let waiting = held.waiting();
-        let unanswered = connections - held.right_replies();
-        if waiting + unanswered < connections {
-            return Err(format!("only {waiting} of {connections} handlers waited still").into());
-        }
-        let mut row = |measure: &str, wanted, value: f64| {
-            let what = format!("{}, {connections} × 64 B, handlers wait", kind.name());
-            findings.rows.push(Row { goal: 10, what, measure: measure.into(), wanted, samples: vec![value] });
-        };
-        row("resident bytes a connection", Wanted::Nothing, (resident - before) / connections as f64);
-        row("connections without their reply", wanted, unanswered as f64);
-    }
-    Ok(())
-}
-
 const MIB: f64 = 1_048_576.0;
+/// Runs at most: they differ little.
+const RUNS: usize = 3;
 
-/// Resident memory, in bytes.
-struct Usage {
-    /// For each idle connection.
-    each: f64,
-    /// In all, with the idle connections.
-    idle: f64,
-    /// While the burst's frames are held.
-    burst: f64,
-    /// Once they are answered and every connection is idle again.
-    after: f64,
+/// Connections, and the frame that each one sends.
+struct Held {
+    sockets: Vec<TcpStream>,
+    frame: Vec<u8>,
 }
 
-impl Usage {
-    fn of(kind: Kind, connections: usize, pace: &Pace) -> Result<Usage, Box<dyn Error>> {
-        let host = Host::start(&Setup::echo(kind, pace.cores.server()), None)?;
-        // One connection first: what every process pays once is not a connection's.
-        let mut first = Held::connect(host.addr, 1, PAYLOAD_LEN)?;
-        first.verify()?;
-        let before = at_rest(&host)?;
-        let mut held = Held::connect(host.addr, connections, PAYLOAD_LEN)?;
-        held.verify()?;
-        let idle = at_rest(&host)?;
-        let mut sockets = begin_burst(&host)?;
-        let burst = at_rest(&host)?;
-        end_burst(&mut sockets)?;
-        let after = at_rest(&host)?;
-        Ok(Usage { each: (idle - before) / connections as f64, idle, burst, after })
+impl Held {
+    fn connect(addr: SocketAddr, connections: usize, payload_len: usize) -> Done<Held> {
+        let connect = |index| -> Done<TcpStream> {
+            let failed = |error| format!("connection {} of {connections}: {error}", index + 1);
+            let socket = TcpStream::connect(addr).map_err(failed)?;
+            socket.set_nodelay(true)?;
+            socket.set_read_timeout(Some(SILENCE))?;
+            // A reset instead of a FIN in the end: so no port is left in TIME_WAIT.
+            set_socket_linger(&socket, Some(Duration::ZERO))?;
+            Ok(socket)
+        };
+        let mut frame = (payload_len as u32).to_le_bytes().to_vec();
+        frame.extend((0..payload_len).map(|at| (at * 31 + 7) as u8));
+        Ok(Held { sockets: (0..connections).map(connect).collect::<Done<_>>()?, frame })
+    }
+
+    /// Sends a part of the frame on every connection.
+    fn send(&self, part: impl SliceIndex<[u8], Output = [u8]>) -> io::Result<()> {
+        let part = &self.frame[part];
+        self.sockets.iter().try_for_each(|mut socket| socket.write_all(part))
+    }
+
+    /// Reads one reply on every connection, which then is idle; how many are not what was sent.
+    fn unanswered(&self) -> usize {
+        let mut reply = vec![0; self.frame.len()];
+        let mut is_wrong = |mut socket: &TcpStream| socket.read_exact(&mut reply).is_err() || reply != self.frame;
+        self.sockets.iter().filter(|socket| is_wrong(socket)).count()
+    }
+
+    /// How many connections are neither answered nor ended.
+    fn waiting(&self) -> usize {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        self.sockets.iter().filter(|socket| matches!(recv(socket, &mut [0], flags), Err(Errno::AGAIN))).count()
     }
 }
 
-fn at_rest(host: &Host) -> Result<f64, Box<dyn Error>> {
+fn all_right(unanswered: usize) -> Done<()> {
+    if unanswered == 0 { Ok(()) } else { Err(format!("{unanswered} connections have a wrong reply, or none").into()) }
+}
+
+fn at_rest(host: &Host) -> Done<f64> {
     thread::sleep(REST);
-    Ok(host.resident()? as f64)
+    host.resident()
 }
 
-/// Sends on each connection a frame but for its last byte, so that the server holds what came.
-fn begin_burst(host: &Host) -> Result<Vec<TcpStream>, Box<dyn Error>> {
-    let (connections, payload_len) = BURST;
-    let mut frame = (payload_len as u32).to_le_bytes().to_vec();
-    frame.resize(4 + payload_len - 1, 7);
-    let begin = |_| {
-        let mut socket = TcpStream::connect(host.addr)?;
-        socket.write_all(&frame)?;
-        Ok(socket)
-    };
-    (0..connections).map(begin).collect()
+/// Idle connections, and a burst.
+pub(super) fn idle(pace: &Pace, figures: &mut Figures) -> Done<()> {
+    let (idle, burst) = (format!("{CONNECTIONS} idle"), format!("burst of {} × {}", BURST.0, bytes(BURST.1)));
+    for kind in KINDS {
+        pace.begins(kind.name());
+        let runs = (0..pace.rounds.min(RUNS)).map(|_| idle_and_burst(kind, pace));
+        let runs = runs.collect::<Done<Vec<_>>>()?;
+        let mut add = |what: &str, measure, index: usize| {
+            let samples: Vec<f64> = runs.iter().map(|run| run[index]).collect();
+            figures.add(Group::Memory, (what, kind.name()), measure, &samples);
+        };
+        add(&idle, "resident bytes a connection", 0);
+        add(&idle, "resident MiB in all", 1);
+        add(&burst, "MiB more during the burst", 2);
+        add(&burst, "part kept after the burst", 3);
+    }
+    Ok(())
 }
 
-/// Sends the last bytes and reads the replies to their ends. The connections stay open.
-fn end_burst(sockets: &mut [TcpStream]) -> Result<(), Box<dyn Error>> {
-    let mut reply = vec![0; 4 + BURST.1];
-    for socket in sockets {
-        socket.write_all(&[7])?;
-        socket.read_exact(&mut reply)?;
+fn idle_and_burst(kind: Kind, pace: &Pace) -> Done<[f64; 4]> {
+    let host = Host::start(&Setup::new(kind, Service::ECHO, pace.cores.server()), None)?;
+    // One connection first: what every process pays once is not a connection's.
+    let first = Held::connect(host.addr, 1, PAYLOAD_LEN)?;
+    first.send(..)?;
+    all_right(first.unanswered())?;
+    let before = at_rest(&host)?;
+    let held = Held::connect(host.addr, CONNECTIONS, PAYLOAD_LEN)?;
+    held.send(..)?;
+    all_right(held.unanswered())?;
+    let idle = at_rest(&host)?;
+    // Each frame but for its last byte, so that the server holds what came.
+    let burst = Held::connect(host.addr, BURST.0, BURST.1)?;
+    burst.send(..BURST.1)?;
+    let during = at_rest(&host)? - idle;
+    burst.send(BURST.1..)?;
+    all_right(burst.unanswered())?;
+    let kept = at_rest(&host)? - idle;
+    Ok([(idle - before) / CONNECTIONS as f64, idle / MIB, during / MIB, kept / during])
+}
+
+/// Connections whose handlers all wait.
+pub(super) fn waiting(pace: &Pace, figures: &mut Figures) -> Done<()> {
+    let what = format!("{CONNECTIONS} × {PAYLOAD_LEN} B at once");
+    for kind in KINDS {
+        pace.begins(kind.name());
+        let host = Host::start(&Setup::new(kind, Service::Wait(WAIT), pace.cores.server()), None)?;
+        let first = Held::connect(host.addr, 1, PAYLOAD_LEN)?;
+        first.send(..)?;
+        let before = at_rest(&host)?;
+        let held = Held::connect(host.addr, CONNECTIONS, PAYLOAD_LEN)?;
+        held.send(..)?;
+        let each = (at_rest(&host)? - before) / CONNECTIONS as f64;
+        let (waiting, unanswered) = (held.waiting(), held.unanswered());
+        if waiting + unanswered < CONNECTIONS {
+            return Err(format!("only {waiting} of {CONNECTIONS} handlers waited still").into());
+        }
+        figures.add(Group::Waiting, (&what, kind.name()), "resident bytes a connection", &[each]);
+        figures.add(Group::Waiting, (&what, kind.name()), "connections without their reply", &[unanswered as f64]);
     }
     Ok(())
 }

@@ -1,75 +1,67 @@
 //! `cargo xtask bench`: every speed goal as a ratio, ours and the peers' measured in turn within one run.
 
 mod calls;
-mod contest;
-mod cost;
+mod cases;
 mod drive;
-mod held;
-mod host;
+mod figures;
+mod goals;
 mod instructions;
-mod load;
 mod memory;
 mod micro;
 mod network;
-mod outcome;
+mod page;
 mod peers;
-mod plot;
-mod publish;
-mod push;
-mod rounds;
-mod serve;
+mod plots;
 /// What the benches for people run too: the streams, and the peers' decoders.
 #[path = "../../../benches/peers/mod.rs"]
 mod shared;
-mod table;
 
-use std::error::Error;
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+pub(crate) use instructions::{LoopArgs, run_loop};
 pub(crate) use peers::{PeerArgs, serve_as_peer, tokio_echo};
 
 use crate::child::{self, Cores};
-use outcome::Span;
-use peers::Kind;
-use table::{Row, Table};
+use crate::evidence::{self, Done};
+use figures::Figures;
 
 /// Measure every speed goal as a ratio to the peers, in one run, and write BENCHMARKS.md
 ///
-/// Prints a table with the least, the median and the greatest of each ratio, and whether the median meets the goal. Ours and
-/// the peers run in turn, so that other work of the machine affects all of them. A server runs on the first core, its load on
-/// the last one, over loopback, in its own network namespace if possible.
+/// Prints the least, the median and the greatest of each ratio, and whether every round meets the goal. Ours and the peers run
+/// in turn, so that other work of the machine affects all of them. A server runs on the first core, its load on the last one,
+/// over loopback, in its own network namespace if possible.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// Only check that everything runs: once, for a short time, with few connections; nothing is judged or written
-    #[arg(long)]
-    quick: bool,
-
     /// Only these groups of rows; nothing is written, unless --out says where
     #[arg(long, value_name = "GROUP", value_enum, value_delimiter = ',')]
     only: Vec<Group>,
 
-    /// Of servers under load, only these shapes of each group, numbered from 1 in the order of the table
-    #[arg(long, value_name = "N", value_delimiter = ',', requires = "only")]
-    shapes: Vec<usize>,
+    /// Only contests whose names begin so, as in "50 × 64"
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "only")]
+    what: String,
 
     /// Also measure the server of another build of this program under the same load: PATH is its executable
     #[arg(long, value_name = "PATH", requires = "only")]
     before: Option<PathBuf>,
 
     /// Rounds of each comparison
-    #[arg(long, value_name = "N", conflicts_with = "quick")]
-    rounds: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", default_value = "5")]
+    rounds: NonZeroUsize,
 
-    /// Write BENCHMARKS.md and the plots below this folder instead of the repository
-    #[arg(long, value_name = "FOLDER", conflicts_with = "quick")]
+    /// Write the data, BENCHMARKS.md and the plots below this folder instead of the repository
+    #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 
-    /// Instead, count instructions a frame by callgrind, and fail if a path takes 5 % more than benches/instructions.json says
-    #[arg(long, conflicts_with_all = ["quick", "only", "rounds", "out"])]
+    /// Measure nothing: print the rows of the last whole run again, and write BENCHMARKS.md and the plots from its data
+    #[arg(long, conflicts_with_all = ["only", "rounds", "out"])]
+    page: bool,
+
+    /// Instead, count instructions a frame by callgrind, and fail if a loop takes 5 % more than benches/instructions.json says
+    #[arg(long, conflicts_with_all = ["only", "rounds", "out", "page"])]
     instructions: bool,
 
     /// Write the counted instructions to benches/instructions.json
@@ -81,184 +73,141 @@ pub(crate) struct Args {
     inside: bool,
 }
 
-/// Rows that are measured together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// Rows that are measured together: numbers and names of the goals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 enum Group {
-    /// Goal 1
+    /// 1 decode, borrowed
     Decode,
-    /// Goal 2
+    /// 2 decode, owned
     Owned,
-    /// Goal 3
+    /// 3 encode
     Encode,
-    /// Goal 4
+    /// 4 any format
     Formats,
-    /// Goal 5
+    /// 5 splits
     Splits,
-    /// Goal 6: end to end
+    /// 6 end to end
     Serve,
-    /// Goal 6: a server's own payloads
+    /// 6 end to end, own payloads
     Own,
-    /// Goal 7
+    /// 7 memory
     Memory,
-    /// Goal 8: CPU a frame over connections
+    /// 8 cost of connections
     Connections,
-    /// Goal 8: a second thread
+    /// 8 a second thread
     Threads,
-    /// Goal 9: system calls
+    /// 9 system calls
     Calls,
-    /// Goal 10: handlers that wait
+    /// 10 handlers that wait
     Waiting,
-    /// Goal 11: each sender's frames to every receiver
+    /// 11 push
     Push,
-    /// Goal 12: echoes over TLS
+    /// 12 TLS
     Tls,
-    /// Goal 13: the load engine's own speed
+    /// 13 load engine
     Load,
+    /// 14 codec for tokio
+    Codec,
 }
 
-/// How often and how long is measured, and where.
+/// What is measured how often, and where.
 #[derive(Clone, Debug)]
 struct Pace {
-    quick: bool,
-    /// Of servers under load, only these shapes, from 1 on; empty: all of them.
-    shapes: Vec<usize>,
+    /// Only contests that begin so.
+    what: String,
     /// Another build of this program whose server is measured, too.
     before: Option<PathBuf>,
-    /// Of servers.
     rounds: usize,
-    span: Span,
-    /// Rounds of code in this process, and the time that each piece of it has in a round.
-    slices: usize,
-    slice: Duration,
     cores: Cores,
 }
 
 impl Pace {
-    fn quick() -> io::Result<Pace> {
-        Ok(Pace { quick: true, ..Pace::new(1, 1, [10, 60, 1])? })
-    }
-
-    /// The times are in milliseconds: of a warm-up, of what is counted, of a slice.
-    fn new(rounds: usize, slices: usize, [warm_up, counted, slice]: [u64; 3]) -> io::Result<Pace> {
-        Ok(Pace {
-            quick: false,
-            shapes: Vec::new(),
-            before: None,
-            rounds,
-            span: Span { warm_up: Duration::from_millis(warm_up), counted: Duration::from_millis(counted) },
-            slices,
-            slice: Duration::from_millis(slice),
-            cores: Cores::allowed()?,
-        })
-    }
-
-    /// Those of a group's shapes that are to be measured.
-    fn chosen<T: Copy>(&self, shapes: &[T]) -> impl Iterator<Item = T> {
-        let chosen = |index: usize| self.shapes.is_empty() || self.shapes.contains(&(index + 1));
-        shapes.iter().enumerate().filter(move |(index, _)| chosen(*index)).map(|(_, shape)| *shape)
-    }
-
-    /// Says what is measured now.
-    fn say(&self, what: &str) {
-        eprintln!("measuring: {what}");
+    /// Whether a contest is to be measured; if it is, says so.
+    fn begins(&self, what: &str) -> bool {
+        let begins = what.starts_with(&self.what);
+        if begins {
+            eprintln!("measuring: {what}");
+        }
+        begins
     }
 }
 
-/// What a group found.
-#[derive(Debug, Default)]
-struct Findings {
-    rows: Vec<Row>,
-    /// Figures that are no ratios, each table with its title.
-    figures: Vec<(String, Table)>,
-    /// For each payload length: the contestants and their nanoseconds a frame.
-    decode: Vec<(usize, Vec<(&'static str, f64)>)>,
-    /// A server, its connections, its nanoseconds of CPU a frame.
-    cost: Vec<(Kind, usize, f64)>,
+/// In which order contestants run in a round: it turns with every round.
+fn order(round: usize, contestants: usize) -> Vec<usize> {
+    let turned = |index| if round % 2 == 0 { index } else { contestants - 1 - index };
+    (0..contestants).map(turned).collect()
 }
 
 /// Measures, prints and writes.
-///
-/// # Errors
-/// Where a peer cannot be run or fails, or a file not be written.
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+pub(crate) fn run(args: &Args) -> Done<ExitCode> {
     if args.instructions {
         return instructions::run(args.bless);
+    }
+    let repository = evidence::root();
+    if args.page {
+        let figures = Figures::read(&data(&repository))?;
+        println!("{}", page::all(&figures));
+        return page::write(&figures, &repository).map(|()| ExitCode::SUCCESS);
     }
     if args.inside {
         network::prepare()?;
     } else if let Some(code) = network::run_inside()? {
         return Ok(code);
     }
-    crate::child::raise_open_files();
-    let pace = args.pace()?;
+    child::raise_open_files();
+    let (what, before) = (args.what.clone(), args.before.clone());
+    let pace = Pace { what, before, rounds: args.rounds.get(), cores: Cores::allowed()? };
     // The commit now, as it may be another one when the run ends.
-    let folder = args.folder().map(|folder| Ok::<_, Box<dyn Error>>((folder, publish::commit()?))).transpose()?;
+    let circumstances = page::circumstances(pace.rounds, network::describe(args.inside))?;
+    let mut figures = Figures { circumstances, ..Figures::default() };
     child::stay_on(pace.cores.load())?;
-    let mut findings = Findings::default();
-    for group in args.groups() {
-        group.measure(&pace, &mut findings)?;
+    for group in <Group as clap::ValueEnum>::value_variants() {
+        if args.only.is_empty() || args.only.contains(group) {
+            // Where something fails, all else is measured.
+            group.measure(&pace, &mut figures).unwrap_or_else(|error| figures.failed(&format!("{group:?}"), &error));
+        }
     }
-    println!("{}", table::of_rows(&findings.rows, !args.quick));
-    for (title, table) in &findings.figures {
-        println!("{title}\n\n{table}");
+    println!("{}", page::all(&figures));
+    if let Some(folder) = args.out.as_ref().or(args.only.is_empty().then_some(&repository)) {
+        figures.write(&data(folder))?;
+        page::write(&figures, folder)?;
     }
-    if !args.quick {
-        println!("{}", table::summary(&findings.rows));
-    }
-    if let Some((folder, commit)) = folder {
-        publish::write(&findings, &network::describe(args.inside), commit, folder)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(if figures.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-impl Args {
-    fn pace(&self) -> io::Result<Pace> {
-        let pace = match (self.quick, self.rounds) {
-            (true, _) => Pace::quick(),
-            (false, None) => Pace::new(5, 40, [300, 1000, 4]),
-            (false, Some(rounds)) => Pace::new(rounds.get(), 8 * rounds.get(), [300, 1000, 4]),
-        };
-        Ok(Pace { shapes: self.shapes.clone(), before: self.before.clone(), ..pace? })
-    }
-
-    /// Where to write, if anywhere.
-    fn folder(&self) -> Option<&Path> {
-        match &self.out {
-            Some(folder) => Some(folder),
-            None => (!self.quick && self.only.is_empty()).then(publish::root),
-        }
-    }
-
-    fn groups(&self) -> Vec<Group> {
-        match &self.only[..] {
-            [] => <Group as clap::ValueEnum>::value_variants().into(),
-            only => only.into(),
-        }
-    }
+/// Where the data is, below the folder of `BENCHMARKS.md`.
+fn data(folder: &Path) -> PathBuf {
+    folder.join("xtask/evidence/bench.json")
 }
 
 impl Group {
-    fn measure(self, pace: &Pace, findings: &mut Findings) -> Result<(), Box<dyn Error>> {
+    fn measure(self, pace: &Pace, figures: &mut Figures) -> Done<()> {
         match self {
-            Group::Decode => micro::decode(pace, findings),
-            Group::Owned => micro::owned(pace, findings),
-            Group::Encode => micro::encode(pace, findings),
-            Group::Formats => micro::any_format(pace, findings),
-            Group::Splits => micro::splits(pace, findings),
-            Group::Serve => serve::echo(pace, findings)?,
-            Group::Own => serve::own(pace, findings)?,
-            Group::Memory => memory::measure(pace, findings)?,
-            Group::Connections => cost::connections(pace, findings)?,
-            Group::Threads => cost::threads(pace, findings)?,
-            Group::Calls => calls::measure(pace, findings)?,
-            Group::Waiting => {
-                serve::waiting(pace, findings)?;
-                memory::waiting(pace, findings)?;
+            Group::Decode | Group::Owned | Group::Encode | Group::Formats | Group::Splits | Group::Codec => {
+                micro::measure(self, pace, figures);
             }
-            Group::Push => push::measure(pace, findings)?,
-            Group::Tls => serve::sealed(pace, findings)?,
-            Group::Load => load::measure(pace, findings)?,
+            Group::Serve | Group::Own | Group::Tls => cases::echoes(self, pace, figures),
+            Group::Memory => memory::idle(pace, figures)?,
+            Group::Connections => cases::connections(pace, figures),
+            Group::Threads => cases::threads(pace, figures)?,
+            Group::Calls => calls::measure(pace, figures)?,
+            Group::Waiting => {
+                cases::echoes(self, pace, figures);
+                memory::waiting(pace, figures)?;
+            }
+            Group::Push => cases::push(pace, figures),
+            Group::Load => cases::load(pace, figures)?,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contestants_run_in_turn_and_the_order_turns() {
+        assert_eq!((0..3).flat_map(|round| order(round, 2)).collect::<Vec<_>>(), [0, 1, 1, 0, 0, 1]);
     }
 }

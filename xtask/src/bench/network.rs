@@ -4,7 +4,6 @@
 //! that: the same server has rounds of half the rate, and tokio's as well. What is to be measured here is the server.
 
 use std::error::Error;
-use std::fs;
 use std::process::ExitCode;
 
 use crate::network::{ip, own};
@@ -13,9 +12,6 @@ use crate::network::{ip, own};
 const WITHOUT_PACING: &str = "reno";
 
 /// Runs this program with its arguments once more, in a network of its own; `None` where there can be none.
-///
-/// # Errors
-/// Where it cannot be started.
 pub(super) fn run_inside() -> Result<Option<ExitCode>, Box<dyn Error>> {
     let mut command = match own() {
         Ok(command) => command,
@@ -29,9 +25,6 @@ pub(super) fn run_inside() -> Result<Option<ExitCode>, Box<dyn Error>> {
 }
 
 /// Makes this namespace's loopback fit.
-///
-/// # Errors
-/// Where `ip` fails.
 pub(super) fn prepare() -> Result<(), Box<dyn Error>> {
     ip("link set lo up")?;
     for addrs in ["127.0.0.0/8", "127.0.0.1"] {
@@ -43,12 +36,9 @@ pub(super) fn prepare() -> Result<(), Box<dyn Error>> {
 
 /// What BENCHMARKS.md says of it.
 pub(super) fn describe(inside: bool) -> String {
-    let default = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
-    let machine = default.as_deref().map_or("unknown", str::trim);
+    let default = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
     match inside {
-        true => format!(
-            "loopback in a namespace of its own, congestion control {WITHOUT_PACING} (the machine's: {machine})"
-        ),
-        false => format!("the machine's loopback, congestion control {machine}"),
+        true => format!("loopback in a namespace of its own, congestion control {WITHOUT_PACING}"),
+        false => format!("the machine's loopback, congestion control {}", default.trim()),
     }
 }

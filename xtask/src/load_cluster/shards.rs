@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use unstick::load::{self, Outcome, ShardFile, Times, Verdict};
+use unstick::load::{self, Outcome, ShardFile, Times};
 
 use crate::text::count;
 
@@ -27,7 +27,7 @@ pub(super) fn check(folder: &Path, printed: &str) -> Result<String, Box<dyn Erro
         shards.push(ShardFile::read(name.display().to_string(), &content)?);
     }
     let merged = load::from_json(&fs::read_to_string(folder.join("load.json"))?)?;
-    if let Verdict::Wrong | Verdict::Incomplete = merged.verdict {
+    if merged.verdict.is_unusable() {
         return Err(load::text(&merged).into());
     }
     if !printed.contains(&load::text(&merged)) {

@@ -7,16 +7,18 @@ use std::process::{ExitCode, Stdio};
 use serde_json::{Value, json};
 
 use super::tree::Tree;
-use crate::evidence::{self, Done};
-use crate::verify::INVARIANTS;
+use crate::evidence::{self, Done, Evidence};
 
-/// The figures of the last run.
-pub(crate) const FIGURES: &str = "broken.json";
+/// The name of its evidence.
+pub(crate) const NAME: &str = "broken";
+
+/// The changes.
+pub(crate) const LIST: &str = "xtask/broken.json";
 
 /// Tests that take long and see nothing that others of these do not.
 const SKIPPED: [&str; 3] = ["framing_exhaustive::", "conformance::every_stream", "conformance::every_longer"];
 
-/// A change of one line that breaks an invariant: an entry of `xtask/reasons/broken.json`.
+/// A change of one line that breaks an invariant: an entry of `xtask/broken.json`.
 #[derive(Debug)]
 pub(crate) struct Change {
     invariant: u64,
@@ -26,7 +28,7 @@ pub(crate) struct Change {
     /// A text that stands in the file once, and what stands there instead.
     from: String,
     to: String,
-    /// If the change is of the length arithmetic: the claim of `cargo xtask prove` that it breaks.
+    /// If the change is of the length arithmetic: the claim of `cargo xtask prove` that it breaks, and for which layout.
     pub(crate) claim: Option<String>,
 }
 
@@ -35,7 +37,8 @@ pub(crate) struct Change {
 /// # Errors
 /// If a change cannot be made because its line is gone, or if the tests fail without a change.
 pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
-    let changes = changes(&fs::read_to_string(evidence::root().join("xtask/reasons/broken.json"))?)?;
+    let evidence = Evidence::begin("cargo xtask mutants --broken", &["src", "tests", LIST])?;
+    let changes = changes(&fs::read_to_string(evidence::root().join(LIST))?)?;
     let tree = Tree::of_sources()?;
     // A change that cannot be made is told before anything is built.
     for change in &changes {
@@ -48,25 +51,19 @@ pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
     let (mut figures, mut unnoticed) = (Vec::new(), 0);
     for change in &changes {
         let path = tree.root.join(&change.file);
-        let source = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", change.file))?;
+        let source = fs::read_to_string(&path)?;
         fs::write(&path, change.made_in(&source)?)?;
         let failing = failing(&tree);
         fs::write(&path, source)?;
         let fails = failing?;
         println!("invariant {}, {}: {}: {} tests fail", change.invariant, change.file, change.what, fails.len());
         unnoticed += usize::from(fails.is_empty());
-        figures.push(change.json(&fails));
+        let Change { invariant, file, what, .. } = change;
+        figures.push(json!({ "invariant": invariant, "file": file, "change": what, "fails": fails }));
     }
-    let missing = INVARIANTS.iter().map(|invariant| invariant.number as u64);
-    let missing: Vec<u64> =
-        missing.filter(|number| !changes.iter().any(|change| change.invariant == *number)).collect();
-    evidence::save(FIGURES, json!({ "changes": figures }))?;
-    if unnoticed == 0 && missing.is_empty() {
-        println!("met: each of {} changes is noticed, and there is one for every invariant", changes.len());
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("not met: {unnoticed} changes are not noticed; invariants without a change: {missing:?}");
-    Ok(ExitCode::FAILURE)
+    evidence.save(NAME, json!({ "changes": figures }))?;
+    println!("{unnoticed} of {} changes are not noticed", changes.len());
+    Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Change {
@@ -76,11 +73,6 @@ impl Change {
             1 => Ok(source.replacen(&self.from, &self.to, 1)),
             count => Err(format!("{}: {:?} stands there {count} times, not once", self.file, self.from).into()),
         }
-    }
-
-    fn json(&self, fails: &[String]) -> Value {
-        let Change { invariant, file, what, from, to, .. } = self;
-        json!({ "invariant": invariant, "file": file, "change": what, "from": from, "to": to, "fails": fails })
     }
 }
 
@@ -103,10 +95,13 @@ pub(crate) fn changes(text: &str) -> Done<Vec<Change>> {
     entries.iter().map(read).collect()
 }
 
-/// The tests that fail: of the fast ones, and of those that read the sources.
+/// The tests that fail: of the fast ones, or, if none of these does, of those that read the sources.
 fn failing(tree: &Tree) -> Done<Vec<String>> {
     let mut failing = Vec::new();
     for tests in [&["--package", "fast-tests", "--lib"][..], &["--package", "unstick", "--test", "house"]] {
+        if !failing.is_empty() {
+            break;
+        }
         let mut command = tree.cargo(&["test", "--no-fail-fast"]);
         command.args(tests).arg("--").args(SKIPPED.iter().flat_map(|test| ["--skip", test]));
         let output = command.env("PROPTEST_CASES", "64").stderr(Stdio::piped()).output()?;
@@ -151,7 +146,7 @@ mod tests {
     /// Each change of the lists can be made in the sources as they are.
     #[test]
     fn every_change_of_the_lists_can_be_made() {
-        for list in ["xtask/reasons/broken.json", "xtask/prove/changes.json"] {
+        for list in [LIST, "xtask/prove/changes.json"] {
             let text = fs::read_to_string(evidence::root().join(list)).unwrap();
             for change in changes(&text).unwrap() {
                 let source = fs::read_to_string(evidence::root().join(&change.file)).unwrap();

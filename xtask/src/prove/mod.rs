@@ -12,11 +12,10 @@ use std::process::{Command, ExitCode};
 use serde_json::{Value, json};
 
 use self::python::Python;
-use crate::evidence::{self, Done};
+use crate::evidence::{self, Done, Evidence};
 
-/// The figures of the last whole run, and of the last quick one.
-pub(crate) const FIGURES: &str = "prove.json";
-const QUICK_FIGURES: &str = "prove-quick.json";
+/// The name of its evidence.
+pub(crate) const NAME: &str = "prove";
 
 /// Prove the length arithmetic of the framing core, for all inputs
 ///
@@ -24,8 +23,8 @@ const QUICK_FIGURES: &str = "prove-quick.json";
 /// executor: all adjustments, limits, lengths and bytes at once, for every width and byte order. Prints a table of the
 /// claims; xtask/prove/README.md explains them and what they rest on. Then changes the arithmetic of a copy of the
 /// sources line by line: each change must be refuted by a counterexample, with which a Rust test fails. Needs Python
-/// 3.10 or newer; angr is installed below target/prove. Exits with 0 only if every claim holds and every change is
-/// refuted.
+/// 3.10 or newer; angr is installed below target/prove. A run that was stopped goes on if the library is still the same.
+/// Exits with 0 only if every claim holds and every change is refuted.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Args {
     /// Few layouts and few changes
@@ -40,6 +39,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "claim")]
     changes: bool,
 
+    /// Stop after this long, with what was proved by then; the next run goes on with the rest
+    #[arg(long, value_name = "N", conflicts_with = "quick")]
+    minutes: Option<u64>,
+
     /// How many processes prove at once; by default, as many as there are cores
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -50,6 +53,7 @@ pub(crate) struct Args {
 /// # Errors
 /// Where Python or a package is missing, the library does not build, or a change cannot be made.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let evidence = Evidence::begin("cargo xtask prove", &["src/framing", "xtask/prove", "xtask/broken.json"])?;
     let python = Python::with_packages()?;
     let cargo = || {
         let mut command = Command::new("cargo");
@@ -63,8 +67,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let library = library(cargo(), &folder().join("target"))?;
     let mut options: Vec<String> = args.claim.iter().flat_map(|claim| ["--claim".into(), claim.clone()]).collect();
     options.extend(args.jobs.iter().flat_map(|jobs| ["--jobs".into(), jobs.to_string()]));
+    options.extend(args.minutes.iter().flat_map(|minutes| ["--minutes".into(), minutes.to_string()]));
     options.extend(args.quick.then(|| "--quick".into()));
-    let (holds, mut figures) = python.prove(&library, &options)?;
+    let found = if args.quick { "quick.json" } else { "whole.json" };
+    let (holds, mut figures) = python.prove(&library, found, &options)?;
     if !args.claim.is_empty() {
         return Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
@@ -74,7 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         figures.remove("found");
     }
     figures["changes"] = json!(changes);
-    evidence::save(if args.quick { QUICK_FIGURES } else { FIGURES }, figures)?;
+    if !args.quick {
+        evidence.save(NAME, figures)?;
+    }
     println!("{}", if is_met { "met: every claim holds" } else { "not met" });
     Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -12,7 +12,7 @@ use crate::evidence::{self, Done};
 use crate::mutants::{Change, Tree, changes};
 
 /// The changes: those that break an invariant and name a claim, and the ones that are made for this.
-const LISTS: [&str; 2] = ["xtask/reasons/broken.json", "xtask/prove/changes.json"];
+const LISTS: [&str; 2] = ["xtask/broken.json", "xtask/prove/changes.json"];
 
 /// How many changes a quick run makes: each takes two builds.
 const QUICK: usize = 3;
@@ -65,9 +65,9 @@ fn refute(
     unchanged: impl Fn() -> Command,
 ) -> Done<(String, &'static str)> {
     let library = library(tree.cargo(&[]), &tree.target)?;
-    let claim = change.claim.clone().unwrap_or_default();
-    let options = ["--quick", "--until-refuted", "--claim", &claim].map(String::from);
-    let (_, found) = python.prove(&library, &options)?;
+    let (claim, layout) = change.claim.as_deref().and_then(|it| it.split_once(' ')).ok_or("a claim and a layout")?;
+    let options = ["--until-refuted", "--claim", claim, "--layout", layout].map(String::from);
+    let (_, found) = python.prove(&library, "change.json", &options)?;
     let mut counterexamples = found["found"].as_array().into_iter().flatten().map(|one| &one["counterexample"]);
     let Some(counterexample) = counterexamples.find_map(Value::as_str) else {
         return Ok((String::new(), "not refuted"));

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{folder, read_json};
 use crate::evidence::{self, Done};
 
+/// The exit status of `prove.py` if a claim does not hold, or not yet for all layouts.
+const NOT_HELD: i32 = 3;
+
 /// A Python that has the packages of `xtask/prove/requirements.txt`.
 #[derive(Debug)]
 pub(crate) struct Python {
@@ -32,16 +35,19 @@ impl Python {
         Ok(Python { program, scripts })
     }
 
-    /// Proves the claims about a built shim; whether all hold, and what was found.
-    pub(crate) fn prove(&self, library: &Path, options: &[String]) -> Done<(bool, Value)> {
-        let figures = folder().join("found.json");
+    /// Proves the claims about a built shim, and writes what was found to a file of this name: whether all hold, and
+    /// what was found.
+    pub(crate) fn prove(&self, library: &Path, found: &str, options: &[String]) -> Done<(bool, Value)> {
+        let figures = folder().join(found);
         let mut command = Command::new(&self.program);
         // The code that is proved about is no reason to write below xtask/.
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(self.scripts.join("prove.py"));
         command.arg("--library").arg(library).arg("--figures").arg(&figures).args(options);
-        let _ = fs::remove_file(&figures);
-        let holds = command.status()?.success();
-        Ok((holds, read_json(&figures)?))
+        match command.status()?.code() {
+            Some(0) => Ok((true, read_json(&figures)?)),
+            Some(NOT_HELD) => Ok((false, read_json(&figures)?)),
+            _ => Err("the proof ended by an error of its own".into()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use unstick::load::{Expectation, Outcome, Results, results_from_json};
 
-use super::output::Outputs;
+use super::output::Files;
 use crate::exit::{Code, Failure};
 
 const EXAMPLES: &str = "\
@@ -34,13 +34,8 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "EXPECTATION")]
     expect: Vec<Expectation>,
 
-    /// Write the results as JSON; - is standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Write a page with charts, for a browser
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    #[command(flatten)]
+    files: Files,
 }
 
 pub(super) fn run(command: &Compare) -> Result<(), Failure> {
@@ -55,7 +50,7 @@ pub(super) fn run(command: &Compare) -> Result<(), Failure> {
     };
     let (before, after) = (all(&command.before)?, all(&command.after)?);
     let results = Results::of_runs(after).compared_with(before, &command.expect).map_err(Failure::usage)?;
-    let written = Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).write(&results);
+    let written = command.files.open().write(&results);
     super::end(results.verdict).and(written)
 }
 

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use clap::{Arg, ArgGroup, Args};
 use unstick::framing::Layout;
-use unstick::load::{Comparison, Expectation, Greeting, Pacing, Plan, Reply, Search, Sizes, Sweep, Swept, Target, Tls};
+use unstick::load::{
+    self, Comparison, Expectation, Greeting, Pacing, Plan, Reply, Search, Sizes, Sweep, Swept, Target, Tls,
+};
 
 use super::Also;
+use super::output::Files;
 use super::shards::Shards;
 use crate::args::{self, Addr, parse_length, parse_threads, parse_time};
 use crate::exit::{self, Chain, Failure};
@@ -196,17 +199,8 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N", default_value = "1", hide_short_help = true)]
     seed: u64,
 
-    /// Write the results as JSON; - is standard output
-    #[arg(long, value_name = "FILE")]
-    pub(super) json: Option<PathBuf>,
-
-    /// Write a page with charts, for a browser
-    #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<PathBuf>,
-
-    /// Write an HdrHistogram log, second by second
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub(super) hlog: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) files: Files,
 
     /// The server's process, on this machine: sample its CPU and memory
     #[arg(long, value_name = "PID", value_parser = parse_pid, hide_short_help = true)]
@@ -369,13 +363,8 @@ impl Load {
 
 /// A number a second.
 fn parse_rate(text: &str) -> Result<f64, String> {
-    let (number, factor) = match (text.strip_suffix(['k', 'K']), text.strip_suffix(['m', 'M'])) {
-        (Some(number), _) => (number, 1e3),
-        (_, Some(number)) => (number, 1e6),
-        _ => (text, 1.0),
-    };
-    let rate = number.trim_end().parse::<f64>().ok().map(|number| number * factor);
-    rate.filter(|rate| *rate > 0.0 && *rate <= 1e9)
+    load::number(text)
+        .filter(|rate| *rate <= 1e9)
         .ok_or_else(|| "write a number a second, above 0, as in 1000, 10k or 1.5M".into())
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use unstick::load::{self, Results, ShardFile};
 
 use super::end;
-use super::output::Outputs;
+use super::output::Files;
 use crate::exit::{self, Chain, Failure};
 
 const EXAMPLES: &str = "\
@@ -27,17 +27,8 @@ pub(crate) struct Merge {
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// Write the result as JSON; - is standard output
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Write a page of HTML, with charts
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-
-    /// Write an HdrHistogram log (V2) of the response times, by the second
-    #[arg(long, value_name = "FILE")]
-    hlog: Option<PathBuf>,
+    #[command(flatten)]
+    outputs: Files,
 }
 
 pub(super) fn run(command: &Merge) -> Result<(), Failure> {
@@ -49,8 +40,6 @@ pub(super) fn run(command: &Merge) -> Result<(), Failure> {
     let shards = shards.collect::<Result<Vec<_>, _>>()?;
     let outcome = load::merge(&shards).map_err(|error| Failure::other(Chain(&error)))?;
     let results = Results::of_runs(vec![outcome]);
-    let outputs =
-        Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
-    let written = outputs.write(&results);
+    let written = command.outputs.open().write(&results);
     end(results.verdict).and(written)
 }

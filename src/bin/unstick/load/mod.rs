@@ -15,7 +15,6 @@ use unstick::load::{Comparison, RunError, Verdict, same_load};
 use crate::exit::{self, Chain, Code, Failure};
 use crate::tls;
 use many::Many;
-use output::Outputs;
 
 pub(crate) use flags::Load;
 
@@ -45,13 +44,12 @@ fn load(command: &Load) -> Result<(), Failure> {
         Comparison::new(&baseline, &baseline).map_err(|error| Failure::usage(format_args!("--baseline: {error}")))?;
     }
     raise_open_files();
-    let outputs =
-        Outputs::new().json(command.json.as_deref()).html(command.html.as_deref()).hlog(command.hlog.as_deref());
+    let outputs = command.files.open();
     let screen = command.tui.then(|| format!("unstick load {}", command.addr));
     let mut many = Many::new(plan, screen).map_err(|error| Failure::cannot("wait for signals", &error))?;
     let mut results = many.run(&asked, baseline.len()).map_err(|error| failure(command, &error))?;
     let mut compared = Ok(());
-    if !baseline.is_empty() && !matches!(results.verdict, Verdict::Wrong | Verdict::Incomplete) {
+    if !baseline.is_empty() && !results.verdict.is_unusable() {
         match results.clone().compared_with(baseline, &command.expect) {
             Ok(with_comparison) => results = with_comparison,
             // What was measured is not lost for that.
@@ -94,8 +92,8 @@ fn failure(command: &Load, error: &RunError) -> Failure {
     }
 }
 
-/// Allows as many open files as the system lets us: a connection is one. Where that is not enough, the connect that fails says
-/// so.
+/// Allows as many open files as the system lets us: a connection is one. Where that is not enough, the connect that
+/// fails says so.
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,13 +1,30 @@
-//! What a load leaves behind: text, and files where they are asked for. Opened before the run; what cannot be written costs only
-//! itself.
+//! What a load leaves behind: text, and files where they are asked for. Opened before the run; what cannot be written
+//! costs only itself.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use unstick::load::{Results, hlog, results_html, results_json, results_text};
 
 use crate::exit::{Failure, log};
+
+/// Where to write what besides text.
+#[derive(Args, Debug)]
+pub(super) struct Files {
+    /// Write the results as JSON; - is standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Write a page with charts, for a browser
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Write an HdrHistogram log, second by second
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    hlog: Option<PathBuf>,
+}
 
 /// Where the results go.
 pub(super) struct Outputs {
@@ -25,34 +42,27 @@ struct Output {
     made: fn(&Results) -> String,
 }
 
-impl Outputs {
-    pub(super) fn new() -> Outputs {
-        Outputs { json_to_stdout: false, files: Vec::new(), lost: None }
-    }
-
-    /// JSON to this file; - is standard output.
-    pub(super) fn json(mut self, path: Option<&Path>) -> Outputs {
-        self.json_to_stdout = path.is_some_and(|path| path.as_os_str() == "-");
-        let file = path.filter(|_| !self.json_to_stdout);
-        self.file("--json", file, |results| results_json(results) + "\n")
-    }
-
-    /// A page of HTML to this file.
-    pub(super) fn html(self, path: Option<&Path>) -> Outputs {
-        self.file("--html", path, results_html)
-    }
-
-    /// An HdrHistogram log to this file.
-    pub(super) fn hlog(self, path: Option<&Path>) -> Outputs {
-        self.file("--hlog", path, |results| {
+impl Files {
+    /// Opens them.
+    pub(super) fn open(&self) -> Outputs {
+        let json_to_stdout = self.json.as_deref().is_some_and(|path| path.as_os_str() == "-");
+        let mut outputs = Outputs { json_to_stdout, files: Vec::new(), lost: None };
+        if !json_to_stdout {
+            outputs.file("--json", self.json.as_deref(), |results| results_json(results) + "\n");
+        }
+        outputs.file("--html", self.html.as_deref(), results_html);
+        outputs.file("--hlog", self.hlog.as_deref(), |results| {
             let points = results.curve.iter().flat_map(|curve| &curve.points).map(|point| &point.outcome);
             hlog(results.runs.iter().chain(points))
-        })
+        });
+        outputs
     }
+}
 
+impl Outputs {
     /// Opens a file, and says at once if it cannot.
-    fn file(mut self, flag: &str, path: Option<&Path>, made: fn(&Results) -> String) -> Outputs {
-        let Some(path) = path else { return self };
+    fn file(&mut self, flag: &str, path: Option<&Path>, made: fn(&Results) -> String) {
+        let Some(path) = path else { return };
         match File::create(path) {
             Ok(file) => self.files.push(Output { path: path.into(), file, made }),
             Err(error) => {
@@ -60,7 +70,6 @@ impl Outputs {
                 self.lose(Err(Failure::cannot(format_args!("write {}", path.display()), &error)));
             }
         }
-        self
     }
 
     /// Writes the results to all of them.

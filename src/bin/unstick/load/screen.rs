@@ -265,7 +265,42 @@ fn give_back(found: &Termios) {
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::fs::{File, OpenOptions};
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use unstick::load::Target;
+
     use super::*;
+
+    /// A panic leaves the screen before it is told, and lets the terminal echo again. Another process of this test, on a terminal,
+    /// panics.
+    #[test]
+    fn a_panic_leaves_the_terminal_as_it_was() {
+        const PANICS: &str = "UNSTICK_PANICS_ON_A_SCREEN";
+        if env::var_os(PANICS).is_some() {
+            let _screen = Screen::new(&Plan::new(Target::Tcp(Vec::new())), String::new()).unwrap();
+            assert!(!tcgetattr(io::stderr()).unwrap().local_modes.contains(LocalModes::ECHO));
+            panic!("on purpose");
+        }
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+        let device = OpenOptions::new().read(true).write(true).open(name).unwrap();
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", "load::screen::tests::a_panic_leaves_the_terminal_as_it_was", "--nocapture"]);
+        command.env(PANICS, "1").env("RUST_BACKTRACE", "0").stdout(Stdio::null()).stderr(device.try_clone().unwrap());
+        assert!(!command.status().unwrap().success());
+        assert!(tcgetattr(&device).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+        let mut seen = [0; 4096];
+        let len = File::from(terminal).read(&mut seen).unwrap();
+        let seen = String::from_utf8_lossy(&seen[..len]);
+        let at = |text: &str| seen.find(text).unwrap_or_else(|| panic!("nothing of {text:?}: {seen:?}"));
+        assert!(at("\x1b[?1049h") < at("\x1b[?1049l") && at("\x1b[?1049l") < at("on purpose"), "{seen:?}");
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -23,9 +23,9 @@ pub(crate) struct LiveArgs {
     #[arg(conflicts_with_all = ["max_payload", "greeting", "port", "stream", "offset"])]
     scenario: Option<Scenarios>,
 
-    /// Also write the packets recorded to FILE, as pcap
+    /// Write the packets as pcap; - is standard output
     #[arg(long, value_name = "FILE", conflicts_with = "pcap")]
-    save: Option<PathBuf>,
+    pub(super) save: Option<PathBuf>,
 }
 
 /// A newtype, as clap would take a `Vec` for a list of values.
@@ -53,8 +53,8 @@ impl LiveArgs {
     }
 }
 
-/// Records what is asked for.
-pub(super) fn record(args: &LiveArgs) -> Result<Vec<Shown>, Failure> {
+/// Records what is asked for: to be shown, and all packets.
+pub(super) fn record(args: &LiveArgs) -> Result<(Vec<Shown>, Capture), Failure> {
     live::enter_namespace().map_err(|error| failure(&error))?;
     // It needs a thread, which the namespace must not see before.
     reactor::begin()?;
@@ -65,11 +65,7 @@ pub(super) fn record(args: &LiveArgs) -> Result<Vec<Shown>, Failure> {
         shown.push(Shown { name, title, lesson, trace: recording.trace() });
         all.packets.extend(recording.capture.packets);
     }
-    if let Some(path) = &args.save {
-        let written = std::fs::write(path, all.to_pcap());
-        written.map_err(|error| Failure::cannot(format_args!("write {}", path.display()), &error))?;
-    }
-    Ok(shown)
+    Ok((shown, all))
 }
 
 fn failure(error: &LiveError) -> Failure {

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use unstick::trace::{Capture, Reading, TraceError};
+use unstick::trace::{Capture, Direction, Reading, TraceError};
 
 use self::output::{Files, Shown};
 use crate::args::FormatArgs;
@@ -100,20 +100,18 @@ fn parse_greeting(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn run(command: &Trace) -> Result<(), Failure> {
-    let shown = match &command.pcap {
-        Some(path) => {
-            command.files.check(1)?;
-            vec![read_trace(command, path)?]
-        }
-        #[cfg(target_os = "linux")]
-        None => {
-            command.files.check(command.live.count())?;
-            live::record(&command.live)?
-        }
-        #[cfg(not(target_os = "linux"))]
-        None => Vec::new(),
-    };
-    command.files.write(&shown)
+    if let Some(path) = &command.pcap {
+        command.files.check(1, None)?;
+        return command.files.write(&[read_trace(command, path)?], None);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        let save = command.live.save.as_deref();
+        command.files.check(command.live.count(), save)?;
+        let (shown, capture) = live::record(&command.live)?;
+        command.files.write(&shown, save.map(|path| (path, capture.to_pcap())))?;
+    }
+    Ok(())
 }
 
 /// A connection of a capture.
@@ -124,12 +122,19 @@ fn read_trace(command: &Trace, path: &Path) -> Result<Shown, Failure> {
     let (file, name) = read(path)?;
     let capture = Capture::read(&file).map_err(|error| failure(&name, &error))?;
     let connection = capture.choose(command.stream, command.port).map_err(|error| failure(&name, &error))?;
+    let trace = capture.trace(&connection, &reading);
+    let [to_server, to_client] = Direction::BOTH.map(|direction| trace.flow(direction).len);
+    if command.offset.is_some_and(|Offset([server, client])| server > to_server && client > to_client) {
+        return Err(Failure::usage(format_args!(
+            "--offset: {name}: stream {} has {to_server} bytes to the server and {to_client} to the client",
+            connection.stream
+        )));
+    }
     let count = capture.connections().len();
     if command.stream.is_none() && count > 1 {
         let stream = connection.stream;
         exit::log(format_args!("unstick: stream {stream} of {count} connections; --stream N shows another"));
     }
-    let trace = capture.trace(&connection, &reading);
     let title = format!("Connection {} of {name}", connection.stream);
     Ok(Shown { name: "connection", title, lesson: "", trace })
 }

@@ -1,7 +1,7 @@
 //! Text that comes from elsewhere, as text of a page and never as markup.
 
-/// The text for an element or for an attribute in double quotes. What does not show, or turns the order of what does, is shown as
-/// an escape.
+/// The text for an element or for an attribute in double quotes. What does not show, or turns the order of what does,
+/// is shown as an escape.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {

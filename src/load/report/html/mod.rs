@@ -17,55 +17,45 @@ mod server;
 mod spectrum;
 mod verdict;
 
-use crate::load::compare::Comparison;
-use crate::load::curve::Curve;
-use crate::load::outcome::{Outcome, Verdict};
+use crate::load::outcome::Outcome;
 use crate::load::results::Results;
 use escape::escape;
 
 const STYLE: &str = include_str!("style.css");
 
-/// What is on a page.
-#[derive(Clone, Copy, Debug)]
-struct Page<'a> {
-    verdict: Verdict,
-    /// What is wrong, a line each.
-    failures: &'a [String],
-    /// Runs of one plan.
-    runs: &'a [Outcome],
-    /// Earlier runs, with which these are compared.
-    baseline: &'a [Outcome],
-    curve: Option<&'a Curve>,
-    comparison: Option<&'a Comparison>,
-}
-
-/// The outcome of a run as a page of HTML: the verdict, charts with a line that explains each, the numbers, and the command.
+/// The outcome of a run as a page of HTML: the verdict, charts with a line that explains each, the numbers, and the
+/// command.
 ///
-/// The page is one file that needs no script and no network; it follows the reader's choice of dark or light, and fits a phone.
-/// All that comes from elsewhere, such as what a server said, is text on it and never markup.
+/// The page is one file that needs no script and no network; it follows the reader's choice of dark or light, and fits
+/// a phone. All that comes from elsewhere, such as what a server said, is text on it and never markup.
 pub fn html(outcome: &Outcome) -> String {
-    let runs = std::slice::from_ref(outcome);
-    let Outcome { verdict, failures, .. } = outcome;
-    page(Page { verdict: *verdict, failures, runs, baseline: &[], curve: None, comparison: None })
+    results_html(&Results::of_runs(vec![outcome.clone()]))
 }
 
 /// The same of several runs: laid over each other, with their curve, and beside the runs of before.
 pub fn results_html(results: &Results) -> String {
-    let Results { verdict, failures, runs, baseline, curve, comparison } = results;
-    let (curve, comparison) = (curve.as_ref(), comparison.as_ref());
-    page(Page { verdict: *verdict, failures, runs, baseline, curve, comparison })
+    let Some(shown) = shown(results) else { return document("unstick load", "<main><p>No run.</p></main>") };
+    let sections = [
+        verdict::header(results, shown),
+        results.curve.as_ref().map(curve::figures).unwrap_or_default(),
+        results.comparison.as_ref().map(comparison::figure).unwrap_or_default(),
+        spectrum::figure(results, shown),
+        over_time(results, shown),
+        connections::figure(shown),
+        numbers::tables(results, shown),
+        origin::footer(shown),
+    ];
+    document(&format!("Load of {}", origin::target(&shown.plan)), &format!("<main>\n{}</main>", sections.concat()))
 }
 
-impl<'a> Page<'a> {
-    /// The run that is shown in detail: of runs of one plan the one in the middle by its 99th percentile, else the one at the
-    /// knee of the curve.
-    fn shown(&self) -> Option<&'a Outcome> {
-        let at_the_knee = self.curve.and_then(|curve| {
-            let knee = curve.points.iter().rev().find(|point| Some(point.value) == curve.knee);
-            knee.or(curve.points.last()).map(|point| &point.outcome)
-        });
-        middle(self.runs).or(at_the_knee)
-    }
+/// The run that is shown in detail: of runs of one plan the one in the middle by its 99th percentile, else the one at
+/// the knee of the curve.
+fn shown(results: &Results) -> Option<&Outcome> {
+    let at_the_knee = results.curve.as_ref().and_then(|curve| {
+        let knee = curve.points.iter().rev().find(|point| Some(point.value) == curve.knee);
+        knee.or(curve.points.last()).map(|point| &point.outcome)
+    });
+    middle(&results.runs).or(at_the_knee)
 }
 
 /// The run in the middle by the 99th percentile of its response times.
@@ -75,23 +65,8 @@ fn middle(runs: &[Outcome]) -> Option<&Outcome> {
     runs.get(runs.len().checked_sub(1)? / 2).copied()
 }
 
-fn page(page: Page<'_>) -> String {
-    let Some(shown) = page.shown() else { return document("unstick load", "<main><p>No run.</p></main>") };
-    let sections = [
-        verdict::header(&page, shown),
-        page.curve.map(curve::figures).unwrap_or_default(),
-        page.comparison.map(comparison::figure).unwrap_or_default(),
-        spectrum::figure(&page, shown),
-        over_time(&page, shown),
-        connections::figure(shown),
-        numbers::tables(&page, shown),
-        origin::footer(shown),
-    ];
-    document(&format!("Load of {}", origin::target(&shown.plan)), &format!("<main>\n{}</main>", sections.concat()))
-}
-
 /// Second by second.
-fn over_time(page: &Page<'_>, shown: &Outcome) -> String {
+fn over_time(results: &Results, shown: &Outcome) -> String {
     let spans = seconds::spans(shown);
     if spans.len() < 2 {
         return String::new();
@@ -103,7 +78,7 @@ fn over_time(page: &Page<'_>, shown: &Outcome) -> String {
         in_flight::figure(shown, &spans),
         server::figures(shown),
     ];
-    let which = match (page.curve, page.runs.len()) {
+    let which = match (&results.curve, results.runs.len()) {
         (Some(curve), _) => format!(": the run at {}", curve::value(curve, shown)),
         (_, 0 | 1) => String::new(),
         (_, runs) => format!(": of {runs} runs, the one in the middle by its 99th percentile"),

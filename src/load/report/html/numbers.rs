@@ -1,12 +1,12 @@
 //! The numbers behind the charts, in tables.
 
-use super::Page;
 use super::curve::value;
 use super::escape::escape;
 use crate::load::compare::{Comparison, Difference};
 use crate::load::curve::Curve;
 use crate::load::outcome::{Outcome, Verdict};
 use crate::load::plan::Pacing;
+use crate::load::results::Results;
 use crate::load::show::{count, duration};
 use crate::load::times::Times;
 
@@ -20,11 +20,11 @@ const QUANTILES: [(&str, f64); 7] = [
     ("all", 1.0),
 ];
 
-pub(super) fn tables(page: &Page<'_>, shown: &Outcome) -> String {
+pub(super) fn tables(results: &Results, shown: &Outcome) -> String {
     let tables = [
-        page.curve.map(of_curve).unwrap_or_default(),
-        if page.runs.len() > 1 { of_runs(page.runs, page.baseline) } else { String::new() },
-        page.comparison.map(of_comparison).unwrap_or_default(),
+        results.curve.as_ref().map(of_curve).unwrap_or_default(),
+        if results.runs.len() > 1 { of_runs(&results.runs, &results.baseline) } else { String::new() },
+        results.comparison.as_ref().map(of_comparison).unwrap_or_default(),
         of_times(shown),
     ];
     format!("<h2>The numbers</h2>\n{}", tables.concat())
@@ -44,7 +44,7 @@ fn of_times(shown: &Outcome) -> String {
     if columns.is_empty() {
         return String::new();
     }
-    let names: Vec<&str> = std::iter::once("this part, within").chain(columns.iter().map(|(name, _)| *name)).collect();
+    let names: Vec<&str> = std::iter::once("of frames, within").chain(columns.iter().map(|(name, _)| *name)).collect();
     let count = shown.response_ns.count() as f64;
     let told_apart = |quantile: &f64| *quantile == 1.0 || count * (1.0 - quantile) >= 1.0;
     let rows = QUANTILES.iter().filter(|(_, quantile)| told_apart(quantile)).map(|(name, quantile)| {

@@ -36,11 +36,19 @@ pub(super) fn footer(run: &Outcome) -> String {
         .server
         .as_ref()
         .map(|server| format!("<dt>Server</dt><dd>{}</dd>\n", escape(&text::server_use(run, server))));
+    let of_many = run.merged.as_ref().map(|merged| {
+        format!(
+            "<p>This is the command of one of {} shards. Each has its own --shard; all start at the same --start-at, which has \
+             to be still to come.</p>\n",
+            merged.shards
+        )
+    });
     let shards = text::shards(run).map(|shards| format!("<dt>Shards</dt><dd>{}</dd>\n", escape(&shards)));
     format!(
-        "<footer>\n<h2>To repeat it</h2>\n<pre><code>{command}</code></pre>\n\
+        "<footer>\n<h2>To repeat it</h2>\n{}<pre><code>{command}</code></pre>\n\
          <dl class=\"facts\">\n<dt>Load</dt><dd>{load}</dd>\n{}{}<dt>Generator</dt><dd>{generator}</dd>\n\
          <dt>Made by</dt><dd>unstick {}</dd>\n</dl>\n</footer>\n",
+        of_many.unwrap_or_default(),
         shards.unwrap_or_default(),
         server.unwrap_or_default(),
         escape(&run.origin.version)
@@ -60,7 +68,8 @@ fn quoted(word: &str) -> String {
 fn date(seconds: f64) -> String {
     let seconds = seconds.clamp(0.0, 253_402_300_799.0) as i64;
     let (days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
-    // Days from 1 March of year 0 on, so that a leap day is the last of its year; after Howard Hinnant's `civil_from_days`.
+    // Days from 1 March of year 0 on, so that a leap day is the last of its year; after Howard Hinnant's
+    // `civil_from_days`.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

@@ -1,22 +1,22 @@
 //! The percentile spectrum: how long what part of the frames took, on an axis of nines.
 
-use super::Page;
 use super::chart::{Axis, Chart, Line, Scale, Stroke, TALL, Unit};
 use super::figure::figure as framed;
 use super::middle;
 use crate::load::outcome::Outcome;
+use crate::load::results::Results;
 use crate::load::times::Times;
 
 /// The longest axis: 99.9999 %.
 const MOST_NINES: f64 = 6.3;
 
-pub(super) fn figure(page: &Page<'_>, shown: &Outcome) -> String {
-    let runs = if page.runs.is_empty() { std::slice::from_ref(shown) } else { page.runs };
-    let most = runs.iter().chain(page.baseline).map(|run| run.response_ns.count()).max().unwrap_or(0);
+pub(super) fn figure(results: &Results, shown: &Outcome) -> String {
+    let runs = if results.runs.is_empty() { std::slice::from_ref(shown) } else { &results.runs };
+    let most = runs.iter().chain(&results.baseline).map(|run| run.response_ns.count()).max().unwrap_or(0);
     if most == 0 {
         return String::new();
     }
-    let lines = lines(runs, page.baseline, shown);
+    let lines = lines(runs, &results.baseline, shown);
     let x = Axis {
         name: "part of all frames",
         scale: Scale::Nines { to: ((most as f64).log10() + 0.15).clamp(1.2, MOST_NINES) },
@@ -26,7 +26,7 @@ pub(super) fn figure(page: &Page<'_>, shown: &Outcome) -> String {
         Axis { name: "time to the reply", scale: Scale::ratios(lines.iter().flat_map(Line::values)), unit: Unit::Time };
     let described = "How long the replies took, by the part of all frames that took no longer.".into();
     let chart = Chart { x, y, height: TALL, lines, marks: Vec::new(), described };
-    framed("How long did replies take?", &chart, &explained(runs.len() + page.baseline.len(), shown))
+    framed("How long did replies take?", &chart, &explained(runs.len() + results.baseline.len(), shown))
 }
 
 fn lines(runs: &[Outcome], baseline: &[Outcome], shown: &Outcome) -> Vec<Line> {

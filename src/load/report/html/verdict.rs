@@ -1,20 +1,21 @@
 //! The head of the page: the verdict in a sentence, what is wrong, and the numbers that matter most.
 
 use super::escape::escape;
-use super::{Page, curve, origin};
+use super::{curve, origin};
 use crate::load::compare::Comparison;
 use crate::load::curve::Curve;
 use crate::load::outcome::{Outcome, Verdict};
 use crate::load::plan::{Pacing, Reply};
 use crate::load::report::text;
+use crate::load::results::Results;
 use crate::load::show::{count, duration, plural};
 use crate::load::sweep::Swept;
 
-pub(super) fn header(page: &Page<'_>, shown: &Outcome) -> String {
-    let (class, badge) = badge(page.verdict);
-    let (sentence, lede) = (escape(&sentence(page, shown)), escape(&lede(page, shown)));
-    let said_above = page.verdict == Verdict::ExpectationMissed && page.failures.len() == 1;
-    let failures = if said_above { &[][..] } else { page.failures };
+pub(super) fn header(results: &Results, shown: &Outcome) -> String {
+    let (class, badge) = badge(results.verdict);
+    let (sentence, lede) = (escape(&sentence(results, shown)), escape(&lede(results, shown)));
+    let said_above = results.verdict == Verdict::ExpectationMissed && results.failures.len() == 1;
+    let failures = if said_above { &[][..] } else { &results.failures };
     let failures: String = failures.iter().map(|failure| format!("<li>{}</li>\n", escape(failure))).collect();
     let failures = if failures.is_empty() { failures } else { format!("<ul class=\"failures\">\n{failures}</ul>\n") };
     format!(
@@ -37,15 +38,15 @@ fn badge(verdict: Verdict) -> (&'static str, &'static str) {
 }
 
 /// The one thing to know.
-fn sentence(page: &Page<'_>, shown: &Outcome) -> String {
-    if let Some(curve) = page.curve {
+fn sentence(results: &Results, shown: &Outcome) -> String {
+    if let Some(curve) = &results.curve {
         return of_curve(curve);
     }
-    if let Some(comparison) = page.comparison {
+    if let Some(comparison) = &results.comparison {
         return of_comparison(comparison);
     }
-    match page.runs {
-        [] | [_] => of_run(page, shown),
+    match &results.runs[..] {
+        [] | [_] => of_run(results, shown),
         runs => {
             let verified = runs.iter().filter(|run| run.verdict == Verdict::Verified).count();
             let frames: u64 = runs.iter().map(|run| run.frames_verified).sum();
@@ -54,8 +55,8 @@ fn sentence(page: &Page<'_>, shown: &Outcome) -> String {
     }
 }
 
-fn of_run(page: &Page<'_>, shown: &Outcome) -> String {
-    match (page.verdict, page.failures) {
+fn of_run(results: &Results, shown: &Outcome) -> String {
+    match (results.verdict, &results.failures[..]) {
         (Verdict::Verified, _) => capitalised(&text::right(shown)) + ".",
         (Verdict::ExpectationMissed, [one]) => format!("{one}."),
         (Verdict::ExpectationMissed, several) => format!("{} missed.", plural(several.len(), "expectation")),
@@ -75,13 +76,14 @@ fn of_run(page: &Page<'_>, shown: &Outcome) -> String {
 fn of_curve(curve: &Curve) -> String {
     let limits: Vec<String> = curve.limits.iter().map(ToString::to_string).collect();
     let limits = if limits.is_empty() { String::new() } else { format!(" with {}", limits.join(" and ")) };
-    match curve.knee {
-        Some(knee) => {
-            let at_it = curve.points.iter().rev().find(|point| point.value == knee);
-            let knee = at_it.map_or_else(|| count(knee as u64), |point| curve::value(curve, &point.outcome));
-            format!("It takes up to {knee}{limits}.")
-        }
-        None => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
+    let named = |value: f64| {
+        let at_it = curve.points.iter().rev().find(|point| point.value == value);
+        at_it.map_or_else(|| count(value as u64), |point| curve::value(curve, &point.outcome))
+    };
+    match (curve.knee, curve.greatest_held()) {
+        (Some(knee), _) => format!("It takes up to {}{limits}.", named(knee)),
+        (None, Some(held)) => format!("A run kept up at {}{limits}, but that is not confirmed.", named(held)),
+        (None, None) => format!("It kept up at none of {}{limits}.", plural(curve.points.len(), "run")),
     }
 }
 
@@ -101,13 +103,13 @@ fn of_comparison(comparison: &Comparison) -> String {
 }
 
 /// What the numbers say, in words.
-fn lede(page: &Page<'_>, shown: &Outcome) -> String {
-    let which = match (page.curve, page.runs.len()) {
+fn lede(results: &Results, shown: &Outcome) -> String {
+    let which = match (&results.curve, results.runs.len()) {
         (Some(curve), _) if curve.swept != Swept::Rate => format!("With {}: ", curve::value(curve, shown)),
         (_, 0 | 1) => String::new(),
         _ => "In the run in the middle: ".into(),
     };
-    let right = match (page.verdict, page.curve, page.comparison) {
+    let right = match (results.verdict, &results.curve, &results.comparison) {
         (Verdict::Verified, None, None) => String::new(),
         _ => format!("{}. ", capitalised(&text::right(shown))),
     };
@@ -129,7 +131,7 @@ fn lede(page: &Page<'_>, shown: &Outcome) -> String {
         _ => ".".into(),
     };
     let kept_back =
-        if page.runs.len() < 2 && page.curve.is_none() { text::notes(shown).join(". ") } else { String::new() };
+        if results.runs.len() < 2 && results.curve.is_none() { text::notes(shown).join(". ") } else { String::new() };
     let notes = if kept_back.is_empty() { kept_back } else { format!(" {}.", capitalised(&kept_back)) };
     format!("{right}{}", capitalised(&format!("{which}{load}{times}{notes}")))
 }

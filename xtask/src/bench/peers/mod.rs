@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::certificate::Certificate;
 use crate::child;
 
 /// Bytes of a payload at most.
@@ -35,8 +34,6 @@ const OWN_LEN: usize = 1 << 20;
 pub(crate) enum Kind {
     /// [`unstick::Server`].
     Ours,
-    /// The same of another build.
-    Before,
     /// A loop over epoll that writes from where it read: the limit. It echoes and does nothing else.
     Plain,
     /// tokio-util's `Framed`, a flush for each frame.
@@ -49,14 +46,10 @@ pub(crate) enum Kind {
     TokioQueues,
 }
 
-/// tokio's habits to flush.
-pub(super) const TOKIO: [Kind; 3] = [Kind::TokioSend, Kind::TokioFeed, Kind::TokioWide];
-
 impl Kind {
-    pub(super) fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Kind::Ours => "unstick",
-            Kind::Before => "unstick, before",
             Kind::Plain => "plain loop",
             Kind::TokioSend => "tokio, flush a frame",
             Kind::TokioFeed => "tokio, flush when dry",
@@ -79,6 +72,12 @@ pub(crate) enum Service {
     Wait(Duration),
     /// Sends it to every other connection. So many frames at most are on their way to one.
     Push { ahead: usize },
+    /// Answers nothing.
+    Nothing,
+}
+
+impl Service {
+    pub(super) const ECHO: Service = Service::Echo { hashes: 0 };
 }
 
 /// How a peer is run.
@@ -89,8 +88,6 @@ pub(crate) struct Setup {
     pub(super) cores: Vec<usize>,
     /// Threads that serve connections: for ours only.
     pub(super) threads: NonZeroUsize,
-    /// For [`Service::Sealed`].
-    pub(super) certificate: Option<Certificate>,
     /// The build of this program that runs it: this one unless said.
     #[serde(skip)]
     pub(super) program: Option<PathBuf>,
@@ -99,24 +96,15 @@ pub(crate) struct Setup {
 impl Setup {
     /// One thread.
     pub(super) fn new(kind: Kind, service: Service, cores: &[usize]) -> Setup {
-        let certificate = (service == Service::Sealed).then(|| Certificate::own().clone());
-        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN, certificate, program: None }
-    }
-
-    /// One thread that sends every payload back.
-    pub(super) fn echo(kind: Kind, cores: &[usize]) -> Setup {
-        Setup::new(kind, Service::Echo { hashes: 0 }, cores)
+        Setup { kind, service, cores: cores.into(), threads: NonZeroUsize::MIN, program: None }
     }
 }
 
 /// The command that runs tokio's echo server: one thread, a flush when there is nothing more to send or 128 KiB wait, its fastest
 /// habit.
-///
-/// # Errors
-/// Where this program does not know where it is.
 pub(crate) fn tokio_echo(cores: &[usize]) -> Result<Command, Box<dyn Error>> {
     let mut command = Command::new(env::current_exe()?);
-    command.args(["bench-peer", &serde_json::to_string(&Setup::echo(Kind::TokioWide, cores))?]);
+    command.args(["bench-peer", &serde_json::to_string(&Setup::new(Kind::TokioWide, Service::ECHO, cores))?]);
     Ok(command)
 }
 
@@ -129,9 +117,6 @@ pub(crate) struct PeerArgs {
 }
 
 /// Serves until standard input ends.
-///
-/// # Errors
-/// Where it cannot listen, or such a server does not do that.
 pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, Box<dyn Error>> {
     child::stay_on(&setup.cores)?;
     crate::child::raise_open_files();
@@ -140,11 +125,11 @@ pub(crate) fn serve_as_peer(PeerArgs { setup }: &PeerArgs) -> Result<ExitCode, B
         process::exit(0);
     });
     match (setup.kind, setup.service) {
-        (Kind::Ours | Kind::Before, service) => ours::serve(setup.threads, service, setup.certificate.as_ref())?,
-        (Kind::Plain, Service::Echo { hashes: 0 }) => plain::serve()?,
+        (Kind::Ours, service) => ours::serve(setup.threads, service)?,
+        (Kind::Plain, Service::ECHO) => plain::serve()?,
         (Kind::Plain, service) => return Err(format!("the plain loop does not do {service:?}").into()),
         (kind, Service::Push { ahead }) => tokio_push::serve(kind, ahead)?,
-        (kind, service) => tokio::serve(kind, service, setup.certificate.as_ref())?,
+        (kind, service) => tokio::serve(kind, service)?,
     }
     Ok(ExitCode::SUCCESS)
 }

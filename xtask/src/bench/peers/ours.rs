@@ -17,19 +17,12 @@ use crate::certificate::Certificate;
 const OUTBOX_LIMIT: usize = 1 << 20;
 
 /// Serves for ever.
-///
-/// # Errors
-/// Where it cannot listen, or does not do that.
-pub(super) fn serve(
-    threads: NonZeroUsize,
-    service: Service,
-    certificate: Option<&Certificate>,
-) -> Result<(), Box<dyn Error>> {
+pub(super) fn serve(threads: NonZeroUsize, service: Service) -> Result<(), Box<dyn Error>> {
     let format = Format::U32_LE.with_max_payload_len(LIMIT)?;
     let config = ServerConfig::default().format(format).threads(threads.get()).outbox_limit(OUTBOX_LIMIT);
     let mut server = Server::bind("127.0.0.1:0", config)?;
-    if let Some(certificate) = certificate {
-        server = server.tls(certificate.server());
+    if service == Service::Sealed {
+        server = server.tls(Certificate::own().server());
     }
     announce(server.local_addr()?)?;
     // A handler for each, so that none pays for another's.
@@ -61,6 +54,10 @@ pub(super) fn serve(
                     responder.send(frame.payload()).await
                 }
             };
+            smol::block_on(server.serve(handler, pending()))?;
+        }
+        Service::Nothing => {
+            let handler = |_: Peer| async |_: Frame<'_>, _: &mut Responder| Ok::<(), PushError>(());
             smol::block_on(server.serve(handler, pending()))?;
         }
         Service::Push { .. } => {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
 use slab::Slab;
 
@@ -21,9 +21,6 @@ const READ_LEN: usize = 256 << 10;
 const LISTENER: u64 = u64::MAX;
 
 /// Serves for ever.
-///
-/// # Errors
-/// Where it cannot listen.
 pub(super) fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -32,7 +29,8 @@ pub(super) fn serve() -> io::Result<()> {
     let (mut connections, mut pool, mut events) = (Slab::new(), Vec::new(), Vec::with_capacity(1024));
     loop {
         events.clear();
-        epoll::wait(&epoll, spare_capacity(&mut events), None)?;
+        // A process that was stopped and goes on is interrupted.
+        retry_on_intr(|| epoll::wait(&epoll, spare_capacity(&mut events), None))?;
         for event in &events {
             let key = event.data.u64();
             if key == LISTENER {
@@ -108,16 +106,4 @@ fn missing(bytes: &[u8]) -> usize {
 
 fn frame_len(bytes: &[u8]) -> Option<usize> {
     bytes.first_chunk().map(|header| 4 + u32::from_le_bytes(*header) as usize)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_frames_end_where_the_first_torn_one_begins() {
-        let two_and_a_half = [1, 0, 0, 0, 7, 0, 0, 0, 0, 9, 0, 0, 0, 1, 2];
-        assert_eq!((whole(&two_and_a_half), missing(&two_and_a_half[9..])), (9, 7));
-        assert_eq!((whole(&two_and_a_half[..4]), missing(&[1, 0])), (0, 0));
-    }
 }

@@ -20,28 +20,23 @@ use crate::certificate::Certificate;
 pub(super) const WIDE: usize = 128 << 10;
 
 /// Serves for ever.
-///
-/// # Errors
-/// Where it cannot listen.
-pub(super) fn serve(kind: Kind, service: Service, certificate: Option<&Certificate>) -> io::Result<()> {
-    if let Some(certificate) = certificate {
-        let acceptor = TlsAcceptor::from(certificate.server());
-        return listen(false, |stream| {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                serve_framed(kind, acceptor.accept(stream).await?, |frame| ready(frame.freeze())).await
-            });
-        });
-    }
+pub(super) fn serve(kind: Kind, service: Service) -> io::Result<()> {
     match service {
+        Service::Sealed => {
+            let acceptor = TlsAcceptor::from(Certificate::own().server());
+            listen(false, |stream| {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    serve_framed(kind, acceptor.accept(stream).await?, |frame| ready(frame.freeze())).await
+                });
+            })
+        }
         Service::Own => {
             let own = Bytes::from(vec![OWN; OWN_LEN]);
             serve_with(kind, false, move |frame| ready(own.slice(..frame.len())))
         }
         Service::Wait(time) => serve_with(kind, true, move |frame| wait(time, frame)),
-        Service::Echo { .. } | Service::Sealed | Service::Push { .. } => {
-            serve_with(kind, false, |frame| ready(frame.freeze()))
-        }
+        _ => serve_with(kind, false, |frame| ready(frame.freeze())),
     }
 }
 
@@ -65,14 +60,27 @@ where
     F: Future<Output = Bytes>,
 {
     let mut framed = Framed::new(stream, codec());
-    match kind {
-        Kind::TokioSend => echo_send(framed, answer).await,
-        kind => {
-            if kind == Kind::TokioWide {
-                framed.set_backpressure_boundary(WIDE);
-            }
-            echo_feed(framed, answer).await
+    if kind == Kind::TokioSend {
+        while let Some(frame) = framed.next().await {
+            framed.send(answer(frame?).await).await?;
         }
+        return Ok(());
+    }
+    if kind == Kind::TokioWide {
+        framed.set_backpressure_boundary(WIDE);
+    }
+    let mut unflushed = false;
+    loop {
+        let next = poll_fn(|cx| {
+            let next = Pin::new(&mut framed).poll_next(cx)?;
+            if next.is_pending() && unflushed {
+                unflushed = Sink::<Bytes>::poll_flush(Pin::new(&mut framed), cx)?.is_pending();
+            }
+            next.map(Ok::<_, io::Error>)
+        });
+        let Some(frame) = next.await? else { return Ok(()) };
+        framed.feed(answer(frame).await).await?;
+        unflushed = true;
     }
 }
 
@@ -95,37 +103,4 @@ pub(super) fn listen(timers: bool, mut serve: impl FnMut(TcpStream)) -> io::Resu
 
 pub(super) fn codec() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder().little_endian().max_frame_length(LIMIT).new_codec()
-}
-
-async fn echo_send<S, A, F>(mut framed: Framed<S, LengthDelimitedCodec>, answer: A) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(BytesMut) -> F,
-    F: Future<Output = Bytes>,
-{
-    while let Some(frame) = framed.next().await {
-        framed.send(answer(frame?).await).await?;
-    }
-    Ok(())
-}
-
-async fn echo_feed<S, A, F>(mut framed: Framed<S, LengthDelimitedCodec>, answer: A) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    A: Fn(BytesMut) -> F,
-    F: Future<Output = Bytes>,
-{
-    let mut unflushed = false;
-    loop {
-        let next = poll_fn(|cx| {
-            let next = Pin::new(&mut framed).poll_next(cx)?;
-            if next.is_pending() && unflushed {
-                unflushed = Sink::<Bytes>::poll_flush(Pin::new(&mut framed), cx)?.is_pending();
-            }
-            next.map(Ok::<_, io::Error>)
-        });
-        let Some(frame) = next.await? else { return Ok(()) };
-        framed.feed(answer(frame).await).await?;
-        unflushed = true;
-    }
 }

@@ -15,9 +15,6 @@ use super::Kind;
 use super::tokio::{WIDE, codec, listen};
 
 /// Serves for ever.
-///
-/// # Errors
-/// Where it cannot listen.
 pub(super) fn serve(kind: Kind, ahead: usize) -> io::Result<()> {
     let hub = Arc::new(match kind {
         Kind::TokioQueues => Hub::Queues(Mutex::default(), ahead),

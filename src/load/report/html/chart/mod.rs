@@ -1,5 +1,5 @@
-//! A chart as SVG: two axes, and on them lines, rules, a mark and points. It is drawn twice, for a desktop and for a phone, and
-//! the page shows the one that fits, so that text has the same height on both.
+//! A chart as SVG: two axes, and on them lines, rules, a mark and points. It is drawn twice, for a desktop and for a
+//! phone, and the page shows the one that fits, so that text has the same height on both.
 
 mod label;
 mod line;

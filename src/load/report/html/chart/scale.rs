@@ -7,7 +7,8 @@ pub(in super::super) enum Scale {
     Linear { from: f64, to: f64 },
     /// Equal distances are equal ratios. `from` is above 0.
     Log { from: f64, to: f64 },
-    /// Quantiles: each further nine, 0.9, 0.99, 0.999, is as far from the one before. `to` is the number of nines at the end.
+    /// Quantiles: each further nine, 0.9, 0.99, 0.999, is as far from the one before. `to` is the number of nines at
+    /// the end.
     Nines { to: f64 },
 }
 
@@ -24,7 +25,8 @@ impl Scale {
         Scale::Linear { from: 0.0, to: if end > 0.0 && end.is_finite() { end } else { 1.0 } }
     }
 
-    /// All of these values that are above 0, between round numbers, and half a decade at least; values of 0 are at its begin.
+    /// All of these values that are above 0, between round numbers, and half a decade at least; values of 0 are at its
+    /// begin.
     pub(in super::super) fn ratios(values: impl Iterator<Item = f64>) -> Scale {
         let values = values.filter(|value| *value > 0.0 && value.is_finite());
         let (least, greatest) =
