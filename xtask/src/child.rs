@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn what_it_says_is_read_and_it_ends_when_it_is_asked_to() {
         let mut shell = Command::new("sh");
-        let says = "for n in 1 2 3 4 5 6; do echo ill $n >&2; echo stopping: >&2; done";
+        let says = "for n in 1 2 3 4 5 6; do echo ill $n >&2; echo stopping: all is well >&2; done";
         shell.args(["-c", &format!("echo listening on here; read line; {says}; echo got $line; exec sleep 60")]);
         let mut child = Listening::start({
             shell.stderr(Stdio::piped());

