@@ -17,6 +17,15 @@ fn stalled(in_flight: Option<u32>) -> Outcome {
     run(&plan)
 }
 
+/// Frames of the measured time that were sent: just these have a send lag and, answered, a response time. A busy machine may send
+/// some more that were due right after it.
+fn measured(outcome: &Outcome) -> u64 {
+    let measured: u64 = outcome.intervals.iter().map(|second| second.sent).sum();
+    assert_eq!((outcome.send_lag_ns.count(), outcome.response_ns.count()), (measured, measured), "{}", said(outcome));
+    assert!(measured <= outcome.frames_sent && measured <= outcome.frames_due, "{}", said(outcome));
+    measured
+}
+
 /// Coordinated omission: what was to be sent during a stall waited, and only the response time knows it.
 #[test]
 fn a_stall_shows_in_the_response_time_and_the_service_time_hides_it() {
@@ -53,7 +62,7 @@ fn without_a_bound_in_flight_response_and_service_time_agree() {
     let [response, service] = [&outcome.response_ns, &outcome.service_ns].map(|times| times.quantile(0.9).unwrap());
     assert!(response > 100_000_000 && service > 100_000_000, "{}", said(&outcome));
     assert!(response - service <= outcome.send_lag_ns.max().unwrap(), "{}", said(&outcome));
-    assert_eq!(outcome.response_ns.count(), outcome.frames_sent);
+    assert!(measured(&outcome) > 0);
 }
 
 #[test]
@@ -62,7 +71,7 @@ fn a_rate_is_reached_or_the_run_says_that_it_was_not() {
     (plan.frames, plan.duration, plan.pacing) = (None, Duration::from_secs(1), OPEN);
     let outcome = run(&plan);
     assert_eq!((outcome.frames_due, outcome.rate_asked), (1000, Some(1000.0)), "{}", said(&outcome));
-    assert_eq!(outcome.frames_sent, outcome.send_lag_ns.count());
+    assert!(measured(&outcome) > 0);
     // More than any server can answer, one frame at a time.
     (plan.pacing, plan.in_flight) = (Pacing::Open { rate: 1e8, poisson: false }, Some(1));
     let outcome = run(&plan);
@@ -79,9 +88,7 @@ fn warm_up_is_verified_and_not_measured() {
     let outcome = run(&plan);
     assert_eq!(outcome.frames_due, 200, "{}", said(&outcome));
     assert_eq!(outcome.frames_sent, outcome.frames_verified);
-    let measured: u64 = outcome.intervals.iter().map(|second| second.sent).sum();
-    assert_eq!(outcome.response_ns.count(), measured);
-    assert!(outcome.frames_verified > measured, "{}", said(&outcome));
+    assert!(outcome.frames_verified > measured(&outcome), "{}", said(&outcome));
 }
 
 #[test]
@@ -142,10 +149,9 @@ fn an_outcome_is_read_back_and_its_seconds_add_up() {
     assert_eq!(outcome.intervals.len(), 3);
     let mut all = load::Times::default();
     outcome.intervals.iter().for_each(|second| all.add_all(&second.response_ns));
-    assert!(all == outcome.response_ns && all.count() == outcome.frames_sent, "{}", said(&outcome));
-    let sent: u64 = outcome.intervals.iter().map(|second| second.sent).sum();
-    assert_eq!((sent, outcome.frames_due), (outcome.frames_sent, 2500));
-    assert!(outcome.intervals[0].sent == 1000 && outcome.intervals[2].sent <= 500, "{}", said(&outcome));
+    assert!(all == outcome.response_ns && all.count() == measured(&outcome), "{}", said(&outcome));
+    assert_eq!(outcome.frames_due, 2500);
+    assert!(outcome.intervals[0].sent <= 1000 && outcome.intervals[2].sent <= 500, "{}", said(&outcome));
     let read = from_json(&json(&outcome)).unwrap();
     assert!(json(&read) == json(&outcome) && load::text(&read) == load::text(&outcome));
 }
