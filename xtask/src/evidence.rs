@@ -122,13 +122,11 @@ pub(crate) fn commit() -> String {
 
 /// The time in UTC, as in 2026-01-31T23:59:59Z.
 fn now() -> String {
-    let now =
-        OffsetDateTime::now_utc().replace_nanosecond(0).and_then(|now| Ok(now.format(&Rfc3339).unwrap_or_default()));
+    let now = OffsetDateTime::now_utc().replace_nanosecond(0).map(|now| now.format(&Rfc3339).unwrap_or_default());
     now.unwrap_or_default()
 }
 
 /// The date in UTC, as in 2026-01-31.
-#[allow(dead_code, reason = "for BENCHMARKS.md")]
 pub(crate) fn today() -> String {
     now().chars().take(10).collect()
 }

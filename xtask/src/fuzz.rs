@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
                     match done {
                         Ok(line) => println!("{:<13} {line}", target.name),
                         Err(error) => {
-                            failures.lock().expect("no thread panics").push(format!("{}: {error}", target.name))
+                            failures.lock().expect("no thread panics").push(format!("{}: {error}", target.name));
                         }
                     }
                 }
