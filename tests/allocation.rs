@@ -140,23 +140,6 @@ fn a_refused_header_allocates_nothing() {
     assert_eq!((info.count_total, out.len()), (0, 0));
 }
 
-/// A declared length costs nothing but a read: 16 KiB for four bytes that say 1 GiB.
-#[test]
-fn a_declared_length_allocates_one_read() {
-    let format = Format::U32_BE.with_max_payload_len(1 << 30).expect("a format");
-    let mut decoder = Decoder::new(format);
-    let info = measure(|| {
-        for byte in [0x40, 0, 0, 0] {
-            decoder.space()[0] = byte;
-            decoder.filled(1);
-            assert_eq!(decoder.next_frame(), Ok(None));
-        }
-        assert!(!decoder.space().is_empty());
-    });
-    assert!(info.bytes_max <= 2 * 16 * 1024 + 8, "{} bytes for four", info.bytes_max);
-    assert_eq!(decoder.need(), 1 << 30);
-}
-
 /// A body in parts, and a body that is skipped, pass through one buffer, whatever their length.
 #[test]
 fn a_body_in_parts_and_a_skipped_one_pass_through_one_buffer() {

@@ -66,6 +66,22 @@ fn every_feature_is_counted_and_documented() {
     }
 }
 
+/// RUSTSEC-2026-0007: before 1.11.1 `bytes` lets safe code reach memory that is not its own. No manifest allows such a version.
+#[test]
+fn bytes_rustsec_2026_0007_no_manifest_allows_bytes_before_1_11_1() {
+    let mut count = 0;
+    for manifest in ["Cargo.toml", "xtask/Cargo.toml", "tests/fast/Cargo.toml", "fuzz/Cargo.toml"] {
+        let text = fs::read_to_string(manifest).expect("a manifest");
+        for line in text.lines().filter(|line| line.starts_with("bytes = ")) {
+            let version = line.split('"').nth(1).expect("a version");
+            let numbers: Vec<u32> = version.split('.').map(|number| number.parse().expect("a number")).collect();
+            assert!(numbers >= vec![1, 11, 1], "{manifest}: {line}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 5, "our dependency, the one of our tests, and three workshops'");
+}
+
 /// The files of the package, relative to its top.
 fn packaged() -> BTreeSet<String> {
     cargo(&["package", "--list", "--allow-dirty", "--package=unstick"])
