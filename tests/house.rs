@@ -298,6 +298,24 @@ fn nothing_goes_round_in_a_circle_of_imports() {
     assert_eq!(below(&server, "clock"), BTreeSet::new(), "a clock asks nobody");
 }
 
+/// A limit has two places: `ServerConfig`, and the row of the map that says where it is kept and which attacks test it.
+#[test]
+fn every_limit_is_in_the_map() {
+    let (config, map) = (source("src/server/config.rs"), source("ARCHITECTURE.md"));
+    let (_, table) = map.split_once("## Where each limit lives").expect("its section");
+    let (_, fields) = config.split_once("pub struct ServerConfig").expect("the configuration");
+    let fields = fields.lines().skip(1).take_while(|line| *line != "}");
+    let names = fields.filter_map(|line| line.trim_start().strip_prefix("pub ")?.split(':').next());
+    let no_limit = ["format", "greeting", "refusal", "backlog", "threads"];
+    let limits: Vec<&str> = names.filter(|name| !no_limit.contains(name)).collect();
+    assert!(limits.len() > 10, "{limits:?}");
+    let rows = table.lines().take_while(|line| !line.starts_with("## ")).filter(|line| line.starts_with('|'));
+    let named: String = rows.filter_map(|row| row.split('|').nth(1)).collect();
+    for limit in limits {
+        assert!(named.contains(&format!("`{limit}`")), "ARCHITECTURE.md does not say where {limit} lives");
+    }
+}
+
 /// The docs and the README have the same worst case.
 #[test]
 fn the_readme_knows_the_worst_case() {

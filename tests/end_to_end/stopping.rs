@@ -145,57 +145,6 @@ fn a_stop_does_not_wait_for_a_peer_that_continues_to_send() {
     assert!(served.traffic.frames_in > 0);
 }
 
-/// A peer whose deadline passes while its handler works is not late, before or after a stop, and gets its reply.
-#[test]
-fn a_stop_ends_no_connection_whose_handler_works() {
-    for passes_before in [true, false] {
-        stop_while_handlers_work(passes_before);
-    }
-}
-
-fn stop_while_handlers_work(passes_before: bool) {
-    let (arrived, has_arrived) = channel::unbounded();
-    let (unblock, blocked) = channel::unbounded::<()>();
-    let (open, gate) = channel::unbounded::<()>();
-    let server = start(ServerConfig::default().first_frame_timeout(Some(Duration::from_secs(1))), move |_| {
-        let (arrived, blocked, gate) = (arrived.clone(), blocked.clone(), gate.clone());
-        async move |frame: Frame<'_>, responder: &mut Responder| {
-            arrived.send(()).await.expect("a test");
-            if frame.payload() == b"block" {
-                blocked.recv_blocking().expect("a test");
-            }
-            _ = gate.recv().await;
-            responder.send(frame.payload()).await
-        }
-    });
-    let mut waited = connect(server.addr);
-    write(&mut waited, &frame(b"block"));
-    in_time(has_arrived.recv()).expect("arrived");
-    // It has its frame there before the thread first looks at it.
-    let mut never_waited = connect(server.addr);
-    write(&mut never_waited, &frame(b"at once"));
-    unblock.try_send(()).expect("sent");
-    in_time(has_arrived.recv()).expect("arrived");
-    // The first frame's deadline passes, with the sweeps that look at it.
-    let pass = || thread::sleep(Duration::from_millis(1500));
-    if passes_before {
-        pass();
-    }
-    server.stop();
-    if !passes_before {
-        pass();
-    }
-    for _ in 0..2 {
-        open.try_send(()).expect("sent");
-    }
-    for (socket, reply) in [(&mut waited, &b"block"[..]), (&mut never_waited, b"at once")] {
-        assert_eq!(read_to_end(socket), frame(reply));
-    }
-    drop((waited, never_waited));
-    let (served, closes) = server.served();
-    assert_eq!((served.closes(CloseKind::Stopped), served.traffic.frames_out), (2, 2), "{closes:?}");
-}
-
 #[test]
 fn dropping_the_serving_future_is_a_stop() {
     let server = start(ServerConfig::default(), |_| echo);

@@ -117,6 +117,7 @@ fn much_input_against_an_echo_does_not_deadlock() {
 fn timestamps_stand_before_each_line() {
     let serve = Serve::start_as_it_is(&["--echo"]);
     let ran = run(&["connect", &serve.addr.to_string(), "--timestamps"], b"one\ntwo\n");
+    assert_eq!((ran.code, ran.text().lines().count()), (0, 2), "{ran:?}");
     for (line, text) in ran.text().lines().zip(["one", "two"]) {
         let (time, rest) = line.split_once(' ').unwrap();
         assert_eq!((time.len(), &time[4..5], &time[10..11], &time[19..20], &time[23..]), (24, "-", "T", ".", "Z"));

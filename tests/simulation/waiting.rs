@@ -138,3 +138,49 @@ fn a_stop_waits_for_handlers_until_the_drain_timeout() {
         assert_eq!((stats.closes(kind), sim.run(reading).is_some()), (1, answered), "{wait}");
     }
 }
+
+/// A peer whose deadline passes while its handler works is not late, before or after a stop, and gets its reply.
+#[test]
+fn a_stop_ends_no_connection_whose_handler_works() {
+    for passes_before in [true, false] {
+        let (open, gate) = channel::unbounded::<()>();
+        let world = World::new(ServerConfig::default().first_frame_timeout(Some(seconds(1))), |sim| {
+            let sim = Rc::clone(sim);
+            move |_| {
+                let (sim, gate) = (Rc::clone(&sim), gate.clone());
+                async move |frame: Frame<'_>, responder: &mut Responder| {
+                    if frame.payload() == b"block" {
+                        sim.block(seconds(2));
+                    }
+                    _ = gate.recv().await;
+                    responder.send(frame.payload()).await
+                }
+            }
+        });
+        // The thread is blocked before it first looks at the second one's frame.
+        let clients = ["block", "at once"].map(|text| (text, world.connect(text)));
+        world.run(async {
+            for (text, client) in &clients {
+                client.send(text.as_bytes()).await;
+            }
+        });
+        let World { sim, stop, serving, .. } = world;
+        let pass = || sim.run(sim.sleep(seconds(2)));
+        if passes_before {
+            pass();
+        }
+        drop(stop);
+        if !passes_before {
+            pass();
+        }
+        for (text, client) in clients {
+            open.try_send(()).expect("it is open");
+            sim.run(async {
+                assert_eq!(client.text().await, text);
+                assert!(client.recv().await.is_none());
+            });
+        }
+        let stats = sim.run(serving);
+        assert_eq!((stats.closes(CloseKind::Stopped), stats.traffic.frames_out), (2, 2), "{stats}");
+    }
+}

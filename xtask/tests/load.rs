@@ -60,6 +60,7 @@ fn large_payloads_are_served() {
 
 /// Without a flag: a peak, a search, and a run at half of what was found, or the reason why there is none.
 #[test]
+#[ignore = "it takes 15 s: .ci/full runs it, and .ci/run the command itself"]
 fn a_newcomer_is_shown_around() {
     let program = program();
     let folder = tempfile::tempdir().unwrap();
