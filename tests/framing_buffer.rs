@@ -32,8 +32,10 @@ fn memory_grows_by_as_much_as_was_received_and_not_before_it_must() {
     assert_eq!((decoder.space().len(), decoder.capacity()), (30, 60));
     decoder.filled(20);
     assert_eq!((decoder.space().len(), decoder.capacity()), (10, 60), "a read still fits");
+    decoder.filled(5);
+    assert_eq!((decoder.space().len(), decoder.capacity()), (5, 60), "half a read still fits");
     decoder.filled(1);
-    assert_eq!((decoder.space().len(), decoder.capacity()), (51, 102));
+    assert_eq!((decoder.space().len(), decoder.capacity()), (56, 112));
 }
 
 #[test]

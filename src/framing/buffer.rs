@@ -97,8 +97,10 @@ impl Buffer {
     /// Room to read into, never empty. `frame_len` is the length of the frame that the unread bytes begin, if known.
     pub(crate) fn space(&mut self, read_len: usize, keep_len: usize, frame_len: Option<usize>) -> &mut [u8] {
         let wanted = self.goal(read_len, frame_len);
-        // The memory is enough while a read fits, so that it grows no more often than doubling needs.
-        let needed = wanted.min(self.len() + read_len);
+        // Memory for more than a read is enough while half a read fits, so that it grows a few times, then by doubling,
+        // even if each read brings one byte.
+        let room = if wanted > read_len { read_len.div_ceil(2) } else { read_len };
+        let needed = wanted.min(self.len() + room);
         self.compact(needed <= self.storage.len() - self.start, wanted, keep_len);
         if self.storage.len() - self.start < needed {
             self.grow(wanted);
