@@ -33,8 +33,10 @@ impl Room {
     pub(super) fn grow(&mut self, buffer: &mut BytesMut, missing: u64) {
         let len = buffer.len();
         let more = missing.min(len.max(DEFAULT_READ_LEN) as u64) as usize;
+        // Half a read is enough room, so that it grows by doubling even if each read brings one byte.
+        let enough = more.min(DEFAULT_READ_LEN / 2);
         // If the memory is large enough, its contents move to the front: for all of the frame, or for some.
-        if buffer.try_reclaim(missing as usize) || buffer.try_reclaim(more) {
+        if [missing as usize, more, enough].into_iter().any(|room| buffer.try_reclaim(room)) {
             return;
         }
         if self.before == 0 {
