@@ -144,11 +144,13 @@ fn a_stop_waits_for_handlers_until_the_drain_timeout() {
 fn a_stop_ends_no_connection_whose_handler_works() {
     for passes_before in [true, false] {
         let (open, gate) = channel::unbounded::<()>();
+        let (arrived, has_arrived) = channel::unbounded();
         let world = World::new(ServerConfig::default().first_frame_timeout(Some(seconds(1))), |sim| {
             let sim = Rc::clone(sim);
             move |_| {
-                let (sim, gate) = (Rc::clone(&sim), gate.clone());
+                let (sim, arrived, gate) = (Rc::clone(&sim), arrived.clone(), gate.clone());
                 async move |frame: Frame<'_>, responder: &mut Responder| {
+                    arrived.try_send(()).expect("a test");
                     if frame.payload() == b"block" {
                         sim.block(seconds(2));
                     }
@@ -162,6 +164,9 @@ fn a_stop_ends_no_connection_whose_handler_works() {
         world.run(async {
             for (text, client) in &clients {
                 client.send(text.as_bytes()).await;
+            }
+            for _ in 0..2 {
+                has_arrived.recv().await.expect("a handler");
             }
         });
         let World { sim, stop, serving, .. } = world;
