@@ -246,6 +246,12 @@ where
             poll_fn(|cx| poll_written(&link, transport, received, member, cx)).await?;
             take_back(input, &link, lent);
         }
+        match link.state() {
+            State::Closing => return Err(CloseReason::Ended.into()),
+            // The next look at the output says so.
+            State::Overflow => return Ok(()),
+            State::Open | State::Closed => {}
+        }
         if input.decoder.buffered() > 0 {
             // No whole frame is left: this returns an error, or `None`.
             input.decoder.next_frame().map_err(CloseReason::from)?;
@@ -253,10 +259,7 @@ where
         let frames_came = input.frames_in > frames_before;
         input.handled(frames_came, link.thread.clock.peers_now())?;
         link.passed(input.frames_in, input.bytes_in);
-        match link.state() {
-            State::Closing => Err(CloseReason::Ended.into()),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// The peer has ended its stream: writes all that is queued, and ends ours, too.

@@ -256,6 +256,34 @@ fn a_peer_that_takes_too_little_is_broken_off() {
     world.stop();
 }
 
+/// What comes after the frame whose handler ends the connection is not looked at, be it good or bad.
+#[test]
+fn a_handler_that_ends_its_connection_decides_its_reason() {
+    for (kind, rest) in [CloseKind::Ended, CloseKind::Overflow]
+        .into_iter()
+        .flat_map(|kind| [&b""[..], b"\x01\0\0\0b", b"\xFF\xFF\xFF\xFF"].map(|rest| (kind, rest)))
+    {
+        let world = World::new(ServerConfig::default(), |_| {
+            move |peer: Peer| {
+                async move |_: Frame<'_>, _: &mut Responder| {
+                    let outbox = peer.outbox();
+                    if kind == CloseKind::Ended {
+                        outbox.close()
+                    } else {
+                        outbox.break_off()
+                    }
+                    Ok::<(), Box<dyn Error + Send + Sync>>(())
+                }
+            }
+        });
+        let client = world.connect("a");
+        world.run(client.write(&[b"\x01\0\0\0a", rest].concat()));
+        world.pass(seconds(1));
+        let (stats, closes) = world.stop();
+        assert_eq!((stats.closes(kind), stats.traffic.frames_in), (1, 1), "{closes:?}");
+    }
+}
+
 /// One read brings more than an outbox may hold. The handler yields, though it awaits nothing, and the receiver takes
 /// all.
 #[test]
