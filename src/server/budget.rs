@@ -108,8 +108,10 @@ impl Budget {
 
     /// An event for the next time that bytes are given back.
     pub(super) fn given(&self) -> EventListener {
+        let given = self.given.listen();
+        // Not before: a thread that gives bytes back in between would notify nobody.
         self.pushers_wait.store(true, SeqCst);
-        self.given.listen()
+        given
     }
 
     /// Nothing panics while it holds the lock.

@@ -58,7 +58,7 @@ pub struct ServerConfig<H = Format> {
     /// The most bytes that all connections together may hold beyond 4 KiB each: unfinished frames, frames that a
     /// handler works on, and unwritten replies and pushes. `None` by default: 256 MiB, or eight times the longest
     /// payload if that is more, but at most [`memory_allowed`](ServerConfig::memory_allowed). Less than four times the
-    /// longest payload is an error: a handler that holds one payload and waits to send another could wait forever.
+    /// longest payload, or less than 16 KiB, is an error: a handler that waits to send could wait forever.
     ///
     /// When it is used up, nothing more is read and handlers wait to send until memory is free again: backpressure. A
     /// connection ends as *over budget* only if another one waits for memory and this one holds more than the fair
@@ -229,9 +229,13 @@ impl<H: Header> ServerConfig<H> {
     /// The most bytes that all connections may hold, set or derived.
     pub(super) fn bytes_allowed(&self) -> usize {
         let derived = || (256 * 1024 * 1024).max(self.format.max_payload_len().saturating_mul(8));
-        let least = self.format.max_payload_len().saturating_mul(4);
         let most = ServerConfig::memory_allowed().unwrap_or(usize::MAX);
-        self.memory_budget.unwrap_or_else(|| derived().min(most).max(least))
+        self.memory_budget.unwrap_or_else(|| derived().min(most).max(self.least_budget()))
+    }
+
+    /// The least memory budget: one in which every frame can be read, answered and pushed.
+    pub(super) fn least_budget(&self) -> usize {
+        self.format.max_payload_len().saturating_mul(4).max(16 * 1024)
     }
 }
 

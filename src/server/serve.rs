@@ -287,10 +287,11 @@ pub(super) fn share<H: Header + Send + Sync + 'static>(config: ServerConfig<H>) 
     if let Some(name) = config.zero() {
         return Err(invalid(format!("{name} is 0; it must be at least 1").into()));
     }
-    let (memory_budget, longest) = (config.bytes_allowed(), config.format.max_payload_len());
-    if memory_budget / 4 < longest {
+    let (memory_budget, least) = (config.bytes_allowed(), config.least_budget());
+    if memory_budget < least {
+        let longest = config.format.max_payload_len();
         let text = format!(
-            "a memory_budget of {memory_budget} bytes is less than four of the longest payload, {longest} bytes"
+            "a memory_budget of {memory_budget} bytes is less than {least}: the longest payload has {longest} bytes"
         );
         return Err(invalid(text.into()));
     }

@@ -164,14 +164,20 @@ fn more_than_the_fair_share_ends_a_connection_if_another_waits_and_the_others_ar
 }
 
 /// A handler that holds one of the longest payloads and waits to send another one must have room for both, beside
-/// others.
+/// others; and one that pushes a short one must have room for what is charged at a time.
 #[test]
 fn a_budget_that_has_no_room_for_the_longest_payloads_is_refused() {
-    let format = Format::U32_LE.with_max_payload_len(1000).expect("a format");
-    let config = |budget| ServerConfig::default().format(format).memory_budget(Some(budget));
-    let error = Server::bind("127.0.0.1:0", config(3999)).expect_err("too little");
-    assert_eq!(error.to_string(), "a memory_budget of 3999 bytes is less than four of the longest payload, 1000 bytes");
-    assert!(Server::bind("127.0.0.1:0", config(4000)).is_ok());
+    for (longest, least) in [(1000, 16_384), (5000, 20_000)] {
+        let format = Format::U32_LE.with_max_payload_len(longest).expect("a format");
+        let config = |budget| ServerConfig::default().format(format).memory_budget(Some(budget));
+        let error = Server::bind("127.0.0.1:0", config(least - 1)).expect_err("too little").to_string();
+        let too_little = least - 1;
+        let text = format!(
+            "a memory_budget of {too_little} bytes is less than {least}: the longest payload has {longest} bytes"
+        );
+        assert_eq!(error, text);
+        assert!(Server::bind("127.0.0.1:0", config(least)).is_ok());
+    }
 }
 
 /// Its replies, and what it goes on sending meanwhile, are held for its sake: another one that needs memory has it.

@@ -132,10 +132,10 @@ impl Limits {
 
     /// Checks that the memory is enough for frames of this format.
     pub(crate) fn check(&self, format: Format) -> Result<(), Failure> {
-        let least = format.max_payload_len().saturating_mul(4);
+        let least = format.max_payload_len().saturating_mul(4).max(16 * 1024);
         match self.memory.map(NonZeroUsize::get).filter(|memory| *memory < least) {
             Some(memory) => Err(Failure::usage(format_args!(
-                "--memory {memory} is less than {least}, four times the longest payload: raise it, or lower --max-payload"
+                "--memory {memory} is less than {least}, four times the longest payload or 16 KiB: raise it, or lower --max-payload"
             ))),
             None => Ok(()),
         }
