@@ -138,11 +138,12 @@ impl Registry {
         ((free + held) / (holders + 1)).max(LEAST_SHARE)
     }
 
-    /// Marks the connection that holds the most, if that is more than its fair share while `free` bytes are left.
+    /// Marks the connection that holds the most, if another one waits, and it holds more than its fair share while
+    /// `free` bytes are left.
     fn end_largest(&mut self, free: usize) {
         let fair_share = self.fair_share(free);
-        let largest = self.members.iter_mut().map(|(_, member)| member).max_by_key(|member| member.held);
-        if let Some(largest) = largest.filter(|largest| largest.held > fair_share) {
+        let Some((index, largest)) = self.members.iter_mut().max_by_key(|(_, member)| member.held) else { return };
+        if largest.held > fair_share && self.waiting.iter().any(|waiting| *waiting != index) {
             largest.is_over = true;
             largest.waker.take().into_iter().for_each(Waker::wake);
         }
@@ -345,6 +346,17 @@ mod tests {
         assert!(holds.wait(LEAST_SHARE, Some(5000), &cx()).is_ok() && waits.wait(0, Some(1), &cx()).is_ok());
         assert!(holds.wait(LEAST_SHARE, Some(5000), &cx()).is_ok());
         assert!(holds.wait(LEAST_SHARE + 1, Some(5000), &cx()).is_err());
+    }
+
+    /// It waits for what its own peer does not read: that is no harm to others.
+    #[test]
+    fn a_connection_that_waits_alone_is_not_ended() {
+        let budget = Budget::new(1_000_000);
+        let [mut alone, mut other] = [0; 2].map(|_| Member::new(&budget));
+        assert!(budget.take(1_000_000, 1_000_000));
+        assert!(alone.wait(700_000, Some(1), &cx()).is_ok());
+        assert!(other.wait(0, Some(1), &cx()).is_ok());
+        assert!(alone.wait(700_000, Some(1), &cx()).is_err());
     }
 
     #[test]
