@@ -37,7 +37,7 @@ pub struct Traffic {
     pub frames_in: u64,
     /// Bytes received, including headers and unfinished frames.
     pub bytes_in: u64,
-    /// Frames sent. The peer may not have read them.
+    /// Frames sent. If the connection ended early, the peer may not have received the last ones.
     pub frames_out: u64,
     /// Bytes sent, including headers and a server's unframed greeting.
     pub bytes_out: u64,

@@ -146,9 +146,9 @@ fn every_field_under_every_limit() {
             for field in 0..=255 {
                 let mut stream = vec![field];
                 stream.extend(testing::byte_at(0)..=testing::byte_at(0));
-                testing::check_oracle(&Case::new(format, stream.clone()));
+                testing::own::check_oracle(&Case::new(format, stream.clone()));
                 stream.resize(1 + (i64::from(field) + adjustment).max(0) as usize, 7);
-                testing::check_oracle(&Case::new(format, stream));
+                testing::own::check_oracle(&Case::new(format, stream));
                 cases += 2;
             }
         }
@@ -162,7 +162,7 @@ fn every_cut(case: &Case) -> u64 {
     let len = case.stream.len();
     let masks = 1u64 << len.saturating_sub(1);
     for mask in 0..masks {
-        testing::check_cuts(case, &expected, &Cuts::of_mask(mask, len));
+        testing::own::check_cuts(case, &expected, &Cuts::of_mask(mask, len));
     }
     masks
 }

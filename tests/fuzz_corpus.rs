@@ -11,7 +11,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use unstick::testing::{check_capture, check_session, check_shard_file, check_trace, targets};
+use unstick::testing::own::{check_capture, check_session, check_shard_file, check_trace, targets};
 
 /// A test for each target, and the list of those.
 macro_rules! replayed {

@@ -63,9 +63,8 @@ fn every_error_is_one_of_those_that_are_tested() {
         errors.extend(named.map(str::to_owned));
     }
     errors.sort();
-    // These are not public: the kit's own handler's, and what `Server::bind` says of a greeting or refusal, tested in
-    // end_to_end/limits.rs.
-    let private = ["Refused", "Unfit"];
+    // Not public: what `Server::bind` says of a greeting or refusal, tested in end_to_end/limits.rs.
+    let private = ["Unfit"];
     let framing = ["DecodeError", "EncodeError", "Fault", "FormatError", "SpecError"];
     let above = [
         "CallError",

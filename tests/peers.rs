@@ -12,7 +12,8 @@ use futures_lite::{StreamExt, future, io::Cursor};
 use tokio_codec::TokioCodec;
 use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
 use unstick::framing::{DecodeErrorKind, Endian, Format, Header, Layout, Phase};
-use unstick::testing::{self, Case, End, OwnDecoder, Subject, Violation, Way};
+use unstick::testing::own::{OwnDecoder, Way};
+use unstick::testing::{self, Case, End, Subject, Violation};
 
 /// This crate's decoder, in every way of using it, under what the others are put under.
 #[test]

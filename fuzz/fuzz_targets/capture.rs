@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::check_capture(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::own::check_capture(data));

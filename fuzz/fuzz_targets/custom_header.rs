@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::targets::custom_header(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::own::targets::custom_header(data));

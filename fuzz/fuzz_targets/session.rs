@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::check_session(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::own::check_session(data));

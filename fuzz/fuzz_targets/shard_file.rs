@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::check_shard_file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::own::check_shard_file(data));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::targets::stream_body(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::own::targets::stream_body(data));

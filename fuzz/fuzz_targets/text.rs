@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::targets::text(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| unstick::testing::own::targets::text(data));

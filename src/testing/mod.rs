@@ -84,50 +84,27 @@
 //! A header that no [`Format`](crate::framing::Format) describes gets the same checks: write `impl Oracle for Mine {}`,
 //! and every check takes a [`Case`] of it. [`check_header`] has an example.
 
-mod bodies;
-#[cfg(feature = "trace")]
-mod captures;
 mod case;
-mod checks;
+#[doc(hidden)]
+pub mod census;
 #[cfg(feature = "std")]
 pub mod choppy;
-mod headers;
-mod layouts;
 mod oracle;
+#[doc(hidden)]
+pub mod own;
 mod plan;
-mod sealed;
-#[cfg(feature = "server")]
-mod session;
-#[cfg(all(feature = "load", target_os = "linux"))]
-mod shard_file;
+mod properties;
 #[cfg(feature = "server")]
 mod simulation;
-mod slices;
 mod source;
 mod subject;
 mod suite;
-pub mod targets;
-mod ways;
 
-pub use bodies::check_streamed_body;
-#[cfg(feature = "trace")]
-pub use captures::{check_capture, check_trace};
 pub use case::{Case, Chunks, Cuts};
-pub use checks::{
-    check_chunking, check_cuts, check_end, check_final_error, check_need, check_oracle, check_plan,
-    check_refused_encode, check_round_trip, check_skip, check_stream,
-};
-pub use headers::check_header;
-pub use layouts::{check_layout, check_limits};
 pub use oracle::{End, Expected, Located, Oracle, Seen};
 pub use plan::{Fault, FrameLen, Plan, byte_at};
-#[cfg(feature = "server")]
-pub use session::check_session;
-#[cfg(all(feature = "load", target_os = "linux"))]
-pub use shard_file::check_shard_file;
+pub use properties::{check_header, check_stream};
 #[cfg(feature = "server")]
 pub use simulation::{MemoryListener, MemoryStream, Network, Simulation};
-pub use slices::check_slice;
 pub use subject::{Subject, Violation, check_case, try_case};
 pub use suite::{Failure, suite, try_suite};
-pub use ways::{OwnDecoder, Way};

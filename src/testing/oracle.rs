@@ -148,7 +148,7 @@ impl Expected {
 }
 
 /// The most bytes of a header that an error shows.
-const MOST_SHOWN: usize = 16;
+pub(crate) const MOST_SHOWN: usize = 16;
 
 impl End {
     /// The end at a refused header.

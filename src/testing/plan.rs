@@ -2,12 +2,14 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::case::{Case, Cuts};
+use super::census;
 use super::source::Source;
 use crate::framing::{DEFAULT_READ_LEN, Endian, Field, Format, Header, Layout, Oversize};
 
-/// A planned stream of frames: format, payload lengths, one fault, and the cuts.
+/// A planned stream of frames: format, payload lengths, faults, and the cuts.
 ///
 /// The bytes of prefixes, payloads and trailers are a function of their offset in the stream ([`byte_at`]), so that a
 /// lost, doubled or moved byte shows. The plan writes its stream by its own simple arithmetic, not by the
@@ -18,11 +20,11 @@ use crate::framing::{DEFAULT_READ_LEN, Endian, Field, Format, Header, Layout, Ov
 /// use unstick::testing::{self, Cuts, Fault, FrameLen, Plan};
 /// let plan = Plan {
 ///     frames: vec![FrameLen::Empty, FrameLen::Exact(7), FrameLen::Max, FrameLen::OverMax],
-///     fault: Fault::Truncate { missing: 3 },
+///     faults: vec![Fault::Truncate { missing: 3 }],
 ///     cuts: Cuts::of_lens(vec![1, 5, 2]),
 ///     ..Plan::new(Format::U16_BE.with_max_payload_len(100)?)
 /// };
-/// testing::check_plan(&plan); // encode, decode, and all that must hold
+/// testing::check_stream(&plan.case());
 /// # Ok::<(), unstick::framing::FormatError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +37,8 @@ pub struct Plan {
     pub read_len: usize,
     /// The lengths of the payloads.
     pub frames: Vec<FrameLen>,
-    /// What is wrong with the stream.
-    pub fault: Fault,
+    /// What is wrong with the stream; applied one after the other.
+    pub faults: Vec<Fault>,
     /// Where the stream is cut.
     pub cuts: Cuts,
 }
@@ -79,8 +81,6 @@ impl FrameLen {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Nothing.
-    None,
     /// It ends early.
     Truncate {
         /// How many bytes are missing.
@@ -112,6 +112,32 @@ pub enum Fault {
         /// The number; its upper bytes are dropped if the field has fewer than eight.
         field: u64,
     },
+    /// A length field is wrong by a few bytes.
+    Length {
+        /// Which frame.
+        frame: usize,
+        /// How many bytes it says too many.
+        by: i8,
+    },
+    /// A length field says a length near the limit.
+    Limit {
+        /// Which frame.
+        frame: usize,
+        /// How many bytes over the limit.
+        by: i8,
+    },
+    /// A length field also counts the bytes of the next frame.
+    Claim {
+        /// Which frame.
+        frame: usize,
+    },
+    /// A varint has bytes that add nothing to its number. Other fields have none.
+    Pad {
+        /// Which frame.
+        frame: usize,
+        /// How many bytes.
+        by: u8,
+    },
     /// Other bytes come after the frames.
     Append(Vec<u8>),
 }
@@ -120,19 +146,36 @@ pub enum Fault {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wire {
     pub(crate) bytes: Vec<u8>,
-    /// The offset of each frame.
-    pub(crate) starts: Vec<usize>,
+    pub(crate) frames: Vec<Written>,
+}
+
+/// Where a frame is in a [`Wire`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Its length field.
+    pub(crate) field: Range<usize>,
+    pub(crate) payload_len: usize,
+    pub(crate) end: usize,
+}
+
+/// What a length field says instead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Says {
+    Field(u64),
+    Payload(u64),
+    /// The right length, with so many bytes more.
+    Padded(u64, u8),
 }
 
 impl Plan {
-    /// No frames, no fault, no cuts.
+    /// No frames, no faults, no cuts.
     pub fn new(format: Format) -> Plan {
         Plan {
             format,
             oversize: Oversize::Reject,
             read_len: DEFAULT_READ_LEN,
             frames: Vec::new(),
-            fault: Fault::None,
+            faults: Vec::new(),
             cuts: Cuts::whole(),
         }
     }
@@ -153,7 +196,7 @@ impl Plan {
         let oversize = source.oversize(&format);
         let read_len = source.read_len();
         let cuts = source.cuts();
-        let fault = source.fault();
+        let faults = source.faults();
         let mut frames = Vec::new();
         let mut total = 0;
         // Streams stay short, so that a fuzzer is quick: below 1 KiB without the last frame.
@@ -162,7 +205,7 @@ impl Plan {
             total += frame.payload_len(&format);
             frames.push(frame);
         }
-        Plan { format, oversize, read_len, frames, fault, cuts }
+        Plan { format, oversize, read_len, frames, faults, cuts }
     }
 
     /// The stream as a case.
@@ -176,26 +219,48 @@ impl Plan {
         }
     }
 
-    /// The bytes: every frame that the layout can express, with the fault applied.
+    /// The bytes: every frame that the layout can express, with the faults applied.
     pub fn stream(&self) -> Vec<u8> {
         let layout = self.format.layout();
         let mut wire = Wire::default();
         for frame in &self.frames {
-            wire.push(&layout, frame.payload_len(&self.format));
+            _ = wire.push(&layout, frame.payload_len(&self.format));
         }
-        wire.spoil(&self.fault, usize::from(layout.offset), |field| field_bytes(&layout, field));
+        wire.spoil_all(&self.faults, &self.format);
         wire.bytes
     }
 }
 
 impl Wire {
-    fn push(&mut self, layout: &Layout, payload_len: usize) {
-        let Some(field) = field_of(layout, payload_len) else { return };
-        self.starts.push(self.bytes.len());
+    /// Appends a frame. Returns whether the layout can express it.
+    pub(crate) fn push(&mut self, layout: &Layout, payload_len: usize) -> bool {
+        let Some(field) = field_of(layout, payload_len) else { return false };
         self.fill(usize::from(layout.offset));
+        let start = self.bytes.len();
         self.bytes.extend_from_slice(&field);
         self.fill(payload_len);
         self.fill(usize::from(layout.trailer));
+        let end = self.bytes.len();
+        self.frames.push(Written { field: start..start + field.len(), payload_len, end });
+        true
+    }
+
+    /// Applies the faults to frames of this format.
+    pub(crate) fn spoil_all(&mut self, faults: &[Fault], format: &Format) {
+        let layout = format.layout();
+        let adjustment = layout.adjustment as u64;
+        for fault in faults {
+            let applied = self.spoil(fault, format.max_payload_len(), |says| {
+                Some(match says {
+                    Says::Field(field) => field_bytes(&layout, field),
+                    Says::Payload(len) => field_bytes(&layout, len.wrapping_sub(adjustment)),
+                    Says::Padded(len, by) => padded(&layout, field_bytes(&layout, len.wrapping_sub(adjustment)), by),
+                })
+            });
+            if applied {
+                census::fault(fault);
+            }
+        }
     }
 
     /// Appends this many bytes of prefix, payload or trailer.
@@ -204,24 +269,66 @@ impl Wire {
         self.bytes.extend((begin..begin + len as u64).map(byte_at));
     }
 
-    /// Applies the fault. A length field is at `offset` in its frame.
-    pub(crate) fn spoil(&mut self, fault: &Fault, offset: usize, field_bytes: impl Fn(u64) -> Vec<u8>) {
+    /// Applies the fault, and returns whether that changed a byte. `field` gives the bytes of a length field, if it can
+    /// say that.
+    pub(crate) fn spoil(&mut self, fault: &Fault, limit: usize, field: impl Fn(Says) -> Option<Vec<u8>>) -> bool {
         let len = self.bytes.len();
         match *fault {
-            Fault::None => {}
-            Fault::Append(ref bytes) => self.bytes.extend_from_slice(bytes),
-            Fault::Insert { at, byte } => self.bytes.insert(at % (len + 1), byte),
-            _ if len == 0 => {}
-            Fault::Truncate { missing } => self.bytes.truncate(len - missing % (len + 1)),
-            Fault::Flip { at, mask } => self.bytes[at % len] ^= mask,
-            Fault::Remove { at } => _ = self.bytes.remove(at % len),
-            Fault::Field { frame, field } => {
-                let at = self.starts[frame % self.starts.len()] + offset;
-                for (byte, new) in self.bytes[at..].iter_mut().zip(field_bytes(field)) {
-                    *byte = new;
+            Fault::Append(ref bytes) => {
+                self.bytes.extend_from_slice(bytes);
+                !bytes.is_empty()
+            }
+            Fault::Insert { at, byte } => self.replace(at % (len + 1)..at % (len + 1), &[byte]),
+            _ if len == 0 => false,
+            Fault::Truncate { missing } => {
+                self.bytes.truncate(len - missing % (len + 1));
+                self.frames.retain(|frame| frame.field.end <= self.bytes.len());
+                self.bytes.len() < len
+            }
+            Fault::Flip { at, mask } => {
+                self.bytes[at % len] ^= mask;
+                mask != 0
+            }
+            Fault::Remove { at } => self.replace(at % len..at % len + 1, &[]),
+            Fault::Field { frame, .. }
+            | Fault::Length { frame, .. }
+            | Fault::Limit { frame, .. }
+            | Fault::Claim { frame }
+            | Fault::Pad { frame, .. } => {
+                let Some(index) = frame.checked_rem(self.frames.len()) else { return false };
+                let says = self.says(fault, index, limit);
+                field(says).is_some_and(|bytes| self.replace(self.frames[index].field.clone(), &bytes))
+            }
+        }
+    }
+
+    /// What the length field of a frame says with this fault.
+    fn says(&self, fault: &Fault, index: usize, limit: usize) -> Says {
+        let Written { payload_len, end, .. } = self.frames[index];
+        match *fault {
+            Fault::Field { field, .. } => Says::Field(field),
+            Fault::Length { by, .. } => Says::Payload((payload_len as u64).wrapping_add_signed(by.into())),
+            Fault::Limit { by, .. } => Says::Payload((limit as u64).wrapping_add_signed(by.into())),
+            Fault::Pad { by, .. } => Says::Padded(payload_len as u64, by),
+            _ => {
+                let next = self.frames.get(index + 1).map_or(0, |next| next.end - end);
+                Says::Payload((payload_len + next) as u64)
+            }
+        }
+    }
+
+    /// Replaces bytes, and moves what is after them. Returns whether that changed a byte.
+    fn replace(&mut self, range: Range<usize>, bytes: &[u8]) -> bool {
+        let changes = self.bytes[range.clone()] != *bytes;
+        self.bytes.splice(range.clone(), bytes.iter().copied());
+        for frame in &mut self.frames {
+            for at in [&mut frame.field.start, &mut frame.field.end, &mut frame.end] {
+                if *at >= range.end {
+                    *at = *at - range.len() + bytes.len();
                 }
             }
         }
+        changes
     }
 }
 
@@ -266,6 +373,17 @@ fn field_bytes(layout: &Layout, field: u64) -> Vec<u8> {
             }
         }
     }
+}
+
+/// The field with so many bytes that add nothing to its number, if it is a varint.
+fn padded(layout: &Layout, mut field: Vec<u8>, by: u8) -> Vec<u8> {
+    if let Field::Varint { .. } = layout.field {
+        for _ in 0..by {
+            *field.last_mut().expect("a varint has a byte") |= 128;
+            field.push(0);
+        }
+    }
+    field
 }
 
 /// The byte at an offset of a [`Plan`]'s stream, in every prefix, payload and trailer.

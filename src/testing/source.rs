@@ -48,6 +48,11 @@ impl<'a> Source<'a> {
         self.u8() % n
     }
 
+    /// One of these.
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::from(self.u8()) % of.len()]
+    }
+
     /// Any format, with a limit whose payloads fit in memory.
     pub(crate) fn format(&mut self) -> Format {
         let layout = self.layout();
@@ -55,8 +60,7 @@ impl<'a> Source<'a> {
             0..=15 => usize::from(self.below(17)),
             16..=29 => usize::from(self.u8()),
             30 => usize::from(self.u16() % 2048),
-            _ if self.u8() == 0 => MOST,
-            _ => 300,
+            _ => MOST,
         };
         format_near(layout, wanted).or_else(|| format_near(layout.adjustment(0), wanted)).unwrap_or(Format::U8)
     }
@@ -67,7 +71,8 @@ impl<'a> Source<'a> {
             1 => Field::Fixed { width: 1 + self.below(8), endian: Endian::Little },
             _ => {
                 let choice = self.u8();
-                Field::Varint { max_width: 1 + choice % 10, minimal: choice >= 128 }
+                // The longest often, as only that can overflow.
+                Field::Varint { max_width: 1 + (choice % 16).min(9), minimal: choice >= 128 }
             }
         };
         let offset = match self.below(4) {
@@ -133,16 +138,43 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(crate) fn fault(&mut self) -> Fault {
-        match self.below(9) {
-            0..=2 => Fault::None,
-            3 => Fault::Truncate { missing: usize::from(self.u8()) },
-            4 => Fault::Flip { at: usize::from(self.u16()), mask: self.u8() },
-            5 => Fault::Insert { at: usize::from(self.u16()), byte: self.u8() },
-            6 => Fault::Remove { at: usize::from(self.u16()) },
-            7 => Fault::Field { frame: usize::from(self.u8()), field: self.u64() },
-            _ => Fault::Append((0..self.below(40)).map(|_| self.u8()).collect()),
+    /// None, one or two.
+    pub(crate) fn faults(&mut self) -> Vec<Fault> {
+        let count = match self.below(8) {
+            0 | 1 => 0,
+            2..=5 => 1,
+            _ => 2,
+        };
+        (0..count).map(|_| self.fault()).collect()
+    }
+
+    fn fault(&mut self) -> Fault {
+        match self.below(10) {
+            0 => Fault::Truncate { missing: usize::from(self.u8()) },
+            1 => Fault::Flip { at: usize::from(self.u16()), mask: self.u8() },
+            2 => Fault::Insert { at: usize::from(self.u16()), byte: self.u8() },
+            3 => Fault::Remove { at: usize::from(self.u16()) },
+            4 => Fault::Field { frame: usize::from(self.u8()), field: self.u64() },
+            5 => Fault::Length { frame: usize::from(self.u8()), by: self.small() },
+            6 => Fault::Limit { frame: usize::from(self.u8()), by: self.small() },
+            7 => Fault::Claim { frame: usize::from(self.u8()) },
+            8 => Fault::Pad { frame: usize::from(self.u8()), by: 1 + self.below(9) },
+            _ => Fault::Append(self.appended()),
         }
+    }
+
+    /// Any bytes, or a varint of ten bytes that overflows.
+    fn appended(&mut self) -> Vec<u8> {
+        match self.below(40) {
+            len @ 0..30 => (0..len).map(|_| self.u8()).collect(),
+            _ => [&[0xFF; 9][..], &[0x7F]].concat(),
+        }
+    }
+
+    /// Mostly a few.
+    fn small(&mut self) -> i8 {
+        let number = self.u8() as i8;
+        if number % 2 == 0 { number / 32 } else { number }
     }
 }
 

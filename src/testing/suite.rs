@@ -112,8 +112,8 @@ fn planned(format: Format) -> impl Iterator<Item = Case> {
         let count = if len <= 400 { len.min(100) } else { 10 };
         let cut = (1..count).map(move |at| case.clone().cut(Cuts::at(&[at])));
         let ended = (1..=count).map(move |missing| {
-            let fault = Fault::Truncate { missing };
-            Plan { fault, cuts: Cuts::of_lens(vec![1, 0, 7, 2]), ..plan.clone() }.case()
+            let faults = vec![Fault::Truncate { missing }];
+            Plan { faults, cuts: Cuts::of_lens(vec![1, 0, 7, 2]), ..plan.clone() }.case()
         });
         [whole].into_iter().chain(cut).chain(ended)
     })

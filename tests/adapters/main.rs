@@ -314,7 +314,7 @@ fn a_session_is_answered_as_its_frames_ask() {
     let failing = [&once[..], &frame(1, 3), &frame(9, 3)].concat();
     let cut = &once[..once.len() - 1];
     for stream in [&once[..], &failing, cut, b"\xFF\xFF\xFF"] {
-        unstick::testing::check_session(&[&settings, stream].concat());
+        unstick::testing::own::check_session(&[&settings, stream].concat());
     }
     println!("cases: 4");
 }
@@ -445,6 +445,6 @@ proptest! {
     /// A whole connection in memory, from any bytes.
     #[test]
     fn sessions_are_what_the_stream_says(data in proptest::collection::vec(any::<u8>(), 0..300)) {
-        unstick::testing::check_session(&data);
+        unstick::testing::own::check_session(&data);
     }
 }

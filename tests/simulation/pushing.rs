@@ -268,9 +268,9 @@ fn a_handler_that_ends_its_connection_decides_its_reason() {
                 async move |_: Frame<'_>, _: &mut Responder| {
                     let outbox = peer.outbox();
                     if kind == CloseKind::Ended {
-                        outbox.close()
+                        outbox.close();
                     } else {
-                        outbox.break_off()
+                        outbox.break_off();
                     }
                     Ok::<(), Box<dyn Error + Send + Sync>>(())
                 }

@@ -1,7 +1,7 @@
 //! Planned connections, and any bytes: the properties of `unstick::testing`.
 
 use proptest::prelude::*;
-use unstick::testing::{check_capture, check_trace};
+use unstick::testing::own::{check_capture, check_trace};
 
 use crate::wire::{ACK, From, Order, Talk, pcap, pcapng};
 

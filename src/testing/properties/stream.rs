@@ -1,28 +1,15 @@
-//! The properties, each as a function of one case.
+//! The properties of a decoder of any header, each as a function of one case.
 
 use alloc::vec::Vec;
 
 use super::bodies::check_streamed_body;
-use super::case::{Case, Cuts};
-use super::oracle::{End, Expected, Located, Oracle, Seen};
-use super::plan::{Plan, frame_of};
 use super::slices::check_slice;
-use super::subject::follow;
 use super::ways::{OwnDecoder, Way};
-use crate::framing::{
-    DecodeError, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Frame, Head, Header, Oversize, Skipped,
-};
-
-/// Runs every check on a plan.
-///
-/// # Panics
-/// If anything does not hold.
-#[track_caller]
-pub fn check_plan(plan: &Plan) {
-    check_round_trip(plan);
-    check_refused_encode(plan);
-    check_stream(&plan.case());
-}
+use crate::framing::{DecodeError, DecodeErrorKind, Decoder, Frame, Head, Header, Oversize, Skipped};
+use crate::testing::case::{Case, Cuts};
+use crate::testing::census::{self, Met};
+use crate::testing::oracle::{End, Expected, Located, MOST_SHOWN, Oracle, Seen};
+use crate::testing::subject::follow;
 
 /// Runs every check on a byte stream.
 ///
@@ -30,6 +17,7 @@ pub fn check_plan(plan: &Plan) {
 /// If anything does not hold.
 #[track_caller]
 pub fn check_stream<H: Oracle>(case: &Case<H>) {
+    census::case(case);
     check_oracle(case);
     check_chunking(case);
     check_final_error(case);
@@ -40,86 +28,31 @@ pub fn check_stream<H: Oracle>(case: &Case<H>) {
     check_skip(case);
 }
 
-/// What is encoded decodes to itself, and the bytes are those that the plan's own arithmetic writes. The plan's fault
-/// is ignored.
+/// Runs one of these checks, which `choice` chooses, on a byte stream.
 ///
 /// # Panics
-/// If that does not hold.
+/// If it does not hold.
 #[track_caller]
-pub fn check_round_trip(plan: &Plan) {
-    let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
-    let mut wire = Vec::new();
-    let mut frames = Vec::new();
-    for (prefix, payload, trailer) in payloads(plan) {
-        let expected = frame_of(&layout, &prefix, &payload, &trailer);
-        let envelope = Envelope { prefix: &prefix, trailer: &trailer };
-        let before = wire.len();
-        if encoder.encode_with(envelope, &payload, &mut wire).is_err() {
-            continue;
+pub(crate) fn check_one<H: Oracle>(case: &Case<H>, choice: u8) {
+    census::case(case);
+    let variant = usize::from(choice / 8);
+    match choice % 8 {
+        0 => check_oracle(case),
+        1 => {
+            let expected = Expected::of(&case.format, case.oversize, &case.stream);
+            let cuts = match variant / Way::ALL.len() % 3 {
+                0 => Cuts::whole(),
+                1 => case.cuts.clone(),
+                _ => case.finest(),
+            };
+            check_way(case, &expected, &cuts, Way::ALL[variant % Way::ALL.len()]);
         }
-        assert_eq!(expected.as_deref(), Some(&wire[before..]), "the encoder writes the frame as the layout has it");
-        let mut parts = Vec::new();
-        encoder.header(envelope, payload.len(), &mut parts).expect("the header of a frame that was encoded");
-        parts.extend_from_slice(&payload);
-        encoder.trailer(&(), envelope, &mut parts);
-        assert_eq!(parts, wire[before..], "header, payload and trailer are the frame");
-        frames.push((prefix, payload, trailer));
-    }
-    let mut decoder = plan.case().decoder();
-    let mut decoded = frames.iter();
-    for chunk in plan.cuts.chunks(&wire) {
-        decoder.feed(chunk);
-        while let Some(frame) = decoder.next_frame().expect("what was encoded decodes") {
-            let (prefix, payload, trailer) = decoded.next().expect("no more frames than were encoded");
-            assert_eq!((frame.prefix(), frame.payload()), (&prefix[..], &payload[..]), "a frame is as it was encoded");
-            assert_eq!(frame.trailer(), trailer, "and its trailer, too");
-        }
-    }
-    assert_eq!(decoded.len(), 0, "as many frames as were encoded");
-    assert_eq!(decoder.finish(), Ok(()), "an encoded stream ends after a frame");
-}
-
-/// A frame is refused exactly if it is over the limit, or the layout cannot express it, or its prefix or trailer has
-/// the wrong length; and a refused frame leaves the output unchanged.
-///
-/// # Panics
-/// If that does not hold.
-#[track_caller]
-pub fn check_refused_encode(plan: &Plan) {
-    let (encoder, layout) = (Encoder::new(plan.format), plan.format.layout());
-    let max_payload_len = plan.format.max_payload_len();
-    let mut out = b"before".to_vec();
-    for (prefix, payload, trailer) in payloads(plan) {
-        let envelope = Envelope { prefix: &prefix, trailer: &trailer };
-        let before = out.clone();
-        let payload_len = payload.len();
-        let expected = if payload_len > max_payload_len {
-            Err(EncodeError::Oversize { payload_len, max_payload_len })
-        } else if frame_of(&layout, &prefix, &payload, &trailer).is_none() {
-            Err(EncodeError::Undersize { payload_len, least: layout.min_payload_len() })
-        } else {
-            Ok(())
-        };
-        assert_eq!(encoder.encode_with(envelope, &payload, &mut out), expected);
-        if expected.is_err() {
-            assert_eq!(out, before, "a refused frame leaves the output unchanged");
-        }
-        out.clone_from(&before);
-        assert_eq!(encoder.header(envelope, payload_len, &mut out), expected);
-        assert_eq!(expected.is_err(), out == before, "a refused header leaves the output unchanged");
-        out = before;
-
-        let longer = [&prefix[..], b"+"].concat();
-        let offset = usize::from(layout.offset);
-        let wrong_prefix = expected.and(Err(EncodeError::Prefix { prefix_len: longer.len(), offset }));
-        assert_eq!(encoder.encode_with(Envelope { prefix: &longer, ..envelope }, &payload, &mut out), wrong_prefix);
-        assert_eq!(out, b"before", "a refused prefix leaves the output unchanged");
-
-        let longer = [&trailer[..], b"+"].concat();
-        let trailer_len = usize::from(layout.trailer);
-        let wrong = expected.and(Err(EncodeError::Trailer { trailer_len: longer.len(), expected: trailer_len }));
-        assert_eq!(encoder.encode_with(Envelope { trailer: &longer, ..envelope }, &payload, &mut out), wrong);
-        assert_eq!(out, b"before", "a refused trailer leaves the output unchanged");
+        2 => check_final_error(case),
+        3 => check_end(case),
+        4 => check_slice(case),
+        5 => check_need(case),
+        6 => check_streamed_body(case),
+        _ => check_skip(case),
     }
 }
 
@@ -140,7 +73,7 @@ pub fn check_oracle<H: Oracle>(case: &Case<H>) {
     let last = decoder.next_frame().map(|frame| frame.is_some());
     assert_ne!(last, Ok(true), "no more frames than there are: {case:02x?}");
     let error = last.and_then(|_| decoder.finish()).err();
-    assert_ends(error.as_ref(), &expected.end, &case.stream);
+    assert_ends(error.as_ref(), &expected, &case.stream);
     assert_eq!(decoder.skipped(), skipped(&expected), "what was skipped is counted");
 }
 
@@ -164,10 +97,15 @@ pub fn check_chunking<H: Oracle>(case: &Case<H>) {
 #[track_caller]
 pub fn check_cuts<H: Oracle>(case: &Case<H>, expected: &Expected, cuts: &Cuts) {
     for &way in Way::ALL {
-        match follow(case, cuts, expected, &mut OwnDecoder::new(case, way)) {
-            Ok(error) => assert_ends(error.as_ref(), &expected.end, &case.stream),
-            Err(violation) => panic!("{violation}\nby {way:?}, in {cuts:?}, in {case:02x?}"),
-        }
+        check_way(case, expected, cuts, way);
+    }
+}
+
+#[track_caller]
+fn check_way<H: Oracle>(case: &Case<H>, expected: &Expected, cuts: &Cuts, way: Way) {
+    match follow(case, cuts, expected, &mut OwnDecoder::new(case, way)) {
+        Ok(error) => assert_ends(error.as_ref(), expected, &case.stream),
+        Err(violation) => panic!("{violation}\nby {way:?}, in {cuts:?}, in {case:02x?}"),
     }
 }
 
@@ -187,11 +125,12 @@ pub fn check_final_error<H: Oracle>(case: &Case<H>) {
             };
             match taken {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => return Met::NoError.count(),
                 Err(error) => break error,
             }
         };
         assert_is_final(&mut decoder, &error, &case.stream);
+        Met::FinalError.count();
     }
 }
 
@@ -242,52 +181,85 @@ pub fn check_end<H: Oracle>(case: &Case<H>) {
         let expected = Expected::of(&case.format, case.oversize, stream);
         let ends = [&taken, &waiting, &begun].map(|decoder| decoder.finish().err());
         for end in &ends {
-            assert_ends(end.as_ref(), &expected.end, stream);
+            assert_ends(end.as_ref(), &expected, stream);
         }
         assert_eq!(ends[0], ends[1], "what waits changes nothing about the end");
         assert_eq!(waiting.buffered(), received, "and nothing is taken by asking");
     }
 }
 
-/// `need` is 0 exactly if a frame or an error is ready, and never more than the missing bytes of a frame; and reading
-/// exactly that many bytes, repeatedly, leads from frame to frame without one byte too many.
+/// `need` is 0 exactly if a frame or an error is ready, and what is missing of a frame whose header is whole; inside a
+/// header it is never more than that. So reading exactly that many bytes, repeatedly, leads from frame to frame without
+/// one byte too many.
 ///
 /// # Panics
 /// If that does not hold.
 #[track_caller]
 pub fn check_need<H: Oracle>(case: &Case<H>) {
     let expected = Expected::of(&case.format, case.oversize, &case.stream);
-    let mut events = expected.yielded().map(|frame| (frame.end(), 0)).collect::<Vec<_>>();
-    if let End::Refused { start, decided, .. } = expected.end {
-        // Before a header is refused, all bytes that a good header has may be asked for.
-        events.push(((start + decided) as u64, case.format.max_header_len() as u64));
-    }
     let mut decoder = case.decoder();
     let mut received = 0;
-    for (event, beyond) in events {
-        while received < event {
-            let (need, missing) = (decoder.need() as u64, event - received);
-            assert!(0 < need && need <= missing + beyond, "{need} is needed, and {missing} is missing");
-            let need = need.min(missing);
-            // One byte less than needed is never enough: read that many first, and then the last byte.
-            for len in [need - 1, 1] {
-                assert_eq!(decoder.has_frame(), Ok(false), "no frame before all that it needs");
-                let end = received + len;
-                decoder.feed(&case.stream[received as usize..end as usize]);
-                received = end;
-            }
+    for frame in &expected.frames {
+        let (start, header_end) = (frame.start as u64, (frame.start + frame.header_len) as u64);
+        while received < header_end.max(start) {
+            read_needed(&mut decoder, case, &mut received, header_end, header_end);
         }
-        assert_eq!(decoder.need(), 0, "nothing is needed where a frame or an error is ready");
-        let ready = decoder.next_frame().map(|frame| frame.is_some());
-        assert_ne!(ready, Ok(false), "a frame or an error is ready where nothing is needed");
+        let end = frame.end().min(case.stream.len() as u64);
+        while received < end {
+            let (need, missing) = (decoder.need() as u64, frame.end() - received);
+            assert_eq!(need, missing, "what is needed is what is missing of the frame at {start}");
+            Met::NeedExact.count();
+            read_needed(&mut decoder, case, &mut received, end, frame.end());
+        }
+        if !frame.whole {
+            break;
+        }
+        if frame.skipped {
+            assert_eq!(decoder.has_frame(), Ok(false), "no frame of what is skipped");
+        } else {
+            assert_eq!(decoder.need(), 0, "nothing is needed where a frame is ready");
+            assert!(
+                decoder.next_frame().is_ok_and(|frame| frame.is_some()),
+                "a frame is ready where nothing is needed"
+            );
+        }
         assert_eq!(decoder.buffered(), 0, "what is needed never goes beyond the frame");
-        if ready.is_err() {
-            return;
+    }
+    match expected.end {
+        End::Refused { start, decided, shown, .. } => {
+            let decided = (start + decided) as u64;
+            while shown > 0 && received < decided {
+                // Before a header is refused, all bytes that a good header has may be asked for.
+                let most = (start + case.format.max_header_len()) as u64;
+                read_needed(&mut decoder, case, &mut received, decided, most);
+            }
+            assert_eq!(decoder.need(), 0, "nothing is needed where an error is ready");
+            assert!(decoder.next_frame().is_err(), "an error is ready where nothing is needed");
+            Met::NeedRefused.count();
+        }
+        _ => {
+            decoder.feed(&case.stream[received as usize..]);
+            assert_eq!(decoder.next_frame(), Ok(None));
+            assert!(decoder.need() > 0, "something is needed where no frame is ready");
         }
     }
-    decoder.feed(&case.stream[received as usize..]);
-    assert_eq!(decoder.next_frame(), Ok(None));
-    assert!(decoder.need() > 0, "something is needed where no frame is ready");
+}
+
+/// Reads as much as is needed, at most up to `end`: that many bytes but one, and then the last one. It may not be
+/// needed what is after `most`.
+#[track_caller]
+fn read_needed<H: Oracle>(decoder: &mut Decoder<H>, case: &Case<H>, received: &mut u64, end: u64, most: u64) {
+    let (need, missing) = (decoder.need() as u64, most - *received);
+    assert!(0 < need && need <= missing, "{need} is needed, and {missing} is missing");
+    Met::NeedHeader.count();
+    let need = need.min(end - *received);
+    // One byte less than needed is never enough.
+    for len in [need - 1, 1] {
+        assert_eq!(decoder.has_frame(), Ok(false), "no frame before all that it needs");
+        let to = *received + len;
+        decoder.feed(&case.stream[*received as usize..to as usize]);
+        *received = to;
+    }
 }
 
 /// The skip policy gives the same as the reject policy up to the frame over the limit, and then the same as if the
@@ -299,13 +271,15 @@ pub fn check_need<H: Oracle>(case: &Case<H>) {
 pub fn check_skip<H: Oracle>(case: &Case<H>) {
     let reject = case.clone().on_oversize(Oversize::Reject);
     let (before, error) = take_all(&reject);
-    let Err(error) = error else { return };
-    let DecodeErrorKind::Oversize { payload_len, .. } = error.kind() else { return };
+    let refused = error.err().map(|error| (error.offset(), error.kind()));
+    let Some((offset, DecodeErrorKind::Oversize { payload_len, .. })) = refused else {
+        return Met::NothingToSkip.count();
+    };
     let skip = case.clone().on_oversize(Oversize::Skip { max_discard: payload_len });
     let (frames, end) = take_all(&skip);
     assert_eq!(before, frames[..before.len()], "the same frames up to the one over the limit");
 
-    let start = error.offset() as usize;
+    let start = offset as usize;
     let refused = Expected::of(&case.format, Oversize::Reject, &case.stream[start..]).end;
     let End::Refused { decided, .. } = refused else { panic!("the frame at {start} is refused: {refused:?}") };
     let Seen::Whole(Head { trailer_len, .. }) = case.format.seen(&case.stream[start..]) else {
@@ -316,12 +290,13 @@ pub fn check_skip<H: Oracle>(case: &Case<H>) {
         assert_eq!(frames.len(), before.len(), "no frame after an incomplete one");
         let kind = end.map_err(|error| error.kind());
         assert!(matches!(kind, Err(DecodeErrorKind::Truncated { .. })), "cut short while it is skipped: {kind:?}");
-        return;
+        return Met::SkipCutShort.count();
     };
     let (after, tail_end) = take_all(&Case { stream: tail.to_vec(), ..skip.clone() });
     assert_eq!(after, frames[before.len()..], "after it, the same frames as if the stream began there");
     let kind = |end: Result<(), DecodeError>| end.map_err(|error| error.kind());
     assert_eq!(kind(end), kind(tail_end), "and the same end as if the stream began there");
+    Met::Skipped.count();
 }
 
 /// The payloads in order, and how the stream ends.
@@ -338,20 +313,6 @@ fn take_all<H: Oracle>(case: &Case<H>) -> (Vec<Vec<u8>>, Result<(), DecodeError>
         }
     }
     (frames, decoder.finish())
-}
-
-/// Prefix, payload and trailer of each of a plan's frames, those that cannot be encoded included.
-fn payloads(plan: &Plan) -> impl Iterator<Item = (Vec<u8>, Vec<u8>, Vec<u8>)> {
-    let layout = plan.format.layout();
-    let mut offset = 0;
-    let mut bytes = move |len: usize| -> Vec<u8> {
-        offset += len as u64;
-        (offset - len as u64..offset).map(super::byte_at).collect()
-    };
-    plan.frames.iter().map(move |frame| {
-        let (prefix, payload) = (bytes(usize::from(layout.offset)), bytes(frame.payload_len(&plan.format)));
-        (prefix, payload, bytes(usize::from(layout.trailer)))
-    })
 }
 
 /// What was skipped, by the oracle's frames.
@@ -378,15 +339,16 @@ pub(super) fn assert_is(frame: &Frame<'_>, located: &Located, stream: &[u8]) {
 
 /// The error has every number that the oracle finds.
 #[track_caller]
-pub(super) fn assert_ends(error: Option<&DecodeError>, end: &End, stream: &[u8]) {
+pub(super) fn assert_ends(error: Option<&DecodeError>, expected: &Expected, stream: &[u8]) {
     let found = error.map(|error| (error.offset(), error.kind(), error.header()));
-    let expected = match *end {
+    let expected = match expected.end {
         End::Clean => None,
         End::Truncated { start, phase, have, need } => {
-            // Inside the first frame the error may say what the stream looks like, and then shows the bytes that it
-            // judged by.
-            let looks = error.filter(|error| start == 0 && error.diagnosis().is_some());
-            let shown = looks.map_or(0, |error| error.header().len());
+            // Inside the first frame the error may say what the stream looks like, and then shows the header, as far as
+            // it came.
+            let looks = start == 0 && error.is_some_and(|error| error.diagnosis().is_some());
+            let header_len = expected.frames.first().map_or(have as usize, |frame| frame.header_len);
+            let shown = if looks { header_len.min(MOST_SHOWN) } else { 0 };
             Some((start as u64, DecodeErrorKind::Truncated { phase, have, need }, &stream[..shown]))
         }
         End::Refused { start, shown, kind, .. } => Some((start as u64, kind, &stream[start..start + shown])),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::plan::{Fault, Plan};
-use super::source::Source;
 use crate::framing::Format;
+use crate::testing::plan::{Fault, Plan};
+use crate::testing::source::Source;
 use crate::trace::picture::Picture;
 use crate::trace::{
     Capture, Direction, Flag, HoleCause, Mark, Packet, Part, Reading, State, Trace, from_json, json, text,
@@ -143,11 +143,11 @@ impl Session {
         let mut stream = || {
             let count = usize::from(source.u8() % 8);
             let frames = (0..count).map(|_| source.frame_len()).collect();
-            let fault = match source.u8() % 4 {
-                0 => Fault::Truncate { missing: usize::from(source.u8()) },
-                _ => Fault::None,
+            let faults = match source.u8() % 4 {
+                0 => vec![Fault::Truncate { missing: usize::from(source.u8()) }],
+                _ => Vec::new(),
             };
-            let plan = Plan { frames, fault, ..Plan::new(format) };
+            let plan = Plan { frames, faults, ..Plan::new(format) };
             let mut bytes = plan.stream();
             bytes.truncate(5000);
             bytes

@@ -1,136 +1,76 @@
-//! The properties of a header that is not a [`Format`](crate::framing::Format), and headers to test them with.
+//! Headers that are not a format, to test the properties of a header with.
 
 use alloc::vec::Vec;
 
-use super::case::Case;
-use super::checks::check_stream;
-use super::oracle::{Oracle, Seen};
-use super::plan::{Wire, byte_at};
 use super::sealed::{Sealed, check_spoiled};
-use super::source::Source;
-use crate::framing::{
-    Check, DecodeErrorKind, Decoder, EncodeError, Encoder, Envelope, Head, Header, MAX_HEADER_LEN, Parsed,
-};
+use crate::framing::{Check, DecodeErrorKind, EncodeError, Encoder, Envelope, Head, Header, MAX_HEADER_LEN, Parsed};
+use crate::testing::case::Case;
+use crate::testing::census;
+use crate::testing::oracle::{Oracle, Seen};
+use crate::testing::plan::{Says, Wire, Written, byte_at};
+use crate::testing::properties::{check_header, check_one};
+use crate::testing::source::Source;
 
-/// A header writes what it parses. For payloads of these lengths: one that it does not refuse decodes to itself, with
-/// its prefix, and parsing never asks for a byte too many; one that it refuses leaves the output unchanged.
-///
-/// ```
-/// use unstick::framing::{DecodeErrorKind, EncodeError, Envelope, Head, Header, Parsed};
-/// use unstick::testing::{self, Case, Cuts, Oracle};
-///
-/// /// A star, and a byte that counts the payload.
-/// #[derive(Clone, Debug)]
-/// struct Star;
-///
-/// impl Header for Star {
-///     type Check = ();
-///
-///     fn max_header_len(&self) -> usize { 2 }
-///     fn max_payload_len(&self) -> usize { 255 }
-///     fn parse(&self, bytes: &[u8]) -> Result<Parsed, DecodeErrorKind> {
-///         match *bytes {
-///             [] => Ok(Parsed::Need(2)),
-///             [b'*'] => Ok(Parsed::Need(1)),
-///             [b'*', len, ..] => Ok(Parsed::Head(Head::new(2, u64::from(len)))),
-///             _ => Err(DecodeErrorKind::Custom("no star")),
-///         }
-///     }
-///     fn write(&self, _: Envelope<'_>, payload_len: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-///         let len = u8::try_from(payload_len).map_err(|_| EncodeError::Custom("255 bytes at most"))?;
-///         out.extend([b'*', len]);
-///         Ok(())
-///     }
-/// }
-///
-/// impl Oracle for Star {}
-///
-/// testing::check_header(&Star, b"", &[0, 1, 255, 256]);
-/// testing::check_stream(&Case::new(Star, b"*\x02hi*\x00!").cut(Cuts::every(2)));
-/// ```
-///
-/// # Panics
-/// If that does not hold.
+/// Runs one check, which `choice` chooses, on a header and frames that `source` describes, with faults among them.
 #[track_caller]
-pub fn check_header<'a, H: Oracle>(header: &H, envelope: impl Into<Envelope<'a>>, payload_lens: &[usize]) {
-    let envelope = envelope.into();
-    let encoder = Encoder::new(header.clone());
-    let mut wire = Vec::new();
-    let mut lens = Vec::new();
-    for &payload_len in payload_lens {
-        let before = wire.len();
-        let Ok(mut check) = encoder.header(envelope, payload_len, &mut wire) else {
-            assert_eq!(wire.len(), before, "a refused header leaves the output unchanged");
-            continue;
-        };
-        let Seen::Whole(head) = header.seen(&wire[before..]) else { panic!("{header:?} reads what it wrote") };
-        let read = (head.header_len, head.payload_len);
-        assert_eq!(read, (wire.len() - before, payload_len as u64), "what is written is read: {header:?}");
-        assert!(payload_len <= header.max_payload_len(), "what is over the limit is refused: {header:?}");
-        let payload: Vec<u8> = (0..payload_len as u64).map(byte_at).collect();
-        wire.extend_from_slice(&payload);
-        check.update(&payload);
-        let payload_end = wire.len();
-        encoder.trailer(&check, envelope, &mut wire);
-        assert_eq!(wire.len() - payload_end, head.trailer_len, "the trailer is as long as the header says: {header:?}");
-        let mut encoded = Vec::new();
-        encoder.encode_with(envelope, &payload, &mut encoded).expect("a frame whose header was written");
-        assert_eq!(encoded, wire[before..], "a frame is its header, its payload and its trailer");
-        assert_eq!(header.checked(head, &encoded), Ok(()), "what is written is as its check says: {header:?}");
-        lens.push(payload_len);
-    }
-    let mut decoder = Decoder::new(header.clone());
-    decoder.feed(&wire);
-    for len in lens {
-        let frame = decoder.next_frame().expect("what was encoded decodes").expect("a whole frame is yielded");
-        assert_eq!(frame.prefix(), envelope.prefix, "the prefix is as it was");
-        assert!(H::Check::COMPUTES || frame.trailer() == envelope.trailer, "the trailer is as it was");
-        assert!(frame.payload().iter().copied().eq((0..len as u64).map(byte_at)), "the payload is as it was");
-    }
-    assert_eq!(decoder.finish(), Ok(()), "an encoded stream ends after a frame");
-}
-
-/// Runs all checks on a header and frames that `data` describes, with a fault among them.
-#[track_caller]
-pub(crate) fn check_custom(source: &mut Source<'_>) {
+pub(crate) fn check_custom(source: &mut Source<'_>, choice: u8) {
     let limit = usize::from(source.u8()) + 1;
+    let any = usize::MAX;
     match source.u8() {
-        192.. => check_frames(source, &Sealed { limit }, &Sealed { limit: usize::MAX }, b"S".into()),
-        choice if choice % 3 == 0 => {
+        192.. => check_frames(source, choice, [Sealed { limit }, Sealed { limit: any }], b"S".into()),
+        header if header % 3 == 0 => {
             let trailer = &[b'T'; TRAILER][..usize::from(source.u8()) % (TRAILER + 1)];
-            check_frames(source, &Tagged { limit }, &Tagged { limit: usize::MAX }, Envelope { prefix: &TAG, trailer });
+            let envelope = Envelope { prefix: &TAG, trailer };
+            check_frames(source, choice, [Tagged { limit }, Tagged { limit: any }], envelope);
         }
-        choice if choice % 3 == 1 => {
-            check_frames(source, &Steps { limit }, &Steps { limit: usize::MAX }, Envelope::default());
+        header if header % 3 == 1 => {
+            check_frames(source, choice, [Steps { limit }, Steps { limit: any }], Envelope::default());
         }
-        _ => check_frames(source, &Longest { limit }, &Longest { limit: usize::MAX }, (&[b'L'; LONGEST_PREFIX]).into()),
+        _ => {
+            let envelope = Envelope::from(&[b'L'; LONGEST_PREFIX]);
+            check_frames(source, choice, [Longest { limit }, Longest { limit: any }], envelope);
+        }
     }
 }
 
-/// `unlimited` also writes what is over the limit.
+/// The second header also writes what is over the limit.
 #[track_caller]
-fn check_frames<H: Oracle>(source: &mut Source<'_>, header: &H, unlimited: &H, envelope: Envelope<'_>) {
-    let oversize = source.oversize(header);
+fn check_frames<H: Oracle>(source: &mut Source<'_>, choice: u8, [header, unlimited]: [H; 2], envelope: Envelope<'_>) {
+    let oversize = source.oversize(&header);
     let read_len = source.read_len();
     let cuts = source.cuts();
-    let fault = source.fault();
+    let faults = source.faults();
     let lens: Vec<usize> = (0..source.u8() % 8).map(|_| usize::from(source.u16() % 300)).collect();
-    check_header(header, envelope, &lens);
+    if choice / 16 == 1 {
+        return check_header(&header, envelope, &lens);
+    }
     let mut wire = Wire::default();
     for &len in &lens {
-        wire.starts.push(wire.bytes.len());
+        let start = wire.bytes.len();
         let payload: Vec<u8> = (0..len as u64).map(byte_at).collect();
         let encoded = Encoder::new(unlimited.clone()).encode_with(envelope, &payload, &mut wire.bytes);
         encoded.expect("what has no limit can be said");
+        let end = wire.bytes.len();
+        let Seen::Whole(head) = unlimited.seen(&wire.bytes[start..]) else { panic!("{header:?} reads what it wrote") };
+        wire.frames.push(Written { field: start..start + head.header_len, payload_len: len, end });
     }
-    if H::Check::COMPUTES {
-        let stream = wire.bytes.clone();
-        check_spoiled(source, &Case { format: header.clone(), oversize, read_len, stream, cuts: cuts.clone() });
+    if H::Check::COMPUTES && choice.is_multiple_of(2) {
+        let case = Case { format: header, oversize, read_len, stream: wire.bytes, cuts };
+        return check_spoiled(source, &case, choice);
     }
-    wire.spoil(&fault, envelope.prefix.len(), |field| field.to_be_bytes()[4..].to_vec());
-    for stream in [wire.bytes, source.rest().to_vec()] {
-        check_stream(&Case { format: header.clone(), oversize, read_len, stream, cuts: cuts.clone() });
+    for fault in &faults {
+        let applied = wire.spoil(fault, header.max_payload_len(), |says| {
+            let (Says::Field(len) | Says::Payload(len) | Says::Padded(len, _)) = says;
+            let mut written = Vec::new();
+            unlimited.write(envelope, usize::try_from(len).ok()?, &mut written).ok()?;
+            Some(written)
+        });
+        if applied {
+            census::fault(fault);
+        }
     }
+    let stream = if choice < 128 { wire.bytes } else { source.rest().to_vec() };
+    check_one(&Case { format: header, oversize, read_len, stream, cuts }, choice);
 }
 
 const TAG: [u8; 2] = [0xF5, 0x9A];

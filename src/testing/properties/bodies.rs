@@ -2,10 +2,11 @@
 
 use alloc::vec::Vec;
 
-use super::case::Case;
-use super::checks::{assert_ends, assert_is};
-use super::oracle::{Expected, Located, Oracle};
+use super::stream::{assert_ends, assert_is};
 use crate::framing::{DecodeError, Decoder, Part};
+use crate::testing::case::Case;
+use crate::testing::census::Met;
+use crate::testing::oracle::{Expected, Located, Oracle};
 
 /// A streamed body is the same bytes, in order and whole, as the buffered payload; the decoder buffers no more than a
 /// part needs; and the rest of a body that is left in the middle is skipped, unchecked.
@@ -18,9 +19,12 @@ pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
     for leave in [false, true] {
         let is_left = |index: usize| leave && index.is_multiple_of(2);
         let expected = Expected::read(&case.format, case.oversize, &case.stream, |index| !is_left(index));
-        // A trailer is buffered until it is whole.
+        // A header and a trailer are buffered until they are whole, and so is a frame that is taken as one.
         let most_trailer = expected.frames.iter().map(|frame| frame.trailer_len).max().unwrap_or(0);
-        let bound = 2 * (most_chunk + case.format.max_header_len() + most_trailer);
+        let most_frame =
+            expected.frames.iter().map(|frame| frame.end().min(case.stream.len() as u64) as usize - frame.start);
+        let most_unread = if leave { most_frame.max().unwrap_or(0) } else { most_trailer };
+        let bound = 2 * (most_chunk + case.format.max_header_len() + most_unread);
         let mut decoder = case.decoder();
         let frames: Vec<&Located> = expected.frames.iter().filter(|frame| !frame.skipped).collect();
         let mut bodies = Bodies { frames: &frames, next: 0, open: None, leave };
@@ -28,15 +32,14 @@ pub fn check_streamed_body<H: Oracle>(case: &Case<H>) {
         for chunk in case.chunks() {
             decoder.feed(chunk);
             last = bodies.take(&mut decoder, &case.stream);
-            let kept = if leave { usize::MAX } else { bound };
-            assert!(decoder.capacity() <= kept, "{} bytes are held for a body in parts", decoder.capacity());
+            assert!(decoder.capacity() <= bound, "{} bytes are held for a body in parts", decoder.capacity());
         }
         // A body taken as a whole frame does not come at all if it is cut short or refused.
         let due = frames.len()
             - usize::from(frames.last().is_some_and(|last| !last.whole && leave && !is_left(frames.len() - 1)));
         assert_eq!(bodies.next, due, "every frame comes");
         let error = last.and_then(|()| decoder.finish()).err();
-        assert_ends(error.as_ref(), &expected.end, &case.stream);
+        assert_ends(error.as_ref(), &expected, &case.stream);
     }
 }
 
@@ -72,6 +75,9 @@ impl<'a> Bodies<'a> {
                     let body = frame.start + frame.header_len;
                     assert_eq!(header, &stream[frame.start..body], "a start has the header");
                     assert_eq!((prefix_len, payload_len as u64), (frame.prefix_len, frame.payload_len));
+                    if self.leave && payload_len > 0 {
+                        Met::BodyLeft.count();
+                    }
                     self.open = (!self.leave).then_some((frame, body));
                 }
                 Some(Part::Chunk(bytes)) => {
@@ -86,6 +92,7 @@ impl<'a> Bodies<'a> {
                     let behind = &stream[offset..frame.end() as usize];
                     assert_eq!(trailer, behind, "the trailer follows the whole payload");
                     assert_eq!(trailer.len(), frame.trailer_len, "and all of it");
+                    Met::BodyEnd.count();
                 }
             }
         }

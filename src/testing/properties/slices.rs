@@ -1,9 +1,9 @@
 //! The properties of the frames of a slice.
 
-use super::case::Case;
-use super::checks::{assert_ends, assert_is};
-use super::oracle::{End, Expected, Oracle};
+use super::stream::{assert_ends, assert_is};
 use crate::framing::{DecodeError, Decoder, Frames, Header, Oversize, split_first};
+use crate::testing::case::Case;
+use crate::testing::oracle::{End, Expected, Oracle};
 
 /// The frames of the stream as a slice are those of the oracle, each at its offset, and borrowed from the slice. After
 /// the last one comes the error that a decoder has, once; the bytes that are not a frame remain. A frame over the limit
@@ -44,7 +44,7 @@ fn check_frames<H: Oracle>(header: &H, stream: &[u8]) {
     let fault = frames.next().map(|last| last.expect_err("no more frames than there are"));
     let error = error_of(Decoder::new(header.clone()), stream);
     assert_eq!(fault.as_ref(), error.as_deref(), "the fault is the decoder's error");
-    assert_ends(error.as_ref(), &expected.end, stream);
+    assert_ends(error.as_ref(), &expected, stream);
     for _ in 0..2 {
         assert!(frames.next().is_none(), "a fault is reported once");
         assert_eq!((frames.rest(), frames.offset()), (rest, start), "and what is no frame stays");

@@ -4,9 +4,9 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::plan::byte_at;
-use super::source::format_near;
 use crate::framing::{Decoder, Encoder, Envelope, Field, Format, Header, Layout, MAX_HEADER_LEN, MAX_TRAILER_LEN};
+use crate::testing::plan::byte_at;
+use crate::testing::source::format_near;
 
 /// A layout's text parses to the layout; [`check_limits`] holds; and if it makes a format, a frame round-trips.
 ///

@@ -5,8 +5,8 @@ use std::vec::Vec;
 
 use serde_json::{Value, json};
 
-use super::source::Source;
 use crate::load::{self, ShardFile, merge};
+use crate::testing::source::Source;
 
 /// What a shard wrote. Changes of it come nearer to what can be read than any bytes do.
 const WRITTEN: &str = include_str!("shard_file.json");

@@ -3,10 +3,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::case::Case;
-use super::oracle::Oracle;
-use super::subject::Subject;
 use crate::framing::{DecodeError, Decoder, Format, Header, Part};
+use crate::testing::case::Case;
+use crate::testing::oracle::Oracle;
+use crate::testing::subject::Subject;
 
 /// A way to feed a [`Decoder`] and to take frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
