@@ -249,7 +249,9 @@ impl Expectation {
             (Ends::Stays, CloseKind::Truncated) => ends = vec![CloseKind::SlowFrame],
             _ => {}
         }
-        if acts.waited() >= TIMEOUT || is_stuck || is_tight {
+        // Or the replies that its client has not read.
+        let waits_for_memory = is_tight || script.config.memory_budget.is_some() && self.is_slow;
+        if acts.waited() >= TIMEOUT || is_stuck || waits_for_memory {
             ends.extend(TIMEOUTS);
         }
         ends.extend(is_stuck.then_some(CloseKind::SlowReader));
