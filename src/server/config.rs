@@ -73,7 +73,8 @@ pub struct ServerConfig<H = Format> {
     /// *silent*. 60 s by default. `None` for no limit: for clients that only listen.
     pub first_frame_timeout: Option<Duration>,
     /// The longest time from a frame's first byte to its last one, extended by [`min_rate`](ServerConfig::min_rate);
-    /// after it, the connection ends as *slow frame*. 10 s by default; `None` for no limit.
+    /// after it, the connection ends as *slow frame*. Time for which the connection waits for memory counts, so that
+    /// unfinished frames cannot hold all memory for ever. 10 s by default; `None` for no limit.
     pub frame_timeout: Option<Duration>,
     /// The least rate of a long frame, in bytes a second: each time this many bytes are received, the
     /// [`frame_timeout`](ServerConfig::frame_timeout) is extended by 1 s. 64 KiB by default, so a frame of 1 MiB has at

@@ -421,7 +421,7 @@ where
     F: AsyncFnMut(Frame<'_>, &mut Responder) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    let mut lent = lend(input, &responder.link);
+    let mut lent = lend(input, &responder.link)?;
     let frames_per_turn = responder.link.thread.shared.config.max_frames_per_turn;
     let mut left = frames_per_turn;
     while let Some(frame) = next_frame(input, &mut lent) {
@@ -454,15 +454,18 @@ fn next_frame<'a, H: Header>(input: &'a mut Input<H>, lent: &'a mut Option<Lent>
 }
 
 /// If large frames arrived, makes the memory that they are in one that can be shared.
-fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Option<Lent> {
-    if !input.large_frames || !matches!(input.decoder.has_frame(), Ok(true)) {
-        return None;
+///
+/// # Errors
+/// If the header of the first one is refused.
+fn lend<H: Header>(input: &mut Input<H>, link: &Link) -> Result<Option<Lent>, CloseReason> {
+    if !input.large_frames || !input.decoder.has_frame()? {
+        return Ok(None);
     }
     let (memory, unread) = input.decoder.lend();
     let memory = Bytes::from(memory);
     link.received.replace(Some(Box::new(memory.clone())));
     link.output.borrow_mut().lent = unread.len();
-    Some(Lent { memory, unread })
+    Ok(Some(Lent { memory, unread }))
 }
 
 /// Takes the memory back; if some of it is kept, a copy of its unhandled bytes.

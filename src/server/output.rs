@@ -143,7 +143,8 @@ impl Output {
             if self.lease.reach(total.next_multiple_of(LEASED_AT_ONCE)) >= total || self.lease.reach(total) >= total {
                 return Poll::Ready(());
             }
-            self.wants = total;
+            // Once its own queue is written, it needs no more than that.
+            self.wants = total - self.own();
         }
         self.waiting = Some(cx.waker().clone());
         Poll::Pending
@@ -251,6 +252,7 @@ impl Output {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.queue.written(n);
+                    self.replied = self.replied.min(self.queue.len() - self.queue.copied_len());
                     (self.unflushed, self.stuck) = (true, None);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -166,3 +166,19 @@ fn a_long_frame_in_small_pieces_stays_where_it_is() {
     let (stats, _) = world.stop();
     assert_eq!(stats.traffic.frames_in, 2);
 }
+
+/// A header that is refused ends its connection, also after frames so large that their memory is shared.
+#[test]
+fn a_bad_header_after_a_large_frame_is_refused() {
+    let world = World::echo(ServerConfig::default());
+    let client = world.connect("a");
+    world.run(async {
+        client.send(&[7; 100_000]).await;
+        assert_eq!(client.recv().await.expect("a frame").len(), 100_000);
+        client.write(b"\xFF\xFF\xFF\xFF").await;
+        assert_eq!(client.recv().await, None);
+        client.close().await;
+    });
+    let (_, closes) = world.stop();
+    assert!(closes[0].starts_with("a closed: oversize: at byte 100004"), "{closes:?}");
+}

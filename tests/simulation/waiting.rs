@@ -189,3 +189,33 @@ fn a_stop_ends_no_connection_whose_handler_works() {
         assert_eq!((stats.closes(CloseKind::Stopped), stats.traffic.frames_out), (2, 2), "{stats}");
     }
 }
+
+/// Replies count while they are queued, not for as long as the queue is not empty; and a handler that alone waits for memory
+/// waits for its own queue only. The payloads are copied, or not.
+#[test]
+fn a_handler_streams_more_than_the_memory_budget_to_a_peer_that_reads() {
+    for (payload_len, memory_budget) in [(50_000, 200_000), (4000, 16 * 1024)] {
+        let format = Format::U32_LE.with_max_payload_len(payload_len).expect("a format");
+        let config = ServerConfig::default().format(format).memory_budget(Some(memory_budget));
+        let world = World::new(config, |_| {
+            move |_| {
+                async move |_: Frame<'_>, responder: &mut Responder| {
+                    let payload = Bytes::from(vec![7; payload_len]);
+                    for _ in 0..200 {
+                        responder.send_bytes(payload.clone()).await?;
+                    }
+                    Ok::<(), Box<dyn Error + Send + Sync>>(())
+                }
+            }
+        });
+        let client = world.connect("a");
+        world.run(async {
+            client.send(b"go").await;
+            for _ in 0..200 {
+                assert_eq!(client.recv().await.expect("a frame").len(), payload_len);
+            }
+        });
+        assert!(world.closes().is_empty(), "{:?}", world.closes());
+        world.stop();
+    }
+}

@@ -58,6 +58,9 @@ const FILL: [u8; 2] = [6, 13];
 /// Every timeout of a server, and the longest wait that no timeout ends.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// When the server is stopped, if it waits for a client that stays.
+const LATE: Duration = Duration::from_secs(600);
+
 impl Script {
     pub(super) fn of(source: &mut Source<'_>) -> Script {
         let format = format(source);
@@ -70,9 +73,14 @@ impl Script {
         let clients = 1 + usize::from(source.u8() % 8 / 3);
         let clients: Vec<Acts> = (0..clients).map(|_| Acts::of(source, &config)).collect();
         // Nothing else ends a client that stays.
-        let stays = clients.iter().any(|acts| acts.ends == Ends::Stays).then_some(8 * TIMEOUT);
+        let stays = clients.iter().any(|acts| acts.ends == Ends::Stays).then_some(LATE);
         let stop = stop.or(stays);
         Script { config, capacity, stop, clients }
+    }
+
+    /// Whether the stop may come before a client has ended.
+    pub(super) fn stops_early(&self) -> bool {
+        self.stop.is_some_and(|stop| stop < LATE)
     }
 }
 
