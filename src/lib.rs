@@ -35,7 +35,7 @@
 //! | certificates | TLS for both, by rustls: [`Server::tls`], [`Client::connect_tls`] | `tls` |
 //! | a header that no format describes, or a checksum | the traits [`Header`](framing::Header) and [`Check`](framing::Check) | none |
 //! | a captured connection | [`trace`]: its segments, and the frames that stuck in them or were split over them | `trace` |
-//! | your own server to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
+//! | a handler of [`Server`] to test | [`testing::Simulation`]: the whole server in memory, with a simulated clock | `server`, `testing` |
 //! | your own decoder to test | [`testing`]: the property suite that this crate's decoder passes | `testing` |
 //!
 //! # Features

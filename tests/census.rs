@@ -1,4 +1,4 @@
-//! What the generators and the corpora reach: a check that never meets what it is about holds of anything.
+//! What the generators reach: a check that never meets what it is about holds of anything.
 #![cfg_attr(not(target_os = "linux"), allow(unused))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

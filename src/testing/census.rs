@@ -86,7 +86,7 @@ met! {
     DeedSleepsLong: "The same.",
     DeedBlocks: "The same.",
     DeedPlain: "The same.",
-    CloseClean: "A session ends for each reason.",
+    CloseClean: "A session ends for this reason; those of TLS and of the system are not simulated.",
     CloseTruncated: "The same.",
     CloseReset: "The same.",
     CloseOversize: "The same.",

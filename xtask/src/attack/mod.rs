@@ -1,4 +1,4 @@
-//! `cargo xtask attack`: attacks a server in every known way, beside well-behaved clients, and reports whether it held.
+//! `cargo xtask attack`: attacks a server in the ways that [`attacks`] lists, beside well-behaved clients, and reports whether it held.
 //!
 //! Each attack is an entry in [`attacks`], and has its own server, a process of this program ([`server`]), whose statistics,
 //! memory and CPU time are measured from outside ([`scene`]). What limit it is about is said in ARCHITECTURE.md, too.
@@ -32,7 +32,7 @@ const TRIES: usize = 3;
 const HEADER: &str = "\
 verdict  attack              over  MiB before   peak  after    CPU  p99 ms  longest  what the server did";
 
-/// Attack a server in every known way, and check that it holds
+/// Attack a server in many ways, and check that it holds
 ///
 /// Each attack has its own server process, and well-behaved clients beside it, which verify every byte of their
 /// replies. For each attack it prints: the server's memory before, at most and after it; its CPU time; the 99th percentile

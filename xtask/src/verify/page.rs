@@ -116,7 +116,7 @@ impl Page {
     fn proof(&mut self, proof: Option<&Evidence>) -> Done<()> {
         writeln!(
             self.text,
-            "## Proved for all inputs: `cargo xtask prove`\n\n\
+            "## For all inputs: `cargo xtask prove`\n\n\
              Of the machine code that this compiler emits on x86-64, by a symbolic executor and a solver, on which it rests: see \
              `xtask/prove/README.md`.\n"
         )?;
