@@ -11,97 +11,63 @@ use crate::framing::{DecodeErrorKind, Phase};
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
 macro_rules! met {
-    ($($name:ident: $what:literal,)*) => {
+    ($($what:literal: $($name:ident)*;)*) => {
         /// What a check can meet.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Met {
-            $(#[doc = $what] $name,)*
+            $($(#[doc = $what] $name,)*)*
         }
 
         impl Met {
             /// All of it.
-            pub const ALL: &'static [Met] = &[$(Met::$name),*];
+            pub const ALL: &'static [Met] = &[$($(Met::$name),*),*];
         }
     };
 }
 
 met! {
-    Clean: "A stream that ends after a frame.",
-    InHeader: "One that ends inside a header.",
-    InPayload: "One that ends inside a payload.",
-    InTrailer: "One that ends inside a trailer.",
-    Oversize: "A payload over the limit.",
-    Underflow: "A field below what the adjustment allows.",
-    VarintTooLong: "A varint of too many bytes.",
-    VarintOverflow: "A varint of more than 64 bits.",
-    VarintNotMinimal: "A varint that is padded where it must not be.",
-    NoHeader: "What a header that is not a format refuses.",
-    Mismatch: "A checksum that does not match.",
-    ThreeFrames: "Three frames and more.",
-    BehindSkip: "A frame after a skipped one.",
-    LongPayload: "A payload that is longer than a read.",
-    VeryLongPayload: "A payload that is longer than 64 KiB.",
-    Truncate: "Each fault, where it changes a byte.",
-    Flip: "The same.",
-    Insert: "The same.",
-    Remove: "The same.",
-    Field: "The same.",
-    Length: "The same.",
-    Limit: "The same.",
-    Claim: "The same.",
-    Pad: "The same.",
-    Append: "The same.",
-    FinalError: "`check_final_error` has an error to check.",
-    NoError: "It has none.",
-    NeedExact: "`check_need` knows what is missing: a payload and a trailer.",
-    NeedHeader: "It knows what a header needs at most.",
-    NeedRefused: "It comes to a header that is refused.",
-    Skipped: "`check_skip` has a skipped frame, and the rest of the stream behind it.",
-    SkipCutShort: "The stream ends inside the frame that it skips.",
-    NothingToSkip: "It has no frame over the limit.",
-    BodyLeft: "`check_streamed_body` leaves a body that has bytes.",
-    BodyEnd: "It gets a body to its end.",
-    EncodeOversize: "`check_refused_encode` has a payload over the limit.",
-    EncodeUndersize: "It has one that the field cannot express.",
-    EncodeFits: "It has one that fits.",
-    RoundTrip: "`check_round_trip` has a frame.",
-    HeaderWritten: "`check_header` has a frame.",
-    HeaderRefused: "It has a payload that its header refuses.",
-    Spoiled: "A checked frame is spoiled.",
-    OutboxFull: "A handler of a session finds its outbox full.",
-    DeedSilent: "It does each of its deeds.",
-    DeedTwice: "The same.",
-    DeedFlush: "The same.",
-    DeedSleeps: "The same.",
-    DeedPushes: "The same.",
-    DeedTriesToPush: "The same.",
-    DeedPushesMany: "The same.",
-    DeedShares: "The same.",
-    DeedFails: "The same.",
-    DeedPanics: "The same.",
-    DeedCloses: "The same.",
-    DeedBreaksOff: "The same.",
-    DeedPushesFirst: "The same.",
-    DeedRepliesLong: "The same.",
-    DeedSleepsLong: "The same.",
-    DeedBlocks: "The same.",
-    DeedPlain: "The same.",
-    CloseClean: "A session ends for this reason; those of TLS and of the system are not simulated.",
-    CloseTruncated: "The same.",
-    CloseReset: "The same.",
-    CloseOversize: "The same.",
-    CloseMalformed: "The same.",
-    CloseHandler: "The same.",
-    ClosePanic: "The same.",
-    CloseStopped: "The same.",
-    CloseRefused: "The same.",
-    CloseSilent: "The same.",
-    CloseIdle: "The same.",
-    CloseSlowFrame: "The same.",
-    CloseSlowReader: "The same.",
-    CloseOverflow: "The same.",
-    CloseOverBudget: "The same.",
-    CloseEnded: "The same.",
+    "A stream that ends after a frame.": Clean;
+    "One that ends inside a header.": InHeader;
+    "One that ends inside a payload.": InPayload;
+    "One that ends inside a trailer.": InTrailer;
+    "A payload over the limit.": Oversize;
+    "A field below what the adjustment allows.": Underflow;
+    "A varint of too many bytes.": VarintTooLong;
+    "A varint of more than 64 bits.": VarintOverflow;
+    "A varint that is padded where it must not be.": VarintNotMinimal;
+    "What a header that is not a format refuses.": NoHeader;
+    "A checksum that does not match.": Mismatch;
+    "Three frames and more.": ThreeFrames;
+    "A frame after a skipped one.": BehindSkip;
+    "A payload that is longer than a read.": LongPayload;
+    "A payload that is longer than 64 KiB.": VeryLongPayload;
+    "A fault that changes a byte.": Truncate Flip Insert Remove Field Length Limit Claim Pad Append;
+    "`check_final_error` has an error to check.": FinalError;
+    "It has none.": NoError;
+    "`check_need` knows what is missing: a payload and a trailer.": NeedExact;
+    "It knows what a header needs at most.": NeedHeader;
+    "It comes to a header that is refused.": NeedRefused;
+    "`check_skip` has a skipped frame, and the rest of the stream behind it.": Skipped;
+    "The stream ends inside the frame that it skips.": SkipCutShort;
+    "It has no frame over the limit.": NothingToSkip;
+    "`check_streamed_body` leaves a body that has bytes.": BodyLeft;
+    "It gets a body to its end.": BodyEnd;
+    "`check_refused_encode` has a payload over the limit.": EncodeOversize;
+    "It has one that the field cannot express.": EncodeUndersize;
+    "It has one that fits.": EncodeFits;
+    "`check_round_trip` has a frame.": RoundTrip;
+    "`check_header` has a frame.": HeaderWritten;
+    "It has a payload that its header refuses.": HeaderRefused;
+    "A checked frame is spoiled.": Spoiled;
+    "A handler of a session finds its outbox full.": OutboxFull;
+    "A handler of a session does this.":
+        DeedSilent DeedTwice DeedFlush DeedSleeps DeedPushes DeedTriesToPush DeedPushesMany DeedShares
+        DeedFails DeedPanics DeedCloses DeedBreaksOff DeedPushesFirst DeedRepliesLong DeedSleepsLong
+        DeedBlocks DeedPlain;
+    "A session ends for this reason; those of TLS and of the system are not simulated.":
+        CloseClean CloseTruncated CloseReset CloseOversize CloseMalformed CloseHandler ClosePanic CloseStopped
+        CloseRefused CloseSilent CloseIdle CloseSlowFrame CloseSlowReader CloseOverflow CloseOverBudget
+        CloseEnded;
 }
 
 static COUNTS: [AtomicU64; Met::ALL.len()] = [const { AtomicU64::new(0) }; Met::ALL.len()];
