@@ -1,7 +1,10 @@
-//! What the generators reach: a check that never meets what it is about holds of anything.
-#![cfg_attr(not(target_os = "linux"), allow(unused))]
+//! What the generators and the corpora reach: a check that never meets what it is about holds of anything.
+
+#[path = "support/fuzz_inputs.rs"]
+mod fuzz_inputs;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Mutex;
 
 use unstick::testing::census::{self, Met};
@@ -57,6 +60,19 @@ fn the_generators_meet_all() {
                 .collect();
             for (name, target) in TARGETS {
                 run_with(name, target, &data);
+            }
+        }
+    });
+}
+
+/// What fuzzing has found and kept, in `fuzz/corpus`.
+#[test]
+fn the_corpora_meet_all() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    all_is_met(|| {
+        for (name, target) in TARGETS {
+            for input in fuzz_inputs::inputs(&corpora, name).expect("a corpus that can be read") {
+                run_with(name, target, &input);
             }
         }
     });
