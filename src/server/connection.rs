@@ -225,11 +225,14 @@ where
         let handled = {
             let mut handling = pin!(AssertUnwindSafe(handle_frames(input, responder, handler)).catch_unwind());
             poll_fn(|cx| {
+                let mut was_woken = member.was_woken();
                 for _ in 0..ROOMS_A_TURN {
                     if let Poll::Ready(handled) = handling.as_mut().poll(cx) {
                         return Poll::Ready(Ok(handled));
                     }
-                    match while_handled(&link, transport, received, member, cx) {
+                    // Once: if there was not enough memory, it waits again.
+                    let was_woken = std::mem::take(&mut was_woken);
+                    match while_handled(&link, transport, received, member, was_woken, cx) {
                         Ok(true) => {}
                         Ok(false) => return Poll::Pending,
                         Err(reason) => return Poll::Ready(Err(reason)),
@@ -341,16 +344,16 @@ fn poll_written(
     Poll::Pending
 }
 
-/// What the task does while its handler waits, and `received` bytes are held. Returns whether there may be room for the
-/// reply that the handler waits to send.
+/// What the task does while its handler waits, and `received` bytes are held; `was_woken` says that memory may be free.
+/// Returns whether there may be room for the reply that the handler waits to send.
 fn while_handled(
     link: &Link,
     transport: &mut impl Transport,
     received: usize,
     member: &mut Member,
+    was_woken: bool,
     cx: &mut Context<'_>,
 ) -> Result<bool, Box<CloseReason>> {
-    let was_woken = member.was_woken();
     let took = poll_output(link, transport, cx)?;
     if (took || was_woken) && link.output.borrow_mut().wake_waiting(cx) {
         return Ok(true);

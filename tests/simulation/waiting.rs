@@ -219,3 +219,42 @@ fn a_handler_streams_more_than_the_memory_budget_to_a_peer_that_reads() {
         world.stop();
     }
 }
+
+/// A connection waited for memory, was woken and has read its frame; its handler waits until the peer has read the replies.
+/// Meanwhile it kept a processor busy: that it had been woken was never forgotten.
+#[test]
+fn a_handler_that_flushes_after_its_connection_waited_for_memory_sleeps() {
+    let format = Format::U32_LE.with_max_payload_len(200_000).expect("a format");
+    let config = ServerConfig::default().format(format).memory_budget(Some(800_000));
+    let world = World::new(config, |_| {
+        |peer: Peer| {
+            async move |frame: Frame<'_>, responder: &mut Responder| {
+                match frame.payload()[0] {
+                    b'w' => peer.sleep(seconds(1)).await,
+                    _ => {
+                        responder.send(frame.payload()).await?;
+                        responder.send(frame.payload()).await?;
+                        responder.flush().await;
+                    }
+                }
+                Ok::<(), Box<dyn Error + Send + Sync>>(())
+            }
+        }
+    });
+    let working = [190_000, 190_000, 130_000, 4000].map(|len| (world.connect("works"), len));
+    let flushes = world.connect("flushes");
+    for (works, len) in &working {
+        world.run(works.send(&vec![b'w'; *len]));
+    }
+    let sends = flushes.clone();
+    let sent = world.sim.spawn(async move { sends.send(&[b'f'; 60_000]).await });
+    world.pass(seconds(5));
+    world.run(async {
+        sent.await;
+        for _ in 0..2 {
+            assert_eq!(flushes.recv().await.expect("a frame").len(), 60_000);
+        }
+    });
+    assert!(world.closes().is_empty(), "{:?}", world.closes());
+    world.stop();
+}

@@ -18,6 +18,9 @@ pub use self::stream::{MemoryListener, MemoryStream, Network};
 use crate::framing::{Frame, Header};
 use crate::server::{Clock, Peer, Responder, Server, Stats};
 
+/// How often tasks may be woken while the clock stands still.
+const MOST_BUSY: usize = 1_000_000;
+
 /// Runs a whole [`Server`] and its clients on one thread, with connections in memory and a simulated clock. The clock
 /// moves only when every task waits, and then jumps to the next timer: so hours pass in milliseconds, and two runs give
 /// the same result.
@@ -113,13 +116,15 @@ impl Simulation {
     /// Runs `main` and the spawned tasks until `main` is ready.
     ///
     /// # Panics
-    /// If all tasks wait and there is no timer, so that no task could ever continue.
+    /// If all tasks wait and there is no timer, so that no task could ever continue; and if tasks are woken a million
+    /// times while the clock stands still, as they would keep a processor busy and get nowhere.
     #[track_caller]
     pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
         let bell = Arc::new(Bell(AtomicBool::new(false)));
         let waker = Waker::from(Arc::clone(&bell));
         let mut cx = Context::from_waker(&waker);
         let mut main = pin!(self.executor.run(main));
+        let mut busy = 0;
         loop {
             if let Poll::Ready(output) = main.as_mut().poll(&mut cx) {
                 return output;
@@ -131,7 +136,10 @@ impl Simulation {
             let Some(waited) = patience else {
                 panic!("every task waits and there is no timer, since {:?}", self.now());
             };
-            self.clock.turn(self.clock.now() + self.blocked.take() + waited, patience);
+            let passed = self.blocked.take() + waited;
+            busy = if passed.is_zero() { busy + 1 } else { 0 };
+            assert!(busy < MOST_BUSY, "tasks are woken again and again at {:?}, and none waits", self.now());
+            self.clock.turn(self.clock.now() + passed, patience);
         }
     }
 }
