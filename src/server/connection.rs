@@ -92,9 +92,10 @@ impl<T: Transport, H: Header, F> Connection<T, H, F> {
             | CloseReason::Silent { .. }
             | CloseReason::Idle { .. }
             | CloseReason::SlowFrame { .. } => {
-                let is_closed = poll_fn(|cx| self.poll_closed(cx)).await.is_ok();
-                if is_closed {
-                    self.discard().await;
+                match poll_fn(|cx| self.poll_closed(cx)).await {
+                    Ok(()) => self.discard().await,
+                    // What the peer has got must not look like all that was sent.
+                    Err(_) => self.transport.break_off(),
                 }
             }
             CloseReason::SlowReader { .. } | CloseReason::Overflow { .. } | CloseReason::OverBudget { .. } => {

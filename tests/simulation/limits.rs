@@ -135,3 +135,24 @@ fn many_that_hold_little_delay_no_connection_that_needs_little() {
     assert_eq!(world.closes(), [""; 0]);
     world.stop();
 }
+
+/// A connection ends for a bad header, and its peer does not read the replies before it. What the peer has got of them must not
+/// look like all: its connection is reset.
+#[test]
+fn a_peer_that_does_not_get_all_replies_before_the_end_is_reset() {
+    let world = World::echo(ServerConfig::default().write_timeout(Some(seconds(2))));
+    let client = world.connect("a");
+    let sends = client.clone();
+    world.run(async move {
+        for _ in 0..25 {
+            sends.send(&[7; 4000]).await;
+        }
+        sends.write(&[255; 4]).await;
+    });
+    world.pass(seconds(5));
+    let closes = world.closes();
+    assert!(closes[0].starts_with("a closed: oversize: "), "{closes:?}");
+    let read = world.run(async { client.0.borrow_mut().read_to_end(&mut Vec::new()).await });
+    assert_eq!(read.expect_err("a reset").kind(), std::io::ErrorKind::ConnectionReset);
+    world.stop();
+}
