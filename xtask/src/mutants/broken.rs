@@ -1,4 +1,4 @@
-//! Each invariant, broken by the change of a line: which tests fail.
+//! Each invariant and each check, broken by the change of a line: the test that is about it must fail.
 
 use std::error::Error;
 use std::fs;
@@ -18,24 +18,26 @@ pub(crate) const LIST: &str = "xtask/broken.json";
 /// Tests that take long and see nothing that others of these do not.
 const SKIPPED: [&str; 3] = ["framing_exhaustive::", "conformance::every_stream", "conformance::every_longer"];
 
-/// A change of one line that breaks an invariant: an entry of `xtask/broken.json`.
+/// A change of one line that breaks an invariant, or what a check is about: an entry of `xtask/broken.json`.
 #[derive(Debug)]
 pub(crate) struct Change {
-    invariant: u64,
+    invariant: Option<u64>,
     pub(crate) file: String,
     /// What the change does, in words.
     pub(crate) what: String,
     /// A text that stands in the file once, and what stands there instead.
     from: String,
     to: String,
+    /// The test that must fail, as `house::unsafe_code_is_forbidden`: without the file, one of `tests/fast`.
+    test: Option<String>,
     /// If the change is of the length arithmetic: the claim of `cargo xtask prove` that it breaks, and for which layout.
     pub(crate) claim: Option<String>,
 }
 
-/// Makes each change in a copy of the sources, and sees which tests fail.
+/// Makes each change in a copy of the sources, and sees whether its own test fails, and which others of that binary.
 ///
 /// # Errors
-/// If a change cannot be made because its line is gone, or if the tests fail without a change.
+/// If a change cannot be made because its line is gone, if it names no test, or if the tests fail without a change.
 pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
     let evidence = Evidence::begin("cargo xtask mutants --broken", &["src", "tests", LIST])?;
     let changes = changes(&fs::read_to_string(evidence::root().join(LIST))?)?;
@@ -44,25 +46,37 @@ pub(crate) fn run() -> Result<ExitCode, Box<dyn Error>> {
     for change in &changes {
         change.made_in(&fs::read_to_string(tree.root.join(&change.file))?)?;
     }
-    let none = failing(&tree)?;
-    if !none.is_empty() {
-        return Err(format!("without a change these tests fail: {}", none.join(", ")).into());
+    for binary in Binary::ALL {
+        let none = binary.failing(&tree)?;
+        if !none.is_empty() {
+            return Err(format!("without a change these tests fail: {}", none.join(", ")).into());
+        }
     }
     let (mut figures, mut unnoticed) = (Vec::new(), 0);
     for change in &changes {
         let path = tree.root.join(&change.file);
         let source = fs::read_to_string(&path)?;
+        let test = change.test.as_deref().ok_or_else(|| format!("{change:?} names no test"))?;
         fs::write(&path, change.made_in(&source)?)?;
-        let failing = failing(&tree);
+        let failing = Binary::of(test).failing(&tree);
         fs::write(&path, source)?;
         let fails = failing?;
-        println!("invariant {}, {}: {}: {} tests fail", change.invariant, change.file, change.what, fails.len());
-        unnoticed += usize::from(fails.is_empty());
+        let is_noticed = fails.iter().any(|name| name == test);
+        let verdict = if is_noticed { "noticed" } else { "NOT noticed" };
+        println!("{}: {}: {verdict} by {test}; {} tests fail", change.file, change.what, fails.len());
+        unnoticed += usize::from(!is_noticed);
         let Change { invariant, file, what, .. } = change;
-        figures.push(json!({ "invariant": invariant, "file": file, "change": what, "fails": fails }));
+        figures.push(json!({
+            "invariant": invariant,
+            "file": file,
+            "change": what,
+            "test": test,
+            "noticed": is_noticed,
+            "fails": fails,
+        }));
     }
     evidence.save(NAME, json!({ "changes": figures }))?;
-    println!("{unnoticed} of {} changes are not noticed", changes.len());
+    println!("{unnoticed} of {} changes are not noticed by their own test", changes.len());
     Ok(if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -81,40 +95,68 @@ pub(crate) fn changes(text: &str) -> Done<Vec<Change>> {
     let entries: Vec<Value> = serde_json::from_str(text)?;
     let read = |entry: &Value| {
         let text = |key: &str| entry[key].as_str().map(String::from).ok_or_else(|| format!("{entry} lacks {key}"));
-        let invariant = entry["invariant"].as_u64().ok_or_else(|| format!("{entry} lacks invariant"))?;
-        let claim = entry["claim"].as_str().map(String::from);
+        let optional = |key: &str| entry[key].as_str().map(String::from);
         Ok(Change {
-            invariant,
+            invariant: entry["invariant"].as_u64(),
             file: text("file")?,
             what: text("change")?,
             from: text("from")?,
             to: text("to")?,
-            claim,
+            test: optional("test"),
+            claim: optional("claim"),
         })
     };
     entries.iter().map(read).collect()
 }
 
-/// The tests that fail: of the fast ones, or, if none of these does, of those that read the sources.
-fn failing(tree: &Tree) -> Done<Vec<String>> {
-    let mut failing = Vec::new();
-    for tests in [&["--package", "fast-tests", "--lib"][..], &["--package", "unstick", "--test", "house"]] {
-        if !failing.is_empty() {
-            break;
+/// A binary of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binary {
+    /// Those of `tests/fast`.
+    Fast,
+    /// The tests that read the sources.
+    House,
+    /// The corpora of the fuzz targets.
+    FuzzCorpus,
+}
+
+impl Binary {
+    const ALL: [Binary; 3] = [Binary::Fast, Binary::House, Binary::FuzzCorpus];
+
+    /// The one that a test is in.
+    fn of(test: &str) -> Binary {
+        let is_in = |binary: &Binary| test.starts_with(binary.prefix());
+        [Binary::House, Binary::FuzzCorpus].into_iter().find(is_in).unwrap_or(Binary::Fast)
+    }
+
+    /// What the names of its tests begin with here.
+    fn prefix(self) -> &'static str {
+        match self {
+            Binary::Fast => "",
+            Binary::House => "house::",
+            Binary::FuzzCorpus => "fuzz_corpus::",
         }
+    }
+
+    /// Its tests that fail.
+    fn failing(self, tree: &Tree) -> Done<Vec<String>> {
         let mut command = tree.cargo(&["test", "--no-fail-fast"]);
-        command.args(tests).arg("--").args(SKIPPED.iter().flat_map(|test| ["--skip", test]));
+        match self {
+            Binary::Fast => command.args(["--package", "fast-tests", "--lib"]),
+            Binary::House => command.args(["--package", "unstick", "--test", "house"]),
+            Binary::FuzzCorpus => command.args(["--package", "unstick", "--test", "fuzz_corpus"]),
+        };
+        command.arg("--").args(SKIPPED.iter().flat_map(|test| ["--skip", test]));
         let output = command.env("PROPTEST_CASES", "64").stderr(Stdio::piped()).output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let failed = failed(&text);
+        let failed = failed(&String::from_utf8_lossy(&output.stdout));
         if failed.is_empty() && !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
             return Err(format!("cargo test failed, and named no test:\n{error}").into());
         }
-        failing.extend(failed);
+        let mut failing: Vec<String> = failed.iter().map(|name| format!("{}{name}", self.prefix())).collect();
+        failing.sort();
+        Ok(failing)
     }
-    failing.sort();
-    Ok(failing)
 }
 
 /// The names of the tests that failed, as the test harness printed them.
@@ -135,6 +177,18 @@ mod tests {
         assert!(changes[0].made_in("a < b; a < b").is_err());
         assert!(changes[0].made_in("").is_err());
         assert!(super::changes(r#"[{"invariant": 3}]"#).is_err());
+    }
+
+    #[test]
+    fn a_test_is_in_one_binary() {
+        let binaries = ["house::a", "fuzz_corpus::trace", "framing_properties::b"].map(Binary::of);
+        assert_eq!(binaries, [Binary::House, Binary::FuzzCorpus, Binary::Fast]);
+    }
+
+    #[test]
+    fn each_change_that_breaks_an_invariant_or_a_check_names_its_test() {
+        let changes = changes(&fs::read_to_string(evidence::root().join(LIST)).unwrap()).unwrap();
+        assert!(changes.iter().all(|change| change.test.is_some()), "{changes:?}");
     }
 
     #[test]

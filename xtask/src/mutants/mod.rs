@@ -1,5 +1,5 @@
-//! `cargo xtask mutants`: cargo-mutants over what frames, serves and checks; and each invariant broken by a change of a
-//! line.
+//! `cargo xtask mutants`: cargo-mutants over what frames, serves and checks; and each invariant and check broken by a
+//! change of a line.
 
 mod broken;
 mod tree;
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
 
-    /// Instead, break each invariant by changing a line, from xtask/broken.json, and list the tests that fail
+    /// Instead, break each invariant and each check by changing a line, from xtask/broken.json: its own test must fail
     #[arg(long, conflicts_with_all = ["full", "eighth", "minutes"])]
     broken: bool,
 }

@@ -196,8 +196,12 @@ fn mutated(figures: &Value) -> String {
 
 fn broken_in_all(figures: &Value) -> String {
     let changes = figures["changes"].as_array().map_or(&[][..], Vec::as_slice);
-    let noticed = changes.iter().filter(|change| change["fails"].as_array().is_some_and(|fails| !fails.is_empty()));
-    format!("{} of {} changes that break an invariant are noticed", noticed.count(), changes.len())
+    let noticed = changes.iter().filter(|change| change["noticed"] == true);
+    format!(
+        "{} of {} changes that break an invariant or a check are noticed by the test of it",
+        noticed.count(),
+        changes.len()
+    )
 }
 
 fn proved(figures: &Value) -> String {
@@ -239,10 +243,11 @@ fn passed(invariant: &Invariant, tests: Option<&Evidence>, missing: &mut Vec<Str
     format!("{}: {}", passed.len(), files.join(", "))
 }
 
-/// How many tests fail after each change that breaks an invariant.
+/// How many tests fail after each change that breaks an invariant; 0 if the test of the change is not among them.
 fn fails(number: usize, broken: Option<&Evidence>) -> Vec<usize> {
     let of = array(broken, "changes").iter().filter(|change| change["invariant"] == number);
-    of.map(|change| change["fails"].as_array().map_or(0, Vec::len)).collect()
+    let fails = |change: &Value| change["fails"].as_array().map_or(0, Vec::len);
+    of.map(|change| if change["noticed"] == true { fails(change) } else { 0 }).collect()
 }
 
 #[cfg(test)]
@@ -288,7 +293,7 @@ mod unit {
     fn an_invariant_has_its_tests_and_what_breaks_it() {
         let tests =
             |outcome: &str| evidence(json!({ "tests": { "unstick::house::unsafe_code_is_forbidden": outcome } }));
-        let broken = evidence(json!({ "changes": [{ "invariant": 10, "fails": ["a", "b"] }] }));
+        let broken = evidence(json!({ "changes": [{ "invariant": 10, "noticed": true, "fails": ["a", "b"] }] }));
         assert_eq!((fails(10, Some(&broken)), fails(9, Some(&broken))), (vec![2], vec![]));
         let mut missing = Vec::new();
         assert_eq!(passed(&INVARIANTS[9], Some(&tests("passed")), &mut missing), "1: `house`");
