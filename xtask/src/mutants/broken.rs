@@ -147,7 +147,7 @@ impl Binary {
             Binary::FuzzCorpus => command.args(["--package", "unstick", "--test", "fuzz_corpus"]),
         };
         command.arg("--").args(SKIPPED.iter().flat_map(|test| ["--skip", test]));
-        let output = command.env("PROPTEST_CASES", "64").stderr(Stdio::piped()).output()?;
+        let output = command.stderr(Stdio::piped()).output()?;
         let failed = failed(&String::from_utf8_lossy(&output.stdout));
         if failed.is_empty() && !output.status.success() {
             let error = String::from_utf8_lossy(&output.stderr);
