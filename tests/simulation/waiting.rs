@@ -220,6 +220,34 @@ fn a_handler_streams_more_than_the_memory_budget_to_a_peer_that_reads() {
     }
 }
 
+/// What the peer has read of long replies is not held any more, though the queue was never empty.
+#[test]
+fn replies_that_were_read_hold_no_memory() {
+    let format = Format::U32_LE.with_max_payload_len(50_000).expect("a format");
+    let world = World::new(ServerConfig::default().format(format), |_| {
+        |_| {
+            async |_: Frame<'_>, responder: &mut Responder| {
+                let payload = Bytes::from(vec![7; 50_000]);
+                for _ in 0..200 {
+                    responder.send_bytes(payload.clone()).await?;
+                }
+                Ok::<(), Box<dyn Error + Send + Sync>>(())
+            }
+        }
+    });
+    let client = world.connect("a");
+    world.run(async {
+        client.send(b"go").await;
+        for _ in 0..200 {
+            assert_eq!(client.recv().await.expect("a frame").len(), 50_000);
+            // As much as may be queued, and the reply that goes over it.
+            let buffered = world.account.stats().buffered;
+            assert!(buffered <= 64 * 1024 + 2 * 50_000, "{buffered} bytes are held");
+        }
+    });
+    world.stop();
+}
+
 /// A connection waited for memory, was woken and has read its frame; its handler waits until the peer has read the replies.
 /// Meanwhile it kept a processor busy: that it had been woken was never forgotten.
 #[test]
