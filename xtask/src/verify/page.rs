@@ -120,9 +120,11 @@ impl Page {
              Of the machine code that this compiler emits on x86-64, by a symbolic executor and a solver, on which it rests: see \
              `xtask/prove/README.md`.\n"
         )?;
-        self.head(&["", "the claim", "runs", "paths", "s of a core", "verdict"])?;
+        self.head(&["", "the claim", "layouts", "paths", "s of a core", "verdict"])?;
         for claim in array(proof, "claims") {
-            let cells = ["claim", "text", "layouts", "paths", "seconds", "verdict"].map(|key| text_of(&claim[key]));
+            let cell = |key: &str| text_of(&claim[key]);
+            let layouts = format!("{} of {}", cell("layouts"), cell("of"));
+            let cells = [cell("claim"), cell("text"), layouts, cell("paths"), cell("seconds"), cell("verdict")];
             writeln!(self.text, "| {} |", cells.join(" | "))?;
         }
         Ok(())
