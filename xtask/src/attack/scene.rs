@@ -377,11 +377,17 @@ impl Scene {
 
     /// The same by the formula that [`ServerConfig`] documents, with so many attackers, and payloads up to 1 MiB.
     pub(super) fn check_formula(&mut self, attackers: usize) {
-        // Over TLS a connection and a thread may have a little more.
-        let (of_tls, of_thread) = if self.over == Over::Tls { (4 << 10, 1 << 20) } else { (0, 0) };
-        let connections = (attackers + CLIENTS) as u64 * ((6 << 10) + of_tls);
-        let threads = self.config.threads as u64 * ((13 << 20) + of_thread);
-        self.check_memory(self.budget() + connections + threads);
+        let connections = attackers + CLIENTS;
+        let plain = connections as u64 * (6 << 10) + self.config.threads as u64 * (13 << 20);
+        self.check_memory(self.budget() + plain + self.of_tls(connections));
+    }
+
+    /// What so many connections and the threads may have more over TLS, as [`ServerConfig`] documents.
+    pub(super) fn of_tls(&self, connections: usize) -> u64 {
+        match self.over {
+            Over::Tls => connections as u64 * (4 << 10) + self.config.threads as u64 * (1 << 20),
+            _ => 0,
+        }
     }
 
     fn budget(&self) -> u64 {

@@ -18,7 +18,7 @@ pub(super) const ATTACKS: &[Attack] = &[
             scene.see_the_end(&mut peers);
             let stats = scene.await_closes("oversize", peers.len())?;
             scene.check_said(&stats, "oversize", "as a signed number the field is -1");
-            scene.check_memory(FLAT + 1000 * EACH);
+            scene.check_memory(FLAT + 1000 * EACH + scene.of_tls(1000));
             Ok(())
         },
         ..Attack::PLAIN
@@ -34,7 +34,7 @@ pub(super) const ATTACKS: &[Attack] = &[
             let mut peers = scene.crowd_of(1000, &[0xFF; 4])?;
             scene.see_the_end(&mut peers);
             scene.await_closes("slow frame", peers.len())?;
-            scene.check_memory(FLAT + 1000 * EACH);
+            scene.check_memory(FLAT + 1000 * EACH + scene.of_tls(1000));
             Ok(())
         },
         ..Attack::PLAIN
