@@ -152,7 +152,7 @@ fn a_peer_that_does_not_get_all_replies_before_the_end_is_reset() {
     world.pass(seconds(5));
     let closes = world.closes();
     assert!(closes[0].starts_with("a closed: oversize: "), "{closes:?}");
-    let read = world.run(async { client.0.borrow_mut().read_to_end(&mut Vec::new()).await });
+    let read = world.run(client.read_to_end());
     assert_eq!(read.expect_err("a reset").kind(), std::io::ErrorKind::ConnectionReset);
     world.stop();
 }

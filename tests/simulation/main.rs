@@ -121,6 +121,13 @@ impl Client {
         Some(payload)
     }
 
+    /// All bytes until the end.
+    async fn read_to_end(&self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.borrow_mut().read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    }
+
     async fn text(&self) -> String {
         String::from_utf8(self.recv().await.expect("a frame")).expect("text")
     }
