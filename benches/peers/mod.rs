@@ -1,4 +1,4 @@
-//! The loops that are measured: ours and those of the peers, over the same streams. [`contests`] has all of them by name.
+//! The loops that are measured: ours and those of the peers, over the same streams. `contests.rs` has all of them by name.
 //!
 //! Every decoder gets the same payloads in the same chunks, keeps its buffers from one stream to the next as a connection
 //! does, and shows each payload to `black_box`. Formats and limits are hidden from the optimiser by `black_box` too:
